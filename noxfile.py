@@ -1,0 +1,73 @@
+"""Every check of this project by name: `nox` runs the default ones, `nox -s NAME` one of them."""
+
+import shutil
+import zipfile
+from pathlib import Path
+
+import nox
+
+nox.needs_version = ">=2025.2"
+nox.options.sessions = ["tests", "lint", "types", "layers", "docs"]
+nox.options.error_on_external_run = True
+
+THERMOSTAT = "examples/thermostat.py"
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """Run the tests under coverage; with arguments, only those tests and no coverage gates."""
+    session.install("-e", ".[test]")
+    session.run("coverage", "run", "-m", "pytest", *session.posargs)
+    if session.posargs:
+        return
+    session.run("coverage", "report")
+    session.run("coverage", "report", "--include=trindi/protocol/*", "--fail-under=100")
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Check style and formatting."""
+    session.install("-e", ".[lint]")
+    session.run("ruff", "check")
+    session.run("ruff", "format", "--check")
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """Check types, strictly."""
+    session.install("-e", ".[types]")
+    session.run("mypy")
+
+
+@nox.session
+def layers(session: nox.Session) -> None:
+    """Check that each floor imports only the floors below it."""
+    session.install("-e", ".[layers]")
+    session.run("lint-imports")
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """Build the documentation; a warning is an error."""
+    session.install("-e", ".[docs]")
+    session.run("sphinx-build", "-W", "--keep-going", "-b", "html", "docs", "docs/_build/html")
+
+
+@nox.session
+def demo(session: nox.Session) -> None:
+    """Serve the thermostat on port 7624 until Ctrl-C."""
+    session.install(".")
+    session.run("trindi", "serve", THERMOSTAT)
+
+
+@nox.session
+def build(session: nox.Session) -> None:
+    """Build the sdist and the wheel, and try the wheel."""
+    session.install("build")
+    shutil.rmtree("dist", ignore_errors=True)
+    session.run("python", "-m", "build")
+    (wheel,) = Path("dist").glob("*.whl")
+    if "trindi/py.typed" not in zipfile.ZipFile(wheel).namelist():
+        session.error(f"{wheel} lacks trindi/py.typed: its types would be ignored")
+    session.install(str(wheel))
+    session.run("trindi", "--help", silent=True)

@@ -1,0 +1,87 @@
+"""``trindi serve``: drivers from files or modules, in one server, until told to stop."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import traceback
+
+import click
+import trio
+
+from trindi.cli.targets import TargetError, load_drivers
+from trindi.driver import IPyDriver
+from trindi.server import IPyServer
+
+__all__ = ["serve"]
+
+LEVELS = ["debug", "info", "warning", "error"]
+
+
+@click.command()
+@click.argument("targets", metavar="TARGET...", nargs=-1, required=True)
+@click.option(
+    "--host", default="localhost", show_default=True, help="Name or address to listen on."
+)
+@click.option(
+    "--port",
+    default=7624,
+    show_default=True,
+    type=click.IntRange(0, 65535),
+    help="Port to listen on; 0 takes a free one.",
+)
+@click.option(
+    "--max-connections",
+    default=5,
+    show_default=True,
+    type=click.IntRange(min=1),
+    help="Clients at one time.",
+)
+@click.option(
+    "--log-level",
+    default="info",
+    show_default=True,
+    type=click.Choice(LEVELS, case_sensitive=False),
+    help="How much to say on standard error.",
+)
+def serve(
+    targets: tuple[str, ...], host: str, port: int, max_connections: int, log_level: str
+) -> None:
+    """Serve the drivers of each TARGET to INDI clients.
+
+    A TARGET is path/to/file.py or package.module; its function make_driver returns the driver. Name
+    another function after a colon: package.module:factory. Stop with Ctrl-C.
+    """
+    logging.basicConfig(
+        level=log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
+    try:
+        drivers: list[IPyDriver] = []
+        for target in targets:
+            drivers += load_drivers(target)
+        server = IPyServer(drivers, host, port, max_connections)
+    except TargetError as error:
+        if error.__cause__ is not None:
+            logging.getLogger("trindi").debug("".join(traceback.format_exception(error.__cause__)))
+        raise click.ClickException(str(error)) from None
+    except (ValueError, TypeError) as error:
+        raise click.ClickException(str(error)) from None
+    if refusal := trio.run(_serve, server):
+        raise click.ClickException(refusal)
+
+
+async def _serve(server: IPyServer) -> str:
+    """Serve until told to stop; returns why it could not, or ""."""
+    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        async with trio.open_nursery() as nursery:
+            try:
+                await nursery.start(server.run)
+            except OSError as error:
+                reason = error.strerror or str(error)
+                return f"cannot listen on {server.host} port {server.port}: {reason}"
+            names = ", ".join(name for driver in server.drivers for name in driver)
+            places = ", ".join(f"{host} port {port}" for host, port in server.addresses)
+            click.echo(f"Serving {names} on {places}", err=True)
+            await anext(aiter(signals))
+            nursery.cancel_scope.cancel()
+    return ""

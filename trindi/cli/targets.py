@@ -1,0 +1,92 @@
+"""From what a user names on the command line to a driver: a file, or a module and a factory."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import sys
+from pathlib import Path
+from typing import Any, Final, TYPE_CHECKING
+
+from trindi.driver import IPyDriver
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+__all__ = ["FACTORY", "TargetError", "load_drivers"]
+
+FACTORY: Final = "make_driver"
+"""The function that makes the driver, where none is named."""
+
+
+class TargetError(Exception):
+    """A target cannot be served; the text is one line for the user."""
+
+
+def load_drivers(target: str) -> list[IPyDriver]:
+    """Make the driver, or the drivers, of a target.
+
+    Args:
+        target: ``path/to/file.py``, ``path/to/file.py:factory``, ``package.module`` or
+            ``package.module:factory``; the factory returns a driver or a list of drivers.
+
+    Raises:
+        TargetError: there is no such file, module or factory, or it makes no driver.
+    """
+    place, separator, name = target.rpartition(":")
+    if not separator or name.endswith(".py") or "/" in name or "\\" in name:
+        place, name = target, FACTORY
+    module = _load_file(place) if place.endswith(".py") or "/" in place else _load_module(place)
+    factory = getattr(module, name, None)
+    if not callable(factory):
+        raise TargetError(f"{place} has no function {name}")
+    try:
+        made = factory()
+    except Exception as error:
+        raise TargetError(f"{name} of {place} has failed: {_describe(error)}") from error
+    return _check_made(made, f"{name} of {place}")
+
+
+def _load_file(place: str) -> ModuleType:
+    path = Path(place)
+    if not path.is_file():
+        raise TargetError(f"there is no file {place}")
+    name = path.stem
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise TargetError(f"{place} is no Python file")
+    module = importlib.util.module_from_spec(spec)
+    # As for a script: what stands beside the file can be imported by it.
+    sys.path.insert(0, str(path.parent.resolve()))
+    sys.modules.setdefault(name, module)
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        raise TargetError(f"{place} cannot be loaded: {_describe(error)}") from error
+    return module
+
+
+def _load_module(place: str) -> ModuleType:
+    # As for `python -m`: what stands in the current directory can be named.
+    if "" not in sys.path:
+        sys.path.insert(0, "")
+    try:
+        return importlib.import_module(place)
+    except ModuleNotFoundError as error:
+        if error.name is not None and (place == error.name or place.startswith(f"{error.name}.")):
+            raise TargetError(f"there is no module {place}") from error
+        raise TargetError(f"{place} cannot be loaded: {_describe(error)}") from error
+    except Exception as error:
+        raise TargetError(f"{place} cannot be loaded: {_describe(error)}") from error
+
+
+def _describe(error: Exception) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"
+
+
+def _check_made(made: Any, origin: str) -> list[IPyDriver]:
+    drivers = list(made) if isinstance(made, (list, tuple)) else [made]
+    for driver in drivers:
+        if not isinstance(driver, IPyDriver):
+            raise TargetError(f"{origin} makes no IPyDriver but {type(driver).__name__}")
+    return drivers

@@ -1,0 +1,53 @@
+"""What can go wrong, by whose fault it is.
+
+`ProtocolError` is the peer's fault: it ends or warns that peer only. `ConfigurationError` (a
+`ValueError`) is the author's fault: it is raised at once, at the line that is wrong. This module
+knows nothing else of trindi.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class TrindiError(Exception):
+    """The parent of every error that trindi defines."""
+
+
+class ConfigurationError(TrindiError, ValueError):
+    """The author declared something that cannot be; the message says how to mend it."""
+
+
+class ProtocolError(TrindiError):
+    """A peer sent something that is not INDI.
+
+    Attributes:
+        reason: what is wrong, in one phrase.
+        element: name of the element it was found in, or None between elements.
+        offset: where that element starts, in bytes from the start of the stream.
+        devicename: the device the element was for, where that much could be read.
+        vectorname: the property the element was for, where that much could be read.
+        events: events that `Decoder.feed` had read from the same bytes before the fault.
+    """
+
+    def __init__(
+        self,
+        reason: str,
+        *,
+        element: str | None = None,
+        offset: int = 0,
+        devicename: str | None = None,
+        vectorname: str | None = None,
+    ) -> None:
+        where = f"<{element}> at byte {offset}" if element else f"byte {offset}"
+        super().__init__(f"{where}: {reason}")
+        self.reason = reason
+        self.element = element
+        self.offset = offset
+        self.devicename = devicename
+        self.vectorname = vectorname
+        self.events: tuple[Any, ...] = ()
+
+
+class RequestRefused(TrindiError):
+    """A client asked for something that a property does not allow; the text says why."""

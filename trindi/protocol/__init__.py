@@ -1,0 +1,77 @@
+"""The wire, sans-IO: INDI 1.7 as typed events, bytes to events and events to bytes.
+
+Feed a `Decoder` with what a peer sent, however it is cut, and it yields events; `encode` writes an
+event as bytes. Nothing here reads a socket, waits or logs, and no name of an XML element or
+attribute is known above this floor. Floors above import from here.
+"""
+
+from trindi.protocol.blobs import (
+    compress as compress,
+    decompress as decompress,
+)
+from trindi.protocol.decoder import (
+    MAX_BLOB_BYTES as MAX_BLOB_BYTES,
+    MAX_DEPTH as MAX_DEPTH,
+    MAX_ELEMENT_BYTES as MAX_ELEMENT_BYTES,
+    Decoder as Decoder,
+)
+from trindi.protocol.encoder import encode as encode
+from trindi.protocol.events import (
+    ELEMENT_OF as ELEMENT_OF,
+    ELEMENTS as ELEMENTS,
+    Attribute as Attribute,
+    ClientEvent as ClientEvent,
+    DefVector as DefVector,
+    Element as Element,
+    Event as Event,
+    Kind as Kind,
+    Limits as Limits,
+    Message as Message,
+    NewVector as NewVector,
+    NumberLabel as NumberLabel,
+    SetVector as SetVector,
+    SizeFormat as SizeFormat,
+    SnoopEvent as SnoopEvent,
+    defBLOBVector as defBLOBVector,
+    defLightVector as defLightVector,
+    defNumberVector as defNumberVector,
+    defSwitchVector as defSwitchVector,
+    defTextVector as defTextVector,
+    delProperty as delProperty,
+    enableBLOB as enableBLOB,
+    getProperties as getProperties,
+    newBLOBVector as newBLOBVector,
+    newNumberVector as newNumberVector,
+    newSwitchVector as newSwitchVector,
+    newTextVector as newTextVector,
+    pingReply as pingReply,
+    pingRequest as pingRequest,
+    setBLOBVector as setBLOBVector,
+    setLightVector as setLightVector,
+    setNumberVector as setNumberVector,
+    setSwitchVector as setSwitchVector,
+    setTextVector as setTextVector,
+)
+from trindi.protocol.framing import MAX_NAME_LENGTH as MAX_NAME_LENGTH
+from trindi.protocol.reading import (
+    MAX_ATTRIBUTE_LENGTH as MAX_ATTRIBUTE_LENGTH,
+    MAX_ATTRIBUTES as MAX_ATTRIBUTES,
+    Attachments as Attachments,
+)
+from trindi.protocol.values import (
+    BLOBPolicy as BLOBPolicy,
+    Permission as Permission,
+    Rule as Rule,
+    State as State,
+    SwitchState as SwitchState,
+    check_format as check_format,
+    check_name as check_name,
+    clean as clean,
+    format_number as format_number,
+    format_timestamp as format_timestamp,
+    number_to_text as number_to_text,
+    parse_number as parse_number,
+    parse_timestamp as parse_timestamp,
+    to_float as to_float,
+    to_utc as to_utc,
+)

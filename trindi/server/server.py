@@ -1,0 +1,473 @@
+"""IPyServer: several drivers behind one TCP port, with bounded connections and supervision.
+
+One nursery holds the supervisor of each driver and the listener with its clients. A client leaving
+cancels only its own tasks; a driver failing costs only its own devices, until it is back.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+from collections.abc import Awaitable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Final
+
+import trio
+
+from trindi.driver import IPyDriver
+from trindi.errors import ConfigurationError, ProtocolError
+from trindi.protocol import (
+    Decoder,
+    Event,
+    Message,
+    NewVector,
+    delProperty,
+    enableBLOB,
+    getProperties,
+    setBLOBVector,
+)
+from trindi.protocol.decoder import MAX_BLOB_BYTES, MAX_ELEMENT_BYTES
+from trindi.server.router import Router
+from trindi.transport import BOUND, HIGH_WATER, Connection, Parcel, blob_parcel, put_when_room
+
+__all__ = ["ClientStatistics", "DriverStatistics", "IPyServer", "ServerStatistics"]
+
+logger = logging.getLogger("trindi.server")
+
+MAX_RESTARTS: Final = 10
+"""How often a driver that fails is started again, as often as indiserver does (§5.1)."""
+
+RESTART_DELAY: Final = 1.0
+"""Seconds before the first restart; each further one waits twice as long."""
+
+MAX_RESTART_DELAY: Final = 60.0
+"""Seconds that a restart waits at the most; a driver that ran so long starts with a clean slate."""
+
+MAX_TURNED_AWAY: Final = 16
+"""Clients over the bound that are told so at one time; further ones are just closed."""
+
+PORT_ATTEMPTS: Final = 10
+"""How often a free port is sought that all addresses of the host have."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClientStatistics:
+    """One client.
+
+    Attributes:
+        peer: its address.
+        queue_bytes: bytes that wait for it.
+        lagging: it does not keep up just now.
+        drops: events that a newer one took the place of.
+        events_in: events it has sent.
+        events_out: events it has been given.
+        errors: malformed elements it has sent.
+    """
+
+    peer: str
+    queue_bytes: int
+    lagging: bool
+    drops: int
+    events_in: int
+    events_out: int
+    errors: int
+
+
+@dataclass(frozen=True, slots=True)
+class DriverStatistics:
+    """One driver.
+
+    Attributes:
+        devices: names of its devices.
+        running: it is not down.
+        restarts: how often it has been started again.
+        events_in: requests it has been given.
+        events_out: events it has sent.
+    """
+
+    devices: tuple[str, ...]
+    running: bool
+    restarts: int
+    events_in: int
+    events_out: int
+
+
+@dataclass(frozen=True, slots=True)
+class ServerStatistics:
+    """The whole server at one moment.
+
+    Attributes:
+        clients: those that are connected.
+        drivers: all of them.
+        turned_away: how many clients were over the bound.
+        queue_bytes: bytes that wait for all clients together.
+        drops: events that newer ones took the place of, for clients that have left included.
+        events_in: events that clients have sent, those that have left included.
+        events_out: events that clients have been given, those that have left included.
+        restarts: how often drivers have been started again.
+    """
+
+    clients: tuple[ClientStatistics, ...]
+    drivers: tuple[DriverStatistics, ...]
+    turned_away: int
+    queue_bytes: int
+    drops: int
+    events_in: int
+    events_out: int
+    restarts: int
+
+
+class _Post:
+    """One driver's place in the server: its link to the others, and its supervisor's notes."""
+
+    def __init__(self, driver: IPyDriver, router: Router[Connection, _Post]) -> None:
+        self.driver = driver
+        self.restarts = 0
+        self.events_in = 0
+        self.events_out = 0
+        self._router = router
+
+    def publish(self, event: Event) -> None:
+        """Send an event to whoever wants it, without waiting."""
+        if isinstance(event, (getProperties, enableBLOB)):
+            self._snoop(event)
+            return
+        self._send(Parcel(event))
+
+    async def publish_blob(self, event: setBLOBVector) -> None:
+        """Send BLOBs, waiting a bounded time for receivers that keep up."""
+        parcel = await blob_parcel(event)
+        self.events_out += 1
+        for snooper in self._router.snoopers(event, self):
+            snooper.driver.hear(parcel)
+        await put_when_room(parcel, [c.outbox for c in self._router.clients(event)])
+
+    def _send(self, parcel: Parcel) -> None:
+        self.events_out += 1
+        for client in self._router.clients(parcel.event):
+            client.outbox.put(parcel)
+        for snooper in self._router.snoopers(parcel.event, self):
+            snooper.driver.hear(parcel)
+
+    def _snoop(self, event: getProperties | enableBLOB) -> None:
+        """Note what the driver snoops on, and show it what is there now."""
+        self._router.snoop(self, event)
+        if isinstance(event, enableBLOB):
+            return
+        for owner in self._router.owners(event.devicename):
+            if owner is not self and owner.driver.running:
+                for definition in owner.driver.definitions(event.devicename, event.vectorname):
+                    self.driver.hear(Parcel(definition))
+
+
+class IPyServer:
+    """Serves drivers to INDI clients on a TCP port.
+
+    Args:
+        drivers: at least one, with different device names.
+        host: name or address to listen on; all addresses of a name are used, IPv4 and IPv6.
+        port: 0 takes a free one.
+        maxconnections: clients at one time; one more is told so, and closed.
+        max_restarts: how often a driver that fails is started again before it is left down.
+        restart_delay: seconds before the first restart; each further one waits twice as long.
+        high_water: bytes that may wait for a client before it is lagging.
+        bound: bytes that may wait for a client, beyond one BLOB, before it is sent away.
+        max_element_bytes: bound of one element without BLOBs that a client sends.
+        max_blob_bytes: bound of the BLOBs of one element that a client sends, decoded.
+
+    Raises:
+        TypeError: not drivers.
+        ValueError: no driver, a device name in two drivers, or a bound below 1.
+    """
+
+    def __init__(
+        self,
+        drivers: Iterable[IPyDriver],
+        host: str = "localhost",
+        port: int = 7624,
+        maxconnections: int = 5,
+        *,
+        max_restarts: int = MAX_RESTARTS,
+        restart_delay: float = RESTART_DELAY,
+        high_water: int = HIGH_WATER,
+        bound: int = BOUND,
+        max_element_bytes: int = MAX_ELEMENT_BYTES,
+        max_blob_bytes: int = MAX_BLOB_BYTES,
+    ) -> None:
+        self.drivers = _check_drivers(drivers)
+        self.host = host
+        self._port = _check_count("port", port, 0)
+        self.maxconnections = _check_count("maxconnections", maxconnections, 1)
+        self._max_restarts = _check_count("max_restarts", max_restarts, 0)
+        self._restart_delay = restart_delay
+        self._make_connection = partial(Connection, high_water=high_water, bound=bound)
+        self._make_decoder = partial(
+            Decoder, max_element_bytes=max_element_bytes, max_blob_bytes=max_blob_bytes
+        )
+        self._router: Router[Connection, _Post] = Router()
+        self._posts = [_Post(driver, self._router) for driver in self.drivers]
+        for post in self._posts:
+            self._router.add_driver(post, post.driver)
+        self._clients: dict[Connection, None] = {}
+        self._gone = {"drops": 0, "events_in": 0, "events_out": 0}
+        self._turned_away = 0
+        self._turning_away = 0
+        self._listeners: list[trio.SocketListener] = []
+
+    # What it listens on ------------------------------------------------------------------------
+
+    @property
+    def addresses(self) -> tuple[tuple[str, int], ...]:
+        """Host and port of each listening socket, while it runs."""
+        return tuple(listener.socket.getsockname()[:2] for listener in self._listeners)
+
+    @property
+    def port(self) -> int:
+        """The port it listens on, or will."""
+        return self.addresses[0][1] if self._listeners else self._port
+
+    # Life --------------------------------------------------------------------------------------
+
+    async def run(
+        self, *, task_status: trio.TaskStatus[IPyServer] = trio.TASK_STATUS_IGNORED
+    ) -> None:
+        """Serve until cancelled; then every socket is closed and every task has ended.
+
+        Args:
+            task_status: started with the server itself, once it listens and its drivers run;
+                `port` and `addresses` say where.
+
+        Raises:
+            OSError: the port is in use, or the host has no such address.
+        """
+        listeners = await _open_listeners(self.host, self._port)
+        try:
+            async with trio.open_nursery() as nursery:
+                self._listeners = listeners
+                for post in self._posts:
+                    await nursery.start(self._supervise, post)
+                await nursery.start(partial(trio.serve_listeners, self._serve_client, listeners))
+                task_status.started(self)
+        finally:
+            self._listeners = []
+            for listener in listeners:
+                listener.socket.close()
+
+    async def _supervise(
+        self, post: _Post, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+    ) -> None:
+        """Run a driver, and run it again when it fails, later each time."""
+        failures = 0
+        while True:
+            started = trio.current_time()
+            try:
+                async with trio.open_nursery() as nursery:
+                    await nursery.start(post.driver.serve, post)
+                    task_status.started()
+                    for definition in post.driver.definitions():
+                        post.publish(definition)
+            except Exception:
+                logger.exception("%r has failed", post.driver)
+            self._withdraw(post)
+            if trio.current_time() - started >= MAX_RESTART_DELAY:
+                failures = 0
+            if failures >= self._max_restarts:
+                logger.error("%r has failed %d times: it is left down", post.driver, failures + 1)
+                return
+            await trio.sleep(min(self._restart_delay * 2**failures, MAX_RESTART_DELAY))
+            failures += 1
+            post.restarts += 1
+            task_status = trio.TASK_STATUS_IGNORED
+
+    def _withdraw(self, post: _Post) -> None:
+        """Tell everyone that a driver's devices are gone, for now or for good."""
+        self._router.forget_snooping(post)
+        now = post.driver.outlet.now()
+        for device in post.driver.values():
+            if device.enable:
+                text = f"the driver of {device.devicename} has failed"
+                post.publish(delProperty(device.devicename, None, now, text))
+
+    # Clients -----------------------------------------------------------------------------------
+
+    async def _serve_client(self, stream: trio.SocketStream) -> None:
+        client = self._make_connection(stream, name=_peer(stream), decoder=self._make_decoder())
+        if len(self._clients) >= self.maxconnections:
+            await self._turn_away(stream, client)
+            return
+        self._clients[client] = None
+        self._router.add_client(client)
+        try:
+            await client.run(lambda item: self._receive(item, client))
+        except Exception:
+            # A fault of ours in serving one client must not end the others.
+            logger.exception("serving %s has failed", client.name)
+        finally:
+            del self._clients[client]
+            self._router.remove_client(client)
+            for name, value in _counts(client).items():
+                self._gone[name] += value
+
+    async def _turn_away(self, stream: trio.SocketStream, client: Connection) -> None:
+        self._turned_away += 1
+        if self._turning_away >= MAX_TURNED_AWAY:
+            await trio.aclose_forcefully(stream)
+            return
+        self._turning_away += 1
+        try:
+            client.send_away(f"the server has its {self.maxconnections} clients already")
+            await client.run(lambda _item: None)
+        finally:
+            self._turning_away -= 1
+
+    def _receive(self, item: Event | ProtocolError, client: Connection) -> Awaitable[None] | None:
+        """Note what a client wants, and pass its request to the owner of the device."""
+        if isinstance(item, ProtocolError):
+            for post in self._router.owners(item.devicename) if item.devicename else ():
+                post.driver.receive(item, client)
+            return None
+        if not isinstance(item, (getProperties, enableBLOB, NewVector)):
+            return None
+        self._router.subscribe(client, item)
+        waits = []
+        for post in self._router.owners(item.devicename):
+            post.events_in += 1
+            if not post.driver.running:
+                self._excuse(item, client)
+            elif (wait := post.driver.receive(item, client)) is not None:
+                waits.append(wait)
+        return _all(waits) if waits else None
+
+    @staticmethod
+    def _excuse(item: Event, client: Connection) -> None:
+        if isinstance(item, NewVector):
+            text = f"[ERROR] the driver of {item.devicename} is not running"
+            client.reply(Message(item.devicename, text))
+
+    # Looking -----------------------------------------------------------------------------------
+
+    def statistics(self) -> ServerStatistics:
+        """Say what is going on: clients, queues, drops, events, restarts."""
+        clients = tuple(
+            ClientStatistics(
+                peer=client.name,
+                queue_bytes=client.outbox.size,
+                lagging=client.outbox.lagging,
+                errors=client.errors,
+                **_counts(client),
+            )
+            for client in self._clients
+        )
+        drivers = tuple(
+            DriverStatistics(
+                tuple(post.driver),
+                post.driver.running,
+                post.restarts,
+                post.events_in,
+                post.events_out,
+            )
+            for post in self._posts
+        )
+        return ServerStatistics(
+            clients=clients,
+            drivers=drivers,
+            turned_away=self._turned_away,
+            queue_bytes=sum(client.queue_bytes for client in clients),
+            drops=self._gone["drops"] + sum(client.drops for client in clients),
+            events_in=self._gone["events_in"] + sum(client.events_in for client in clients),
+            events_out=self._gone["events_out"] + sum(client.events_out for client in clients),
+            restarts=sum(driver.restarts for driver in drivers),
+        )
+
+
+async def _all(waits: list[Awaitable[None]]) -> None:
+    for wait in waits:
+        await wait
+
+
+def _counts(client: Connection) -> dict[str, int]:
+    return {
+        "drops": client.outbox.drops,
+        "events_in": client.events_in,
+        "events_out": client.outbox.taken,
+    }
+
+
+def _peer(stream: trio.SocketStream) -> str:
+    try:
+        host, port, *_ = stream.socket.getpeername()
+    except OSError:
+        return "a client that has left already"
+    return f"{host}:{port}"
+
+
+def _check_drivers(drivers: Any) -> tuple[IPyDriver, ...]:
+    if isinstance(drivers, Mapping) or not isinstance(drivers, Iterable):
+        raise TypeError("drivers is a list of IPyDriver instances: write IPyServer([driver])")
+    checked = tuple(drivers)
+    owners: dict[str, IPyDriver] = {}
+    for driver in checked:
+        if not isinstance(driver, IPyDriver):
+            raise TypeError(f"drivers are IPyDriver instances, not {type(driver).__name__}")
+        for devicename in driver:
+            if devicename in owners:
+                raise ConfigurationError(
+                    f"device {devicename!r} is in two drivers: give one of them another name"
+                )
+            owners[devicename] = driver
+    if not checked:
+        raise ConfigurationError("the server has no drivers: give it at least one")
+    return checked
+
+
+def _check_count(name: str, value: Any, least: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"{name} is an int, not {type(value).__name__}")
+    if value < least:
+        raise ConfigurationError(f"{name} is at least {least}, not {value}")
+    return value
+
+
+# Listening ---------------------------------------------------------------------------------------
+
+
+async def _open_listeners(host: str, port: int) -> list[trio.SocketListener]:
+    """Listen on all addresses of a host, on one port even where the system chooses it."""
+    for _ in range(PORT_ATTEMPTS - 1):
+        try:
+            return await _try_listeners(host, port)
+        except OSError as error:
+            if port != 0 or error.errno != errno.EADDRINUSE:
+                raise
+    return await _try_listeners(host, port)
+
+
+async def _try_listeners(host: str, port: int) -> list[trio.SocketListener]:
+    found = await trio.socket.getaddrinfo(
+        host or None, port, type=trio.socket.SOCK_STREAM, flags=trio.socket.AI_PASSIVE
+    )
+    # IPv4 first: the field's own tools know no other (§7).
+    addresses = dict.fromkeys(
+        str(address[0]) for _family, *_, address in sorted(found, key=lambda info: info[0])
+    )
+    listeners: list[trio.SocketListener] = []
+    missing: OSError | None = None
+    try:
+        for address in addresses:
+            try:
+                listeners += await trio.open_tcp_listeners(port, host=address)
+            except OSError as error:
+                # A name may have an IPv6 address where the system has no IPv6.
+                if error.errno not in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
+                    raise
+                missing = error
+            else:
+                port = listeners[0].socket.getsockname()[1]
+        if not listeners and missing is not None:
+            raise missing
+    except BaseException:
+        for listener in listeners:
+            listener.socket.close()
+        raise
+    return listeners

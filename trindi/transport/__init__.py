@@ -1,0 +1,13 @@
+"""One peer on a stream of bytes: what waits for it, how it is read and written, standard I/O."""
+
+from trindi.transport.connection import Connection as Connection
+from trindi.transport.outbox import (
+    BLOB_PATIENCE as BLOB_PATIENCE,
+    BOUND as BOUND,
+    HIGH_WATER as HIGH_WATER,
+    Outbox as Outbox,
+    Parcel as Parcel,
+    blob_parcel as blob_parcel,
+    put_when_room as put_when_room,
+)
+from trindi.transport.stdio import StdioStream as StdioStream, guarded_stdio as guarded_stdio

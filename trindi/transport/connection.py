@@ -1,0 +1,200 @@
+"""One peer on one stream: a reader, an outbox, a writer, and a decent end.
+
+The reader hands every event, and every `ProtocolError`, to a handler that cannot block; where the
+handler returns something to await, the reader waits, and the stream pushes back on that peer alone.
+The writer is the only one who writes to the stream. Pings are answered here, in stream order.
+This module does not know who hears what.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Final, TypeAlias
+
+import trio
+
+from trindi.errors import ProtocolError
+from trindi.protocol import Decoder, Event, Message, pingReply, pingRequest
+from trindi.transport.outbox import BOUND, HIGH_WATER, Outbox, Parcel
+
+__all__ = ["Connection", "Handler"]
+
+logger = logging.getLogger("trindi.connection")
+
+RECEIVE_BYTES: Final = 256 * 1024
+"""Bytes of one read: large BLOBs come in few system calls."""
+
+SEND_BYTES: Final = 64 * 1024
+"""Bytes that are gathered into one write; a larger event goes out from its own buffer."""
+
+MAX_ERRORS: Final = 100
+"""Malformed elements after which a peer is sent away: no honest peer makes so many (§9)."""
+
+LINGER: Final = 2.0
+"""Seconds for replies still to come, and to leave, after a peer has said its last (§9)."""
+
+FAREWELL: Final = 1.0
+"""Seconds for telling a peer why it is sent away."""
+
+Handler: TypeAlias = Callable[[Event | ProtocolError], Awaitable[None] | None]
+"""Takes what a peer sent; returns something to await where the receiver's queue is full."""
+
+
+class Connection:
+    """One peer on one stream.
+
+    Args:
+        stream: the stream; it is closed at the end of `run`.
+        name: what the log calls the peer.
+        decoder: reads its bytes.
+        high_water: bytes that may wait for it before it is lagging.
+        bound: bytes that may wait for it, beyond one BLOB, before it is sent away.
+        max_errors: malformed elements after which it is sent away, or None.
+        linger: seconds for replies still to come after it has said its last.
+
+    Attributes:
+        outbox: what waits for the peer.
+        events_in: how many events it has sent.
+        errors: how many malformed elements it has sent.
+        pending: how many of its requests are being worked on.
+    """
+
+    def __init__(
+        self,
+        stream: trio.abc.Stream,
+        *,
+        name: str,
+        decoder: Decoder | None = None,
+        high_water: int = HIGH_WATER,
+        bound: int = BOUND,
+        max_errors: int | None = MAX_ERRORS,
+        linger: float = LINGER,
+    ) -> None:
+        self._stream = stream
+        self._decoder = decoder or Decoder()
+        self._max_errors = max_errors
+        self._linger = linger
+        self._reading = trio.CancelScope()
+        self._idle = trio.lowlevel.ParkingLot()
+        self._broken = False
+        self._sent_away = False
+        self.name = name
+        self.outbox = Outbox(high_water=high_water, bound=bound, on_overflow=self._overflow)
+        self.events_in = 0
+        self.errors = 0
+        self.pending = 0
+
+    # What drivers see of the peer ----------------------------------------------------------------
+
+    def reply(self, event: Event) -> None:
+        """Send an event to this peer alone. Never blocks."""
+        self.outbox.put(Parcel(event))
+
+    def begin(self) -> None:
+        """Say that a request of this peer is being worked on."""
+        self.pending += 1
+
+    def done(self) -> None:
+        """Say that it is no longer."""
+        self.pending -= 1
+        self._idle.unpark_all()
+
+    # Life --------------------------------------------------------------------------------------
+
+    async def run(self, handler: Handler) -> None:
+        """Talk to the peer until it has gone, or must go.
+
+        What is lost on the way is the peer's affair: a broken stream ends this quietly. If
+        cancelled, the stream is closed at once.
+        """
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._write)
+                with self._reading:
+                    await self._read(handler)
+                await self._finish()
+                nursery.cancel_scope.cancel()
+        finally:
+            self.outbox.close()
+            await trio.aclose_forcefully(self._stream)
+
+    def send_away(self, reason: str) -> None:
+        """Drop what waits, tell the peer why, if possible, and end its connection."""
+        logger.warning("%s is sent away: %s", self.name, reason)
+        self._sent_away = True
+        self._linger = FAREWELL
+        self.outbox.clear()
+        self.reply(Message(message=f"[ERROR] {reason}"))
+        self.outbox.close()
+        self._reading.cancel()
+
+    def _overflow(self) -> None:
+        self.send_away("this client does not read fast enough: too much is waiting for it")
+
+    async def _read(self, handler: Handler) -> None:
+        while True:
+            try:
+                data = await self._stream.receive_some(RECEIVE_BYTES)
+            except (trio.BrokenResourceError, trio.ClosedResourceError):
+                self._abandon()
+                return
+            if not data:
+                return
+            for item in self._decoder.feed_all(bytes(data)):
+                waiting = self._receive(item, handler)
+                if waiting is not None:
+                    await waiting
+
+    def _receive(self, item: Event | ProtocolError, handler: Handler) -> Awaitable[None] | None:
+        if isinstance(item, pingRequest):
+            self.reply(pingReply(item.uid))
+            return None
+        if isinstance(item, ProtocolError):
+            self.errors += 1
+            logger.info("%s: %s", self.name, item)
+            if self.errors == self._max_errors:
+                self.send_away(f"more than {self._max_errors} malformed elements")
+        else:
+            self.events_in += 1
+        return handler(item)
+
+    async def _write(self) -> None:
+        try:
+            while await self.outbox.wait_news():
+                await self._stream.send_all(self.outbox.take(SEND_BYTES))
+                self.outbox.left()
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            self._abandon()
+            # What the peer had said before it left is still to be read (§7), if it is not much.
+            await trio.sleep(self._linger)
+            self._reading.cancel()
+
+    def _abandon(self) -> None:
+        """Forget what waits: nobody will read it."""
+        self._broken = True
+        self.outbox.clear()
+        self.outbox.close()
+        self.outbox.left()
+
+    async def _finish(self) -> None:
+        """Let replies be made and leave, but not for ever."""
+        if self._broken:
+            return
+        with trio.move_on_after(self._linger):
+            while self.pending and not self._sent_away:
+                await self._idle.park()
+            self.outbox.close()
+            await self.outbox.wait_drained()
+            await self._say_goodbye()
+
+    async def _say_goodbye(self) -> None:
+        """End our side and read what is left: closing on unread bytes would reset the peer (§7)."""
+        if not self._sent_away or not isinstance(self._stream, trio.abc.HalfCloseableStream):
+            return
+        try:
+            await self._stream.send_eof()
+            while await self._stream.receive_some(RECEIVE_BYTES):
+                pass
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            pass
