@@ -11,11 +11,11 @@ from __future__ import annotations
 
 import logging
 from dataclasses import replace
-from typing import Any, Final, Protocol, TypeAlias, TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 
 import trio
 
-from trindi.errors import ProtocolError, RequestRefused
+from trindi.errors import ProtocolError, RefusedError
 from trindi.properties import BLOBVector, Device, Vector
 from trindi.protocol import (
     ClientEvent,
@@ -108,7 +108,7 @@ class Dispatcher:
             return None
         try:
             vector.check(event)
-        except RequestRefused as refusal:
+        except RefusedError as refusal:
             self._refuse(vector, str(refusal), sender)
             return None
         return self.hand_over(event, vector, sender)

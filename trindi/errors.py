@@ -49,5 +49,5 @@ class ProtocolError(TrindiError):
         self.events: tuple[Any, ...] = ()
 
 
-class RequestRefused(TrindiError):
+class RefusedError(TrindiError):
     """A client asked for something that a property does not allow; the text says why."""

@@ -152,9 +152,9 @@ class NumberMember(Member[float]):
         self,
         name: str,
         label: str | None = None,
-        format: str = "",  # noqa: A002 - the protocol's name
-        min: Numeric = "0",  # noqa: A002 - the protocol's name
-        max: Numeric = "0",  # noqa: A002 - the protocol's name
+        format: str = "",
+        min: Numeric = "0",
+        max: Numeric = "0",
         step: Numeric = "0",
         membervalue: Numeric = "0",
     ) -> None:

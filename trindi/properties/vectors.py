@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar
 
-from trindi.errors import ConfigurationError, RequestRefused
+from trindi.errors import ConfigurationError, RefusedError
 from trindi.properties.members import (
     BLOBMember,
     LightMember,
@@ -54,6 +54,7 @@ from trindi.protocol import (
 
 if TYPE_CHECKING:
     from datetime import datetime
+
     from trindi.properties.device import Device
 
 __all__ = ["BLOBVector", "LightVector", "NumberVector", "Outlet", "SwitchVector", "TextVector"]
@@ -240,18 +241,18 @@ class Vector(Mapping[str, V], Generic[M, V]):
         """Say whether a client may ask for this.
 
         Raises:
-            RequestRefused: it is not allowed; the text says why, for the client's eyes.
+            RefusedError: it is not allowed; the text says why, for the client's eyes.
         """
         if type(event) is not self._new_event:
             asked = type(event).__name__.removeprefix("new").removesuffix("Vector")
-            raise RequestRefused(f"it is a {self.kind} vector, not a {asked} vector")
+            raise RefusedError(f"it is a {self.kind} vector, not a {asked} vector")
         if self._perm is Permission.RO:
-            raise RequestRefused("it is read-only")
+            raise RefusedError("it is read-only")
         if not event.members:
-            raise RequestRefused("the request holds no members")
+            raise RefusedError("the request holds no members")
         for name in event:
             if name not in self.members:
-                raise RequestRefused(f"it has no member {name}")
+                raise RefusedError(f"it has no member {name}")
         self._check_values(event)
 
     def _check_values(self, event: Any) -> None:
@@ -461,9 +462,9 @@ class SwitchVector(_ValueVector[SwitchMember, SwitchState]):
     def _check_values(self, event: newSwitchVector) -> None:
         on = [name for name, value in event.items() if value is SwitchState.ON]
         if len(on) > 1 and self._rule is not Rule.ANY_OF_MANY:
-            raise RequestRefused(f"too many switches are On: {', '.join(on)}")
+            raise RefusedError(f"too many switches are On: {', '.join(on)}")
         if not on and self._rule is Rule.ONE_OF_MANY:
-            raise RequestRefused("no switch is On: turn another On instead")
+            raise RefusedError("no switch is On: turn another On instead")
 
     def update(self, values: Mapping[str, Any]) -> None:
         """Set several switches, such as those of an event; those going Off come first."""
@@ -558,7 +559,7 @@ class NumberVector(_ValueVector[NumberMember, float]):
         for name, value in event.items():
             low, high, _ = self.members[name].limits
             if low != high and not low <= value <= high:
-                raise RequestRefused(f"{name} {value:g} is not within {low:g} and {high:g}")
+                raise RefusedError(f"{name} {value:g} is not within {low:g} and {high:g}")
 
     def definition(self, message: str = "", timestamp: datetime | None = None) -> defNumberVector:
         """Make the defNumberVector event of what it is now."""

@@ -8,7 +8,7 @@ widens a subscription, even after narrower ones.
 
 from __future__ import annotations
 
-from typing import Any, Final, Generic, TypeVar, TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from trindi.protocol import (
     BLOBPolicy,

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import replace
-from typing import Any, Final, TypeAlias, TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import trio
 

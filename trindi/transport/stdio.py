@@ -19,7 +19,7 @@ import socket
 import stat
 import sys
 from collections import deque
-from typing import Final, TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import trio
 
