@@ -5,13 +5,16 @@ from __future__ import annotations
 import logging
 import signal
 import traceback
+from typing import TYPE_CHECKING
 
 import click
 import trio
 
 from trindi.cli.targets import TargetError, load_drivers
-from trindi.driver import IPyDriver
 from trindi.server import IPyServer
+
+if TYPE_CHECKING:
+    from trindi.driver import IPyDriver
 
 __all__ = ["serve"]
 

@@ -9,12 +9,11 @@ from trindi.properties.members import (
     SwitchMember as SwitchMember,
     TextMember as TextMember,
 )
+from trindi.properties.vector import Outlet as Outlet, Vector as Vector
 from trindi.properties.vectors import (
     BLOBVector as BLOBVector,
     LightVector as LightVector,
     NumberVector as NumberVector,
-    Outlet as Outlet,
     SwitchVector as SwitchVector,
     TextVector as TextVector,
-    Vector as Vector,
 )

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from trindi.errors import ConfigurationError
-from trindi.properties.vectors import Outlet, Vector
+from trindi.properties.vector import Outlet, Vector
 from trindi.protocol import ClientEvent, Message, SnoopEvent, check_name, delProperty, to_utc
 
 if TYPE_CHECKING:

@@ -24,7 +24,7 @@ from trindi.protocol import (
 )
 
 if TYPE_CHECKING:
-    from trindi.properties.vectors import Vector
+    from trindi.properties.vector import Vector
 
 __all__ = ["BLOBMember", "BLOBSource", "LightMember", "Member", "NumberMember", "Numeric"]
 __all__ += ["SwitchMember", "TextMember"]

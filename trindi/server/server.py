@@ -6,10 +6,8 @@ cancels only its own tasks; a driver failing costs only its own devices, until i
 
 from __future__ import annotations
 
-import errno
 import logging
 from collections.abc import Awaitable, Iterable, Mapping
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
 
@@ -28,10 +26,12 @@ from trindi.protocol import (
     setBLOBVector,
 )
 from trindi.protocol.decoder import MAX_BLOB_BYTES, MAX_ELEMENT_BYTES
+from trindi.server.listeners import open_listeners
 from trindi.server.router import Router
+from trindi.server.statistics import ClientStatistics, DriverStatistics, ServerStatistics
 from trindi.transport import BOUND, HIGH_WATER, Connection, Parcel, blob_parcel, put_when_room
 
-__all__ = ["ClientStatistics", "DriverStatistics", "IPyServer", "ServerStatistics"]
+__all__ = ["IPyServer"]
 
 logger = logging.getLogger("trindi.server")
 
@@ -46,76 +46,6 @@ MAX_RESTART_DELAY: Final = 60.0
 
 MAX_TURNED_AWAY: Final = 16
 """Clients over the bound that are told so at one time; further ones are just closed."""
-
-PORT_ATTEMPTS: Final = 10
-"""How often a free port is sought that all addresses of the host have."""
-
-
-@dataclass(frozen=True, slots=True)
-class ClientStatistics:
-    """One client.
-
-    Attributes:
-        peer: its address.
-        queue_bytes: bytes that wait for it.
-        lagging: it does not keep up just now.
-        drops: events that a newer one took the place of.
-        events_in: events it has sent.
-        events_out: events it has been given.
-        errors: malformed elements it has sent.
-    """
-
-    peer: str
-    queue_bytes: int
-    lagging: bool
-    drops: int
-    events_in: int
-    events_out: int
-    errors: int
-
-
-@dataclass(frozen=True, slots=True)
-class DriverStatistics:
-    """One driver.
-
-    Attributes:
-        devices: names of its devices.
-        running: it is not down.
-        restarts: how often it has been started again.
-        events_in: requests it has been given.
-        events_out: events it has sent.
-    """
-
-    devices: tuple[str, ...]
-    running: bool
-    restarts: int
-    events_in: int
-    events_out: int
-
-
-@dataclass(frozen=True, slots=True)
-class ServerStatistics:
-    """The whole server at one moment.
-
-    Attributes:
-        clients: those that are connected.
-        drivers: all of them.
-        turned_away: how many clients were over the bound.
-        queue_bytes: bytes that wait for all clients together.
-        drops: events that newer ones took the place of, for clients that have left included.
-        events_in: events that clients have sent, those that have left included.
-        events_out: events that clients have been given, those that have left included.
-        restarts: how often drivers have been started again.
-    """
-
-    clients: tuple[ClientStatistics, ...]
-    drivers: tuple[DriverStatistics, ...]
-    turned_away: int
-    queue_bytes: int
-    drops: int
-    events_in: int
-    events_out: int
-    restarts: int
 
 
 class _Post:
@@ -241,7 +171,7 @@ class IPyServer:
         Raises:
             OSError: the port is in use, or the host has no such address.
         """
-        listeners = await _open_listeners(self.host, self._port)
+        listeners = await open_listeners(self.host, self._port)
         try:
             async with trio.open_nursery() as nursery:
                 self._listeners = listeners
@@ -427,47 +357,3 @@ def _check_count(name: str, value: Any, least: int) -> int:
     if value < least:
         raise ConfigurationError(f"{name} is at least {least}, not {value}")
     return value
-
-
-# Listening ---------------------------------------------------------------------------------------
-
-
-async def _open_listeners(host: str, port: int) -> list[trio.SocketListener]:
-    """Listen on all addresses of a host, on one port even where the system chooses it."""
-    for _ in range(PORT_ATTEMPTS - 1):
-        try:
-            return await _try_listeners(host, port)
-        except OSError as error:
-            if port != 0 or error.errno != errno.EADDRINUSE:
-                raise
-    return await _try_listeners(host, port)
-
-
-async def _try_listeners(host: str, port: int) -> list[trio.SocketListener]:
-    found = await trio.socket.getaddrinfo(
-        host or None, port, type=trio.socket.SOCK_STREAM, flags=trio.socket.AI_PASSIVE
-    )
-    # IPv4 first: the field's own tools know no other (§7).
-    addresses = dict.fromkeys(
-        str(address[0]) for _family, *_, address in sorted(found, key=lambda info: info[0])
-    )
-    listeners: list[trio.SocketListener] = []
-    missing: OSError | None = None
-    try:
-        for address in addresses:
-            try:
-                listeners += await trio.open_tcp_listeners(port, host=address)
-            except OSError as error:
-                # A name may have an IPv6 address where the system has no IPv6.
-                if error.errno not in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
-                    raise
-                missing = error
-            else:
-                port = listeners[0].socket.getsockname()[1]
-        if not listeners and missing is not None:
-            raise missing
-    except BaseException:
-        for listener in listeners:
-            listener.socket.close()
-        raise
-    return listeners

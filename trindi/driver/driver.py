@@ -13,13 +13,12 @@ import logging
 import signal
 import threading
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
-from datetime import UTC, datetime
-from pathlib import Path
-from typing import IO, Any, Final, Protocol, TypeVarTuple
+from typing import TYPE_CHECKING, Any, Final, TypeVarTuple
 
 import trio
 
-from trindi.dispatch import Dispatcher, Sender, matching
+from trindi.driver.dispatch import Dispatcher, Sender, matching
+from trindi.driver.outlet import DriverOutlet, Link
 from trindi.errors import ConfigurationError, ProtocolError
 from trindi.properties import Device
 from trindi.protocol import (
@@ -49,74 +48,17 @@ from trindi.transport import (
     put_when_room,
 )
 
+if TYPE_CHECKING:
+    from datetime import datetime
+
 __all__ = ["IPyDriver", "Link"]
 
 logger = logging.getLogger("trindi.driver")
 
 Ts = TypeVarTuple("Ts")
 
-STREAK: Final = 0.001
-"""Seconds a driver may send without giving others a turn; each send looks at the clock."""
-
-MAX_STREAK: Final = 64
-"""Sends without giving others a turn, for a clock that stands still (a mock clock does)."""
-
 STDIN_LINGER: Final = 0.5
 """Seconds for replies still to come after the end of standard input."""
-
-
-class Link(Protocol):
-    """What connects a running driver to whoever listens to it."""
-
-    def publish(self, event: Event) -> None:
-        """Send an event to whoever wants it, without waiting."""
-
-    async def publish_blob(self, event: setBLOBVector) -> None:
-        """Send BLOBs, waiting a bounded time for receivers that keep up."""
-
-
-class _Outlet:
-    """What vectors and devices send through; it also gives other tasks their turn."""
-
-    def __init__(self) -> None:
-        self.link: Link | None = None
-        self._streak_start = 0.0
-        self._streak = 0
-
-    def now(self) -> datetime:
-        """The time that events are stamped with."""
-        return datetime.now(UTC)
-
-    def _linked(self) -> Link:
-        if self.link is None:
-            raise RuntimeError("the driver is not running: send from its handlers and tasks")
-        return self.link
-
-    async def send(self, event: Event) -> None:
-        """Send an event, without waiting for anybody."""
-        await trio.lowlevel.checkpoint_if_cancelled()
-        self._linked().publish(event)
-        await self._give_turn()
-
-    async def _give_turn(self) -> None:
-        now = trio.current_time()
-        self._streak += 1
-        if now - self._streak_start >= STREAK or self._streak >= MAX_STREAK:
-            self._streak = 0
-            # The event is on its way already; being cancelled now must not look as if it were not.
-            await trio.lowlevel.cancel_shielded_checkpoint()
-            self._streak_start = trio.current_time()
-
-    async def send_blob(self, event: setBLOBVector) -> None:
-        """Send BLOBs, waiting a bounded time for receivers that keep up."""
-        await trio.lowlevel.checkpoint()
-        await self._linked().publish_blob(event)
-
-    async def read_blob(self, source: Path | IO[bytes]) -> bytes:
-        """Read a file in a worker thread."""
-        if isinstance(source, Path):
-            return await trio.to_thread.run_sync(source.read_bytes)
-        return await trio.to_thread.run_sync(source.read)
 
 
 class IPyDriver(Mapping[str, Device]):
@@ -158,7 +100,7 @@ class IPyDriver(Mapping[str, Device]):
         for device in devices:
             self._add(device)
         self._tasks = [_check_task(task) for task in tasks]
-        self._outlet = _Outlet()
+        self._outlet = DriverOutlet()
         self._nursery: trio.Nursery | None = None
         self._dispatcher = Dispatcher(self._devices, self._clientevent, self._publish)
         self._inbox = Outbox()
@@ -242,7 +184,7 @@ class IPyDriver(Mapping[str, Device]):
     # What an author calls ----------------------------------------------------------------------
 
     @property
-    def outlet(self) -> _Outlet:
+    def outlet(self) -> DriverOutlet:
         """What the driver's vectors and devices send through."""
         return self._outlet
 

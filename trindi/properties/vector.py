@@ -1,0 +1,386 @@
+"""Vectors: named groups of members with a state, the properties of INDI.
+
+A vector makes its own events: its definition, and reports of its values. It also says whether a
+client's request is one that it allows. What it sends goes through the `Outlet` of its driver, so
+that it needs to know neither tasks nor peers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import IO, TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar
+
+from trindi.errors import ConfigurationError, RefusedError
+from trindi.properties.members import (
+    Member,
+    check_state,
+)
+from trindi.protocol import (
+    DefVector,
+    Event,
+    NewVector,
+    Permission,
+    SetVector,
+    State,
+    check_name,
+    delProperty,
+    setBLOBVector,
+    to_float,
+    to_utc,
+)
+
+if TYPE_CHECKING:
+    from datetime import datetime
+    from pathlib import Path
+
+    from trindi.properties.device import Device
+
+__all__ = ["Outlet", "ValueVector", "Vector"]
+
+V = TypeVar("V")
+M = TypeVar("M", bound=Member[Any])
+
+
+class Outlet(Protocol):
+    """What a driver offers its vectors and devices for sending."""
+
+    def now(self) -> datetime:
+        """The time that events are stamped with."""
+
+    async def send(self, event: Event) -> None:
+        """Send an event to whoever wants it, without waiting for any of them."""
+
+    async def send_blob(self, event: setBLOBVector) -> None:
+        """Send BLOBs, waiting a bounded time for receivers that keep up."""
+
+    async def read_blob(self, source: Path | IO[bytes]) -> bytes:
+        """Read a file in a worker thread."""
+
+
+class Vector(Mapping[str, V], Generic[M, V]):
+    """What the five kinds of vector have in common: a mapping of member name to value.
+
+    Attributes:
+        name: printable ASCII, unique in its device.
+        label: what a client shows; the name where none is given.
+        group: the tab under which a client shows it.
+        members: member name to member.
+        enable: False: neither sends nor receives anything.
+        device: the device it belongs to, once it does.
+    """
+
+    kind: ClassVar[str]
+    _new_event: ClassVar[type[Any] | None]
+
+    def __init__(
+        self, name: str, label: str | None, group: str, perm: str, state: str, members: Iterable[M]
+    ) -> None:
+        self.name = check_name(name, "vector")
+        self.label = name if label is None else label
+        self.group = group
+        self.enable = True
+        self.device: Device | None = None
+        self._perm = _check_perm(perm)
+        self._state = check_state(state)
+        self._timeout = 0.0
+        self.members: dict[str, M] = {}
+        for member in members:
+            self._add(member)
+        if not self.members:
+            raise ConfigurationError(f"vector {name!r} has no members: give it at least one")
+
+    def _add(self, member: M) -> None:
+        if member.name in self.members:
+            raise ConfigurationError(f"vector {self.name!r} has two members named {member.name!r}")
+        if member.vector is not None:
+            raise ConfigurationError(
+                f"member {member.name!r} is part of vector {member.vector.name!r}: make another"
+            )
+        member.vector = self
+        self.members[member.name] = member
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.devicename or '?'}.{self.name} {self.state}>"
+
+    # The mapping -------------------------------------------------------------------------------
+
+    def __getitem__(self, name: str) -> V:
+        value: V = self._member(name).membervalue
+        return value
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        member = self._member(name)
+        member.assign(member.convert(value))
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.members)
+
+    def __len__(self) -> int:
+        return len(self.members)
+
+    # Two vectors are never equal for having the same values, and a vector can be a key.
+    __hash__ = object.__hash__
+
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+    def update(self, values: Mapping[str, Any]) -> None:
+        """Set several members, such as those of an event that a client sent.
+
+        Raises:
+            KeyError: a name that is no member's; then none is set.
+            ValueError: a value that is not legal; then none is set.
+        """
+        checked = [(self._member(name), value) for name, value in values.items()]
+        converted = [(member, member.convert(value)) for member, value in checked]
+        for member, value in converted:
+            self[member.name] = value
+
+    def _member(self, name: str) -> M:
+        try:
+            return self.members[name]
+        except KeyError:
+            known = ", ".join(self.members)
+            raise KeyError(f"vector {self.name!r} has no member {name!r}, only {known}") from None
+
+    # Attributes --------------------------------------------------------------------------------
+
+    @property
+    def perm(self) -> Permission:
+        """What clients may do: ``ro``, ``wo`` or ``rw``."""
+        return self._perm
+
+    @property
+    def state(self) -> State:
+        """Idle, Ok, Busy or Alert; what is sent next carries it."""
+        return self._state
+
+    @state.setter
+    def state(self, state: str) -> None:
+        self._state = check_state(state)
+
+    @property
+    def timeout(self) -> float:
+        """Worst-case seconds to effect a change; 0 means at once, or unknown."""
+        return self._timeout
+
+    @timeout.setter
+    def timeout(self, seconds: float | str) -> None:
+        timeout = to_float(seconds)
+        if timeout < 0:
+            raise ConfigurationError(f"timeout {timeout:g} is below 0 seconds")
+        self._timeout = timeout
+
+    @property
+    def devicename(self) -> str:
+        """Name of its device, or "" before it has one."""
+        return self.device.devicename if self.device else ""
+
+    @property
+    def driver(self) -> Any:
+        """The driver its device belongs to, or None."""
+        return self.device.driver if self.device else None
+
+    @property
+    def enabled(self) -> bool:
+        """Whether both the vector and its device may send and receive."""
+        return self.enable and (self.device is None or self.device.enable)
+
+    # Events ------------------------------------------------------------------------------------
+
+    def definition(self, message: str = "", timestamp: datetime | None = None) -> DefVector:
+        """Make the def…Vector event of what it is now."""
+        raise NotImplementedError
+
+    def report(
+        self, names: Iterable[str], message: str = "", timestamp: datetime | None = None
+    ) -> SetVector:
+        """Make the set…Vector event of some members as they are now."""
+        raise NotImplementedError
+
+    def _described(self, message: str, timestamp: datetime | None) -> dict[str, Any]:
+        return {
+            "devicename": self.devicename,
+            "vectorname": self.name,
+            "label": self.label,
+            "group": self.group,
+            "state": self._state,
+            "members": {name: member.membervalue for name, member in self.members.items()},
+            "memberlabels": {name: member.describe() for name, member in self.members.items()},
+            "timestamp": self._time(timestamp),
+            "message": message,
+        }
+
+    def _time(self, timestamp: datetime | None) -> datetime:
+        return self.outlet.now() if timestamp is None else to_utc(timestamp)
+
+    def check(self, event: NewVector) -> None:
+        """Say whether a client may ask for this.
+
+        Raises:
+            RefusedError: it is not allowed; the text says why, for the client's eyes.
+        """
+        if type(event) is not self._new_event:
+            asked = type(event).__name__.removeprefix("new").removesuffix("Vector")
+            raise RefusedError(f"it is a {self.kind} vector, not a {asked} vector")
+        if self._perm is Permission.RO:
+            raise RefusedError("it is read-only")
+        if not event.members:
+            raise RefusedError("the request holds no members")
+        for name in event:
+            if name not in self.members:
+                raise RefusedError(f"it has no member {name}")
+        self._check_values(event)
+
+    def _check_values(self, event: Any) -> None:
+        """Check the values against whatever else the kind demands."""
+
+    # Sending -----------------------------------------------------------------------------------
+
+    @property
+    def outlet(self) -> Outlet:
+        """The driver, as what sends.
+
+        Raises:
+            RuntimeError: the vector is not part of a driver.
+        """
+        driver = self.driver
+        if driver is None:
+            raise RuntimeError(
+                f"vector {self.name!r} cannot send yet: put its device into an IPyDriver, "
+                "and send while that runs"
+            )
+        outlet: Outlet = driver.outlet
+        return outlet
+
+    def _keep(self, timeout: float | str | None, state: str | None) -> None:
+        if timeout is not None:
+            self.timeout = timeout
+        if state is not None:
+            self.state = state
+        self._check_sendable()
+
+    def _check_sendable(self) -> None:
+        """Raise ValueError where the members together may not be shown to a client."""
+
+    async def send_defVector(
+        self,
+        message: str = "",
+        timestamp: datetime | None = None,
+        timeout: float | str | None = None,
+        state: str | None = None,
+    ) -> None:
+        """Send the definition with all values to whoever wants it.
+
+        Never waits for a client. If cancelled, nothing was sent.
+
+        Args:
+            message: a line for the user.
+            timestamp: now, where none is given; a naive time is UTC.
+            timeout: worst-case seconds of a change; kept.
+            state: Idle, Ok, Busy or Alert; kept.
+
+        Raises:
+            ValueError: a state or timeout that is not legal.
+            RuntimeError: the driver is not running.
+        """
+        self._keep(timeout, state)
+        if self.enabled:
+            await self.outlet.send(self.definition(message, timestamp))
+
+    async def send_delProperty(self, message: str = "", timestamp: datetime | None = None) -> None:
+        """Tell clients that the property is gone, and disable it.
+
+        Set `enable` to True and send the definition to bring it back. Never waits for a client.
+        If cancelled, nothing was sent.
+
+        Raises:
+            RuntimeError: the driver is not running.
+        """
+        if self.enabled:
+            time = self._time(timestamp)
+            await self.outlet.send(delProperty(self.devicename, self.name, time, message))
+        self.enable = False
+
+    async def send_setVectorMembers(
+        self,
+        message: str = "",
+        timestamp: datetime | None = None,
+        timeout: float | str | None = None,
+        state: str | None = None,
+        members: Sequence[str] = (),
+    ) -> None:
+        """Send the values of just these members, with state and message.
+
+        Never waits for a client. If cancelled, nothing was sent.
+
+        Args:
+            message: a line for the user.
+            timestamp: now, where none is given; a naive time is UTC.
+            timeout: worst-case seconds of a change; kept.
+            state: Idle, Ok, Busy or Alert; kept.
+            members: names of the members to send.
+
+        Raises:
+            KeyError: a name that is no member's.
+            ValueError: a state or timeout that is not legal.
+            RuntimeError: the driver is not running.
+        """
+        self._keep(timeout, state)
+        chosen = [self._member(name) for name in members]
+        if self.enabled:
+            await self.outlet.send(self.report([m.name for m in chosen], message, timestamp))
+            for member in chosen:
+                member.changed = False
+
+
+class ValueVector(Vector[M, V]):
+    """A vector whose values are state, not data: everything but BLOBs."""
+
+    async def send_setVector(
+        self,
+        message: str = "",
+        timestamp: datetime | None = None,
+        timeout: float | str | None = None,
+        state: str | None = None,
+        allvalues: bool = True,
+    ) -> None:
+        """Send the values, with state and message.
+
+        Never waits for a client. If cancelled, nothing was sent.
+
+        Args:
+            message: a line for the user.
+            timestamp: now, where none is given; a naive time is UTC.
+            timeout: worst-case seconds of a change; kept.
+            state: Idle, Ok, Busy or Alert; kept.
+            allvalues: False sends only the members that changed since they were last sent; where
+                none did, only a given state, timeout or message is sent, or nothing at all.
+
+        Raises:
+            ValueError: a state or timeout that is not legal.
+            RuntimeError: the driver is not running.
+        """
+        names = [n for n, member in self.members.items() if allvalues or member.changed]
+        if names or message or state is not None or timeout is not None:
+            await self.send_setVectorMembers(message, timestamp, timeout, state, names)
+
+    def _reported(
+        self, names: Iterable[str], message: str, timestamp: datetime | None
+    ) -> dict[str, Any]:
+        members = self.members
+        return {
+            "devicename": self.devicename,
+            "vectorname": self.name,
+            "members": {name: members[name].membervalue for name in names},
+            "state": self._state,
+            "timestamp": self._time(timestamp),
+            "message": message,
+        }
+
+
+def _check_perm(perm: str) -> Permission:
+    try:
+        return Permission(perm)
+    except ValueError:
+        raise ConfigurationError(f"{perm!r} is no permission: use 'ro', 'wo' or 'rw'") from None
