@@ -43,7 +43,6 @@ from trindi.transport import (
     Outbox,
     Parcel,
     StdioStream,
-    blob_parcel,
     guarded_stdio,
     put_when_room,
 )
@@ -449,7 +448,9 @@ class _StdioLink:
         self._outbox.put(Parcel(event))
 
     async def publish_blob(self, event: setBLOBVector) -> None:
-        await put_when_room(await blob_parcel(event), [self._outbox])
+        parcel = Parcel(event)
+        await parcel.encode()
+        await put_when_room(parcel, [self._outbox])
 
 
 async def _end_on_signal(scope: trio.CancelScope) -> None:

@@ -29,7 +29,7 @@ from trindi.protocol.decoder import MAX_BLOB_BYTES, MAX_ELEMENT_BYTES
 from trindi.server.listeners import open_listeners
 from trindi.server.router import Router
 from trindi.server.statistics import ClientStatistics, DriverStatistics, ServerStatistics
-from trindi.transport import BOUND, HIGH_WATER, Connection, Parcel, blob_parcel, put_when_room
+from trindi.transport import BOUND, HIGH_WATER, Connection, Parcel, put_when_room
 
 __all__ = ["IPyServer"]
 
@@ -67,11 +67,14 @@ class _Post:
 
     async def publish_blob(self, event: setBLOBVector) -> None:
         """Send BLOBs, waiting a bounded time for receivers that keep up."""
-        parcel = await blob_parcel(event)
         self.events_out += 1
+        parcel = Parcel(event)
+        clients = self._router.clients(event)
+        if clients:
+            await parcel.encode()
         for snooper in self._router.snoopers(event, self):
             snooper.driver.hear(parcel)
-        await put_when_room(parcel, [c.outbox for c in self._router.clients(event)])
+        await put_when_room(parcel, [client.outbox for client in clients])
 
     def _send(self, parcel: Parcel) -> None:
         self.events_out += 1
