@@ -9,6 +9,7 @@ where requests come from.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
@@ -28,7 +29,8 @@ from trindi.protocol import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Generator
+    from datetime import datetime
 
 __all__ = ["Dispatcher", "Sender"]
 
@@ -123,8 +125,7 @@ class Dispatcher:
     @staticmethod
     def _refuse(vector: Vector[Any, Any], reason: str, sender: Sender) -> None:
         """Answer with Alert, the values as they are, and why; the property itself is unharmed."""
-        names = () if isinstance(vector, BLOBVector) else tuple(vector)
-        report = vector.report(names, f"[ERROR] {vector.name} is unchanged: {reason}")
+        report = vector.status(f"[ERROR] {vector.name} is unchanged: {reason}")
         sender.reply(replace(report, state=State.ALERT))
 
     def hand_over(
@@ -143,16 +144,11 @@ class Dispatcher:
         try:
             queue.send_nowait(request)
         except trio.WouldBlock:
-            return self._wait(queue, request)
-        return None
-
-    @staticmethod
-    async def _wait(queue: trio.MemorySendChannel[_Request], request: _Request) -> None:
-        try:
-            await queue.send(request)
+            return _Waiting(queue, request)
         except trio.BrokenResourceError:
-            # The driver has ended meanwhile, and its requests with it.
-            request[2].done()
+            # The driver is ending, and the worker of this property has ended already.
+            sender.done()
+        return None
 
     def _queue(
         self, event: ClientEvent, vector: Vector[Any, Any] | None
@@ -172,27 +168,33 @@ class Dispatcher:
     # Working -----------------------------------------------------------------------------------
 
     async def _work(self, requests: trio.MemoryReceiveChannel[_Request]) -> None:
-        async with requests:
+        try:
             async for event, vector, sender in requests:
                 try:
                     await self._handle(event, vector)
                 finally:
                     sender.done()
+        finally:
+            _give_up(requests)
 
     async def _handle(self, event: ClientEvent, vector: Vector[Any, Any] | None) -> None:
         """Run the author's handler; its exception is contained, and costs only this request."""
-        now = event.timestamp
-        if now is None and vector is not None:
-            now = vector.outlet.now()
+        if vector is not None and not vector.enabled:
+            # It has been disabled while the request waited.
+            return
         try:
-            await self._handler(replace(event, vector=vector, timestamp=now))
+            await self._handler(replace(event, vector=vector, timestamp=self._time(event)))
         except Exception as error:
-            logger.exception("clientevent failed on %s", type(event).__name__)
+            place = f"{event.devicename} {event.vectorname or ''}".rstrip()
+            logger.exception("clientevent failed on %s of %s", type(event).__name__, place)
             if vector is not None and vector.enabled:
                 vector.state = State.ALERT
                 text = f"[ERROR] {vector.name}: {type(error).__name__}: {error}"
-                names = () if isinstance(vector, BLOBVector) else tuple(vector)
-                self._publish(vector.report(names, text))
+                self._publish(vector.status(text))
+
+    def _time(self, event: ClientEvent) -> datetime:
+        """When the peer said it, or now where it did not say."""
+        return event.timestamp or self._devices[event.devicename or ""].outlet.now()
 
     # Asking ------------------------------------------------------------------------------------
 
@@ -215,9 +217,36 @@ class Dispatcher:
         return list(matching(self._devices, event.devicename, event.vectorname))
 
 
+class _Waiting:
+    """A request that waits for room in its queue; await it, or the request is lost."""
+
+    def __init__(self, queue: trio.MemorySendChannel[_Request], request: _Request) -> None:
+        self._queue = queue
+        self._request = request
+
+    def __await__(self) -> Generator[Any, Any, None]:
+        return self._send().__await__()
+
+    async def _send(self) -> None:
+        try:
+            await self._queue.send(self._request)
+        except trio.BrokenResourceError:
+            # The driver has ended meanwhile, and its requests with it.
+            self._request[2].done()
+
+
 async def _each(waits: list[Awaitable[None]]) -> None:
     for wait in waits:
         await wait
+
+
+def _give_up(requests: trio.MemoryReceiveChannel[_Request]) -> None:
+    """Close a queue; nobody works on what is left in it."""
+    with contextlib.suppress(trio.WouldBlock, trio.EndOfChannel):
+        while True:
+            _event, _vector, sender = requests.receive_nowait()
+            sender.done()
+    requests.close()
 
 
 def matching(

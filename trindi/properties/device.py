@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from trindi.errors import ConfigurationError
+from trindi.properties.members import check_text
 from trindi.properties.vector import Outlet, Vector
 from trindi.protocol import ClientEvent, Message, SnoopEvent, check_name, delProperty, to_utc
 
@@ -45,6 +46,10 @@ class Device(Mapping[str, Vector[Any, Any]]):
             self._add(vector)
 
     def _add(self, vector: Vector[Any, Any]) -> None:
+        if not isinstance(vector, Vector):
+            raise TypeError(
+                f"properties of device {self.devicename!r} are vectors, not {type(vector).__name__}"
+            )
         if vector.name in self._vectors:
             raise ConfigurationError(
                 f"device {self.devicename!r} has two vectors named {vector.name!r}"
@@ -105,8 +110,10 @@ class Device(Mapping[str, Vector[Any, Any]]):
         Raises:
             RuntimeError: the driver is not running.
         """
+        await self.outlet.turn()
         if self.enable:
-            await self.outlet.send(Message(self.devicename, message, self._time(timestamp)))
+            time, text = self._time(timestamp), check_text(message, "a message")
+            self.outlet.publish(Message(self.devicename, text, time))
 
     async def send_delProperty(self, message: str = "", timestamp: datetime | None = None) -> None:
         """Tell clients that the device is gone, and disable it.
@@ -117,9 +124,10 @@ class Device(Mapping[str, Vector[Any, Any]]):
         Raises:
             RuntimeError: the driver is not running.
         """
+        await self.outlet.turn()
         if self.enable:
-            time = self._time(timestamp)
-            await self.outlet.send(delProperty(self.devicename, None, time, message))
+            time, text = self._time(timestamp), check_text(message, "a message")
+            self.outlet.publish(delProperty(self.devicename, None, time, text))
         self.enable = False
 
     async def devclientevent(self, event: ClientEvent, *args: Any, **kwargs: Any) -> None:

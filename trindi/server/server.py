@@ -72,9 +72,9 @@ class _Post:
         clients = self._router.clients(event)
         if clients:
             await parcel.encode()
-        for snooper in self._router.snoopers(event, self):
-            snooper.driver.hear(parcel)
-        await put_when_room(parcel, [client.outbox for client in clients])
+        inboxes = [s.driver.inbox_for(event) for s in self._router.snoopers(event, self)]
+        outboxes = [client.outbox for client in clients]
+        await put_when_room(parcel, [*outboxes, *(inbox for inbox in inboxes if inbox is not None)])
 
     def _send(self, parcel: Parcel) -> None:
         self.events_out += 1
