@@ -3,14 +3,15 @@
 A request is checked against the property in the very task that read it; what is refused is answered
 and never reaches the author. What passes goes into a bounded memory channel of that property, whose
 worker task hands it to `clientevent`. So events of one property stay in order, an abort never waits
-behind a goto, and a full channel holds up only the peer that filled it. This module does not know
-where requests come from.
+behind a goto, and a full channel holds up only the peer that filled it. What an idle property is
+asked for begins in the order of asking: an abort sent right behind a goto must find it begun. This
+module does not know where requests come from.
 """
 
 from __future__ import annotations
 
 import logging
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 
 import trio
@@ -54,8 +55,26 @@ class Sender(Protocol):
         """Say that it is no longer."""
 
 
-_Request: TypeAlias = tuple[ClientEvent, Vector[Any, Any] | None, Sender]
 _Place: TypeAlias = tuple[str, str | None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    """One event on its way to the author; it begins when what came before it has begun."""
+
+    event: ClientEvent
+    vector: Vector[Any, Any] | None
+    sender: Sender
+    before: trio.Event | None
+    begun: trio.Event = field(default_factory=trio.Event)
+
+
+@dataclass(slots=True)
+class _Queue:
+    """What waits for one property, and how much of it, or being worked on, there is."""
+
+    channel: trio.MemorySendChannel[_Request]
+    unfinished: int = 0
 
 
 class Dispatcher:
@@ -77,7 +96,8 @@ class Dispatcher:
         self._handler = handler
         self._publish = publish
         self._nursery: trio.Nursery | None = None
-        self._queues: dict[_Place, trio.MemorySendChannel[_Request]] = {}
+        self._queues: dict[_Place, _Queue] = {}
+        self._last_begun: trio.Event | None = None
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Host the workers of the properties until cancelled."""
@@ -89,6 +109,7 @@ class Dispatcher:
             finally:
                 self._nursery = None
                 self._queues.clear()
+                self._last_begun = None
 
     # Taking ------------------------------------------------------------------------------------
 
@@ -135,49 +156,60 @@ class Dispatcher:
         Returns:
             None, or something to await where the queue is full.
         """
-        queue = self._queue(event, vector)
-        if queue is None:
+        if self._nursery is None or event.devicename is None:
             return None
-        request = (event, vector, sender)
+        queue = self._queue(event.devicename, vector, self._nursery)
+        request = _Request(event, vector, sender, self._last_begun)
+        if not queue.unfinished:
+            self._last_begun = request.begun
+        queue.unfinished += 1
         sender.begin()
         try:
-            queue.send_nowait(request)
+            queue.channel.send_nowait(request)
         except trio.WouldBlock:
             return self._wait(queue, request)
         return None
 
     @staticmethod
-    async def _wait(queue: trio.MemorySendChannel[_Request], request: _Request) -> None:
+    async def _wait(queue: _Queue, request: _Request) -> None:
+        sent = False
         try:
-            await queue.send(request)
+            await queue.channel.send(request)
+            sent = True
         except trio.BrokenResourceError:
             # The driver has ended meanwhile, and its requests with it.
-            request[2].done()
+            pass
+        finally:
+            if not sent:
+                queue.unfinished -= 1
+                request.sender.done()
 
     def _queue(
-        self, event: ClientEvent, vector: Vector[Any, Any] | None
-    ) -> trio.MemorySendChannel[_Request] | None:
+        self, devicename: str, vector: Vector[Any, Any] | None, nursery: trio.Nursery
+    ) -> _Queue:
         """The queue of a property, its worker started at the first event."""
-        if self._nursery is None or event.devicename is None:
-            return None
-        place = (event.devicename, vector.name if vector is not None else None)
+        place = (devicename, vector.name if vector is not None else None)
         queue = self._queues.get(place)
         if queue is None:
             bound = BLOB_QUEUE if isinstance(vector, BLOBVector) else PROPERTY_QUEUE
-            queue, requests = trio.open_memory_channel[_Request](bound)
-            self._queues[place] = queue
-            self._nursery.start_soon(self._work, requests, name=f"clientevent of {place}")
+            channel, requests = trio.open_memory_channel[_Request](bound)
+            queue = self._queues[place] = _Queue(channel)
+            nursery.start_soon(self._work, queue, requests, name=f"clientevent of {place}")
         return queue
 
     # Working -----------------------------------------------------------------------------------
 
-    async def _work(self, requests: trio.MemoryReceiveChannel[_Request]) -> None:
+    async def _work(self, queue: _Queue, requests: trio.MemoryReceiveChannel[_Request]) -> None:
         async with requests:
-            async for event, vector, sender in requests:
+            async for request in requests:
                 try:
-                    await self._handle(event, vector)
+                    if request.before is not None:
+                        await request.before.wait()
+                    request.begun.set()
+                    await self._handle(request.event, request.vector)
                 finally:
-                    sender.done()
+                    queue.unfinished -= 1
+                    request.sender.done()
 
     async def _handle(self, event: ClientEvent, vector: Vector[Any, Any] | None) -> None:
         """Run the author's handler; its exception is contained, and costs only this request."""

@@ -1,0 +1,102 @@
+"""An INDI client for tests of whole drivers: it keeps what it hears, and waits for what it wants.
+
+It speaks over a socket to a server, or over a stream in memory to one driver. In memory nothing is
+ever on its way outside the program, so that virtual time may run.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import trio
+import trio.testing
+
+from trindi.protocol import Decoder, Event, encode, getProperties
+from trindi.transport import Connection, Outbox, Parcel
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from trindi import IPyDriver, IPyServer, setBLOBVector
+
+E = TypeVar("E")
+
+PATIENCE = 3600.0
+"""Seconds to wait for anything. It is virtual time in most tests, where waiting costs nothing."""
+
+
+class Client:
+    """A client on a stream; `heard` is all that it was ever sent."""
+
+    def __init__(self, stream: trio.abc.Stream) -> None:
+        self.heard: list[Event] = []
+        self._stream = stream
+        self._decoder = Decoder()
+        self._seen = 0
+
+    async def send(self, *events: Event) -> None:
+        """Send these events in one write."""
+        await self._stream.send_all(b"".join(map(encode, events)))
+
+    async def expect(self, cls: type[E], vectorname: str | None = None, **wanted: Any) -> E:
+        """Wait for the next event of a class, property and attributes; skip what comes before."""
+        with trio.fail_after(PATIENCE):
+            while True:
+                for event in self._unseen():
+                    if isinstance(event, cls) and _fits(event, vectorname, wanted):
+                        return event
+                await self._read()
+
+    async def read_for(self, seconds: float) -> None:
+        """Take in whatever is sent for some time."""
+        with trio.move_on_after(seconds):
+            while True:
+                await self._read()
+
+    async def ask(self, devicename: str | None = None, vectorname: str | None = None) -> None:
+        """Ask for definitions."""
+        await self.send(getProperties(devicename, vectorname))
+
+    def _unseen(self) -> Iterator[Event]:
+        while self._seen < len(self.heard):
+            self._seen += 1
+            yield self.heard[self._seen - 1]
+
+    async def _read(self) -> None:
+        data = await self._stream.receive_some()
+        assert data, f"the peer has closed the stream; heard so far: {self.heard}"
+        self.heard += self._decoder.feed(bytes(data))
+
+
+def _fits(event: Any, vectorname: str | None, wanted: dict[str, Any]) -> bool:
+    if vectorname is not None and event.vectorname != vectorname:
+        return False
+    return all(getattr(event, name) == value for name, value in wanted.items())
+
+
+class _Wire:
+    """The link of a driver that has one client."""
+
+    def __init__(self, outbox: Outbox) -> None:
+        self._outbox = outbox
+
+    def publish(self, event: Event) -> None:
+        self._outbox.put(Parcel(event))
+
+    async def publish_blob(self, event: setBLOBVector) -> None:
+        self._outbox.put(Parcel(event))
+
+
+async def attach(nursery: trio.Nursery, driver: IPyDriver) -> Client:
+    """Run a driver in the nursery, with one client in memory."""
+    ours, theirs = trio.testing.memory_stream_pair()
+    connection = Connection(theirs, name="the client")
+    await nursery.start(driver.serve, _Wire(connection.outbox))
+    nursery.start_soon(connection.run, lambda item: driver.receive(item, connection))
+    return Client(ours)
+
+
+async def connect(server: IPyServer) -> Client:
+    """Connect to a server on this machine."""
+    host, port = server.addresses[0]
+    return Client(await trio.open_tcp_stream(host, port))
