@@ -11,25 +11,29 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import trio
 import trio.testing
 
-from trindi.protocol import Decoder, Event, encode, getProperties
+from trindi.protocol import Decoder, Event, SnoopEvent, encode, getProperties
 from trindi.transport import Connection, Outbox, Parcel
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Awaitable, Iterator
 
-    from trindi import IPyDriver, IPyServer, setBLOBVector
+    from trindi import IPyDriver, IPyServer, ProtocolError, setBLOBVector
 
 E = TypeVar("E")
 
-PATIENCE = 3600.0
-"""Seconds to wait for anything. It is virtual time in most tests, where waiting costs nothing."""
+PATIENCE = 30.0
+"""Seconds that a client waits for what it wants, where the machine may be busy."""
+
+VIRTUAL_PATIENCE = 3600.0
+"""The same where time is virtual, and waiting costs nothing."""
 
 
 class Client:
     """A client on a stream; `heard` is all that it was ever sent."""
 
-    def __init__(self, stream: trio.abc.Stream) -> None:
-        self.heard: list[Event] = []
+    def __init__(self, stream: trio.abc.Stream, patience: float) -> None:
+        self.heard: list[Any] = []
+        self._patience = patience
         self._stream = stream
         self._decoder = Decoder()
         self._seen = 0
@@ -40,7 +44,7 @@ class Client:
 
     async def expect(self, cls: type[E], vectorname: str | None = None, **wanted: Any) -> E:
         """Wait for the next event of a class, property and attributes; skip what comes before."""
-        with trio.fail_after(PATIENCE):
+        with trio.fail_after(self._patience):
             while True:
                 for event in self._unseen():
                     if isinstance(event, cls) and _fits(event, vectorname, wanted):
@@ -57,7 +61,7 @@ class Client:
         """Ask for definitions."""
         await self.send(getProperties(devicename, vectorname))
 
-    def _unseen(self) -> Iterator[Event]:
+    def _unseen(self) -> Iterator[Any]:
         while self._seen < len(self.heard):
             self._seen += 1
             yield self.heard[self._seen - 1]
@@ -88,15 +92,29 @@ class _Wire:
 
 
 async def attach(nursery: trio.Nursery, driver: IPyDriver) -> Client:
-    """Run a driver in the nursery, with one client in memory."""
+    """Run a driver in the nursery, with one peer in memory: a client, and what it snoops on."""
+
+    def take(item: Event | ProtocolError) -> Awaitable[None] | None:
+        if isinstance(item, SnoopEvent):
+            driver.hear(Parcel(item))
+            return None
+        return driver.receive(item, connection)
+
     ours, theirs = trio.testing.memory_stream_pair()
     connection = Connection(theirs, name="the client")
     await nursery.start(driver.serve, _Wire(connection.outbox))
-    nursery.start_soon(connection.run, lambda item: driver.receive(item, connection))
-    return Client(ours)
+    nursery.start_soon(connection.run, take)
+    return Client(ours, VIRTUAL_PATIENCE)
 
 
-async def connect(server: IPyServer) -> Client:
-    """Connect to a server on this machine."""
+async def connect(nursery: trio.Nursery, server: IPyServer, patience: float = PATIENCE) -> Client:
+    """Connect to a server on this machine, until the nursery is cancelled."""
     host, port = server.addresses[0]
-    return Client(await trio.open_tcp_stream(host, port))
+    stream = await trio.open_tcp_stream(host, port)
+    nursery.start_soon(_close_at_the_end, stream)
+    return Client(stream, patience)
+
+
+async def _close_at_the_end(stream: trio.abc.AsyncResource) -> None:
+    async with stream:
+        await trio.sleep_forever()
