@@ -32,8 +32,12 @@ D = TypeVar("D")
 MAX_ROUTES: Final = 16384
 """Remembered answers to who hears a property; past it they are forgotten and found again."""
 
-MAX_INTERESTS: Final = 65536
-"""Properties that one subscription may name; a client that names more hears everything."""
+MAX_NAMED: Final = 4 * 1024 * 1024
+"""Bytes of names that one subscription may keep, so that no client can fill the memory with them; a
+client that names more hears everything, and its further BLOB policies are not noted."""
+
+# What keeping a name takes beyond its own characters, roughly.
+_NAME_OVERHEAD: Final = 512
 
 CHAINED: Final = "*"
 """The device that a chained indiserver asks for: it means all (§5.5)."""
@@ -44,40 +48,35 @@ class Subscription:
 
     def __init__(self) -> None:
         self.everything = False
-        self._devices: set[str] = set()
-        self._vectors: dict[str, set[str]] = {}
-        self._count = 0
-        self._policies: dict[tuple[str, str | None], BLOBPolicy] = {}
+        # By device, then by property; None stands for the whole device.
+        self._names: dict[str, set[str | None]] = {}
+        self._policies: dict[str, dict[str | None, BLOBPolicy]] = {}
+        self._kept = 0
 
     def add(self, devicename: str | None, vectorname: str | None) -> bool:
         """Subscribe to everything, a device, or one property; True where that is new."""
-        if devicename is None or devicename == CHAINED or self._count >= MAX_INTERESTS:
-            new = not self.everything
+        if self.everything or vectorname in self._names.get(devicename or "", ()):
+            return False
+        if devicename is None or devicename == CHAINED or not self._keep(devicename, vectorname):
             self.everything = True
-            return new
-        before = self._count
-        if vectorname is None:
-            self._count += devicename not in self._devices
-            self._devices.add(devicename)
         else:
-            names = self._vectors.setdefault(devicename, set())
-            self._count += vectorname not in names
-            names.add(vectorname)
-        return self._count > before
+            self._names.setdefault(devicename, set()).add(vectorname)
+        return True
 
     def set_policy(self, devicename: str, vectorname: str | None, policy: BLOBPolicy) -> None:
         """Keep what is wanted of BLOBs; the last one said wins."""
         if vectorname is None:
             # What is said of a device is newer than what was said of its properties.
-            for place in [place for place in self._policies if place[0] == devicename]:
-                del self._policies[place]
-        if len(self._policies) < MAX_INTERESTS:
-            self._policies[devicename, vectorname] = policy
+            forgotten = self._policies.pop(devicename, {})
+            self._kept -= sum(_weight(devicename, name) for name in forgotten)
+        known = vectorname in self._policies.get(devicename, {})
+        if known or self._keep(devicename, vectorname):
+            self._policies.setdefault(devicename, {})[vectorname] = policy
 
     def policy(self, devicename: str, vectorname: str | None) -> BLOBPolicy:
         """What is wanted of the BLOBs of a property: its own policy, its device's, or Never."""
-        device = self._policies.get((devicename, None), BLOBPolicy.NEVER)
-        return self._policies.get((devicename, vectorname), device)
+        policies = self._policies.get(devicename, {})
+        return policies.get(vectorname, policies.get(None, BLOBPolicy.NEVER))
 
     def hears(self, event: Any) -> bool:
         """Whether an event from the owner of a device is wanted."""
@@ -89,17 +88,25 @@ class Subscription:
             return False
         if isinstance(event, setBLOBVector):
             return self.policy(devicename, vectorname) is not BLOBPolicy.NEVER
-        return self._policies.get((devicename, None)) is not BLOBPolicy.ONLY
+        return self.policy(devicename, None) is not BLOBPolicy.ONLY
 
     def _covers(self, devicename: str, vectorname: str | None, event: Any) -> bool:
-        if self.everything or devicename in self._devices:
+        names = self._names.get(devicename, ())
+        if self.everything or None in names or vectorname in names:
             return True
-        names = self._vectors.get(devicename)
-        if names is None:
+        # The end of a device is the end of each of its properties (§12).
+        return vectorname is None and bool(names) and isinstance(event, delProperty)
+
+    def _keep(self, devicename: str, vectorname: str | None) -> bool:
+        weight = _weight(devicename, vectorname)
+        if self._kept + weight > MAX_NAMED:
             return False
-        if vectorname is None:
-            return isinstance(event, delProperty)
-        return vectorname in names
+        self._kept += weight
+        return True
+
+
+def _weight(devicename: str, vectorname: str | None) -> int:
+    return len(devicename) + len(vectorname or "") + _NAME_OVERHEAD
 
 
 class Router(Generic[C, D]):

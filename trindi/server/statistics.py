@@ -18,7 +18,7 @@ class ClientStatistics:
         drops: events that a newer one took the place of.
         events_in: events it has sent.
         events_out: events it has been given.
-        errors: malformed elements it has sent.
+        errors: malformed elements it has sent, but for requests that a driver has refused.
     """
 
     peer: str

@@ -15,15 +15,15 @@ from typing import Final, TypeAlias
 import trio
 
 from trindi.errors import ProtocolError
-from trindi.protocol import Decoder, Event, Message, pingReply, pingRequest
+from trindi.protocol import Decoder, Event, Message, encode, pingReply, pingRequest
 from trindi.transport.outbox import BOUND, HIGH_WATER, Outbox, Parcel
 
 __all__ = ["Connection", "Handler"]
 
 logger = logging.getLogger("trindi.connection")
 
-RECEIVE_BYTES: Final = 256 * 1024
-"""Bytes of one read: large BLOBs come in few system calls."""
+RECEIVE_BYTES: Final = 64 * 1024
+"""Bytes of one read, which is decoded before anybody else has a turn."""
 
 SEND_BYTES: Final = 64 * 1024
 """Bytes that are gathered into one write; a larger event goes out from its own buffer."""
@@ -32,7 +32,7 @@ MAX_ERRORS: Final = 100
 """Malformed elements after which a peer is sent away: no honest peer makes so many (§9)."""
 
 LINGER: Final = 2.0
-"""Seconds for replies still to come, and to leave, after a peer has said its last (§9)."""
+"""Seconds for replies still to come, and as long to leave, once a peer has said its last (§9)."""
 
 FAREWELL: Final = 1.0
 """Seconds for telling a peer why it is sent away."""
@@ -51,12 +51,13 @@ class Connection:
         high_water: bytes that may wait for it before it is lagging.
         bound: bytes that may wait for it, beyond one BLOB, before it is sent away.
         max_errors: malformed elements after which it is sent away, or None.
-        linger: seconds for replies still to come after it has said its last.
+        linger: seconds for replies still to come after it has said its last, and again for them
+            to leave.
 
     Attributes:
         outbox: what waits for the peer.
         events_in: how many events it has sent.
-        errors: how many malformed elements it has sent.
+        errors: how many malformed elements it has sent, for no device that could be made out.
         pending: how many of its requests are being worked on.
     """
 
@@ -89,7 +90,8 @@ class Connection:
 
     def reply(self, event: Event) -> None:
         """Send an event to this peer alone. Never blocks."""
-        self.outbox.put(Parcel(event))
+        # Encoded at once, so that the outbox knows what it weighs.
+        self.outbox.put(Parcel(event, encode(event)))
 
     def begin(self) -> None:
         """Say that a request of this peer is being worked on."""
@@ -121,6 +123,8 @@ class Connection:
 
     def send_away(self, reason: str) -> None:
         """Drop what waits, tell the peer why, if possible, and end its connection."""
+        if self._sent_away:
+            return
         logger.warning("%s is sent away: %s", self.name, reason)
         self._sent_away = True
         self._linger = FAREWELL
@@ -145,19 +149,29 @@ class Connection:
                 waiting = self._receive(item, handler)
                 if waiting is not None:
                     await waiting
+                # A peer that sends much must not keep the others from their turn; and nothing more
+                # is done for one that has just been sent away.
+                await trio.lowlevel.checkpoint()
 
     def _receive(self, item: Event | ProtocolError, handler: Handler) -> Awaitable[None] | None:
         if isinstance(item, pingRequest):
             self.reply(pingReply(item.uid))
             return None
         if isinstance(item, ProtocolError):
-            self.errors += 1
-            logger.info("%s: %s", self.name, item)
-            if self.errors == self._max_errors:
-                self.send_away(f"more than {self._max_errors} malformed elements")
+            self._note_error(item)
         else:
             self.events_in += 1
         return handler(item)
+
+    def _note_error(self, error: ProtocolError) -> None:
+        if error.devicename is not None:
+            # A request that its driver refuses, and answers: nobody is sent away for these.
+            logger.debug("%s: %s", self.name, error)
+            return
+        self.errors += 1
+        logger.info("%s: %s", self.name, error)
+        if self.errors == self._max_errors:
+            self.send_away(f"it has sent {self.errors} malformed elements")
 
     async def _write(self) -> None:
         try:
@@ -184,7 +198,8 @@ class Connection:
         with trio.move_on_after(self._linger):
             while self.pending and not self._sent_away:
                 await self._idle.park()
-            self.outbox.close()
+        self.outbox.close()
+        with trio.move_on_after(self._linger):
             await self.outbox.wait_drained()
             await self._say_goodbye()
 

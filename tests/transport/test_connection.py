@@ -1,0 +1,381 @@
+"""One peer on one stream: order, back-pressure, and the ways in which a connection can end."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import trio
+import trio.testing
+
+from tests.support_server import Client
+from trindi.errors import ProtocolError
+from trindi.protocol import (
+    Event,
+    Message,
+    encode,
+    getProperties,
+    newTextVector,
+    pingReply,
+    pingRequest,
+    setTextVector,
+)
+from trindi.transport import Connection, Parcel
+from trindi.transport.connection import FAREWELL, LINGER, MAX_ERRORS
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
+FAULT = b"<newTextVector =></newTextVector>"
+
+
+class Line:
+    """A connection with the peer at its other end, and everything the peer has said.
+
+    What a peer sends waits without bound; what it is sent does only where it reads ahead.
+    """
+
+    def __init__(self, nursery: trio.Nursery, *, reads_ahead: bool = True, **options: Any) -> None:
+        to_us, from_peer = trio.testing.memory_stream_one_way_pair()
+        way = "memory" if reads_ahead else "lockstep"
+        to_peer, from_us = getattr(trio.testing, f"{way}_stream_one_way_pair")()
+        self.peer = Client(trio.StapledStream(to_us, from_us))
+        self.connection = Connection(
+            trio.StapledStream(to_peer, from_peer), name="the peer", **options
+        )
+        self.heard: list[Event | ProtocolError] = []
+        self.ended = trio.Event()
+        nursery.start_soon(self._run)
+
+    async def _run(self) -> None:
+        await self.connection.run(self.handle)
+        self.ended.set()
+
+    def handle(self, item: Event | ProtocolError) -> Awaitable[None] | None:
+        self.heard.append(item)
+        return None
+
+
+async def test_hears_everything_in_order(nursery: trio.Nursery, autojump_clock: Any) -> None:
+    line = Line(nursery)
+    await line.peer.send(getProperties("A"), FAULT, getProperties("B"))
+    await line.peer.sync()
+    first, fault, last = line.heard
+    assert (first, last) == (getProperties("A"), getProperties("B"))
+    assert isinstance(fault, ProtocolError)
+    assert (line.connection.events_in, line.connection.errors) == (2, 1)
+
+
+async def test_pings_are_answered_in_the_order_of_the_stream(
+    nursery: trio.Nursery, autojump_clock: Any
+) -> None:
+    class Echo(Line):
+        def handle(self, item: Event | ProtocolError) -> None:
+            assert isinstance(item, getProperties)
+            self.connection.reply(Message(item.devicename))
+
+    line = Echo(nursery)
+    sent: list[Event] = [getProperties("A"), pingRequest("1"), pingRequest("2"), getProperties("B")]
+    await line.peer.send(*sent)
+    answers = [await line.peer.receive() for _ in sent]
+    assert answers == [Message("A"), pingReply("1"), pingReply("2"), Message("B")]
+
+
+async def test_a_full_receiver_holds_up_the_reader(
+    nursery: trio.Nursery, autojump_clock: Any
+) -> None:
+    room = trio.Event()
+
+    class Busy(Line):
+        def handle(self, item: Event | ProtocolError) -> Awaitable[None] | None:
+            self.heard.append(item)
+            return room.wait()
+
+    line = Busy(nursery)
+    await line.peer.send(getProperties("A"), getProperties("B"))
+    await trio.testing.wait_all_tasks_blocked()
+    assert line.heard == [getProperties("A")]
+    room.set()
+    await line.peer.sync()
+    assert line.heard == [getProperties("A"), getProperties("B")]
+
+
+async def test_others_have_their_turn_between_any_two_events(
+    nursery: trio.Nursery, autojump_clock: Any
+) -> None:
+    turns = 0
+    turns_at_event: list[int] = []
+
+    async def want_turns() -> None:
+        nonlocal turns
+        while True:
+            await trio.lowlevel.checkpoint()
+            turns += 1
+
+    class Counting(Line):
+        def handle(self, item: Event | ProtocolError) -> None:
+            turns_at_event.append(turns)
+
+    line = Counting(nursery)
+    nursery.start_soon(want_turns)
+    await line.peer.send(*[getProperties("A")] * 100)
+    await line.peer.sync()
+    # Trio shuffles who comes first in a round, hence the margin.
+    assert turns_at_event[-1] - turns_at_event[0] > 90
+
+
+async def test_a_reply_weighs_what_it_is(nursery: trio.Nursery) -> None:
+    ours, _theirs = trio.testing.memory_stream_pair()
+    connection = Connection(ours, name="the peer")
+    connection.reply(newTextVector("D", "P", {"t": "x" * 100_000}))
+    assert connection.outbox.size > 100_000
+
+
+# Saying goodbye ----------------------------------------------------------------------------------
+
+
+async def test_replies_are_finished_after_the_peer_has_said_its_last(
+    nursery: trio.Nursery, autojump_clock: Any
+) -> None:
+    class Worker(Line):
+        def handle(self, item: Event | ProtocolError) -> None:
+            self.connection.begin()
+            nursery.start_soon(self.work)
+
+        async def work(self) -> None:
+            await trio.sleep(LINGER / 2)
+            self.connection.reply(Message(None, "done"))
+            self.connection.done()
+
+    line = Worker(nursery)
+    await line.peer.send(getProperties(), getProperties())
+    await line.peer.stream.send_eof()  # type: ignore[attr-defined]
+    assert await line.peer.rest() == [Message(None, "done")] * 2
+    await line.ended.wait()
+    assert trio.current_time() == pytest.approx(LINGER / 2)
+
+
+async def test_work_that_takes_long_does_not_hold_a_peer_that_has_said_its_last(
+    nursery: trio.Nursery, autojump_clock: Any
+) -> None:
+    class Endless(Line):
+        def handle(self, item: Event | ProtocolError) -> None:
+            self.connection.begin()
+            self.connection.reply(Message(None, "begun"))
+
+    line = Endless(nursery)
+    await line.peer.send(getProperties())
+    await line.peer.stream.send_eof()  # type: ignore[attr-defined]
+    assert await line.peer.rest() == [Message(None, "begun")]
+    await line.ended.wait()
+    assert trio.current_time() == pytest.approx(LINGER)
+
+
+async def test_replies_that_do_not_leave_are_given_up(
+    nursery: trio.Nursery, autojump_clock: Any
+) -> None:
+    line = Line(nursery, reads_ahead=False)
+    await line.peer.stream.send_eof()  # type: ignore[attr-defined]
+    line.connection.reply(Message(None, "nobody reads this"))
+    await line.ended.wait()
+    assert trio.current_time() == pytest.approx(LINGER)
+
+
+async def test_a_peer_that_is_sent_away_is_told_why_and_nothing_else(
+    nursery: trio.Nursery, autojump_clock: Any
+) -> None:
+    line = Line(nursery, reads_ahead=False)
+    for number in range(10):
+        line.connection.outbox.put(Parcel(Message(None, str(number))))
+    line.connection.send_away("the house is full")
+    line.connection.send_away("another reason")
+    line.connection.reply(Message(None, "too late"))
+    assert await line.peer.rest() == [Message(None, "[ERROR] the house is full")]
+    await line.peer.aclose()
+    await line.ended.wait()
+
+
+async def test_a_peer_that_is_sent_away_and_does_not_go_is_cut_off(
+    nursery: trio.Nursery, autojump_clock: Any
+) -> None:
+    line = Line(nursery)
+    line.connection.send_away("the house is full")
+    assert await line.peer.rest() == [Message(None, "[ERROR] the house is full")]
+    await line.ended.wait()
+    assert trio.current_time() == pytest.approx(FAREWELL)
+
+
+async def test_a_peer_that_is_sent_away_and_does_not_read_is_cut_off(
+    nursery: trio.Nursery, autojump_clock: Any
+) -> None:
+    line = Line(nursery, reads_ahead=False)
+    line.connection.send_away("the house is full")
+    await line.ended.wait()
+    assert trio.current_time() == pytest.approx(FAREWELL)
+
+
+async def test_a_stream_that_cannot_be_half_closed_is_closed(
+    nursery: trio.Nursery, autojump_clock: Any
+) -> None:
+    class NoHalfClose(trio.abc.Stream):
+        """A stream without `send_eof`."""
+
+        async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+            await ours.send_all(data)
+
+        async def wait_send_all_might_not_block(self) -> None:
+            await ours.wait_send_all_might_not_block()
+
+        async def receive_some(self, max_bytes: int | None = None) -> bytes:
+            return bytes(await ours.receive_some(max_bytes))
+
+        async def aclose(self) -> None:
+            await ours.aclose()
+
+    ours, theirs = trio.testing.memory_stream_pair()
+    peer = Client(theirs)
+    connection = Connection(NoHalfClose(), name="the peer")
+    nursery.start_soon(connection.run, lambda _item: None)
+    connection.send_away("the house is full")
+    assert await peer.rest() == [Message(None, "[ERROR] the house is full")]
+    assert trio.current_time() == 0
+
+
+# Faults of the peer ------------------------------------------------------------------------------
+
+
+async def test_too_many_malformed_elements_end_the_connection(
+    nursery: trio.Nursery, autojump_clock: Any
+) -> None:
+    line = Line(nursery)
+    await line.peer.send(FAULT * (MAX_ERRORS - 1))
+    assert await line.peer.sync() == [pingReply("sync 1")]
+    await line.peer.send(FAULT * 50, getProperties())
+    (farewell,) = await line.peer.rest()
+    assert isinstance(farewell, Message)
+    assert "malformed" in farewell.message
+    # What came in the same breath as the last straw is not acted on.
+    assert len(line.heard) == MAX_ERRORS
+
+
+async def test_requests_that_a_driver_refuses_end_no_connection(
+    nursery: trio.Nursery, autojump_clock: Any
+) -> None:
+    line = Line(nursery)
+    bad = encode(newTextVector("D", "P", {"n": "much"})).replace(b"Text", b"Number")
+    await line.peer.send(bad * MAX_ERRORS * 2)
+    await line.peer.sync()
+    assert len(line.heard) == MAX_ERRORS * 2
+    assert line.connection.errors == 0
+
+
+async def test_the_number_of_malformed_elements_need_not_be_bounded(
+    nursery: trio.Nursery, autojump_clock: Any
+) -> None:
+    line = Line(nursery, max_errors=None)
+    await line.peer.send(FAULT * MAX_ERRORS * 2)
+    await line.peer.sync()
+    assert line.connection.errors == MAX_ERRORS * 2
+
+
+async def test_a_peer_that_never_reads_its_replies_is_sent_away(
+    nursery: trio.Nursery, autojump_clock: Any
+) -> None:
+    class Talkative(Line):
+        def handle(self, item: Event | ProtocolError) -> None:
+            super().handle(item)
+            self.connection.reply(Message(None, "x" * 1000))
+
+    line = Talkative(nursery, reads_ahead=False, high_water=10_000, bound=50_000)
+    await line.peer.send(encode(getProperties()) * 1000)
+    await line.ended.wait()
+    assert len(line.heard) < 1000
+
+
+async def test_what_a_peer_said_before_it_left_is_heard(
+    nursery: trio.Nursery, autojump_clock: Any
+) -> None:
+    room = trio.Event()
+
+    class Busy(Line):
+        def handle(self, item: Event | ProtocolError) -> Awaitable[None] | None:
+            self.heard.append(item)
+            return room.wait()
+
+    line = Busy(nursery)
+    await line.peer.send(newTextVector("D", "P"), newTextVector("D", "Q"))
+    await trio.testing.wait_all_tasks_blocked()
+    await line.peer.aclose()
+    line.connection.reply(Message(None, "nobody hears this"))
+    await trio.testing.wait_all_tasks_blocked()
+    assert line.connection.outbox.size == 0
+    room.set()
+    await line.ended.wait()
+    assert line.heard == [newTextVector("D", "P"), newTextVector("D", "Q")]
+
+
+async def test_a_peer_that_has_left_cannot_hold_the_reader_for_ever(
+    nursery: trio.Nursery, autojump_clock: Any
+) -> None:
+    class Stuck(Line):
+        def handle(self, item: Event | ProtocolError) -> Awaitable[None] | None:
+            return trio.Event().wait()
+
+    line = Stuck(nursery)
+    await line.peer.send(newTextVector("D", "P"))
+    await trio.testing.wait_all_tasks_blocked()
+    await line.peer.aclose()
+    line.connection.reply(Message(None, "nobody hears this"))
+    await line.ended.wait()
+    assert trio.current_time() == pytest.approx(LINGER)
+
+
+# Our own end -------------------------------------------------------------------------------------
+
+
+async def test_cancelling_closes_the_stream_at_once(
+    nursery: trio.Nursery, autojump_clock: Any
+) -> None:
+    ours, theirs = trio.testing.lockstep_stream_pair()
+    connection = Connection(ours, name="the peer")
+    async with trio.open_nursery() as inner:
+        inner.start_soon(partial(connection.run, lambda _item: None))
+        connection.reply(Message(None, "half of this is out"))
+        await trio.testing.wait_all_tasks_blocked()
+        inner.cancel_scope.cancel()
+    with pytest.raises(trio.BrokenResourceError):
+        await theirs.send_all(b"<getProperties/>")
+    connection.reply(Message(None, "this goes nowhere"))
+    assert len(connection.outbox) == 0
+
+
+async def test_a_fault_of_the_handler_is_ours_and_closes_the_stream(autojump_clock: Any) -> None:
+    def fail(_item: Event | ProtocolError) -> None:
+        raise LookupError("a bug")
+
+    ours, theirs = trio.testing.memory_stream_pair()
+    await theirs.send_all(b"<getProperties/>")
+    with pytest.raises(ExceptionGroup) as raised:
+        await Connection(ours, name="the peer").run(fail)
+    assert raised.group_contains(LookupError, match="a bug")
+    assert await theirs.receive_some() == b""
+
+
+async def test_events_are_gathered_into_large_writes(autojump_clock: Any) -> None:
+    writes: list[bytes] = []
+
+    async def note() -> None:
+        writes.append(bytes(sending.get_data_nowait()))
+
+    sending = trio.testing.MemorySendStream(send_all_hook=note)
+    _unused, silent = trio.testing.memory_stream_one_way_pair()
+    connection = Connection(trio.StapledStream(sending, silent), name="the peer")
+    for number in range(1000):
+        connection.outbox.put(Parcel(setTextVector("D", f"P{number}", {"t": "x"})))
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(connection.run, lambda _item: None)
+        await trio.testing.wait_all_tasks_blocked()
+        nursery.cancel_scope.cancel()
+    assert len(writes) < 20
+    assert connection.outbox.taken == 1000
