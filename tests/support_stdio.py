@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import array
+import contextlib
 import os
 import socket
 import sys
@@ -31,6 +32,16 @@ def memfd(content: bytes, size: int | None = None) -> int:
     os.write(fd, content)
     os.ftruncate(fd, len(content) if size is None else size)
     return fd
+
+
+def open_descriptors() -> dict[int, str]:
+    """The descriptors that this process has open, and what they are."""
+    found: dict[int, str] = {}
+    for name in os.listdir("/proc/self/fd"):
+        # One of them was that of the directory itself, and is closed again.
+        with contextlib.suppress(OSError):
+            found[int(name)] = os.readlink(f"/proc/self/fd/{name}")
+    return found
 
 
 def send_with_descriptors(sock: socket.socket, data: bytes, fds: Sequence[int]) -> None:

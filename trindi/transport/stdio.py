@@ -43,6 +43,9 @@ MAX_READ: Final = 1024 * 1024 * 1024
 MAX_LOG_LINE: Final = 1000
 """Bytes of a line on standard error: indiserver closes the pipe at 1024 (§6)."""
 
+MAX_UNFINISHED_LINE: Final = 64 * 1024
+"""Characters that wait for the end of their line; `print` sends the end on its own."""
+
 
 class _Descriptor(NamedTuple):
     """A descriptor that was handed over, and how many bytes the stream had brought by then."""
@@ -260,7 +263,7 @@ class _LogStream(io.TextIOBase):
             *lines, self._partial = (self._partial + text).split("\n")
             for line in lines:
                 self._write_line(line)
-            if len(self._partial) > MAX_LOG_LINE:
+            if len(self._partial) > MAX_UNFINISHED_LINE:
                 self.finish_line()
         return len(text)
 
