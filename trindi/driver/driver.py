@@ -9,21 +9,19 @@ knows the peers; the driver does not.
 from __future__ import annotations
 
 import inspect
-import signal
-import threading
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Final, TypeVarTuple
+from typing import TYPE_CHECKING, Any, TypeVarTuple
 
 import trio
 
 from trindi.driver.dispatch import Dispatcher, Sender, matching
 from trindi.driver.outlet import DriverOutlet, Link
 from trindi.driver.snooping import Snooping
+from trindi.driver.stdio import run_on_stdio
 from trindi.errors import ConfigurationError, ProtocolError
 from trindi.properties import Device, check_text
 from trindi.protocol import (
     ClientEvent,
-    Decoder,
     DefVector,
     Event,
     Message,
@@ -31,18 +29,10 @@ from trindi.protocol import (
     SnoopEvent,
     enableBLOB,
     getProperties,
-    setBLOBVector,
     to_float,
     to_utc,
 )
-from trindi.transport import (
-    Connection,
-    Outbox,
-    Parcel,
-    StdioStream,
-    guarded_stdio,
-    put_when_room,
-)
+from trindi.transport import Outbox, Parcel
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -50,9 +40,6 @@ if TYPE_CHECKING:
 __all__ = ["IPyDriver", "Link"]
 
 Ts = TypeVarTuple("Ts")
-
-STDIN_LINGER: Final = 0.5
-"""Seconds for replies still to come after the end of standard input."""
 
 
 class IPyDriver(Mapping[str, Device]):
@@ -339,30 +326,9 @@ class IPyDriver(Mapping[str, Device]):
 
         Raises:
             ExceptionGroup: what the hardware loop or a task raised.
+            RuntimeError: the driver is running already.
         """
-        with guarded_stdio():
-            stream = StdioStream()
-            connection = Connection(
-                stream,
-                name="standard input",
-                decoder=Decoder(attachments=stream.take_attachment),
-                max_errors=None,
-                linger=STDIN_LINGER,
-            )
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(_end_on_signal, nursery.cancel_scope)
-                await nursery.start(self.serve, _StdioLink(connection.outbox))
-                task_status.started()
-                await connection.run(lambda item: self._from_stdin(item, connection))
-                nursery.cancel_scope.cancel()
-
-    def _from_stdin(
-        self, item: Event | ProtocolError, connection: Connection
-    ) -> Awaitable[None] | None:
-        if isinstance(item, SnoopEvent):
-            self.hear(Parcel(item))
-            return None
-        return self.receive(item, connection)
+        await run_on_stdio(self, task_status=task_status)
 
     # Within ------------------------------------------------------------------------------------
 
@@ -377,30 +343,6 @@ class IPyDriver(Mapping[str, Device]):
 
     async def _snoopevent(self, event: SnoopEvent) -> None:
         await self.snoopevent(event)
-
-
-class _StdioLink:
-    """Everything goes to the one peer there is."""
-
-    def __init__(self, outbox: Outbox) -> None:
-        self._outbox = outbox
-
-    def publish(self, event: Event) -> None:
-        self._outbox.put(Parcel(event))
-
-    async def publish_blob(self, event: setBLOBVector) -> None:
-        parcel = Parcel(event)
-        await parcel.encode()
-        await put_when_room(parcel, [self._outbox])
-
-
-async def _end_on_signal(scope: trio.CancelScope) -> None:
-    """Cancel on SIGTERM or Ctrl-C: a driver that is told to stop ends cleanly."""
-    if threading.current_thread() is not threading.main_thread():
-        return
-    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
-        async for _ in signals:
-            scope.cancel()
 
 
 def _check_tasks(tasks: Any) -> list[Callable[[], Awaitable[object]]]:
