@@ -8,7 +8,7 @@ from sphinx.application import Sphinx
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from elements import MARKER, elements_table  # noqa: E402 - found by the line above
+from elements import MARKER, elements_table
 
 with (Path(__file__).parent.parent / "pyproject.toml").open("rb") as pyproject:
     release = version = tomllib.load(pyproject)["project"]["version"]

@@ -37,7 +37,9 @@ class Block:
     before: str
 
 
-_FENCE = re.compile(r"(?:^(?P<before>[^\n]*)\n)?^```(?P<info>[^\n]+)\n(?P<text>.*?)^```$", re.M | re.S)
+_FENCE = re.compile(
+    r"(?:^(?P<before>[^\n]*)\n)?^```(?P<info>[^\n]+)\n(?P<text>.*?)^```$", re.M | re.S
+)
 
 
 def blocks(page: Path) -> list[Block]:
@@ -69,15 +71,17 @@ class Peer:
 
     def __init__(self) -> None:
         self.told: list[Any] = []
+        self._news = trio.lowlevel.ParkingLot()
 
     def publish(self, event: Event) -> None:
         self.told.append(event)
+        self._news.unpark_all()
 
     async def publish_blob(self, event: Event) -> None:
-        self.told.append(event)
+        self.publish(event)
 
     def reply(self, event: Event) -> None:
-        self.told.append(event)
+        self.publish(event)
 
     def begin(self) -> None:
         """Nothing to do: a peer in memory does not end."""
@@ -87,6 +91,10 @@ class Peer:
 
     def about(self, vectorname: str) -> list[Any]:
         return [event for event in self.told if getattr(event, "vectorname", None) == vectorname]
+
+    async def wait_about(self, vectorname: str) -> None:
+        while not self.about(vectorname):
+            await self._news.park()
 
 
 class WireClient:

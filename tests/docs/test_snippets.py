@@ -221,8 +221,7 @@ async def test_the_meter_is_read_in_another_thread(snippet: Load, nursery: trio.
 
     peer = await start(nursery, snippet("threads").make_driver(Meter()))
     with trio.fail_after(10):
-        while not peer.about("SKY"):
-            await trio.sleep(0)
+        await peer.wait_about("SKY")
     (report,) = peer.about("SKY")
     assert (report["BRIGHTNESS"], report.state) == (19.8, "Ok")
     assert threading.get_ident() not in threads
