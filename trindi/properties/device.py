@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 __all__ = ["Device"]
 
 
-class Device(Mapping[str, Vector[Any, Any]]):
+# To a type checker the values are Any: an author's `self["Thermostat"]["temperature"]` may call what
+# only one kind of vector has, such as `send_setVector`, without a cast.
+class Device(Mapping[str, Any]):
     """One instrument: a mapping of vector name to vector.
 
     Args:
@@ -64,7 +66,7 @@ class Device(Mapping[str, Vector[Any, Any]]):
     def __repr__(self) -> str:
         return f"<Device {self.devicename}: {', '.join(self._vectors)}>"
 
-    def __getitem__(self, name: str) -> Vector[Any, Any]:
+    def __getitem__(self, name: str) -> Any:
         try:
             return self._vectors[name]
         except KeyError:

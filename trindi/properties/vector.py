@@ -159,7 +159,7 @@ class Vector(Mapping[str, V], Generic[M, V]):
 
     @property
     def perm(self) -> Permission:
-        """What clients may do: ``ro``, ``wo`` or ``rw``."""
+        """What clients may do, ``ro``, ``wo`` or ``rw``."""
         return self._perm
 
     @property
