@@ -2,8 +2,8 @@
 
 import logging
 
-import trio
 import snooping
+import trio
 from thermo import make_driver
 
 from trindi import IPyServer
