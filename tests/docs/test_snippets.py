@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import trio
+from trio.testing import wait_all_tasks_blocked
 
 from tests.support_docs import DOCS, PAGES, ROOT, SNIPPETS, Peer, WireClient
 from trindi import (
@@ -297,15 +298,40 @@ async def test_the_camera_sends_a_compressed_frame_and_takes_a_file(
 # Running ---------------------------------------------------------------------------------------
 
 
+class Log(logging.Handler):
+    """Lets a test wait for a line of the log."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._lines: list[str] = []
+        self._news = trio.lowlevel.ParkingLot()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._lines.append(record.getMessage())
+        self._news.unpark_all()
+
+    async def wait_for(self, text: str) -> None:
+        while not any(text in line for line in self._lines):
+            await self._news.park()
+
+
 async def test_the_program_serves_and_says_how_it_fares(
     snippet: Load,
     nursery: trio.Nursery,
-    autojump_clock: MockClock,
+    mock_clock: MockClock,
+    monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
+    module: Any = snippet("program")
+    log = Log()
     caplog.set_level(logging.INFO)
-    nursery.start_soon(snippet("program").main, 0)
-    await trio.sleep(61)
+    monkeypatch.setattr(module.logger, "handlers", [log])
+    nursery.start_soon(module.main, 0)
+    # The clock stands until it listens: the name of the host is looked up in a thread.
+    await log.wait_for("listening on")
+    await wait_all_tasks_blocked()
+    mock_clock.jump(61)
+    await wait_all_tasks_blocked()
     assert "listening on (('127.0.0.1', " in caplog.text
     assert "0 clients, 0 bytes wait for them, 0 restarts" in caplog.text
 
