@@ -1,6 +1,6 @@
 """A server on a small machine: every bound that can be set, set."""
 
-from thermostat import make_driver
+from thermo import make_driver
 
 from trindi import IPyServer
 

@@ -2,9 +2,9 @@
 
 import logging
 
+import snooping
 import trio
-import window
-from thermostat import make_driver
+from thermo import make_driver
 
 from trindi import IPyServer
 
@@ -24,7 +24,7 @@ async def watch(server: IPyServer) -> None:
 
 
 async def main(port: int = 7624) -> None:
-    drivers = [make_driver(), window.make_driver()]
+    drivers = [make_driver(), snooping.make_driver()]
     async with trio.open_nursery() as nursery:
         server = await nursery.start(IPyServer(drivers, port=port, maxconnections=20).run)
         logger.info("listening on %s", server.addresses)

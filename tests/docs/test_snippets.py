@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import trio
+from trio.testing import wait_all_tasks_blocked
 
 from tests.support_docs import DOCS, PAGES, ROOT, SNIPPETS, Peer, WireClient
 from trindi import (
@@ -76,7 +77,7 @@ def test_no_page_has_code_that_is_no_file() -> None:
 async def test_the_first_thermostat_reports_every_ten_seconds(
     snippet: Load, nursery: trio.Nursery, autojump_clock: MockClock
 ) -> None:
-    peer = await start(nursery, snippet("thermostat_first").make_driver())
+    peer = await start(nursery, snippet("thermo_first").make_driver())
     await trio.sleep(65)
     reports = peer.about("temperaturevector")
     assert len(reports) == 6
@@ -86,7 +87,7 @@ async def test_the_first_thermostat_reports_every_ten_seconds(
 async def test_the_thermostat_keeps_to_the_target_of_its_client(
     snippet: Load, nursery: trio.Nursery, autojump_clock: MockClock
 ) -> None:
-    driver = snippet("thermostat").make_driver()
+    driver = snippet("thermo").make_driver()
     peer = await start(nursery, driver)
     for target in (25.0, 10.0):
         driver.receive(newNumberVector("Thermostat", "targetvector", {"target": target}), peer)
@@ -96,7 +97,7 @@ async def test_the_thermostat_keeps_to_the_target_of_its_client(
 
 
 def test_the_readers_own_tests_pass(tmp_path: Path) -> None:
-    for name in ("thermostat.py", "test_thermostat.py"):
+    for name in ("thermo.py", "test_thermo.py"):
         shutil.copy(SNIPPETS / name, tmp_path)
     shown = (SNIPPETS / "pytest.console").read_text(encoding="utf-8").splitlines()
     command = next(line[2:] for line in shown if line.startswith("$ pytest"))
@@ -139,7 +140,7 @@ ABORT = newSwitchVector("Focuser", "ABORT", {"ABORT": True})  # type: ignore[dic
 async def test_the_focuser_is_busy_until_it_arrives(
     snippet: Load, nursery: trio.Nursery, autojump_clock: MockClock
 ) -> None:
-    driver = snippet("focuser").make_driver()
+    driver = snippet("long_moves").make_driver()
     peer = await start(nursery, driver)
     driver.receive(steps(1000), peer)
     await trio.sleep(30)
@@ -153,7 +154,7 @@ async def test_the_focuser_is_busy_until_it_arrives(
 async def test_an_abort_overtakes_the_move(
     snippet: Load, nursery: trio.Nursery, autojump_clock: MockClock
 ) -> None:
-    driver = snippet("focuser").make_driver()
+    driver = snippet("long_moves").make_driver()
     peer = await start(nursery, driver)
     driver.receive(steps(1000), peer)
     await trio.sleep(5)
@@ -171,7 +172,7 @@ async def test_an_abort_overtakes_the_move(
 async def test_a_new_target_replaces_the_old_one(
     snippet: Load, nursery: trio.Nursery, autojump_clock: MockClock
 ) -> None:
-    driver = snippet("focuser").make_driver()
+    driver = snippet("long_moves").make_driver()
     peer = await start(nursery, driver)
     driver.receive(steps(1000), peer)
     await trio.sleep(5)
@@ -251,8 +252,8 @@ async def test_the_window_follows_the_thermostat(
     autojump_clock: MockClock,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    thermostat = snippet("thermostat").make_driver()
-    window = snippet("window").make_driver()
+    thermostat = snippet("thermo").make_driver()
+    window = snippet("snooping").make_driver()
     await nursery.start(IPyServer([thermostat, window], port=0).run)
     status = window["Window"]["STATUS"]
     await trio.sleep(1)
@@ -274,7 +275,7 @@ async def test_the_window_follows_the_thermostat(
 async def test_the_camera_sends_a_compressed_frame_and_takes_a_file(
     snippet: Load, connect: Connect, nursery: trio.Nursery
 ) -> None:
-    module: Any = snippet("camera")
+    module: Any = snippet("images")
     server = await nursery.start(IPyServer([module.make_driver()], port=0).run)
     client = await connect(server.port)
     with trio.fail_after(30):
@@ -297,15 +298,40 @@ async def test_the_camera_sends_a_compressed_frame_and_takes_a_file(
 # Running ---------------------------------------------------------------------------------------
 
 
+class Log(logging.Handler):
+    """Lets a test wait for a line of the log."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._lines: list[str] = []
+        self._news = trio.lowlevel.ParkingLot()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._lines.append(record.getMessage())
+        self._news.unpark_all()
+
+    async def wait_for(self, text: str) -> None:
+        while not any(text in line for line in self._lines):
+            await self._news.park()
+
+
 async def test_the_program_serves_and_says_how_it_fares(
     snippet: Load,
     nursery: trio.Nursery,
-    autojump_clock: MockClock,
+    mock_clock: MockClock,
+    monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
+    module: Any = snippet("program")
+    log = Log()
     caplog.set_level(logging.INFO)
-    nursery.start_soon(snippet("program").main, 0)
-    await trio.sleep(61)
+    monkeypatch.setattr(module.logger, "handlers", [log])
+    nursery.start_soon(module.main, 0)
+    # The clock stands until it listens: the name of the host is looked up in a thread.
+    await log.wait_for("listening on")
+    await wait_all_tasks_blocked()
+    mock_clock.jump(61)
+    await wait_all_tasks_blocked()
     assert "listening on (('127.0.0.1', " in caplog.text
     assert "0 clients, 0 bytes wait for them, 0 restarts" in caplog.text
 
@@ -334,7 +360,7 @@ def test_the_unit_starts_what_trindi_has() -> None:
     assert program.endswith("/bin/trindi")
     assert name == "serve"
     context = serve.make_context("serve", arguments)
-    assert context.params["targets"] == ("/home/observatory/thermostat.py",)
+    assert context.params["targets"] == ("/home/observatory/thermo.py",)
 
 
 # Porting ---------------------------------------------------------------------------------------

@@ -89,7 +89,7 @@ def started(command: list[str], cwd: Path) -> Iterator[subprocess.Popen[str]]:
 @contextmanager
 def served(snippet: str, cwd: Path) -> Iterator[int]:
     """Serve a snippet as the page says, and yield the port."""
-    shutil.copy(SNIPPETS / snippet, cwd / "thermostat.py")
+    shutil.copy(SNIPPETS / snippet, cwd / "thermo.py")
     ((command, expected),) = transcript("serve.console")
     _, *arguments = shlex.split(command)
     with started([sys.executable, "-m", "trindi", *arguments, "--port", "0"], cwd) as process:
@@ -102,18 +102,18 @@ def served(snippet: str, cwd: Path) -> Iterator[int]:
 
 
 def test_the_first_thermostat_is_read(tmp_path: Path) -> None:
-    with served("thermostat_first.py", tmp_path) as port:
+    with served("thermo_first.py", tmp_path) as port:
         replay("getprop.console", port, tmp_path)
 
 
 def test_the_target_is_set(tmp_path: Path) -> None:
-    with served("thermostat.py", tmp_path) as port:
+    with served("thermo.py", tmp_path) as port:
         replay("target.console", port, tmp_path)
 
 
 def test_the_thermostat_runs_under_indiserver(tmp_path: Path) -> None:
-    shutil.copy(SNIPPETS / "thermostat.py", tmp_path)
-    (tmp_path / "thermostat.py").chmod(0o644)
+    shutil.copy(SNIPPETS / "thermo.py", tmp_path)
+    (tmp_path / "thermo.py").chmod(0o644)
     (chmod, _), (indiserver, _) = transcript("indiserver.console")
     subprocess.run(shlex.split(chmod), cwd=tmp_path, check=True)
     port = free_port()

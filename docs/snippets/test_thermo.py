@@ -3,7 +3,7 @@
 import pytest
 import trio
 import trio.testing
-from thermostat import make_driver
+from thermo import make_driver
 
 from trindi import Event, newNumberVector, setNumberVector
 
