@@ -7,11 +7,13 @@ refused with Alert, a reason, and the value as it was.
 from __future__ import annotations
 
 import importlib
+import runpy
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tests.support_examples import Client, connect
+from tests.support_processes import EXAMPLES
 from trindi import (
     IPyDriver,
     IPyServer,
@@ -136,3 +138,15 @@ async def test_every_property_is_written(nursery: trio.Nursery, example: str) ->
         else:
             assert answer.state in (State.OK, State.BUSY)
             assert answer.message == ""
+
+
+@pytest.mark.parametrize("example", PROPERTIES)
+def test_as_a_script_it_serves_its_devices(monkeypatch: pytest.MonkeyPatch, example: str) -> None:
+    run: list[Any] = []
+    monkeypatch.setattr("trio.run", run.append)
+    runpy.run_path(str(EXAMPLES / f"{example}.py"), run_name="__main__")
+    ((server, method),) = [(each.__self__, each.__name__) for each in run]
+    assert isinstance(server, IPyServer)
+    assert method == "run"
+    assert (server.host, server.port) == ("localhost", 7624)
+    assert {name for driver in server.drivers for name in driver} == PROPERTIES[example].keys()
