@@ -9,6 +9,7 @@ where requests come from.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
@@ -173,11 +174,14 @@ class Dispatcher:
 
     async def _work(self, requests: trio.MemoryReceiveChannel[_Request]) -> None:
         async with requests:
-            async for event, vector, sender in requests:
-                try:
-                    await self._handle(event, vector)
-                finally:
-                    sender.done()
+            try:
+                async for event, vector, sender in requests:
+                    try:
+                        await self._handle(event, vector)
+                    finally:
+                        sender.done()
+            finally:
+                _abandon(requests)
 
     async def _handle(self, event: ClientEvent, vector: Vector[Any, Any] | None) -> None:
         """Run the author's handler; its exception is contained, and costs only this request."""
@@ -213,6 +217,14 @@ class Dispatcher:
             device = self._devices.get(event.devicename)
             return [None] if device is not None and device.enable else []
         return list(matching(self._devices, event.devicename, event.vectorname))
+
+
+def _abandon(requests: trio.MemoryReceiveChannel[_Request]) -> None:
+    """Say of what still waits for a worker that has ended that nobody works on it any more."""
+    with contextlib.suppress(trio.WouldBlock, trio.EndOfChannel):
+        while True:
+            _event, _vector, sender = requests.receive_nowait()
+            sender.done()
 
 
 async def _each(waits: list[Awaitable[None]]) -> None:
