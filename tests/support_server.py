@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
 import trio
 
@@ -11,6 +11,7 @@ from trindi import (
     BLOBVector,
     Device,
     IPyDriver,
+    IPyServer,
     LightMember,
     LightVector,
     NumberMember,
@@ -23,7 +24,7 @@ from trindi import (
 from trindi.protocol import Decoder, Event, NewVector, encode, getProperties, pingReply, pingRequest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable
 
     from trindi.protocol import ClientEvent, SnoopEvent
 
@@ -112,11 +113,6 @@ class Client:
         self._items: list[Event] = []
         self._pings = 0
 
-    @classmethod
-    async def connect(cls, port: int, host: str = "127.0.0.1") -> Client:
-        """Connect to a server on this machine."""
-        return cls(await trio.open_tcp_stream(host, port))
-
     async def send(self, *items: Event | bytes) -> None:
         """Send events, or bytes as they are, in one go."""
         parts = [item if isinstance(item, bytes) else encode(item) for item in items]
@@ -183,3 +179,35 @@ class Client:
 def of(events: list[Any], cls: type[E]) -> list[E]:
     """Those events that are of a class."""
     return [event for event in events if isinstance(event, cls)]
+
+
+Connect: TypeAlias = "Callable[[IPyServer], Awaitable[Client]]"
+
+
+async def connections() -> AsyncIterator[Connect]:
+    """Connects clients to servers, and closes them at the end; a fixture once it is marked so."""
+    clients: list[Client] = []
+
+    async def connect(server: IPyServer) -> Client:
+        host, port = server.addresses[0]
+        clients.append(Client(await trio.open_tcp_stream(host, port)))
+        return clients[-1]
+
+    yield connect
+    for client in clients:
+        await trio.aclose_forcefully(client.stream)
+
+
+async def start(nursery: trio.Nursery, *drivers: IPyDriver, **options: Any) -> IPyServer:
+    """Start a server of these drivers on a free port."""
+    given = {"host": "127.0.0.1", "port": 0, **options}
+    server: IPyServer = await nursery.start(IPyServer(drivers, **given).run)
+    return server
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Wait until a condition holds that other tasks, or the kernel, bring about."""
+    with trio.fail_after(PATIENCE):
+        # Not only a checkpoint, since the kernel needs a moment too; and nothing else tells of it.
+        while not condition():  # noqa: ASYNC110
+            await trio.sleep(0.001)

@@ -333,24 +333,29 @@ class _Waiting:
     def __init__(self, request: _Request, intake: trio.MemorySendChannel[_Request]) -> None:
         self._request = request
         self._intake = intake
+        self._sent = False
 
     def __await__(self) -> Generator[Any, Any, None]:
         return self._send().__await__()
 
     async def _send(self) -> None:
         line = self._request.line
-        sent = False
+        counted = 0
         try:
             while line.count > line.bound:
                 await line.room.park()
+            counted = 1
             line.count += 1
             await self._intake.send(self._request)
-            sent = True
+            self._sent = True
         except trio.BrokenResourceError:
             # The driver has ended meanwhile, and its requests with it.
             pass
         finally:
-            if not sent:
+            if not self._sent:
+                # The room that this one was woken for is for the next.
+                line.count -= counted
+                line.room.unpark()
                 self._request.sender.done()
 
 

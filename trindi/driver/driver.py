@@ -165,6 +165,10 @@ class IPyDriver(Mapping[str, Device]):
         """Whether everything is snooped on."""
         return self._snooping.everything
 
+    @snoopall.setter
+    def snoopall(self, everything: bool) -> None:
+        self._snooping.everything = everything
+
     @property
     def snoopdevices(self) -> set[str]:
         """Names of devices that are snooped on."""

@@ -7,6 +7,7 @@ cancels only its own tasks; a driver failing costs only its own devices, until i
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Awaitable, Iterable, Mapping
 from functools import partial
 from typing import Any, Final
@@ -22,6 +23,7 @@ from trindi.protocol import (
     NewVector,
     delProperty,
     enableBLOB,
+    encode,
     getProperties,
     setBLOBVector,
 )
@@ -44,6 +46,9 @@ RESTART_DELAY: Final = 1.0
 MAX_RESTART_DELAY: Final = 60.0
 """Seconds that a restart waits at the most; a driver that ran so long starts with a clean slate."""
 
+_MAX_PORT: Final = 65535
+"""The highest port there is."""
+
 MAX_TURNED_AWAY: Final = 16
 """Clients over the bound that are told so at one time; further ones are just closed."""
 
@@ -63,10 +68,20 @@ class _Post:
         if isinstance(event, (getProperties, enableBLOB)):
             self._snoop(event)
             return
-        self._send(Parcel(event))
+        self._check_own(event)
+        self.events_out += 1
+        clients = self._router.clients(event)
+        # Encoded before it waits anywhere: so its weight is exact, and what cannot be encoded is an
+        # error of the driver that sends it, not of the clients.
+        parcel = Parcel(event, encode(event) if clients else None)
+        for client in clients:
+            client.outbox.put(parcel)
+        for snooper in self._router.snoopers(event, self):
+            snooper.driver.hear(parcel)
 
     async def publish_blob(self, event: setBLOBVector) -> None:
         """Send BLOBs, waiting a bounded time for receivers that keep up."""
+        self._check_own(event)
         self.events_out += 1
         parcel = Parcel(event)
         clients = self._router.clients(event)
@@ -76,12 +91,15 @@ class _Post:
         outboxes = [client.outbox for client in clients]
         await put_when_room(parcel, [*outboxes, *(inbox for inbox in inboxes if inbox is not None)])
 
-    def _send(self, parcel: Parcel) -> None:
-        self.events_out += 1
-        for client in self._router.clients(parcel.event):
-            client.outbox.put(parcel)
-        for snooper in self._router.snoopers(parcel.event, self):
-            snooper.driver.hear(parcel)
+    def define(self) -> None:
+        """Send the definitions of all that is enabled to whoever wants them."""
+        for definition in self.driver.definitions():
+            self.publish(definition)
+
+    def _check_own(self, event: Any) -> None:
+        """Refuse what would speak for a device of another driver (§9)."""
+        if event.devicename is not None and event.devicename not in self.driver:
+            raise ConfigurationError(f"device {event.devicename!r} is not of {self.driver!r}")
 
     def _snoop(self, event: getProperties | enableBLOB) -> None:
         """Note what the driver snoops on, and show it what is there now."""
@@ -92,6 +110,18 @@ class _Post:
             if owner is not self and owner.driver.running:
                 for definition in owner.driver.definitions(event.devicename, event.vectorname):
                     self.driver.hear(Parcel(definition))
+
+
+class _Defining:
+    """Defines a driver's properties the moment it runs, before its own tasks can report on them."""
+
+    def __init__(self, post: _Post, task_status: trio.TaskStatus[None]) -> None:
+        self._post = post
+        self._task_status = task_status
+
+    def started(self, _value: None = None) -> None:
+        self._post.define()
+        self._task_status.started()
 
 
 class IPyServer:
@@ -111,7 +141,7 @@ class IPyServer:
 
     Raises:
         TypeError: not drivers.
-        ValueError: no driver, a device name in two drivers, or a bound below 1.
+        ValueError: no driver, a device name in two drivers, or a number that is out of range.
     """
 
     def __init__(
@@ -130,10 +160,10 @@ class IPyServer:
     ) -> None:
         self.drivers = _check_drivers(drivers)
         self.host = host
-        self._port = _check_count("port", port, 0)
+        self._port = _check_count("port", port, 0, _MAX_PORT)
         self.maxconnections = _check_count("maxconnections", maxconnections, 1)
         self._max_restarts = _check_count("max_restarts", max_restarts, 0)
-        self._restart_delay = restart_delay
+        self._restart_delay = _check_delay(restart_delay)
         self._make_connection = partial(Connection, high_water=high_water, bound=bound)
         self._make_decoder = partial(
             Decoder, max_element_bytes=max_element_bytes, max_blob_bytes=max_blob_bytes
@@ -173,7 +203,11 @@ class IPyServer:
 
         Raises:
             OSError: the port is in use, or the host has no such address.
+            RuntimeError: one of the drivers is running already.
         """
+        for driver in self.drivers:
+            if driver.running:
+                raise RuntimeError(f"{driver!r} is running already")
         listeners = await open_listeners(self.host, self._port)
         try:
             async with trio.open_nursery() as nursery:
@@ -192,24 +226,24 @@ class IPyServer:
     ) -> None:
         """Run a driver, and run it again when it fails, later each time."""
         failures = 0
+        delay = self._restart_delay
         while True:
             started = trio.current_time()
             try:
-                async with trio.open_nursery() as nursery:
-                    await nursery.start(post.driver.serve, post)
-                    task_status.started()
-                    for definition in post.driver.definitions():
-                        post.publish(definition)
-            except Exception:
+                await post.driver.serve(post, task_status=_Defining(post, task_status))
+            # Where it fails while the server is being cancelled, the cancellation goes on.
+            except* Exception:
                 logger.exception("%r has failed", post.driver)
             self._withdraw(post)
             if trio.current_time() - started >= MAX_RESTART_DELAY:
                 failures = 0
+                delay = self._restart_delay
             if failures >= self._max_restarts:
                 logger.error("%r has failed %d times: it is left down", post.driver, failures + 1)
                 return
-            await trio.sleep(min(self._restart_delay * 2**failures, MAX_RESTART_DELAY))
+            await trio.sleep(delay)
             failures += 1
+            delay = max(delay, min(2 * delay, MAX_RESTART_DELAY))
             post.restarts += 1
             task_status = trio.TASK_STATUS_IGNORED
 
@@ -226,23 +260,27 @@ class IPyServer:
 
     async def _serve_client(self, stream: trio.SocketStream) -> None:
         client = self._make_connection(stream, name=_peer(stream), decoder=self._make_decoder())
-        if len(self._clients) >= self.maxconnections:
-            await self._turn_away(stream, client)
-            return
+        try:
+            if len(self._clients) < self.maxconnections:
+                await self._talk(client)
+            else:
+                await self._turn_away(client, stream)
+        # A fault of ours in serving one client must not end the others.
+        except* Exception:
+            logger.exception("serving %s has failed", client.name)
+
+    async def _talk(self, client: Connection) -> None:
         self._clients[client] = None
         self._router.add_client(client)
         try:
             await client.run(lambda item: self._receive(item, client))
-        except Exception:
-            # A fault of ours in serving one client must not end the others.
-            logger.exception("serving %s has failed", client.name)
         finally:
             del self._clients[client]
             self._router.remove_client(client)
             for name, value in _counts(client).items():
                 self._gone[name] += value
 
-    async def _turn_away(self, stream: trio.SocketStream, client: Connection) -> None:
+    async def _turn_away(self, client: Connection, stream: trio.SocketStream) -> None:
         self._turned_away += 1
         if self._turning_away >= MAX_TURNED_AWAY:
             await trio.aclose_forcefully(stream)
@@ -258,7 +296,8 @@ class IPyServer:
         """Note what a client wants, and pass its request to the owner of the device."""
         if isinstance(item, ProtocolError):
             for post in self._router.owners(item.devicename) if item.devicename else ():
-                post.driver.receive(item, client)
+                if post.driver.running:
+                    post.driver.receive(item, client)
             return None
         if not isinstance(item, (getProperties, enableBLOB, NewVector)):
             return None
@@ -354,9 +393,17 @@ def _check_drivers(drivers: Any) -> tuple[IPyDriver, ...]:
     return checked
 
 
-def _check_count(name: str, value: Any, least: int) -> int:
+def _check_count(name: str, value: Any, least: int, most: float = math.inf) -> int:
     if isinstance(value, bool) or not isinstance(value, int):
         raise TypeError(f"{name} is an int, not {type(value).__name__}")
-    if value < least:
-        raise ConfigurationError(f"{name} is at least {least}, not {value}")
+    if not least <= value <= most:
+        limit = f"at least {least}" if value < least else f"at most {most}"
+        raise ConfigurationError(f"{name} is {limit}, not {value}")
     return value
+
+
+def _check_delay(value: Any) -> float:
+    delay = float(value)
+    if not 0 <= delay < math.inf:
+        raise ConfigurationError(f"restart_delay is a number of seconds, not {value!r}")
+    return delay

@@ -1,0 +1,9 @@
+"""What the tests of this directory share."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.support_server import connections
+
+connect = pytest.fixture(connections, name="connect")
