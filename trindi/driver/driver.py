@@ -32,10 +32,11 @@ from trindi.protocol import (
     to_float,
     to_utc,
 )
-from trindi.transport import Outbox, Parcel
 
 if TYPE_CHECKING:
     from datetime import datetime
+
+    from trindi.transport import Outbox, Parcel
 
 __all__ = ["IPyDriver", "Link"]
 

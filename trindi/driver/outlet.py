@@ -9,9 +9,11 @@ properties.
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import trio
+
+from trindi.transport import Turns
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,12 +21,6 @@ if TYPE_CHECKING:
     from trindi.protocol import Event, setBLOBVector
 
 __all__ = ["DriverOutlet", "Link"]
-
-STREAK: Final = 0.001
-"""Seconds a driver may send without giving others a turn; each send looks at the clock."""
-
-MAX_STREAK: Final = 64
-"""Sends without giving others a turn, for a clock that stands still (a mock clock does)."""
 
 
 class Link(Protocol):
@@ -42,8 +38,7 @@ class DriverOutlet:
 
     def __init__(self) -> None:
         self.link: Link | None = None
-        self._streak_start = 0.0
-        self._streak = 0
+        self._turns = Turns()
 
     def now(self) -> datetime:
         """The time that events are stamped with."""
@@ -61,14 +56,7 @@ class DriverOutlet:
             RuntimeError: the driver is not running.
         """
         self._linked()
-        self._streak += 1
-        long = trio.current_time() - self._streak_start >= STREAK
-        if not long and self._streak < MAX_STREAK:
-            await trio.lowlevel.checkpoint_if_cancelled()
-            return
-        self._streak = 0
-        await trio.lowlevel.checkpoint()
-        self._streak_start = trio.current_time()
+        await self._turns.step()
 
     def publish(self, event: Event) -> None:
         """Send an event, without waiting for anybody."""

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 __all__ = ["Device"]
 
 
-# To a type checker the values are Any: an author's `self["Thermostat"]["temperature"]` may call what
-# only one kind of vector has, such as `send_setVector`, without a cast.
+# To a type checker the values are Any: an author's `self["Thermostat"]["temperature"]` may call
+# what only one kind of vector has, such as `send_setVector`, without a cast.
 class Device(Mapping[str, Any]):
     """One instrument: a mapping of vector name to vector.
 

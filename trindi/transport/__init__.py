@@ -10,3 +10,4 @@ from trindi.transport.outbox import (
     put_when_room as put_when_room,
 )
 from trindi.transport.stdio import StdioStream as StdioStream, guarded_stdio as guarded_stdio
+from trindi.transport.turns import Turns as Turns
