@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import trio
 
-from tests.support_driver import RecordingLink, ask, driver_of, settle, start, values
+from tests.support_driver import Peer, RecordingLink, ask, driver_of, settle, start, values
 from trindi import (
     Device,
     IPyDriver,
@@ -262,6 +262,28 @@ class TestEnding:
             nursery.cancel_scope.cancel()
         assert peer.pending == 0
 
+    async def test_requests_at_the_very_end_are_let_go(self) -> None:
+        """The workers of other properties have ended in the same moment, or have not yet."""
+        peer = Peer()
+
+        class Talkative(IPyDriver):
+            async def clientevent(self, event: Any) -> None:
+                try:
+                    await trio.sleep_forever()
+                finally:
+                    for name in "lmn":
+                        assert self.receive(newNumberVector("Dev", name, {"a": 1.0}), peer) is None
+
+        for _ in range(20):
+            driver = Talkative([Device("Dev", [numbers(name) for name in "lmn"])])
+            async with trio.open_nursery() as nursery:
+                await start(nursery, driver)
+                for name in "lmn":
+                    driver.receive(newNumberVector("Dev", name, {"a": 1.0}), peer)
+                await settle()
+                nursery.cancel_scope.cancel()
+        assert peer.pending == 0
+
     async def test_it_can_run_again(self, autojump_clock: trio.testing.MockClock) -> None:
         vector = numbers()
         runs: list[str] = []
@@ -310,15 +332,7 @@ class TestEnding:
                     await nursery.start(driver.serve, RecordingLink())
                     for _ in range(3):
                         await driver["Dev"].send_device_message("hello")
-                        driver.receive(newNumberVector("Dev", "n", {"a": 1.0}), _Nobody())
+                        driver.receive(newNumberVector("Dev", "n", {"a": 1.0}), Peer())
                         await trio.lowlevel.checkpoint()
             assert not driver.running
         await settle()
-
-
-class _Nobody:
-    def reply(self, event: Any) -> None: ...
-
-    def begin(self) -> None: ...
-
-    def done(self) -> None: ...

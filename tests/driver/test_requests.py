@@ -500,9 +500,12 @@ class TestBackPressure:
 
             nursery.start_soon(reader)
             await settle()
+            late = driver.receive(event, peer)
+            assert late is not None
             assert peer.pending > 10
             nursery.cancel_scope.cancel()
         assert over.is_set()
+        await late
         assert peer.pending == 0
         assert driver.receive(event, peer) is None
         assert peer.pending == 0
