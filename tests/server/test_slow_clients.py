@@ -1,0 +1,200 @@
+"""What a client does to the others and to the memory by asking much or reading little: nothing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import trio
+
+from tests.support_server import PATIENCE, Bench, Connect, of, start, until
+from trindi.protocol import (
+    BLOBPolicy,
+    Message,
+    enableBLOB,
+    encode,
+    getProperties,
+    newTextVector,
+    setNumberVector,
+    setTextVector,
+)
+
+KIB = 1024
+MIB = 1024 * KIB
+
+
+def squeeze(client: Any) -> None:
+    """Make the buffers of the kernel small, so that a client that does not read is soon noticed."""
+    client.stream.setsockopt(trio.socket.SOL_SOCKET, trio.socket.SO_RCVBUF, 16 * KIB)
+
+
+async def test_a_client_that_asks_and_never_reads_is_sent_away_at_the_bound(
+    nursery: trio.Nursery, connect: Connect
+) -> None:
+    bench = Bench()
+    server = await start(nursery, bench, high_water=256 * KIB, bound=MIB)
+    good, bad = await connect(server), await connect(server)
+    squeeze(bad)
+    await good.subscribe()
+    await bad.sync()
+    largest = 0
+
+    async def look() -> None:
+        nonlocal largest
+        while True:
+            about = [client.queue_bytes for client in server.statistics().clients]
+            largest = max(largest, *about)
+            await trio.lowlevel.checkpoint()
+
+    async with trio.open_nursery() as inner:
+        inner.start_soon(look)
+        inner.start_soon(bad.stream.send_all, encode(getProperties()) * 2_000)
+        await bench.count(100)
+        await until(lambda: len(server.statistics().clients) == 1)
+        inner.cancel_scope.cancel()
+    # Definitions are never dropped, so the bound ends it; one element may be over.
+    assert 256 * KIB < largest < MIB + 16 * KIB
+    await bench.count(100)
+    heard = [event["n"] for event in of(await good.sync(), setNumberVector)]
+    assert heard == list(range(1, 201))
+
+
+async def test_a_client_that_asks_without_end_does_not_keep_others_waiting(
+    nursery: trio.Nursery, connect: Connect
+) -> None:
+    """Between the answers to one client's flood another one is answered, long before its end."""
+    bench = Bench()
+    server = await start(nursery, bench)
+    good, bad = await connect(server), await connect(server)
+    answered = 0
+
+    async def flood() -> None:
+        await bad.stream.send_all(encode(getProperties()) * 5_000)
+
+    async def count_answers() -> None:
+        nonlocal answered
+        while True:
+            event = await bad.receive()
+            answered += getattr(event, "vectorname", "") == "count"
+
+    async with trio.open_nursery() as inner:
+        inner.start_soon(flood)
+        inner.start_soon(count_answers)
+        await until(lambda: answered > 0)
+        for _ in range(10):
+            await good.sync()
+        assert answered < 5_000
+        inner.cancel_scope.cancel()
+
+
+async def test_a_lagging_client_gets_the_newest_state_when_it_reads_again(
+    nursery: trio.Nursery, connect: Connect
+) -> None:
+    bench = Bench()
+    server = await start(nursery, bench, high_water=64 * KIB, bound=MIB)
+    good, slow = await connect(server), await connect(server)
+    squeeze(slow)
+    await good.subscribe()
+    await slow.subscribe()
+    heard: list[float] = []
+
+    async def listen() -> None:
+        while True:
+            heard.append((await good.next(setNumberVector))["n"])
+
+    nursery.start_soon(listen)
+    while not server.statistics().drops:
+        await bench.count(100)
+        await until(lambda: len(heard) == bench.counted)
+    await bench.count()
+    await until(lambda: len(heard) == bench.counted)
+    assert heard == list(range(1, bench.counted + 1))
+    assert [client.lagging for client in server.statistics().clients] == [False, True]
+
+    seen = [event["n"] for event in of(await slow.sync(), setNumberVector)]
+    assert seen == sorted(seen)
+    assert seen[-1] == bench.counted
+    assert len(seen) == bench.counted - server.statistics().drops
+    await until(lambda: not any(client.lagging for client in server.statistics().clients))
+
+
+async def test_a_client_that_goes_while_a_frame_waits_for_it_frees_the_driver(
+    nursery: trio.Nursery, connect: Connect
+) -> None:
+    bench = Bench()
+    server = await start(nursery, bench, high_water=MIB)
+    gone = await connect(server)
+    squeeze(gone)
+    await gone.subscribe()
+    await gone.send(enableBLOB("Bench", None, BLOBPolicy.ALSO))
+    await gone.sync()
+    # The first is on its way, the second waits below the high-water mark, the third for room.
+    with trio.fail_after(PATIENCE):
+        async with trio.open_nursery() as inner:
+            inner.start_soon(expose, bench, 3)
+            await until(lambda: server.statistics().queue_bytes > 0)
+            await gone.aclose()
+    await until(lambda: not server.statistics().clients)
+    # It was not waited for until it counted as lagging.
+    assert server.statistics().drops == 0
+
+
+async def expose(bench: Bench, frames: int) -> None:
+    for number in range(frames):
+        await bench.expose(bytes([number]) * 8 * MIB)
+
+
+async def test_a_full_queue_of_one_property_holds_up_only_the_client_that_filled_it(
+    nursery: trio.Nursery, connect: Connect
+) -> None:
+    gate = trio.Event()
+
+    class Slow(Bench):
+        async def clientevent(self, event: Any) -> None:
+            if event.vectorname == "note":
+                await gate.wait()
+            await super().clientevent(event)
+
+    bench = Slow()
+    server = await start(nursery, bench)
+    good, bad = await connect(server), await connect(server)
+    await good.subscribe()
+    notes = [newTextVector("Bench", "note", {"a": str(number)}) for number in range(1000)]
+    await bad.send(*notes)
+    await until(lambda: server.statistics().drivers[0].events_in >= 65)
+    await bench.count(100)
+    heard = [event["n"] for event in of(await good.sync(), setNumberVector)]
+    assert heard == list(range(1, 101))
+    assert server.statistics().drivers[0].events_in < 100
+    gate.set()
+    answers = [event["a"] for event in await taken(good, 1000)]
+    assert answers == [str(number) for number in range(1000)]
+
+
+async def taken(client: Any, number: int) -> list[setTextVector]:
+    return [await client.next(setTextVector) for _ in range(number)]
+
+
+async def test_names_without_end_are_not_kept(nursery: trio.Nursery, connect: Connect) -> None:
+    bench = Bench()
+    client = await connect(await start(nursery, bench))
+    for number in range(100):
+        await client.send(getProperties("x" * 60_000 + str(number)))
+    await client.sync()
+    # Such a client hears everything; it would have been told less.
+    await bench.count()
+    await client.next(setNumberVector)
+
+
+async def test_messages_are_never_dropped(nursery: trio.Nursery, connect: Connect) -> None:
+    bench = Bench()
+    server = await start(nursery, bench, high_water=64 * KIB, bound=8 * MIB)
+    slow = await connect(server)
+    squeeze(slow)
+    await slow.subscribe()
+    device = bench["Bench"]
+    for number in range(300):
+        await device.send_device_message(f"{number} " + "x" * 20_000)
+        await bench.count()
+    assert server.statistics().drops > 0
+    texts = [event.message.split()[0] for event in of(await slow.sync(), Message)]
+    assert texts == [str(number) for number in range(300)]
