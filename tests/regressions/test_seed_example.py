@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import trio
 
-from examples import thermostat
+import thermostat
 from tests.support_driver import ask, settle, start, values
 from trindi import Message, defNumberVector, getProperties, newNumberVector, setNumberVector
 
