@@ -30,7 +30,7 @@ from trindi.protocol import (
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-__all__ = ["Dispatcher", "Sender"]
+__all__ = ["Dispatcher", "Sender", "wait_for_all"]
 
 logger = logging.getLogger("trindi.driver")
 
@@ -139,20 +139,27 @@ class Dispatcher:
         if queue is None:
             return None
         request = (event, vector, sender)
-        sender.begin()
         try:
             queue.send_nowait(request)
         except trio.WouldBlock:
             return self._wait(queue, request)
+        sender.begin()
         return None
 
     @staticmethod
     async def _wait(queue: trio.MemorySendChannel[_Request], request: _Request) -> None:
+        sender = request[2]
+        sender.begin()
+        taken = False
         try:
             await queue.send(request)
+            taken = True
         except trio.BrokenResourceError:
             # The driver has ended meanwhile, and its requests with it.
-            request[2].done()
+            pass
+        finally:
+            if not taken:
+                sender.done()
 
     def _queue(
         self, event: ClientEvent, vector: Vector[Any, Any] | None
@@ -173,11 +180,16 @@ class Dispatcher:
 
     async def _work(self, requests: trio.MemoryReceiveChannel[_Request]) -> None:
         async with requests:
-            async for event, vector, sender in requests:
-                try:
-                    await self._handle(event, vector)
-                finally:
-                    sender.done()
+            try:
+                async for event, vector, sender in requests:
+                    try:
+                        await self._handle(event, vector)
+                    finally:
+                        sender.done()
+            finally:
+                # The driver has ended: nobody will work on what is left.
+                while requests.statistics().current_buffer_used:
+                    requests.receive_nowait()[2].done()
 
     async def _handle(self, event: ClientEvent, vector: Vector[Any, Any] | None) -> None:
         """Run the author's handler; its exception is contained, and costs only this request."""
@@ -206,7 +218,7 @@ class Dispatcher:
             wait = self.hand_over(own, vector, sender)
             if wait is not None:
                 waits.append(wait)
-        return _each(waits) if waits else None
+        return wait_for_all(waits) if waits else None
 
     def _asked(self, event: getProperties | enableBLOB) -> list[Vector[Any, Any] | None]:
         if isinstance(event, enableBLOB) and event.vectorname is None:
@@ -215,9 +227,15 @@ class Dispatcher:
         return list(matching(self._devices, event.devicename, event.vectorname))
 
 
-async def _each(waits: list[Awaitable[None]]) -> None:
-    for wait in waits:
+async def wait_for_all(waits: list[Awaitable[None]]) -> None:
+    """Wait for full queues. If cancelled, each wait was begun, and has ended."""
+
+    async def one(wait: Awaitable[None]) -> None:
         await wait
+
+    async with trio.open_nursery() as nursery:
+        for wait in waits:
+            nursery.start_soon(one, wait)
 
 
 def matching(
