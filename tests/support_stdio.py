@@ -82,14 +82,14 @@ class Peer:
                     event = self._events.pop(0)
                     if isinstance(event, kind) and when(event):
                         return event
-                data = await self.stream.receive_some(65536)
+                data = await self.stream.receive_some(1024 * 1024)
                 assert data, f"the driver ended its output; no {kind.__name__} in it"
                 self._take(data)
 
     async def rest(self) -> list[Event]:
         """All that the driver says until it ends its output."""
         with trio.fail_after(PATIENCE):
-            while data := await self.stream.receive_some(65536):
+            while data := await self.stream.receive_some(1024 * 1024):
                 self._take(data)
         events, self._events = self._events, []
         return events

@@ -327,7 +327,7 @@ async def test_requests_in_hand_when_the_driver_fails_are_given_up(
     while wait is None:
         wait = driver.receive(newNumberVector("Bench", "target", {"x": 1.0}), client)
         await trio.testing.wait_all_tasks_blocked()
-    assert client.pending == 66
+    assert client.pending == 65
     refused = wait
 
     async def wait_for_room() -> None:

@@ -454,3 +454,72 @@ def test_long_lines_are_cut_between_characters(tmp_path: Path) -> None:
     assert [len(line) for line in lines[:-2]] == [999, 1000, 402]
     assert b"".join(lines[:-2]).decode() == "x" + "é" * 1200
     assert lines[-2:] == [b"\\ud800 and so on", b""]
+
+
+@pytest.mark.parametrize("name", ["__stdin__", "__stdout__"])
+def test_closed_descriptors_are_not_guarded(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Python has none of these where they were closed; their numbers may be somebody else's."""
+    monkeypatch.setattr(sys, name, None)
+    with pytest.raises(OSError, match="standard input or output is closed"), guarded_stdio():
+        pytest.fail("it was guarded")
+
+
+def test_without_standard_error_what_is_printed_is_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "__stderr__", None)
+    with standard_files(tmp_path), guarded_stdio():
+        print("unheard")
+        os.write(1, b"unheard")
+    assert (tmp_path / "out").read_bytes() == b""
+    assert (tmp_path / "log").read_bytes() == b""
+
+
+def test_lines_that_find_no_room_are_dropped_and_counted(tmp_path: Path) -> None:
+    read_end, write_end = os.pipe()
+    try:
+        with standard_files(tmp_path):
+            os.dup2(write_end, 2)
+            with guarded_stdio():
+                for number in range(1000):
+                    print(f"line {number}", "x" * 900)
+                log = os.read(read_end, 1024 * 1024).decode().splitlines()
+                print("and on")
+                log += os.read(read_end, 1024).decode().splitlines()
+        dropped = 1000 - (len(log) - 2)
+        assert dropped > 0
+        assert log[-2:] == [f"({dropped} lines of this log were dropped)", "and on"]
+    finally:
+        os.close(read_end)
+        os.close(write_end)
+
+
+@pytest.mark.parametrize("gone", ["the reader", "the descriptor"])
+def test_a_log_that_is_gone_is_no_failure(tmp_path: Path, gone: str) -> None:
+    with standard_files(tmp_path):
+        read_end, write_end = os.pipe()
+        os.dup2(write_end, 2)
+        os.close(write_end)
+        os.close(read_end)
+        with guarded_stdio():
+            if gone == "the descriptor":
+                os.close(2)
+            print("unheard")
+    assert (tmp_path / "out").read_bytes() == b""
+
+
+async def test_a_file_that_is_cut_while_it_is_read_is_refused(
+    upload: Upload, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fd = memfd(b"hello")
+    shared = os.dup(fd)
+    pread = os.pread
+
+    def cut_and_read(fd: int, size: int, offset: int) -> bytes:
+        os.ftruncate(shared, 0)
+        return pread(fd, size, offset)
+
+    monkeypatch.setattr(os, "pread", cut_and_read)
+    upload.send(attached(("a", 5)), fd)
+    assert await upload.next() == ["a: an attached BLOB has become shorter than its size"]
+    os.close(shared)

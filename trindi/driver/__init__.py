@@ -1,5 +1,5 @@
 """A driver: the maker's subclass, the nursery it lives in, and the way of a request through it."""
 
-from trindi.driver.dispatch import Sender as Sender
+from trindi.driver.dispatch import Sender as Sender, wait_for_all as wait_for_all
 from trindi.driver.driver import IPyDriver as IPyDriver
 from trindi.driver.outlet import Link as Link

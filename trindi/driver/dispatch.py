@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Generator
     from datetime import datetime
 
-__all__ = ["Dispatcher", "Sender"]
+__all__ = ["Dispatcher", "Sender", "wait_for_all"]
 
 logger = logging.getLogger("trindi.driver")
 
@@ -197,15 +197,14 @@ class Dispatcher:
             return None
         line = self._line((event.devicename, vector.name if vector is not None else None), vector)
         request = _Request(event, vector, sender, line)
-        sender.begin()
         if line.count > line.bound:
             return _Waiting(request, intake)
-        line.count += 1
         try:
             intake.send_nowait(request)
         except trio.WouldBlock:
-            line.count -= 1
             return _Waiting(request, intake)
+        line.count += 1
+        sender.begin()
         return None
 
     def _line(self, place: _Place, vector: Vector[Any, Any] | None) -> _Line:
@@ -318,7 +317,7 @@ class Dispatcher:
             wait = self.hand_over(own, vector, sender)
             if wait is not None:
                 waits.append(wait)
-        return _each(waits) if waits else None
+        return wait_for_all(waits) if waits else None
 
     def _asked(self, event: getProperties | enableBLOB) -> list[Vector[Any, Any] | None]:
         if isinstance(event, enableBLOB) and event.vectorname is None:
@@ -341,6 +340,7 @@ class _Waiting:
     async def _send(self) -> None:
         line = self._request.line
         counted = 0
+        self._request.sender.begin()
         try:
             while line.count > line.bound:
                 await line.room.park()
@@ -359,9 +359,15 @@ class _Waiting:
                 self._request.sender.done()
 
 
-async def _each(waits: list[Awaitable[None]]) -> None:
-    for wait in waits:
+async def wait_for_all(waits: list[Awaitable[None]]) -> None:
+    """Wait for full queues. If cancelled, each wait was begun, and has ended."""
+
+    async def one(wait: Awaitable[None]) -> None:
         await wait
+
+    async with trio.open_nursery() as nursery:
+        for wait in waits:
+            nursery.start_soon(one, wait)
 
 
 def matching(

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import trio
 
-from trindi.driver import IPyDriver
+from trindi.driver import IPyDriver, wait_for_all
 from trindi.errors import ConfigurationError, ProtocolError
 from trindi.protocol import (
     Decoder,
@@ -176,19 +176,19 @@ class IPyServer:
         self._gone = {"drops": 0, "events_in": 0, "events_out": 0}
         self._turned_away = 0
         self._turning_away = 0
-        self._listeners: list[trio.SocketListener] = []
+        self._addresses: tuple[tuple[str, int], ...] = ()
 
     # What it listens on ------------------------------------------------------------------------
 
     @property
     def addresses(self) -> tuple[tuple[str, int], ...]:
         """Host and port of each listening socket, while it runs."""
-        return tuple(listener.socket.getsockname()[:2] for listener in self._listeners)
+        return self._addresses
 
     @property
     def port(self) -> int:
         """The port it listens on, or will."""
-        return self.addresses[0][1] if self._listeners else self._port
+        return self._addresses[0][1] if self._addresses else self._port
 
     # Life --------------------------------------------------------------------------------------
 
@@ -210,14 +210,15 @@ class IPyServer:
                 raise RuntimeError(f"{driver!r} is running already")
         listeners = await open_listeners(self.host, self._port)
         try:
+            # Kept, because the sockets are closed before the last driver has ended.
+            self._addresses = tuple(listener.socket.getsockname()[:2] for listener in listeners)
             async with trio.open_nursery() as nursery:
-                self._listeners = listeners
                 for post in self._posts:
                     await nursery.start(self._supervise, post)
                 await nursery.start(partial(trio.serve_listeners, self._serve_client, listeners))
                 task_status.started(self)
         finally:
-            self._listeners = []
+            self._addresses = ()
             for listener in listeners:
                 listener.socket.close()
 
@@ -309,7 +310,7 @@ class IPyServer:
                 self._excuse(item, client)
             elif (wait := post.driver.receive(item, client)) is not None:
                 waits.append(wait)
-        return _all(waits) if waits else None
+        return wait_for_all(waits) if waits else None
 
     @staticmethod
     def _excuse(item: Event, client: Connection) -> None:
@@ -351,11 +352,6 @@ class IPyServer:
             events_out=self._gone["events_out"] + sum(client.events_out for client in clients),
             restarts=sum(driver.restarts for driver in drivers),
         )
-
-
-async def _all(waits: list[Awaitable[None]]) -> None:
-    for wait in waits:
-        await wait
 
 
 def _counts(client: Connection) -> dict[str, int]:

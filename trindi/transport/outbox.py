@@ -159,6 +159,13 @@ class Outbox:
     def __len__(self) -> int:
         return len(self._queue)
 
+    @property
+    def _mark(self) -> int:
+        """The high-water mark; a BLOB that is larger has a place beside it, or a count-down that
+        is reported while one frame leaves would make a good client lose the next."""
+        larger = self._largest if self._largest > self._high_water else 0
+        return self._high_water + larger
+
     # In ----------------------------------------------------------------------------------------
 
     def put(self, parcel: Parcel) -> None:
@@ -171,7 +178,7 @@ class Outbox:
         if parcel.blob and weight > self._largest:
             self._largest = weight
         size = self.size
-        over = size + weight > max(self._high_water, self._largest) and size > 0
+        over = size + weight > self._mark and size > 0
         if over:
             self.lagging = True
         if not (self.lagging and (over or parcel.blob) and self._take_place(parcel)):
@@ -236,7 +243,7 @@ class Outbox:
     def has_room(self, weight: int) -> bool:
         """Whether this many bytes more leave the peer below its high-water mark."""
         size = self.size
-        return self._closed or size == 0 or size + weight <= max(self._high_water, self._largest)
+        return self._closed or size == 0 or size + weight <= self._mark
 
     async def wait_room(self, weight: int) -> None:
         """Wait until `has_room`. If cancelled, nothing has changed."""

@@ -1,0 +1,128 @@
+"""A driver on a stream of descriptors, in the very process that tests it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+import trio
+import trio.testing
+
+from tests.support_stdio import Peer
+from trindi import (
+    Device,
+    IPyDriver,
+    NumberMember,
+    NumberVector,
+    defNumberVector,
+    newNumberVector,
+    setNumberVector,
+)
+from trindi.driver.stdio import run_on_stream
+from trindi.protocol import pingReply
+from trindi.transport import StdioStream
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from trindi import ClientEvent
+
+ASK = '<getProperties version="1.7"/>\n'
+
+
+class Counter(IPyDriver):
+    """Answers each number with the next one."""
+
+    def __init__(self) -> None:
+        number = NumberVector(name="number", perm="rw", numbermembers=[NumberMember("value")])
+        super().__init__([Device("Counter", [number])])
+        self.ended = False
+
+    async def hardware(self) -> None:
+        try:
+            await trio.sleep_forever()
+        finally:
+            self.ended = True
+
+    async def clientevent(self, event: ClientEvent) -> None:
+        if isinstance(event, newNumberVector):
+            event.vector["value"] = event["value"] + 1
+            await event.vector.send_setVector()
+
+
+@asynccontextmanager
+async def socketpair() -> AsyncIterator[tuple[Peer, int]]:
+    ours, theirs = socket.socketpair()
+    ours.setblocking(False)
+    with theirs:
+        async with trio.SocketStream(trio.socket.from_stdlib_socket(ours)) as stream:
+            yield Peer(stream, ours), theirs.fileno()
+
+
+async def test_it_is_started_in_a_nursery() -> None:
+    driver = Counter()
+    async with socketpair() as (peer, fd), trio.open_nursery() as nursery:
+        await nursery.start(run_on_stream, driver, StdioStream(fd, fd))
+        assert driver.running
+        await peer.send(ASK)
+        await peer.expect(defNumberVector)
+        await peer.send(
+            '<newNumberVector device="Counter" name="number"><oneNumber name="value">1'
+            "</oneNumber></newNumberVector>"
+        )
+        await peer.expect(setNumberVector, lambda event: event["value"] == 2)
+        await peer.end_input()
+    assert driver.ended
+    assert not driver.running
+
+
+async def test_it_can_be_run_again() -> None:
+    driver = Counter()
+    for _ in range(2):
+        async with socketpair() as (peer, fd), trio.open_nursery() as nursery:
+            nursery.start_soon(run_on_stream, driver, StdioStream(fd, fd))
+            await peer.send(ASK)
+            await peer.expect(defNumberVector)
+            await peer.end_input()
+
+
+async def test_it_does_not_run_twice_at_a_time() -> None:
+    driver = Counter()
+    async with (
+        socketpair() as (peer, fd),
+        socketpair() as (_other, second),
+        trio.open_nursery() as nursery,
+    ):
+        await nursery.start(run_on_stream, driver, StdioStream(fd, fd))
+        with pytest.raises(RuntimeError, match="running already"):
+            await run_on_stream(driver, StdioStream(second, second))
+        assert os.get_blocking(second)
+        # The first has not noticed.
+        await peer.send('<pingRequest uid="1"/>')
+        await peer.expect(pingReply)
+        nursery.cancel_scope.cancel()
+
+
+async def test_signals_are_the_programs_own_again_afterwards() -> None:
+    before = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)
+    saved = os.dup(0), os.dup(1)
+    driver = Counter()
+    async with socketpair() as (_peer, fd):
+        os.dup2(fd, 0)
+        os.dup2(fd, 1)
+        try:
+            async with trio.open_nursery() as nursery:
+                await nursery.start(driver.run)
+                assert signal.getsignal(signal.SIGTERM) != before[0]
+                os.kill(os.getpid(), signal.SIGTERM)
+            # Only the driver was ended, not those it ran among.
+            assert driver.ended
+        finally:
+            for number, descriptor in enumerate(saved):
+                os.dup2(descriptor, number)
+                os.close(descriptor)
+    assert (signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)) == before
