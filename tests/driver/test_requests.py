@@ -240,6 +240,8 @@ class TestRefusals:
         peer = await ask(driver, newNumberVector("Other", "number", {"a": 1.0}))
         driver["Dev"].enable = False
         await ask(driver, newNumberVector("Dev", "number", {"a": 1.0}), peer)
+        await ask(driver, newNumberVector("Dev", "number", {"x": 1.0}), peer)
+        await ask(driver, newNumberVector("Dev", "nothing", {"a": 1.0}), peer)
         assert (driver.heard, peer.replies) == ([], [])
 
     async def test_of_what_could_not_be_read(self, nursery: trio.Nursery) -> None:

@@ -261,10 +261,19 @@ class TestOneStep:
             both.start_soon(deleter)
         assert isinstance(link.events[-1], delProperty)
 
-    async def test_cancelled_nothing_was_sent_or_noted(self, nursery: trio.Nursery) -> None:
+    @pytest.mark.parametrize("earlier", [0, 1])
+    async def test_cancelled_nothing_was_sent_or_noted(
+        self, earlier: int, nursery: trio.Nursery, autojump_clock: trio.testing.MockClock
+    ) -> None:
         vector = numbers("a")
         driver = driver_of(vector)
         link = await start(nursery, driver)
+        for _ in range(earlier):
+            await driver.send_message("so that no turn is due")
+        link.events.clear()
+        with trio.CancelScope() as scope:
+            scope.cancel()
+            await vector.send_setVectorMembers(state="Busy", members=["a"])
         with trio.CancelScope() as scope:
             scope.cancel()
             await vector.send_setVector(state="Busy")

@@ -109,6 +109,19 @@ class TestAsking:
                 assert link.events == [getProperties("Dev", "m"), getProperties("Dev", "n")]
                 nursery.cancel_scope.cancel()
 
+    async def test_when_it_runs_no_more_nothing_is_kept_or_asked(self) -> None:
+        driver = Snooper()
+        async with trio.open_nursery() as nursery:
+            link = await start(nursery, driver)
+            await driver.send_getProperties("Dev")
+            nursery.cancel_scope.cancel()
+        link.events.clear()
+        driver.snoop("Dev", "n", 5)
+        await tell(driver, report())
+        inbox = driver.inbox_for(report())
+        assert inbox is not None
+        assert (len(inbox), driver.heard, link.events) == (0, [], [])
+
     async def test_all_is_asked_for_again_when_it_runs_again(self) -> None:
         driver = Snooper()
         asked = [getProperties(), getProperties("Dev"), getProperties("Dev", "n")]

@@ -248,6 +248,15 @@ class TestLagging:
         assert outbox.lagging
         assert [event["a"] for event in after_filler(outbox)] == [1, 2]
 
+    def test_half_drained_a_frame_still_gives_way_to_the_newest(self) -> None:
+        outbox = lagging_outbox()
+        outbox.pop()
+        outbox.left()
+        outbox.put(encoded(frame(10, b"1").event))
+        outbox.put(encoded(frame(10, b"2").event))
+        assert outbox.has_room(1)
+        assert [event["b"][:1] for event in after_filler(outbox)] == [b"2"]
+
     def test_waits_in_bounded_memory_for_ever(self) -> None:
         outbox = lagging_outbox()
         for value in range(1000):
