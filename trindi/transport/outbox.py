@@ -35,7 +35,7 @@ __all__ = ["BLOB_PATIENCE", "BOUND", "HIGH_WATER", "Outbox", "Parcel"]
 __all__ += ["blob_parcel", "put_when_room"]
 
 HIGH_WATER: Final = 8 * 1024 * 1024
-"""Bytes that may wait before a peer is lagging; more, where one BLOB is larger."""
+"""Bytes that may wait beyond one BLOB before a peer is lagging."""
 
 BOUND: Final = 64 * 1024 * 1024
 """Bytes that may wait beyond one BLOB before a peer is given up."""
@@ -96,7 +96,7 @@ class Outbox:
     """What waits for one peer.
 
     Args:
-        high_water: bytes that may wait before the peer is lagging.
+        high_water: bytes that may wait, beyond the largest BLOB seen, before the peer is lagging.
         bound: bytes that may wait, beyond the largest BLOB seen, before the peer is given up.
         on_overflow: called once, when the bound is passed; the outbox is empty and takes parcels
             again for a farewell.
@@ -148,7 +148,9 @@ class Outbox:
         if parcel.blob and weight > self._largest:
             self._largest = weight
         size = self.size
-        over = size + weight > max(self._high_water, self._largest) and size > 0
+        # One BLOB does not count, however large: what is published while it is on its way would
+        # else be dropped for a peer that reads as fast as it can.
+        over = size + weight > self._high_water + self._largest and size > 0
         if over:
             self.lagging = True
         if not (self.lagging and (over or parcel.blob) and self._take_place(parcel)):
@@ -186,9 +188,9 @@ class Outbox:
         return True
 
     def has_room(self, weight: int) -> bool:
-        """Whether this many bytes more leave the peer below its high-water mark."""
-        size = self.size
-        return self._closed or size == 0 or size + weight <= max(self._high_water, self._largest)
+        """Whether a BLOB of this many bytes leaves the peer below its high-water mark."""
+        mark = self._high_water + max(self._largest, weight)
+        return self._closed or self.size == 0 or self.size + weight <= mark
 
     async def wait_room(self, weight: int) -> None:
         """Wait until `has_room`. If cancelled, nothing has changed."""
