@@ -48,6 +48,7 @@ def make_device(name: str = "Bench") -> Device:
                     NumberMember("free", membervalue=1),
                 ],
             ),
+            NumberVector("serial", numbermembers=[NumberMember("number", membervalue=42)]),
             TextVector("note", perm="rw", textmembers=[TextMember("a"), TextMember("b")]),
             SwitchVector(
                 "mode",
