@@ -430,9 +430,9 @@ async def test_a_driver_cannot_speak_for_a_device_of_another(
     client = await connect(await start(nursery, thief, owner))
     await client.subscribe()
     with pytest.raises(ConfigurationError, match="'B'"):
-        await thief.outlet.send(setNumberVector("B", "count", {"n": 99.0}))
+        thief.outlet.publish(setNumberVector("B", "count", {"n": 99.0}))
     with pytest.raises(ConfigurationError, match="'B'"):
-        await thief.outlet.send_blob(setBLOBVector("B", "frame"))
+        await thief.outlet.publish_blob(setBLOBVector("B", "frame"))
     await owner.count()
     (report,) = of(await client.sync(), setNumberVector)
     assert report["n"] == 1
@@ -446,7 +446,7 @@ async def test_what_cannot_be_sent_is_the_drivers_error_not_the_clients(
     client = await connect(await start(nursery, bench))
     await client.subscribe()
     with pytest.raises(ValueError, match="nan"):
-        await bench.outlet.send(setNumberVector("Bench", "count", {"n": float("nan")}))
+        bench.outlet.publish(setNumberVector("Bench", "count", {"n": float("nan")}))
     await bench.count()
     assert len(of(await client.sync(), setNumberVector)) == 1
 

@@ -329,8 +329,13 @@ async def test_requests_in_hand_when_the_driver_fails_are_given_up(
         wait = driver.receive(newNumberVector("Bench", "target", {"x": 1.0}), client)
         await trio.testing.wait_all_tasks_blocked()
     assert client.pending == 66
+    refused = wait
+
+    async def wait_for_room() -> None:
+        await refused
+
     async with trio.open_nursery() as inner:
-        inner.start_soon(lambda: wait)
+        inner.start_soon(wait_for_room)
         driver.fail()
     # So a client that has said its last is not kept waiting for answers that cannot come.
     assert client.pending == 0

@@ -52,8 +52,9 @@ def serve(
 ) -> None:
     """Serve the drivers of each TARGET to INDI clients.
 
-    A TARGET is path/to/file.py or package.module; its function make_driver returns the driver. Name
-    another function after a colon: package.module:factory. Stop with Ctrl-C.
+    A TARGET is path/to/file.py or package.module; its function make_driver returns the driver, or
+    a list of drivers. Name another function after a colon: package.module:factory. Stop with
+    Ctrl-C.
     """
     logging.basicConfig(
         level=log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
@@ -79,8 +80,9 @@ async def _serve(server: IPyServer) -> str:
         async with trio.open_nursery() as nursery:
             try:
                 await nursery.start(server.run)
-            except OSError as error:
-                reason = error.strerror or str(error)
+            except (OSError, UnicodeError) as error:
+                # A host may be such that it is not even looked up: UnicodeError.
+                reason = getattr(error, "strerror", None) or str(error)
                 return f"cannot listen on {server.host} port {server.port}: {reason}"
             names = ", ".join(name for driver in server.drivers for name in driver)
             places = ", ".join(f"{host} port {port}" for host, port in server.addresses)

@@ -1,9 +1,15 @@
-"""From what a user names on the command line to a driver: a file, or a module and a factory."""
+"""From what a user names on the command line to a driver: a file, or a module and a factory.
+
+Whatever is wrong with a target is a `TargetError` of one line, with the exception that says more as
+its cause. This module starts nothing.
+"""
 
 from __future__ import annotations
 
 import importlib
 import importlib.util
+import inspect
+import itertools
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -33,35 +39,56 @@ def load_drivers(target: str) -> list[IPyDriver]:
     Raises:
         TargetError: there is no such file, module or factory, or it makes no driver.
     """
-    place, separator, name = target.rpartition(":")
-    if not separator or name.endswith(".py") or "/" in name or "\\" in name:
-        place, name = target, FACTORY
+    place, name = _split(target)
     module = _load_file(place) if place.endswith(".py") or "/" in place else _load_module(place)
     factory = getattr(module, name, None)
     if not callable(factory):
         raise TargetError(f"{place} has no function {name}")
     try:
         made = factory()
-    except Exception as error:
+    # A script that exits is no reason for trindi to exit without a word.
+    except (Exception, SystemExit) as error:
         raise TargetError(f"{name} of {place} has failed: {_describe(error)}") from error
     return _check_made(made, f"{name} of {place}")
 
 
+def _split(target: str) -> tuple[str, str]:
+    """Split a target into its place and the name of its factory."""
+    place, separator, name = target.rpartition(":")
+    if not separator or name.endswith(".py") or "/" in name:
+        return target, FACTORY
+    return place, name or FACTORY
+
+
 def _load_file(place: str) -> ModuleType:
-    path = Path(place)
+    path = Path(place).resolve()
     if not path.is_file():
         raise TargetError(f"there is no file {place}")
-    name = path.stem
+    # As for a script: what stands beside the file can be imported by it.
+    sys.path.insert(0, str(path.parent))
+    loaded = sys.modules.get(path.stem)
+    if loaded is not None and getattr(loaded, "__file__", None) == str(path):
+        return loaded
+    return _execute(path, place, _free_name(path.stem))
+
+
+def _free_name(stem: str) -> str:
+    """The name of a file as a module, or, where a module has that name already, one like it."""
+    names = itertools.chain([stem], (f"{stem}_{number}" for number in itertools.count(2)))
+    return next(name for name in names if name not in sys.modules)
+
+
+def _execute(path: Path, place: str, name: str) -> ModuleType:
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
         raise TargetError(f"{place} is no Python file")
     module = importlib.util.module_from_spec(spec)
-    # As for a script: what stands beside the file can be imported by it.
-    sys.path.insert(0, str(path.parent.resolve()))
-    sys.modules.setdefault(name, module)
+    # Dataclasses, for one, look their module up by its name.
+    sys.modules[name] = module
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
+        del sys.modules[name]
         raise TargetError(f"{place} cannot be loaded: {_describe(error)}") from error
     return module
 
@@ -76,16 +103,23 @@ def _load_module(place: str) -> ModuleType:
         if error.name is not None and (place == error.name or place.startswith(f"{error.name}.")):
             raise TargetError(f"there is no module {place}") from error
         raise TargetError(f"{place} cannot be loaded: {_describe(error)}") from error
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise TargetError(f"{place} cannot be loaded: {_describe(error)}") from error
 
 
-def _describe(error: Exception) -> str:
-    return f"{type(error).__name__}: {' '.join(str(error).split())}"
+def _describe(error: BaseException) -> str:
+    """An exception in one line."""
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
 def _check_made(made: Any, origin: str) -> list[IPyDriver]:
+    if inspect.iscoroutine(made):
+        made.close()
+        raise TargetError(f"{origin} is an async function: write it without async")
     drivers = list(made) if isinstance(made, (list, tuple)) else [made]
+    if not drivers:
+        raise TargetError(f"{origin} makes no driver")
     for driver in drivers:
         if not isinstance(driver, IPyDriver):
             raise TargetError(f"{origin} makes no IPyDriver but {type(driver).__name__}")

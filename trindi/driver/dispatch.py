@@ -1,18 +1,26 @@
-"""From a peer's request to the author's code: checks, one worker for each property, containment.
+"""From a peer's request to the author's code: checks, order, containment.
 
 A request is checked against the property in the very task that read it; what is refused is answered
-and never reaches the author. What passes goes into a bounded memory channel of that property, whose
-worker task hands it to `clientevent`. So events of one property stay in order, an abort never waits
-behind a goto, and a full channel holds up only the peer that filled it. This module does not know
-where requests come from.
+and never reaches the author. What passes goes into a bounded memory channel. One worker task leads:
+it takes requests from the channel, in order. The moment it has one for an idle property it calls
+another worker to lead, and runs `clientevent` itself. So
+
+* requests begin in the order in which they were read, even those to different properties: an abort
+  sent right behind a goto finds it begun;
+* a handler that waits holds up nobody but its own property, whose further requests wait in a line:
+  events of one property stay in order, and an abort never waits behind a goto;
+* a line that is full holds up only the peer that filled it.
+
+This module does not know where requests come from.
 """
 
 from __future__ import annotations
 
 import contextlib
 import logging
+from collections import deque
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypeAlias
 
 import trio
 
@@ -29,7 +37,8 @@ from trindi.protocol import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Generator
+    from datetime import datetime
 
 __all__ = ["Dispatcher", "Sender"]
 
@@ -40,6 +49,16 @@ PROPERTY_QUEUE: Final = 64
 
 BLOB_QUEUE: Final = 2
 """The same for BLOBs, each of which may take a gigabyte."""
+
+INTAKE: Final = 1024
+"""Requests that may wait to be put in their lines; when it is full, the peer that sends more waits,
+but not for long: nothing holds up who takes them."""
+
+MAX_IDLE: Final = 4
+"""Workers that are kept for the next handler that takes long; further ones end."""
+
+MAX_TAKEN: Final = 64
+"""Requests that are worked on without giving others a turn."""
 
 
 class Sender(Protocol):
@@ -55,8 +74,27 @@ class Sender(Protocol):
         """Say that it is no longer."""
 
 
-_Request: TypeAlias = tuple[ClientEvent, Vector[Any, Any] | None, Sender]
 _Place: TypeAlias = tuple[str, str | None]
+
+
+class _Line:
+    """What waits for one property; only the head of the line is being worked on."""
+
+    __slots__ = ("bound", "busy", "count", "room", "waiting")
+
+    def __init__(self, bound: int) -> None:
+        self.bound = bound
+        self.busy = False
+        self.count = 0
+        self.waiting: deque[_Request] = deque()
+        self.room = trio.lowlevel.ParkingLot()
+
+
+class _Request(NamedTuple):
+    event: ClientEvent
+    vector: Vector[Any, Any] | None
+    sender: Sender
+    line: _Line
 
 
 class Dispatcher:
@@ -77,19 +115,38 @@ class Dispatcher:
         self._devices = devices
         self._handler = handler
         self._publish = publish
-        self._nursery: trio.Nursery | None = None
-        self._queues: dict[_Place, trio.MemorySendChannel[_Request]] = {}
+        self._lines: dict[_Place, _Line] = {}
+        self._intake: trio.MemorySendChannel[_Request] | None = None
+        self._led = False  # a worker takes requests from the channel
+        self._called = False  # a worker is on its way to do so
+        self._taken = 0  # requests since others had their turn
+        self._idle = trio.lowlevel.ParkingLot()
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Host the workers of the properties until cancelled."""
-        async with trio.open_nursery() as nursery:
-            self._nursery = nursery
-            task_status.started()
-            try:
-                await trio.sleep_forever()
-            finally:
-                self._nursery = None
-                self._queues.clear()
+        """Take requests, and work on them, until cancelled."""
+        intake, requests = trio.open_memory_channel[_Request](INTAKE)
+        self._intake = intake
+        self._led = self._called = False
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._work, requests, nursery)
+                task_status.started()
+        finally:
+            self._stop(requests)
+
+    def _stop(self, requests: trio.MemoryReceiveChannel[_Request]) -> None:
+        """Forget all requests: nobody works on what is left."""
+        self._intake = None
+        left = [request for line in self._lines.values() for request in line.waiting]
+        with contextlib.suppress(trio.WouldBlock):
+            while True:
+                left.append(requests.receive_nowait())
+        requests.close()
+        for request in left:
+            request.sender.done()
+        for line in self._lines.values():
+            line.room.unpark_all()
+        self._lines.clear()
 
     # Taking ------------------------------------------------------------------------------------
 
@@ -124,79 +181,130 @@ class Dispatcher:
     @staticmethod
     def _refuse(vector: Vector[Any, Any], reason: str, sender: Sender) -> None:
         """Answer with Alert, the values as they are, and why; the property itself is unharmed."""
-        names = () if isinstance(vector, BLOBVector) else tuple(vector)
-        report = vector.report(names, f"[ERROR] {vector.name} is unchanged: {reason}")
+        report = vector.status(f"[ERROR] {vector.name} is unchanged: {reason}")
         sender.reply(replace(report, state=State.ALERT))
 
     def hand_over(
         self, event: ClientEvent, vector: Vector[Any, Any] | None, sender: Sender
     ) -> Awaitable[None] | None:
-        """Put an event that has passed into its property's queue.
+        """Put an event that has passed in its property's line.
 
         Returns:
-            None, or something to await where the queue is full.
+            None, or something to await where the line is full.
         """
-        queue = self._queue(event, vector)
-        if queue is None:
+        intake = self._intake
+        if intake is None or event.devicename is None:
             return None
-        request = (event, vector, sender)
+        line = self._line((event.devicename, vector.name if vector is not None else None), vector)
+        request = _Request(event, vector, sender, line)
         sender.begin()
+        if line.count > line.bound:
+            return _Waiting(request, intake)
+        line.count += 1
         try:
-            queue.send_nowait(request)
+            intake.send_nowait(request)
         except trio.WouldBlock:
-            return self._wait(queue, request)
+            line.count -= 1
+            return _Waiting(request, intake)
         return None
 
-    @staticmethod
-    async def _wait(queue: trio.MemorySendChannel[_Request], request: _Request) -> None:
-        try:
-            await queue.send(request)
-        except trio.BrokenResourceError:
-            # The driver has ended meanwhile, and its requests with it.
-            request[2].done()
-
-    def _queue(
-        self, event: ClientEvent, vector: Vector[Any, Any] | None
-    ) -> trio.MemorySendChannel[_Request] | None:
-        """The queue of a property, its worker started at the first event."""
-        if self._nursery is None or event.devicename is None:
-            return None
-        place = (event.devicename, vector.name if vector is not None else None)
-        queue = self._queues.get(place)
-        if queue is None:
-            bound = BLOB_QUEUE if isinstance(vector, BLOBVector) else PROPERTY_QUEUE
-            queue, requests = trio.open_memory_channel[_Request](bound)
-            self._queues[place] = queue
-            self._nursery.start_soon(self._work, requests, name=f"clientevent of {place}")
-        return queue
+    def _line(self, place: _Place, vector: Vector[Any, Any] | None) -> _Line:
+        line = self._lines.get(place)
+        if line is None:
+            line = _Line(BLOB_QUEUE if isinstance(vector, BLOBVector) else PROPERTY_QUEUE)
+            self._lines[place] = line
+        return line
 
     # Working -----------------------------------------------------------------------------------
 
-    async def _work(self, requests: trio.MemoryReceiveChannel[_Request]) -> None:
-        async with requests:
+    async def _work(
+        self, requests: trio.MemoryReceiveChannel[_Request], nursery: trio.Nursery
+    ) -> None:
+        self._called = False
+        while await self._may_lead():
+            request = await self._lead(requests)
+            self._led = False
+            self._call_another(requests, nursery)
+            await self._serve(request)
+
+    async def _may_lead(self) -> bool:
+        """Wait until nobody else leads; False where enough others wait for that already."""
+        while self._led:
+            if len(self._idle) >= MAX_IDLE:
+                return False
+            await self._idle.park()
+            self._called = False
+        self._led = True
+        return True
+
+    async def _lead(self, requests: trio.MemoryReceiveChannel[_Request]) -> _Request:
+        """Take requests until one is for an idle property; put the others in their lines."""
+        self._taken += 1
+        while True:
             try:
-                async for event, vector, sender in requests:
-                    try:
-                        await self._handle(event, vector)
-                    finally:
-                        sender.done()
-            finally:
-                _abandon(requests)
+                request = requests.receive_nowait()
+            except trio.WouldBlock:
+                self._taken = 0
+                request = await requests.receive()
+            if not request.line.busy:
+                break
+            request.line.waiting.append(request)
+        if self._taken >= MAX_TAKEN:
+            self._taken = 0
+            await trio.lowlevel.cancel_shielded_checkpoint()
+        return request
+
+    def _call_another(
+        self, requests: trio.MemoryReceiveChannel[_Request], nursery: trio.Nursery
+    ) -> None:
+        """See that somebody leads while the caller runs a handler, which may take long.
+
+        Where it does not, the caller leads again before the other one has woken.
+        """
+        if self._called:
+            return
+        self._called = True
+        if self._idle:
+            self._idle.unpark()
+        else:
+            nursery.start_soon(self._work, requests, nursery, name="clientevent")
+
+    async def _serve(self, request: _Request) -> None:
+        """Work on a request, and on those that are in line behind it by then."""
+        line = request.line
+        line.busy = True
+        try:
+            while True:
+                try:
+                    await self._handle(request.event, request.vector)
+                finally:
+                    request.sender.done()
+                    line.count -= 1
+                    line.room.unpark()
+                if not line.waiting:
+                    return
+                request = line.waiting.popleft()
+        finally:
+            line.busy = False
 
     async def _handle(self, event: ClientEvent, vector: Vector[Any, Any] | None) -> None:
         """Run the author's handler; its exception is contained, and costs only this request."""
-        now = event.timestamp
-        if now is None and vector is not None:
-            now = vector.outlet.now()
+        if vector is not None and not vector.enabled:
+            # It has been disabled while the request waited.
+            return
         try:
-            await self._handler(replace(event, vector=vector, timestamp=now))
+            await self._handler(replace(event, vector=vector, timestamp=self._time(event)))
         except Exception as error:
-            logger.exception("clientevent failed on %s", type(event).__name__)
+            place = f"{event.devicename} {event.vectorname or ''}".rstrip()
+            logger.exception("clientevent failed on %s of %s", type(event).__name__, place)
             if vector is not None and vector.enabled:
                 vector.state = State.ALERT
                 text = f"[ERROR] {vector.name}: {type(error).__name__}: {error}"
-                names = () if isinstance(vector, BLOBVector) else tuple(vector)
-                self._publish(vector.report(names, text))
+                self._publish(vector.status(text))
+
+    def _time(self, event: ClientEvent) -> datetime:
+        """When the peer said it, or now where it did not say."""
+        return event.timestamp or self._devices[event.devicename or ""].outlet.now()
 
     # Asking ------------------------------------------------------------------------------------
 
@@ -219,12 +327,36 @@ class Dispatcher:
         return list(matching(self._devices, event.devicename, event.vectorname))
 
 
-def _abandon(requests: trio.MemoryReceiveChannel[_Request]) -> None:
-    """Say of what still waits for a worker that has ended that nobody works on it any more."""
-    with contextlib.suppress(trio.WouldBlock, trio.EndOfChannel):
-        while True:
-            _event, _vector, sender = requests.receive_nowait()
-            sender.done()
+class _Waiting:
+    """A request that waits for room in its line; await it, or the request is lost."""
+
+    def __init__(self, request: _Request, intake: trio.MemorySendChannel[_Request]) -> None:
+        self._request = request
+        self._intake = intake
+        self._sent = False
+
+    def __await__(self) -> Generator[Any, Any, None]:
+        return self._send().__await__()
+
+    async def _send(self) -> None:
+        line = self._request.line
+        counted = 0
+        try:
+            while line.count > line.bound:
+                await line.room.park()
+            counted = 1
+            line.count += 1
+            await self._intake.send(self._request)
+            self._sent = True
+        except trio.BrokenResourceError:
+            # The driver has ended meanwhile, and its requests with it.
+            pass
+        finally:
+            if not self._sent:
+                # The room that this one was woken for is for the next.
+                line.count -= counted
+                line.room.unpark()
+                self._request.sender.done()
 
 
 async def _each(waits: list[Awaitable[None]]) -> None:

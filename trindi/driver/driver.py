@@ -9,56 +9,38 @@ knows the peers; the driver does not.
 from __future__ import annotations
 
 import inspect
-import logging
-import signal
-import threading
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Final, TypeVarTuple
+from typing import TYPE_CHECKING, Any, TypeVarTuple
 
 import trio
 
 from trindi.driver.dispatch import Dispatcher, Sender, matching
 from trindi.driver.outlet import DriverOutlet, Link
+from trindi.driver.snooping import Snooping
+from trindi.driver.stdio import run_on_stdio
 from trindi.errors import ConfigurationError, ProtocolError
-from trindi.properties import Device
+from trindi.properties import Device, check_text
 from trindi.protocol import (
-    BLOBPolicy,
     ClientEvent,
-    Decoder,
     DefVector,
     Event,
     Message,
     NewVector,
     SnoopEvent,
-    check_name,
-    delProperty,
     enableBLOB,
     getProperties,
-    setBLOBVector,
     to_float,
     to_utc,
-)
-from trindi.transport import (
-    Connection,
-    Outbox,
-    Parcel,
-    StdioStream,
-    blob_parcel,
-    guarded_stdio,
-    put_when_room,
 )
 
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from trindi.transport import Outbox, Parcel
+
 __all__ = ["IPyDriver", "Link"]
 
-logger = logging.getLogger("trindi.driver")
-
 Ts = TypeVarTuple("Ts")
-
-STDIN_LINGER: Final = 0.5
-"""Seconds for replies still to come after the end of standard input."""
 
 
 class IPyDriver(Mapping[str, Device]):
@@ -75,9 +57,6 @@ class IPyDriver(Mapping[str, Device]):
         driverdata: what was given.
         auto_send_def: answer getProperties with definitions; where False, `clientevent` gets one
             getProperties event for each vector, and answers with `event.vector.send_defVector()`.
-        snoopall: everything is snooped on.
-        snoopdevices: names of devices that are snooped on.
-        snoopvectors: pairs of device and vector name that are snooped on.
 
     Raises:
         ValueError: two devices have one name, or a device is part of another driver.
@@ -93,20 +72,14 @@ class IPyDriver(Mapping[str, Device]):
         **driverdata: Any,
     ) -> None:
         self.driverdata = driverdata
-        self.snoopall = False
-        self.snoopdevices: set[str] = set()
-        self.snoopvectors: set[tuple[str, str]] = set()
+        self._tasks = _check_tasks(tasks)
         self._devices: dict[str, Device] = {}
         for device in devices:
             self._add(device)
-        self._tasks = [_check_task(task) for task in tasks]
         self._outlet = DriverOutlet()
         self._nursery: trio.Nursery | None = None
         self._dispatcher = Dispatcher(self._devices, self._clientevent, self._publish)
-        self._inbox = Outbox()
-        self._watched: dict[tuple[str, str], float] = {}
-        self._heard: dict[tuple[str, str], float] = {}
-        self._blobs_wanted: list[enableBLOB] = []
+        self._snooping = Snooping(self._devices, self._snoopevent, self._publish)
 
     def _add(self, device: Device) -> None:
         if not isinstance(device, Device):
@@ -189,6 +162,25 @@ class IPyDriver(Mapping[str, Device]):
         return self._outlet
 
     @property
+    def snoopall(self) -> bool:
+        """Whether everything is snooped on."""
+        return self._snooping.everything
+
+    @snoopall.setter
+    def snoopall(self, everything: bool) -> None:
+        self._snooping.everything = everything
+
+    @property
+    def snoopdevices(self) -> set[str]:
+        """Names of devices that are snooped on."""
+        return self._snooping.devices
+
+    @property
+    def snoopvectors(self) -> set[tuple[str, str]]:
+        """Pairs of device and vector name that are snooped on."""
+        return self._snooping.vectors
+
+    @property
     def running(self) -> bool:
         """Whether the driver can send and receive now."""
         return self._nursery is not None
@@ -213,8 +205,9 @@ class IPyDriver(Mapping[str, Device]):
         Raises:
             RuntimeError: the driver is not running.
         """
+        await self._outlet.turn()
         time = self._outlet.now() if timestamp is None else to_utc(timestamp)
-        await self._outlet.send(Message(None, message, time))
+        self._outlet.publish(Message(None, check_text(message, "a message"), time))
 
     async def send_getProperties(
         self, devicename: str | None = None, vectorname: str | None = None
@@ -228,8 +221,9 @@ class IPyDriver(Mapping[str, Device]):
             ValueError: the device is one of the driver's own, or a vector is named without device.
             RuntimeError: the driver is not running.
         """
-        request = self._register(devicename, vectorname)
-        await self._outlet.send(request)
+        request = self._snooping.add(devicename, vectorname)
+        await self._outlet.turn()
+        self._outlet.publish(request)
 
     async def send_enableBLOB(
         self, devicename: str, vectorname: str | None = None, policy: str = "Also"
@@ -239,12 +233,13 @@ class IPyDriver(Mapping[str, Device]):
         Never waits for a peer. If cancelled, nothing was sent.
 
         Raises:
-            ValueError: the policy is not Never, Also or Only.
+            ValueError: the device is one of the driver's own, or the policy is not Never, Also or
+                Only.
             RuntimeError: the driver is not running.
         """
-        request = enableBLOB(devicename, vectorname, BLOBPolicy(policy))
-        self._blobs_wanted.append(request)
-        await self._outlet.send(request)
+        request = self._snooping.add_blobs(devicename, vectorname, policy)
+        await self._outlet.turn()
+        self._outlet.publish(request)
 
     def snoop(self, devicename: str, vectorname: str, timeout: float = 30) -> None:
         """Snoop on a vector, and ask again whenever nothing was heard of it for some time.
@@ -259,31 +254,7 @@ class IPyDriver(Mapping[str, Device]):
         Raises:
             ValueError: the device is one of the driver's own, or the timeout is not above 0.
         """
-        if not timeout > 0:
-            raise ConfigurationError(f"timeout is more than 0 seconds, not {timeout!r}")
-        request = self._register(devicename, vectorname)
-        new = (devicename, vectorname) not in self._watched
-        self._watched[devicename, vectorname] = timeout
-        if self._nursery is not None:
-            self._publish(request)
-            if new:
-                self._nursery.start_soon(self._watch, devicename, vectorname)
-
-    def _register(self, devicename: str | None, vectorname: str | None) -> getProperties:
-        if devicename is None:
-            if vectorname is not None:
-                raise ConfigurationError("name the device of the vector to snoop on")
-            self.snoopall = True
-        elif devicename in self._devices:
-            raise ConfigurationError(
-                f"device {devicename!r} is the driver's own: its values are at hand"
-            )
-        elif vectorname is None:
-            self.snoopdevices.add(check_name(devicename, "device"))
-        else:
-            name = check_name(devicename, "device")
-            self.snoopvectors.add((name, check_name(vectorname, "vector")))
-        return getProperties(devicename, vectorname)
+        self._snooping.watch(devicename, vectorname, timeout)
 
     # What whoever runs the driver calls ----------------------------------------------------------
 
@@ -302,14 +273,12 @@ class IPyDriver(Mapping[str, Device]):
         """
         if self._nursery is not None:
             raise RuntimeError("the driver is running already")
-        self._inbox = Outbox()
         try:
             async with trio.open_nursery() as nursery:
                 await nursery.start(self._dispatcher.run)
                 self._nursery = nursery
                 self._outlet.link = link
-                self._ask_again()
-                nursery.start_soon(self._snoop)
+                self._snooping.start(nursery)
                 task_status.started()
                 nursery.start_soon(self.hardware)
                 for task in self._tasks:
@@ -317,7 +286,7 @@ class IPyDriver(Mapping[str, Device]):
         finally:
             self._nursery = None
             self._outlet.link = None
-            self._inbox.close()
+            self._snooping.stop()
 
     def receive(self, item: Event | ProtocolError, sender: Sender) -> Awaitable[None] | None:
         """Take what a client sent. Never blocks.
@@ -344,21 +313,15 @@ class IPyDriver(Mapping[str, Device]):
         """The definitions of all that is enabled, or of one device or vector, as they are now."""
         return [v.definition() for v in matching(self._devices, devicename, vectorname)]
 
+    def inbox_for(self, event: Event) -> Outbox | None:
+        """Where to put what another driver said; None where it is not snooped on."""
+        return self._snooping.inbox if self._snooping.hears(event) else None
+
     def hear(self, parcel: Parcel) -> None:
         """Take what another driver said, if it is snooped on. Never blocks."""
-        event: Any = parcel.event
-        devicename: str = event.devicename or ""
-        vectorname: str = getattr(event, "vectorname", None) or ""
-        if devicename in self._devices:
-            return
-        if (devicename, vectorname) in self.snoopvectors:
-            self._heard[devicename, vectorname] = trio.current_time()
-        elif not (self.snoopall or devicename in self.snoopdevices):
-            # The end of a whole device is the end of each vector that is snooped on.
-            gone = isinstance(event, delProperty) and not vectorname
-            if not (gone and any(name == devicename for name, _ in self.snoopvectors)):
-                return
-        self._inbox.put(parcel)
+        inbox = self.inbox_for(parcel.event)
+        if inbox is not None:
+            inbox.put(parcel)
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Speak INDI on standard input and output, as indiserver wants it.
@@ -368,30 +331,9 @@ class IPyDriver(Mapping[str, Device]):
 
         Raises:
             ExceptionGroup: what the hardware loop or a task raised.
+            RuntimeError: the driver is running already.
         """
-        with guarded_stdio():
-            stream = StdioStream()
-            connection = Connection(
-                stream,
-                name="standard input",
-                decoder=Decoder(attachments=stream.take_attachment),
-                max_errors=None,
-                linger=STDIN_LINGER,
-            )
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(_end_on_signal, nursery.cancel_scope)
-                await nursery.start(self.serve, _StdioLink(connection.outbox))
-                task_status.started()
-                await connection.run(lambda item: self._from_stdin(item, connection))
-                nursery.cancel_scope.cancel()
-
-    def _from_stdin(
-        self, item: Event | ProtocolError, connection: Connection
-    ) -> Awaitable[None] | None:
-        if isinstance(item, SnoopEvent):
-            self.hear(Parcel(item))
-            return None
-        return self.receive(item, connection)
+        await run_on_stdio(self, task_status=task_status)
 
     # Within ------------------------------------------------------------------------------------
 
@@ -399,77 +341,27 @@ class IPyDriver(Mapping[str, Device]):
         if self._outlet.link is not None:
             self._outlet.link.publish(event)
 
+    # Looked up at each call, so that a test may put another method in its place.
+
     async def _clientevent(self, event: ClientEvent) -> None:
         await self.clientevent(event)
 
-    def _ask_again(self) -> None:
-        """Send all requests to snoop, those from before the driver ran, or failed, included."""
-        if self.snoopall:
-            self._publish(getProperties())
-        for devicename in sorted(self.snoopdevices):
-            self._publish(getProperties(devicename))
-        for devicename, vectorname in sorted(self.snoopvectors):
-            self._publish(getProperties(devicename, vectorname))
-        for request in self._blobs_wanted:
-            self._publish(request)
-
-    async def _snoop(self) -> None:
-        """Hand what is heard to `snoopevent`, in order; the newest state wins (see Outbox)."""
-        async with trio.open_nursery() as nursery:
-            for devicename, vectorname in self._watched:
-                nursery.start_soon(self._watch, devicename, vectorname)
-            while await self._inbox.wait_news():
-                event: Any = self._inbox.pop().event
-                try:
-                    await self.snoopevent(event)
-                except Exception:
-                    logger.exception("snoopevent failed on %s", type(event).__name__)
-                self._inbox.left()
-
-    async def _watch(self, devicename: str, vectorname: str) -> None:
-        """Ask for a vector again whenever nothing was heard of it for its timeout."""
-        asked = trio.current_time()
-        while True:
-            last = max(asked, self._heard.get((devicename, vectorname), asked))
-            due = last + self._watched[devicename, vectorname]
-            if trio.current_time() >= due:
-                asked = trio.current_time()
-                self._publish(getProperties(devicename, vectorname))
-            else:
-                await trio.sleep_until(due)
+    async def _snoopevent(self, event: SnoopEvent) -> None:
+        await self.snoopevent(event)
 
 
-class _StdioLink:
-    """Everything goes to the one peer there is."""
-
-    def __init__(self, outbox: Outbox) -> None:
-        self._outbox = outbox
-
-    def publish(self, event: Event) -> None:
-        self._outbox.put(Parcel(event))
-
-    async def publish_blob(self, event: setBLOBVector) -> None:
-        await put_when_room(await blob_parcel(event), [self._outbox])
-
-
-async def _end_on_signal(scope: trio.CancelScope) -> None:
-    """Cancel on SIGTERM or Ctrl-C: a driver that is told to stop ends cleanly."""
-    if threading.current_thread() is not threading.main_thread():
-        return
-    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
-        async for _ in signals:
-            scope.cancel()
-
-
-def _check_task(task: Any) -> Callable[[], Awaitable[object]]:
-    if inspect.iscoroutine(task):
-        name = task.__qualname__
+def _check_tasks(tasks: Any) -> list[Callable[[], Awaitable[object]]]:
+    checked: list[Any] = [tasks] if inspect.iscoroutine(tasks) else list(tasks)
+    for task in filter(inspect.iscoroutine, checked):
+        # Python would warn of each that nobody ever awaited it.
         task.close()
-        raise TypeError(
-            f"tasks are async functions, so that they can be started again: "
-            f"write {name.rpartition('.')[2]} without the call's parentheses"
-        )
-    if not callable(task):
-        raise TypeError(f"tasks are async functions of no arguments, not {task!r}")
-    checked: Callable[[], Awaitable[object]] = task
+    for task in checked:
+        if inspect.iscoroutine(task):
+            name = task.__qualname__.rpartition(".")[2]
+            raise TypeError(
+                "tasks are async functions, so that they can be started again: "
+                f"write {name} without the call's parentheses"
+            )
+        if not callable(task):
+            raise TypeError(f"tasks are async functions of no arguments, not {task!r}")
     return checked

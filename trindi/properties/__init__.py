@@ -8,6 +8,7 @@ from trindi.properties.members import (
     NumberMember as NumberMember,
     SwitchMember as SwitchMember,
     TextMember as TextMember,
+    check_text as check_text,
 )
 from trindi.properties.vector import Outlet as Outlet, Vector as Vector
 from trindi.properties.vectors import (

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from trindi.errors import ConfigurationError
+from trindi.properties.members import check_text
 from trindi.properties.vector import Outlet, Vector
 from trindi.protocol import ClientEvent, Message, SnoopEvent, check_name, delProperty, to_utc
 
@@ -15,7 +16,9 @@ if TYPE_CHECKING:
 __all__ = ["Device"]
 
 
-class Device(Mapping[str, Vector[Any, Any]]):
+# To a type checker the values are Any: an author's `self["Thermostat"]["temperature"]` may call
+# what only one kind of vector has, such as `send_setVector`, without a cast.
+class Device(Mapping[str, Any]):
     """One instrument: a mapping of vector name to vector.
 
     Args:
@@ -45,6 +48,10 @@ class Device(Mapping[str, Vector[Any, Any]]):
             self._add(vector)
 
     def _add(self, vector: Vector[Any, Any]) -> None:
+        if not isinstance(vector, Vector):
+            raise TypeError(
+                f"properties of device {self.devicename!r} are vectors, not {type(vector).__name__}"
+            )
         if vector.name in self._vectors:
             raise ConfigurationError(
                 f"device {self.devicename!r} has two vectors named {vector.name!r}"
@@ -59,7 +66,7 @@ class Device(Mapping[str, Vector[Any, Any]]):
     def __repr__(self) -> str:
         return f"<Device {self.devicename}: {', '.join(self._vectors)}>"
 
-    def __getitem__(self, name: str) -> Vector[Any, Any]:
+    def __getitem__(self, name: str) -> Any:
         try:
             return self._vectors[name]
         except KeyError:
@@ -105,8 +112,10 @@ class Device(Mapping[str, Vector[Any, Any]]):
         Raises:
             RuntimeError: the driver is not running.
         """
+        await self.outlet.turn()
         if self.enable:
-            await self.outlet.send(Message(self.devicename, message, self._time(timestamp)))
+            time, text = self._time(timestamp), check_text(message, "a message")
+            self.outlet.publish(Message(self.devicename, text, time))
 
     async def send_delProperty(self, message: str = "", timestamp: datetime | None = None) -> None:
         """Tell clients that the device is gone, and disable it.
@@ -117,9 +126,10 @@ class Device(Mapping[str, Vector[Any, Any]]):
         Raises:
             RuntimeError: the driver is not running.
         """
+        await self.outlet.turn()
         if self.enable:
-            time = self._time(timestamp)
-            await self.outlet.send(delProperty(self.devicename, None, time, message))
+            time, text = self._time(timestamp), check_text(message, "a message")
+            self.outlet.publish(delProperty(self.devicename, None, time, text))
         self.enable = False
 
     async def devclientevent(self, event: ClientEvent, *args: Any, **kwargs: Any) -> None:

@@ -19,6 +19,7 @@ from trindi.protocol import (
     SwitchState,
     check_format,
     check_name,
+    decompress,
     format_number,
     to_float,
 )
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from trindi.properties.vector import Vector
 
 __all__ = ["BLOBMember", "BLOBSource", "LightMember", "Member", "NumberMember", "Numeric"]
-__all__ += ["SwitchMember", "TextMember"]
+__all__ += ["SwitchMember", "TextMember", "check_state", "check_text"]
 
 V = TypeVar("V")
 
@@ -50,7 +51,7 @@ class Member(Generic[V]):
 
     def __init__(self, name: str, label: str | None, membervalue: Any) -> None:
         self.name = check_name(name, "member")
-        self.label = name if label is None else label
+        self.label = check_text(name if label is None else label, "a label")
         self.changed = True
         self.vector: Vector[Any, Any] | None = None
         self._value: V = self.convert(membervalue)
@@ -84,6 +85,15 @@ class Member(Generic[V]):
         if value != self._value:
             self.changed = True
             self._value = value
+
+    def sent(self) -> None:
+        """Note that the value is on its way to clients; the vector calls this."""
+        self.changed = False
+
+    @property
+    def defined(self) -> Any:
+        """The value that a definition carries."""
+        return self._value
 
     def describe(self) -> Any:
         """What a definition says of this member beside its value."""
@@ -127,9 +137,7 @@ class TextMember(Member[str]):
 
     def convert(self, value: Any) -> str:
         """Return the text."""
-        if not isinstance(value, str):
-            raise TypeError(f"a text is a str, not {type(value).__name__}: use str(…)")
-        return value
+        return check_text(value, "a text")
 
 
 class NumberMember(Member[float]):
@@ -161,6 +169,7 @@ class NumberMember(Member[float]):
         super().__init__(name, label, membervalue)
         self.format = check_format(format or "%g")
         self._limits = _check_limits(min, max, step)
+        self._new_limits = False
 
     def convert(self, value: Any) -> float:
         """Return the number as a float."""
@@ -168,8 +177,27 @@ class NumberMember(Member[float]):
 
     @property
     def limits(self) -> Limits:
-        """The limits as ``(min, max, step)``; `min` == `max` means none."""
+        """The limits as ``(min, max, step)``; `min` == `max` means none.
+
+        New ones go to clients with the next values that are sent (§2); a client that does not know
+        this keeps the old ones, unless the property is deleted and defined again.
+        """
         return self._limits
+
+    @limits.setter
+    def limits(self, limits: tuple[Numeric, Numeric, Numeric]) -> None:
+        self._limits = _check_limits(*limits)
+        self._new_limits = self.changed = True
+
+    @property
+    def unsent_limits(self) -> Limits | None:
+        """Limits that have changed and that no client has been told of, or None."""
+        return self._limits if self._new_limits else None
+
+    def sent(self) -> None:
+        """Note that the value is on its way, and new limits with it."""
+        super().sent()
+        self._new_limits = False
 
     @property
     def min(self) -> float:
@@ -202,9 +230,11 @@ class BLOBMember(Member[bytes | Path | IO[bytes] | None]):
     Args:
         name: printable ASCII.
         label: what a client shows.
-        blobsize: bytes before any compression; 0 means the length of the value.
+        blobsize: bytes before any compression; 0 means the length of the value. Clients are told
+            the true length in any case.
         blobformat: file suffix such as ``.fits``. With one that ends in ``.z`` the bytes are
-            compressed on their way. Where it is empty, the suffix of the path, else ``.bin``.
+            compressed on their way, unless a `blobsize` that is not their length says that they
+            are already. Where it is empty, the suffix of the path, else ``.bin``.
         membervalue: bytes or bytes-like, a path (str or Path), or a readable binary file.
     """
 
@@ -266,6 +296,63 @@ class BLOBMember(Member[bytes | Path | IO[bytes] | None]):
         """Take a value; the same bytes again are a new frame."""
         self.changed = True
         self._value = value
+
+    @property
+    def defined(self) -> None:
+        """None: a definition carries no payload."""
+        return None
+
+    @property
+    def at_hand(self) -> bool:
+        """Whether `load` returns at once: nothing is to be read or decompressed."""
+        source = self._value
+        return source is None or (isinstance(source, bytes) and not self._compressed(source))
+
+    def load(self) -> bytes:
+        """Return the plain bytes of the value; may take long.
+
+        Raises:
+            OSError: a file cannot be read.
+            ValueError: there is no value, or it is not compressed as `blobsize` claims.
+        """
+        data = self._read()
+        if not self._compressed(data):
+            return data
+        try:
+            return decompress(data, self._blobsize)
+        except ValueError as error:
+            raise ConfigurationError(
+                f"BLOB {self.name!r} holds {len(data)} bytes and its blobsize is {self._blobsize}, "
+                f"so it should be compressed, but {error}: leave blobsize at 0 for plain bytes"
+            ) from None
+
+    def _read(self) -> bytes:
+        source = self._value
+        if source is None:
+            raise ConfigurationError(f"BLOB {self.name!r} has no value to send: set it first")
+        if isinstance(source, bytes):
+            return source
+        data = source.read_bytes() if isinstance(source, Path) else source.read()
+        if not isinstance(data, (bytes, bytearray, memoryview)):
+            raise TypeError(
+                f"the file of BLOB {self.name!r} gives {type(data).__name__}, not bytes"
+            )
+        return bytes(data)
+
+    def _compressed(self, data: bytes) -> bool:
+        """Whether the author has compressed the bytes already; events carry plain ones."""
+        return self.blobformat.endswith(".z") and self._blobsize not in (0, len(data))
+
+
+def check_text(text: Any, what: str) -> str:
+    """Return a text.
+
+    Raises:
+        TypeError: not a str.
+    """
+    if not isinstance(text, str):
+        raise TypeError(f"{what} is a str, not {type(text).__name__}: use str(…)")
+    return text
 
 
 def check_state(value: Any) -> State:

@@ -7,14 +7,11 @@ that it needs to know neither tasks nor peers.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import IO, TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar
 
 from trindi.errors import ConfigurationError, RefusedError
-from trindi.properties.members import (
-    Member,
-    check_state,
-)
+from trindi.properties.members import Member, check_state, check_text
 from trindi.protocol import (
     DefVector,
     Event,
@@ -31,7 +28,6 @@ from trindi.protocol import (
 
 if TYPE_CHECKING:
     from datetime import datetime
-    from pathlib import Path
 
     from trindi.properties.device import Device
 
@@ -47,14 +43,17 @@ class Outlet(Protocol):
     def now(self) -> datetime:
         """The time that events are stamped with."""
 
-    async def send(self, event: Event) -> None:
+    async def turn(self) -> None:
+        """Let others have their turn now and then; raise where nothing can be sent."""
+
+    def publish(self, event: Event) -> None:
         """Send an event to whoever wants it, without waiting for any of them."""
 
-    async def send_blob(self, event: setBLOBVector) -> None:
+    async def publish_blob(self, event: setBLOBVector) -> None:
         """Send BLOBs, waiting a bounded time for receivers that keep up."""
 
-    async def read_blob(self, source: Path | IO[bytes]) -> bytes:
-        """Read a file in a worker thread."""
+    async def in_thread(self, load: Callable[[], bytes]) -> bytes:
+        """Call what takes long in a worker thread."""
 
 
 class Vector(Mapping[str, V], Generic[M, V]):
@@ -70,14 +69,17 @@ class Vector(Mapping[str, V], Generic[M, V]):
     """
 
     kind: ClassVar[str]
+    _member: ClassVar[type[Member[Any]]]
+    _def_event: ClassVar[type[Any]]
+    _set_event: ClassVar[type[Any]]
     _new_event: ClassVar[type[Any] | None]
 
     def __init__(
         self, name: str, label: str | None, group: str, perm: str, state: str, members: Iterable[M]
     ) -> None:
         self.name = check_name(name, "vector")
-        self.label = name if label is None else label
-        self.group = group
+        self.label = check_text(name if label is None else label, "a label")
+        self.group = check_text(group, "a group")
         self.enable = True
         self.device: Device | None = None
         self._perm = _check_perm(perm)
@@ -90,6 +92,11 @@ class Vector(Mapping[str, V], Generic[M, V]):
             raise ConfigurationError(f"vector {name!r} has no members: give it at least one")
 
     def _add(self, member: M) -> None:
+        if not isinstance(member, self._member):
+            raise TypeError(
+                f"members of a {type(self).__name__} are {self._member.__name__} instances, "
+                f"not {type(member).__name__}"
+            )
         if member.name in self.members:
             raise ConfigurationError(f"vector {self.name!r} has two members named {member.name!r}")
         if member.vector is not None:
@@ -105,11 +112,11 @@ class Vector(Mapping[str, V], Generic[M, V]):
     # The mapping -------------------------------------------------------------------------------
 
     def __getitem__(self, name: str) -> V:
-        value: V = self._member(name).membervalue
+        value: V = self.member(name).membervalue
         return value
 
     def __setitem__(self, name: str, value: Any) -> None:
-        member = self._member(name)
+        member = self.member(name)
         member.assign(member.convert(value))
 
     def __iter__(self) -> Iterator[str]:
@@ -131,12 +138,17 @@ class Vector(Mapping[str, V], Generic[M, V]):
             KeyError: a name that is no member's; then none is set.
             ValueError: a value that is not legal; then none is set.
         """
-        checked = [(self._member(name), value) for name, value in values.items()]
+        checked = [(self.member(name), value) for name, value in values.items()]
         converted = [(member, member.convert(value)) for member, value in checked]
         for member, value in converted:
             self[member.name] = value
 
-    def _member(self, name: str) -> M:
+    def member(self, name: str) -> M:
+        """The member of this name.
+
+        Raises:
+            KeyError: there is none.
+        """
         try:
             return self.members[name]
         except KeyError:
@@ -147,7 +159,7 @@ class Vector(Mapping[str, V], Generic[M, V]):
 
     @property
     def perm(self) -> Permission:
-        """What clients may do: ``ro``, ``wo`` or ``rw``."""
+        """What clients may do, ``ro``, ``wo`` or ``rw``."""
         return self._perm
 
     @property
@@ -190,26 +202,51 @@ class Vector(Mapping[str, V], Generic[M, V]):
 
     def definition(self, message: str = "", timestamp: datetime | None = None) -> DefVector:
         """Make the def…Vector event of what it is now."""
-        raise NotImplementedError
+        definition: DefVector = self._def_event(
+            devicename=self.devicename,
+            vectorname=self.name,
+            label=self.label,
+            group=self.group,
+            state=self._state,
+            members={name: member.defined for name, member in self.members.items()},
+            memberlabels={name: member.describe() for name, member in self.members.items()},
+            timestamp=self._time(timestamp),
+            message=check_text(message, "a message"),
+            **self._described(),
+        )
+        return definition
+
+    def _described(self) -> dict[str, Any]:
+        """What the kind's definition says beside what all say."""
+        return {"perm": self._perm, "timeout": self._timeout}
 
     def report(
         self, names: Iterable[str], message: str = "", timestamp: datetime | None = None
     ) -> SetVector:
         """Make the set…Vector event of some members as they are now."""
-        raise NotImplementedError
+        return self._reporting({name: self[name] for name in names}, message, timestamp)
 
-    def _described(self, message: str, timestamp: datetime | None) -> dict[str, Any]:
-        return {
-            "devicename": self.devicename,
-            "vectorname": self.name,
-            "label": self.label,
-            "group": self.group,
-            "state": self._state,
-            "members": {name: member.membervalue for name, member in self.members.items()},
-            "memberlabels": {name: member.describe() for name, member in self.members.items()},
-            "timestamp": self._time(timestamp),
-            "message": message,
-        }
+    def status(self, message: str = "") -> SetVector:
+        """Make the set…Vector event of all there is to tell; payloads of BLOBs are not."""
+        return self.report(self.members, message)
+
+    def _reporting(
+        self, values: Mapping[str, Any], message: str, timestamp: datetime | None
+    ) -> SetVector:
+        report: SetVector = self._set_event(
+            devicename=self.devicename,
+            vectorname=self.name,
+            members=values,
+            state=self._state,
+            timestamp=self._time(timestamp),
+            message=check_text(message, "a message"),
+            **self._reported(values),
+        )
+        return report
+
+    def _reported(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """What the kind's reports say of some members beside what all say."""
+        return {"timeout": self._timeout}
 
     def _time(self, timestamp: datetime | None) -> datetime:
         return self.outlet.now() if timestamp is None else to_utc(timestamp)
@@ -254,11 +291,11 @@ class Vector(Mapping[str, V], Generic[M, V]):
         return outlet
 
     def _keep(self, timeout: float | str | None, state: str | None) -> None:
+        self._check_sendable()
         if timeout is not None:
             self.timeout = timeout
         if state is not None:
             self.state = state
-        self._check_sendable()
 
     def _check_sendable(self) -> None:
         """Raise ValueError where the members together may not be shown to a client."""
@@ -284,9 +321,10 @@ class Vector(Mapping[str, V], Generic[M, V]):
             ValueError: a state or timeout that is not legal.
             RuntimeError: the driver is not running.
         """
+        await self.outlet.turn()
         self._keep(timeout, state)
         if self.enabled:
-            await self.outlet.send(self.definition(message, timestamp))
+            self.outlet.publish(self.definition(message, timestamp))
 
     async def send_delProperty(self, message: str = "", timestamp: datetime | None = None) -> None:
         """Tell clients that the property is gone, and disable it.
@@ -297,9 +335,10 @@ class Vector(Mapping[str, V], Generic[M, V]):
         Raises:
             RuntimeError: the driver is not running.
         """
+        await self.outlet.turn()
         if self.enabled:
-            time = self._time(timestamp)
-            await self.outlet.send(delProperty(self.devicename, self.name, time, message))
+            time, text = self._time(timestamp), check_text(message, "a message")
+            self.outlet.publish(delProperty(self.devicename, self.name, time, text))
         self.enable = False
 
     async def send_setVectorMembers(
@@ -308,7 +347,7 @@ class Vector(Mapping[str, V], Generic[M, V]):
         timestamp: datetime | None = None,
         timeout: float | str | None = None,
         state: str | None = None,
-        members: Sequence[str] = (),
+        members: Iterable[str] = (),
     ) -> None:
         """Send the values of just these members, with state and message.
 
@@ -326,12 +365,17 @@ class Vector(Mapping[str, V], Generic[M, V]):
             ValueError: a state or timeout that is not legal.
             RuntimeError: the driver is not running.
         """
+        chosen = [self.member(name) for name in members]
+        await self.outlet.turn()
         self._keep(timeout, state)
-        chosen = [self._member(name) for name in members]
+        self._send(chosen, message, timestamp)
+
+    def _send(self, members: list[M], message: str, timestamp: datetime | None) -> None:
         if self.enabled:
-            await self.outlet.send(self.report([m.name for m in chosen], message, timestamp))
-            for member in chosen:
-                member.changed = False
+            names = [member.name for member in members]
+            self.outlet.publish(self.report(names, message, timestamp))
+            for member in members:
+                member.sent()
 
 
 class ValueVector(Vector[M, V]):
@@ -361,22 +405,11 @@ class ValueVector(Vector[M, V]):
             ValueError: a state or timeout that is not legal.
             RuntimeError: the driver is not running.
         """
-        names = [n for n, member in self.members.items() if allvalues or member.changed]
-        if names or message or state is not None or timeout is not None:
-            await self.send_setVectorMembers(message, timestamp, timeout, state, names)
-
-    def _reported(
-        self, names: Iterable[str], message: str, timestamp: datetime | None
-    ) -> dict[str, Any]:
-        members = self.members
-        return {
-            "devicename": self.devicename,
-            "vectorname": self.name,
-            "members": {name: members[name].membervalue for name in names},
-            "state": self._state,
-            "timestamp": self._time(timestamp),
-            "message": message,
-        }
+        await self.outlet.turn()
+        self._keep(timeout, state)
+        members = [member for member in self.members.values() if allvalues or member.changed]
+        if members or message or state is not None or timeout is not None:
+            self._send(members, message, timestamp)
 
 
 def _check_perm(perm: str) -> Permission:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, cast
 
 from trindi.errors import ConfigurationError, RefusedError
 from trindi.properties.members import (
@@ -16,10 +16,10 @@ from trindi.properties.members import (
 from trindi.properties.vector import ValueVector, Vector
 from trindi.protocol import (
     Rule,
+    SetVector,
     SizeFormat,
     State,
     SwitchState,
-    decompress,
     defBLOBVector,
     defLightVector,
     defNumberVector,
@@ -37,7 +37,7 @@ from trindi.protocol import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping
     from datetime import datetime
 
 __all__ = ["BLOBVector", "LightVector", "NumberVector", "SwitchVector", "TextVector"]
@@ -63,6 +63,9 @@ class SwitchVector(ValueVector[SwitchMember, SwitchState]):
     """
 
     kind = "Switch"
+    _member = SwitchMember
+    _def_event = defSwitchVector
+    _set_event = setSwitchVector
     _new_event = newSwitchVector
 
     def __init__(
@@ -109,21 +112,18 @@ class SwitchVector(ValueVector[SwitchMember, SwitchState]):
 
     def update(self, values: Mapping[str, Any]) -> None:
         """Set several switches, such as those of an event; those going Off come first."""
-        converted = {name: self._member(name).convert(value) for name, value in values.items()}
+        converted = {name: self.member(name).convert(value) for name, value in values.items()}
         super().update(dict(sorted(converted.items(), key=lambda item: item[1] == "On")))
 
-    def definition(self, message: str = "", timestamp: datetime | None = None) -> defSwitchVector:
-        """Make the defSwitchVector event of what it is now."""
-        described = self._described(message, timestamp)
-        return defSwitchVector(perm=self._perm, rule=self._rule, timeout=self._timeout, **described)
+    def _described(self) -> dict[str, Any]:
+        return super()._described() | {"rule": self._rule}
 
     def report(
         self, names: Iterable[str], message: str = "", timestamp: datetime | None = None
-    ) -> setSwitchVector:
+    ) -> SetVector:
         """Make the setSwitchVector event; members going Off stand before those On (§3.4)."""
-        names = sorted(names, key=lambda name: self[name] is SwitchState.ON)
-        reported = self._reported(names, message, timestamp)
-        return setSwitchVector(timeout=self._timeout, **reported)
+        off_first = sorted(names, key=lambda name: self[name] is SwitchState.ON)
+        return super().report(off_first, message, timestamp)
 
 
 class TextVector(ValueVector[TextMember, str]):
@@ -142,6 +142,9 @@ class TextVector(ValueVector[TextMember, str]):
     """
 
     kind = "Text"
+    _member = TextMember
+    _def_event = defTextVector
+    _set_event = setTextVector
     _new_event = newTextVector
 
     def __init__(
@@ -154,17 +157,6 @@ class TextVector(ValueVector[TextMember, str]):
         textmembers: Iterable[TextMember] = (),
     ) -> None:
         super().__init__(name, label, group, perm, state, textmembers)
-
-    def definition(self, message: str = "", timestamp: datetime | None = None) -> defTextVector:
-        """Make the defTextVector event of what it is now."""
-        described = self._described(message, timestamp)
-        return defTextVector(perm=self._perm, timeout=self._timeout, **described)
-
-    def report(
-        self, names: Iterable[str], message: str = "", timestamp: datetime | None = None
-    ) -> setTextVector:
-        """Make the setTextVector event of some members as they are now."""
-        return setTextVector(timeout=self._timeout, **self._reported(names, message, timestamp))
 
 
 class NumberVector(ValueVector[NumberMember, float]):
@@ -183,6 +175,9 @@ class NumberVector(ValueVector[NumberMember, float]):
     """
 
     kind = "Number"
+    _member = NumberMember
+    _def_event = defNumberVector
+    _set_event = setNumberVector
     _new_event = newNumberVector
 
     def __init__(
@@ -202,16 +197,10 @@ class NumberVector(ValueVector[NumberMember, float]):
             if low != high and not low <= value <= high:
                 raise RefusedError(f"{name} {value:g} is not within {low:g} and {high:g}")
 
-    def definition(self, message: str = "", timestamp: datetime | None = None) -> defNumberVector:
-        """Make the defNumberVector event of what it is now."""
-        described = self._described(message, timestamp)
-        return defNumberVector(perm=self._perm, timeout=self._timeout, **described)
-
-    def report(
-        self, names: Iterable[str], message: str = "", timestamp: datetime | None = None
-    ) -> setNumberVector:
-        """Make the setNumberVector event of some members as they are now."""
-        return setNumberVector(timeout=self._timeout, **self._reported(names, message, timestamp))
+    def _reported(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        members = (self.members[name] for name in values)
+        limits = {member.name: member.unsent_limits for member in members if member.unsent_limits}
+        return super()._reported(values) | {"limits": limits}
 
 
 class LightVector(ValueVector[LightMember, State]):
@@ -229,6 +218,9 @@ class LightVector(ValueVector[LightMember, State]):
     """
 
     kind = "Light"
+    _member = LightMember
+    _def_event = defLightVector
+    _set_event = setLightVector
     _new_event = None
 
     def __init__(
@@ -241,15 +233,13 @@ class LightVector(ValueVector[LightMember, State]):
     ) -> None:
         super().__init__(name, label, group, "ro", state, lightmembers)
 
-    def definition(self, message: str = "", timestamp: datetime | None = None) -> defLightVector:
-        """Make the defLightVector event of what it is now."""
-        return defLightVector(**self._described(message, timestamp))
+    # Lights have neither permission nor timeout on the wire.
 
-    def report(
-        self, names: Iterable[str], message: str = "", timestamp: datetime | None = None
-    ) -> setLightVector:
-        """Make the setLightVector event of some members as they are now."""
-        return setLightVector(**self._reported(names, message, timestamp))
+    def _described(self) -> dict[str, Any]:
+        return {}
+
+    def _reported(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        return {}
 
 
 class BLOBVector(Vector[BLOBMember, bytes | Path | IO[bytes] | None]):
@@ -270,6 +260,9 @@ class BLOBVector(Vector[BLOBMember, bytes | Path | IO[bytes] | None]):
     """
 
     kind = "BLOB"
+    _member = BLOBMember
+    _def_event = defBLOBVector
+    _set_event = setBLOBVector
     _new_event = newBLOBVector
 
     def __init__(
@@ -283,48 +276,13 @@ class BLOBVector(Vector[BLOBMember, bytes | Path | IO[bytes] | None]):
     ) -> None:
         super().__init__(name, label, group, perm, state, blobmembers)
 
-    def definition(self, message: str = "", timestamp: datetime | None = None) -> defBLOBVector:
-        """Make the defBLOBVector event; a definition carries no payload."""
-        described = self._described(message, timestamp)
-        described["members"] = dict.fromkeys(self.members)
-        return defBLOBVector(perm=self._perm, timeout=self._timeout, **described)
+    def status(self, message: str = "") -> SetVector:
+        """Make a setBLOBVector event without payloads."""
+        return self._reporting({}, message, None)
 
-    def report(
-        self, names: Iterable[str], message: str = "", timestamp: datetime | None = None
-    ) -> setBLOBVector:
-        """Make the setBLOBVector event of the members named that hold bytes."""
-        values: dict[str, bytes] = {}
-        for name in names:
-            value = self[name]
-            if not isinstance(value, bytes):
-                raise ConfigurationError(f"BLOB {name!r} has no bytes to send: set it first")
-            values[name] = value
-        return self._delivery(values, message, timestamp)
-
-    def _delivery(
-        self, values: Mapping[str, bytes], message: str, timestamp: datetime | None
-    ) -> setBLOBVector:
-        plain: dict[str, bytes] = {}
-        about: dict[str, SizeFormat] = {}
-        for name, value in values.items():
-            member = self.members[name]
-            size = member.blobsize or len(value)
-            if member.blobformat.endswith(".z") and size != len(value):
-                # The author compressed it already: events carry the plain bytes.
-                plain[name] = decompress(value, size)
-            else:
-                plain[name] = value
-            about[name] = SizeFormat(size, member.blobformat)
-        return setBLOBVector(
-            self.devicename,
-            self.name,
-            plain,
-            about,
-            self._state,
-            self._timeout,
-            self._time(timestamp),
-            message,
-        )
+    def _reported(self, values: Mapping[str, bytes]) -> dict[str, Any]:
+        about = {n: SizeFormat(len(data), self.members[n].blobformat) for n, data in values.items()}
+        return super()._reported(values) | {"sizeformat": about}
 
     async def send_setVectorMembers(
         self,
@@ -332,7 +290,7 @@ class BLOBVector(Vector[BLOBMember, bytes | Path | IO[bytes] | None]):
         timestamp: datetime | None = None,
         timeout: float | str | None = None,
         state: str | None = None,
-        members: Sequence[str] = (),
+        members: Iterable[str] = (),
     ) -> None:
         """Send the BLOBs of just these members, with state and message.
 
@@ -352,21 +310,20 @@ class BLOBVector(Vector[BLOBMember, bytes | Path | IO[bytes] | None]):
             OSError: a file cannot be read.
             RuntimeError: the driver is not running.
         """
+        chosen = [self.member(name) for name in members]
+        await self.outlet.turn()
         self._keep(timeout, state)
-        chosen = [self._member(name) for name in members]
-        if not self.enabled:
-            return
-        values: dict[str, bytes] = {}
-        for member in chosen:
-            source = member.membervalue
-            if source is None:
-                raise ConfigurationError(f"BLOB {member.name!r} has no value to send: set it first")
-            if not isinstance(source, bytes):
-                source = await self.outlet.read_blob(source)
-            values[member.name] = source
-        await self.outlet.send_blob(self._delivery(values, message, timestamp))
-        for member in chosen:
-            member.changed = False
+        sources = [(member, member.membervalue) for member in chosen]
+        values = {member.name: await self._load(member) for member in chosen if self.enabled}
+        # It may have been disabled while a file was being read.
+        if self.enabled:
+            report = cast("setBLOBVector", self._reporting(values, message, timestamp))
+            await self.outlet.publish_blob(report)
+            for member, source in sources:
+                member.changed = member.membervalue is not source
+
+    async def _load(self, member: BLOBMember) -> bytes:
+        return member.load() if member.at_hand else await self.outlet.in_thread(member.load)
 
 
 def _check_rule(rule: str) -> Rule:

@@ -31,7 +31,7 @@ from trindi.protocol.decoder import MAX_BLOB_BYTES, MAX_ELEMENT_BYTES
 from trindi.server.listeners import open_listeners
 from trindi.server.router import Router
 from trindi.server.statistics import ClientStatistics, DriverStatistics, ServerStatistics
-from trindi.transport import BOUND, HIGH_WATER, Connection, Parcel, blob_parcel, put_when_room
+from trindi.transport import BOUND, HIGH_WATER, Connection, Parcel, put_when_room
 
 __all__ = ["IPyServer"]
 
@@ -46,7 +46,7 @@ RESTART_DELAY: Final = 1.0
 MAX_RESTART_DELAY: Final = 60.0
 """Seconds that a restart waits at the most; a driver that ran so long starts with a clean slate."""
 
-MAX_PORT: Final = 65535
+_MAX_PORT: Final = 65535
 """The highest port there is."""
 
 MAX_TURNED_AWAY: Final = 16
@@ -82,11 +82,14 @@ class _Post:
     async def publish_blob(self, event: setBLOBVector) -> None:
         """Send BLOBs, waiting a bounded time for receivers that keep up."""
         self._check_own(event)
-        parcel = await blob_parcel(event)
         self.events_out += 1
-        for snooper in self._router.snoopers(event, self):
-            snooper.driver.hear(parcel)
-        await put_when_room(parcel, [c.outbox for c in self._router.clients(event)])
+        parcel = Parcel(event)
+        clients = self._router.clients(event)
+        if clients:
+            await parcel.encode()
+        inboxes = [s.driver.inbox_for(event) for s in self._router.snoopers(event, self)]
+        outboxes = [client.outbox for client in clients]
+        await put_when_room(parcel, [*outboxes, *(inbox for inbox in inboxes if inbox is not None)])
 
     def define(self) -> None:
         """Send the definitions of all that is enabled to whoever wants them."""
@@ -157,7 +160,7 @@ class IPyServer:
     ) -> None:
         self.drivers = _check_drivers(drivers)
         self.host = host
-        self._port = _check_count("port", port, 0, MAX_PORT)
+        self._port = _check_count("port", port, 0, _MAX_PORT)
         self.maxconnections = _check_count("maxconnections", maxconnections, 1)
         self._max_restarts = _check_count("max_restarts", max_restarts, 0)
         self._restart_delay = _check_delay(restart_delay)

@@ -7,7 +7,7 @@ from trindi.transport.outbox import (
     HIGH_WATER as HIGH_WATER,
     Outbox as Outbox,
     Parcel as Parcel,
-    blob_parcel as blob_parcel,
     put_when_room as put_when_room,
 )
 from trindi.transport.stdio import StdioStream as StdioStream, guarded_stdio as guarded_stdio
+from trindi.transport.turns import Turns as Turns

@@ -9,6 +9,7 @@ This module does not know who hears what.
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Awaitable, Callable
 from typing import Final, TypeAlias
 
@@ -17,6 +18,7 @@ import trio
 from trindi.errors import ProtocolError
 from trindi.protocol import Decoder, Event, Message, encode, pingReply, pingRequest
 from trindi.transport.outbox import BOUND, HIGH_WATER, Outbox, Parcel
+from trindi.transport.turns import Turns
 
 __all__ = ["Connection", "Handler"]
 
@@ -78,10 +80,16 @@ class Connection:
         self._linger = linger
         self._reading = trio.CancelScope()
         self._idle = trio.lowlevel.ParkingLot()
+        self._turns = Turns()
         self._broken = False
         self._sent_away = False
         self.name = name
-        self.outbox = Outbox(high_water=high_water, bound=bound, on_overflow=self._overflow)
+        self.outbox = Outbox(
+            high_water=high_water,
+            bound=bound,
+            on_overflow=self._overflow,
+            send_nowait=_nowait_sender(stream),
+        )
         self.events_in = 0
         self.errors = 0
         self.pending = 0
@@ -145,13 +153,15 @@ class Connection:
                 return
             if not data:
                 return
+            # The peer may be waiting for its answer: the first one goes out without delay.
+            self.outbox.prompt = True
             for item in self._decoder.feed_all(bytes(data)):
                 waiting = self._receive(item, handler)
                 if waiting is not None:
                     await waiting
                 # A peer that sends much must not keep the others from their turn; and nothing more
                 # is done for one that has just been sent away.
-                await trio.lowlevel.checkpoint()
+                await self._turns.step()
 
     def _receive(self, item: Event | ProtocolError, handler: Handler) -> Awaitable[None] | None:
         if isinstance(item, pingRequest):
@@ -213,3 +223,19 @@ class Connection:
                 pass
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             pass
+
+
+def _nowait_sender(stream: trio.abc.Stream) -> Callable[[bytes], int] | None:
+    """Return what sends at once as much as a socket takes, or None where that cannot be."""
+    if not isinstance(stream, trio.SocketStream) or os.name != "posix":
+        return None
+    descriptor = stream.socket.fileno
+
+    def send(data: bytes) -> int:
+        try:
+            return os.write(descriptor(), data)
+        except OSError:
+            # It would block, or it is broken: the writer waits, or finds out.
+            return 0
+
+    return send

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
 __all__ = ["BLOB_PATIENCE", "BOUND", "HIGH_WATER", "Outbox", "Parcel"]
-__all__ += ["blob_parcel", "put_when_room"]
+__all__ += ["put_when_room"]
 
 HIGH_WATER: Final = 8 * 1024 * 1024
 """Bytes that may wait beyond one BLOB before a peer is lagging."""
@@ -43,8 +43,12 @@ BOUND: Final = 64 * 1024 * 1024
 BLOB_PATIENCE: Final = 5.0
 """Seconds that a BLOB waits for room, as long as libindi waits for its pings (§4.6)."""
 
-# A guess at what an event takes that nobody has encoded; only snooping drivers are served so.
+# A guess at what an event takes beyond its values, where nobody has encoded it: a snooping driver
+# gets the event itself.
 _UNENCODED_WEIGHT: Final = 512
+
+_LONG: Final = 1024 * 1024
+"""Bytes of a BLOB that are worth a worker thread to encode them."""
 
 _SETS: Final = (setSwitchVector, setTextVector, setNumberVector, setLightVector, setBLOBVector)
 Key: TypeAlias = tuple[str | None, str | None]
@@ -74,12 +78,22 @@ class Parcel:
 
     @property
     def weight(self) -> int:
-        """Bytes that the event takes in memory, or a guess at them."""
+        """Bytes that the event takes, or a guess at them where it is not encoded yet."""
         if self._data is not None:
             return len(self._data)
-        if isinstance(self.event, setBLOBVector):
-            return _UNENCODED_WEIGHT + sum(map(len, self.event.values()))
-        return _UNENCODED_WEIGHT
+        values = getattr(self.event, "members", {}).values()
+        sizes = (len(value) for value in values if isinstance(value, (bytes, str)))
+        return _UNENCODED_WEIGHT + sum(sizes) + len(getattr(self.event, "message", ""))
+
+    async def encode(self) -> None:
+        """Encode it now, in a worker thread where that takes long."""
+        if self._data is None and self._takes_long():
+            self._data = await trio.to_thread.run_sync(encode, self.event)
+        self._data = self.data
+
+    def _takes_long(self) -> bool:
+        about = getattr(self.event, "sizeformat", {}).values()
+        return self.weight >= _LONG or any(said.format.endswith(".z") for said in about)
 
 
 class _Waiting:
@@ -98,12 +112,15 @@ class Outbox:
     Args:
         high_water: bytes that may wait, beyond the largest BLOB seen, before the peer is lagging.
         bound: bytes that may wait, beyond the largest BLOB seen, before the peer is given up.
-        on_overflow: called once, when the bound is passed; the outbox is empty and takes parcels
-            again for a farewell.
+        on_overflow: called when the bound is passed, and all that waited has been dropped; it may
+            put something in its place, such as a farewell.
+        send_nowait: sends the first bytes of some data at once, and returns how many; for peers
+            that wait for an answer.
 
     Attributes:
+        prompt: the next event, if nothing waits before it, is sent at once.
         lagging: the peer has been above the high-water mark and has not drained since.
-        drops: how many events a newer one took the place of.
+        drops: how many events a newer one took the place of, or went when the bound was passed.
         taken: how many events the peer has been given.
     """
 
@@ -113,19 +130,23 @@ class Outbox:
         high_water: int = HIGH_WATER,
         bound: int = BOUND,
         on_overflow: Callable[[], None] = lambda: None,
+        send_nowait: Callable[[bytes], int] | None = None,
     ) -> None:
         self._high_water = high_water
         self._bound = bound
         self._on_overflow = on_overflow
+        self._send_nowait = send_nowait
+        self._rest: bytes | memoryview = b""
         self._queue: deque[_Waiting] = deque()
         self._index: dict[Key, _Waiting] | None = None
         self._waiting_bytes = 0
         self._leaving_bytes = 0
         self._largest = 0
-        self._overflowed = False
+        self._overflowing = False
         self._closed = False
         self._news = trio.lowlevel.ParkingLot()
         self._progress = trio.lowlevel.ParkingLot()
+        self.prompt = False
         self.lagging = False
         self.drops = 0
         self.taken = 0
@@ -144,6 +165,8 @@ class Outbox:
         """Add an event to what waits. Never blocks; nothing is added to a closed outbox."""
         if self._closed:
             return
+        if self.prompt and self._send_at_once(parcel):
+            return
         weight = parcel.weight
         if parcel.blob and weight > self._largest:
             self._largest = weight
@@ -156,10 +179,35 @@ class Outbox:
         if not (self.lagging and (over or parcel.blob) and self._take_place(parcel)):
             self._append(parcel, weight)
         self._news.unpark()
-        if self.size > self._bound + self._largest and not self._overflowed:
-            self._overflowed = True
-            self.clear()
-            self._on_overflow()
+        if self.size > self._bound + self._largest and not self._overflowing:
+            self._overflow()
+
+    def _send_at_once(self, parcel: Parcel) -> bool:
+        """Send what a peer waits for without a detour over the writer's task, if nothing waits.
+
+        Only the first event after each request goes so: a system call for each of many would cost
+        more than gathering them.
+        """
+        self.prompt = False
+        if self._send_nowait is None or self.size or parcel.blob:
+            return False
+        data = parcel.data
+        sent = self._send_nowait(data)
+        if sent == 0:
+            return False
+        self.taken += 1
+        if sent < len(data):
+            self._rest = memoryview(data)[sent:]
+            self._leaving_bytes = len(self._rest)
+            self._news.unpark()
+        return True
+
+    def _overflow(self) -> None:
+        self._overflowing = True
+        self.drops += len(self._queue)
+        self.clear()
+        self._on_overflow()
+        self._overflowing = False
 
     def _append(self, parcel: Parcel, weight: int) -> None:
         waiting = _Waiting(parcel, weight)
@@ -201,9 +249,9 @@ class Outbox:
 
     async def wait_news(self) -> bool:
         """Wait for something to take; False where the outbox is closed and empty."""
-        while not self._queue and not self._closed:
+        while not self._queue and not self._rest and not self._closed:
             await self._news.park()
-        return bool(self._queue)
+        return bool(self._queue or self._rest)
 
     def pop(self) -> Parcel:
         """Take the oldest parcel; it counts as waiting until `left` is called.
@@ -221,8 +269,11 @@ class Outbox:
         self.taken += 1
         return waiting.parcel
 
-    def take(self, enough: int) -> bytes:
+    def take(self, enough: int) -> bytes | memoryview:
         """Take parcels until there are `enough` bytes, or no more; a large one is not copied."""
+        if self._rest:
+            rest, self._rest = self._rest, b""
+            return rest
         parts = [self.pop().data]
         length = len(parts[0])
         while self._queue and length < enough:
@@ -259,33 +310,34 @@ class Outbox:
         self._progress.unpark_all()
 
 
-async def blob_parcel(event: setBLOBVector) -> Parcel:
-    """Make a parcel of a BLOB; what takes long to compress is encoded in a worker thread."""
-    if any(about.format.endswith(".z") for about in event.sizeformat.values()):
-        return Parcel(event, await trio.to_thread.run_sync(encode, event))
-    return Parcel(event)
-
-
 async def put_when_room(
     parcel: Parcel, outboxes: Iterable[Outbox], patience: float = BLOB_PATIENCE
 ) -> None:
     """Put a BLOB into each outbox as soon as it has room.
 
-    Outboxes that lag already are not waited for; those that have no room after `patience` seconds,
-    counted for all together, get it all the same and are lagging from then on. If cancelled, some
-    have it and some have not.
+    Outboxes that lag already are not waited for; those that have no room after `patience` seconds
+    get it all the same and are lagging from then on. If cancelled, some have it and some have not.
     """
-    weight = parcel.weight
-    waited: list[Outbox] = []
+    waited: set[Outbox] = set()
     for outbox in outboxes:
-        if outbox.lagging or outbox.has_room(weight):
+        if outbox.lagging or outbox.has_room(parcel.weight):
             outbox.put(parcel)
         else:
-            waited.append(outbox)
+            waited.add(outbox)
+    if waited:
+        await _put_patiently(parcel, waited, patience)
+
+
+async def _put_patiently(parcel: Parcel, waited: set[Outbox], patience: float) -> None:
+    async def put(outbox: Outbox) -> None:
+        await outbox.wait_room(parcel.weight)
+        waited.remove(outbox)
+        outbox.put(parcel)
+
     with trio.move_on_after(patience):
-        while waited:
-            await waited[-1].wait_room(weight)
-            waited.pop().put(parcel)
+        async with trio.open_nursery() as nursery:
+            for outbox in waited:
+                nursery.start_soon(put, outbox)
     for outbox in waited:
         outbox.put(parcel)
 
@@ -304,19 +356,35 @@ def _note(index: dict[Key, _Waiting], waiting: _Waiting) -> None:
     if key is not None:
         index[key] = waiting
     elif isinstance(event, delProperty) and event.vectorname is None:
-        for gone in [key for key in index if key[0] == event.devicename]:
+        # Without a device it would be the end of all (§2).
+        for gone in [key for key in index if event.devicename in (None, key[0])]:
             del index[gone]
     elif hasattr(event, "vectorname"):
         index.pop((event.devicename, event.vectorname), None)
+
+
+_MAPPINGS: Final = ("members", "limits", "sizeformat", "text")
+_SCALARS: Final = ("state", "timeout", "message")
 
 
 def _merge(older: Parcel, newer: Parcel) -> Parcel:
     """Return the newer set, with what only the older one says."""
     old: Any = older.event
     new: Any = newer.event
-    fields = [name for name in ("members", "limits", "sizeformat", "text") if hasattr(new, name)]
-    says_all = all(getattr(new, name).keys() >= getattr(old, name).keys() for name in fields)
-    if says_all and (new.state is not None or old.state is None):
+    if type(old) is not type(new):
         return newer
-    merged = {name: {**getattr(old, name), **getattr(new, name)} for name in fields}
-    return Parcel(replace(new, state=new.state or old.state, **merged))
+    kept: dict[str, Any] = {}
+    for name in _MAPPINGS:
+        if getattr(old, name, {}).keys() - getattr(new, name, {}).keys():
+            kept[name] = {**getattr(old, name), **getattr(new, name)}
+    for name in _SCALARS:
+        if _says(old, name) and not _says(new, name):
+            kept[name] = getattr(old, name)
+    if "members" in kept and isinstance(new, setSwitchVector):
+        # Those going Off stand first (§3.4).
+        kept["members"] = dict(sorted(kept["members"].items(), key=lambda item: item[1] == "On"))
+    return Parcel(replace(new, **kept)) if kept else newer
+
+
+def _says(event: Any, name: str) -> bool:
+    return getattr(event, name, None) not in (None, "")

@@ -1,0 +1,21 @@
+"""A server on a small machine: every bound that can be set, set."""
+
+from thermo import make_driver
+
+from trindi import IPyServer
+
+MIB = 1024 * 1024
+
+
+def make_server(port: int = 7624) -> IPyServer:
+    return IPyServer(
+        [make_driver()],
+        port=port,
+        maxconnections=3,
+        high_water=MIB,
+        bound=8 * MIB,
+        max_element_bytes=64 * 1024,
+        max_blob_bytes=16 * MIB,
+        max_restarts=3,
+        restart_delay=5.0,
+    )

@@ -1,0 +1,161 @@
+"""What the pages say of the code (bounds, tables, names, options) is what the code says."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import inspect
+import operator
+import re
+import sys
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import trindi
+import trindi.protocol
+from tests.support_docs import DOCS, ROOT, code, table
+from trindi.cli.serve import serve
+from trindi.protocol import ELEMENTS, format_number, parse_number
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+BOUNDS = DOCS / "backpressure.md"
+TABLES = re.findall(r"<!-- table: (\w+) -->", BOUNDS.read_text(encoding="utf-8"))
+UNITS = {"": 1, "s": 1, "Ki": 1024, "KiB": 1024, "MiB": 1024**2, "GiB": 1024**3}
+
+
+# Bounds ----------------------------------------------------------------------------------------
+
+
+def bounds() -> dict[str, tuple[float, str]]:
+    """Return name to default and how to change it, from the tables of the page."""
+    found = {}
+    for _what, name, default, change in (row for each in TABLES for row in table(BOUNDS, each)):
+        amount, _, unit = default.partition(" ")
+        found[code(name)] = (float(amount) * UNITS[unit], change)
+    return found
+
+
+def resolve(dotted: str) -> Any:
+    """Return a constant of a module, or the default of a parameter of a class."""
+    place, _, name = dotted.rpartition(".")
+    if place == "trindi.IPyServer":
+        return inspect.signature(trindi.IPyServer).parameters[name].default
+    return getattr(importlib.import_module(place), name)
+
+
+def test_each_bound_has_the_default_that_the_page_says() -> None:
+    assert {name: resolve(name) for name in bounds()} == {
+        name: default for name, (default, _change) in bounds().items()
+    }
+
+
+def constants() -> Iterator[str]:
+    """Yield the names of the public numeric constants of trindi's modules, read from the source."""
+    for path in sorted((ROOT / "trindi").rglob("*.py")):
+        module = ".".join(path.relative_to(ROOT).with_suffix("").parts)
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+                name = node.target.id
+                value = getattr(importlib.import_module(module), name, None)
+                if name.isupper() and name[0] != "_" and isinstance(value, (int, float)):
+                    yield name
+
+
+def test_the_page_leaves_no_bound_out() -> None:
+    named = {name.rpartition(".")[2] for name in bounds()}
+    assert set(constants()) - named == set()
+
+
+def test_each_bound_that_can_be_changed_is_a_parameter() -> None:
+    parameters = inspect.signature(trindi.IPyServer).parameters
+    changed = {}
+    for name, (default, change) in bounds().items():
+        if change != "fixed":
+            match = re.search(r"IPyServer\(…, (\w+)=…\)", change)
+            assert match, name
+            changed[match[1]] = default
+    assert {name: parameters[name].default for name in changed} == changed
+    kept = {"drivers", "host", "port"}
+    assert changed.keys() == parameters.keys() - kept
+
+
+# The protocol ----------------------------------------------------------------------------------
+
+PROTOCOL = DOCS / "protocol.md"
+
+
+@pytest.mark.parametrize("row", table(PROTOCOL, "numbers"), ids=operator.itemgetter(0))
+def test_a_number_is_read_as_the_page_says(row: list[str]) -> None:
+    text, value = code(row[0]), row[1]
+    if value == "refused":
+        with pytest.raises(ValueError, match=re.escape(text)):
+            parse_number(text)
+    else:
+        assert parse_number(text) == pytest.approx(float(value), rel=1e-12)
+
+
+@pytest.mark.parametrize("row", table(PROTOCOL, "formats"), ids=" ".join)
+def test_a_format_shows_what_the_page_says(row: list[str]) -> None:
+    assert format_number(float(row[1]), code(row[0])) == code(row[2])
+
+
+def test_the_table_of_elements_has_all_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(DOCS))
+    elements = importlib.import_module("elements")
+    monkeypatch.delitem(sys.modules, "elements")
+    assert PROTOCOL.read_text(encoding="utf-8").count(elements.MARKER) == 1
+    rows = elements.elements_table().splitlines()[2:]
+    assert len(rows) == len(ELEMENTS)
+    for row, element in zip(rows, ELEMENTS.values(), strict=True):
+        assert row.startswith(f"| `{element.xml}` | `{element.cls.__name__}` | ")
+        for attribute in element.attributes:
+            assert attribute.xml in row
+            assert attribute.field in row
+        assert element.member in row
+
+
+# Names and options -----------------------------------------------------------------------------
+
+
+def public_names(module: ModuleType) -> set[str]:
+    names = {name for name in vars(module) if not name.startswith("_")}
+    return {name for name in names if not isinstance(getattr(module, name), ModuleType)}
+
+
+@pytest.mark.parametrize("module", [trindi, trindi.protocol], ids=lambda module: module.__name__)
+def test_the_reference_has_every_public_name(module: ModuleType) -> None:
+    reference = (DOCS / "reference.md").read_text(encoding="utf-8")
+    shown = set(re.findall(r"\btrindi\.(?:protocol\.)?(\w+)", reference))
+    assert public_names(module) - shown == set()
+
+
+def test_each_name_of_the_reference_is_there() -> None:
+    reference = (DOCS / "reference.md").read_text(encoding="utf-8")
+    for dotted in re.findall(r"^\.\. auto\w+:: (\S+)$", reference, re.M):
+        found: Any = trindi
+        for name in dotted.split(".")[1:]:
+            found = getattr(found, name)
+        assert found is not None
+
+
+def test_the_options_of_serve_are_those_of_the_page() -> None:
+    shown = {code(row[0]): code(row[1]) for row in table(DOCS / "running.md", "serve")}
+    options = {
+        param.opts[0]: str(param.default) for param in serve.params if param.opts[0][0] == "-"
+    }
+    assert shown == options
+
+
+def test_the_decisions_are_numbered_without_a_gap() -> None:
+    records = sorted((DOCS / "decisions").glob("[0-9]*.md"))
+    heads = [record.read_text(encoding="utf-8").splitlines()[0] for record in records]
+    assert [int(record.name[:4]) for record in records] == list(range(1, len(records) + 1))
+    for number, head in enumerate(heads, start=1):
+        assert head.startswith(f"# {number}. ")
+    for record in records:
+        for part in ("**In question.**", "**Chosen.**", "**What follows.**"):
+            assert part in record.read_text(encoding="utf-8"), record.name

@@ -1,0 +1,124 @@
+"""The console transcripts of the pages, compared with what the field's own tools print now."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import uuid
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.support_docs import ROOT, SNIPPETS, need_tools
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+pytestmark = pytest.mark.interop
+
+PATIENCE = 60.0
+"""Seconds for a program to start, or to say what is expected of it, on a machine that is busy."""
+
+
+@pytest.fixture(autouse=True)
+def _tools() -> None:
+    need_tools("indiserver", "indi_getprop", "indi_setprop")
+
+
+def transcript(name: str) -> list[tuple[str, str]]:
+    """Return each command of a transcript with what it prints."""
+    text = (SNIPPETS / name).read_text(encoding="utf-8")
+    steps = [step.partition("\n") for step in text.removeprefix("$ ").split("\n$ ")]
+    return [(command, output.removesuffix("\n")) for command, _, output in steps]
+
+
+def environment(home: Path) -> dict[str, str]:
+    """Return one in which trindi and its Python are found, and no home is shared."""
+    found = {"PATH": str(Path(sys.executable).parent), "PYTHONPATH": str(ROOT)}
+    joined = {
+        key: os.pathsep.join(filter(None, [new, os.environ.get(key)])) for key, new in found.items()
+    }
+    return {**os.environ, **joined, "HOME": str(home)}
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def run(command: str, port: int, home: Path) -> str:
+    words = [str(port) if word == "7624" else word for word in shlex.split(command)]
+    done = subprocess.run(
+        words, env=environment(home), capture_output=True, text=True, timeout=PATIENCE, check=False
+    )
+    return done.stdout.strip()
+
+
+def replay(name: str, port: int, home: Path) -> None:
+    """Give the commands of a transcript, each again until it prints what the page shows."""
+    for command, expected in transcript(name):
+        deadline = time.monotonic() + PATIENCE
+        while (printed := run(command, port, home)) != expected and time.monotonic() < deadline:
+            pass
+        assert printed == expected, command
+
+
+@contextmanager
+def started(command: list[str], cwd: Path) -> Iterator[subprocess.Popen[str]]:
+    with subprocess.Popen(
+        command, cwd=cwd, env=environment(cwd), stderr=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.send_signal(signal.SIGTERM)
+            assert process.stderr is not None
+            process.stderr.read()
+
+
+@contextmanager
+def served(snippet: str, cwd: Path) -> Iterator[int]:
+    """Serve a snippet as the page says, and yield the port."""
+    shutil.copy(SNIPPETS / snippet, cwd / "thermo.py")
+    ((command, expected),) = transcript("serve.console")
+    _, *arguments = shlex.split(command)
+    with started([sys.executable, "-m", "trindi", *arguments, "--port", "0"], cwd) as process:
+        assert process.stderr is not None
+        line = process.stderr.readline()
+        port = line.split(",")[0].split()[-1]
+        # Where the machine has IPv6, the line goes on with that address.
+        assert line.split(",")[0].strip() == expected.replace("7624", port)
+        yield int(port)
+
+
+def test_the_first_thermostat_is_read(tmp_path: Path) -> None:
+    with served("thermo_first.py", tmp_path) as port:
+        replay("getprop.console", port, tmp_path)
+
+
+def test_the_target_is_set(tmp_path: Path) -> None:
+    with served("thermo.py", tmp_path) as port:
+        replay("target.console", port, tmp_path)
+
+
+def test_the_thermostat_runs_under_indiserver(tmp_path: Path) -> None:
+    shutil.copy(SNIPPETS / "thermo.py", tmp_path)
+    (tmp_path / "thermo.py").chmod(0o644)
+    (chmod, _), (indiserver, _) = transcript("indiserver.console")
+    subprocess.run(shlex.split(chmod), cwd=tmp_path, check=True)
+    port = free_port()
+    script = indiserver.replace("7624", str(port)).replace("$PWD", str(tmp_path))
+    name, *arguments = shlex.split(script)
+    private = ["-r", "0", "-u", f"trindi-docs-{uuid.uuid4()}"]
+    with started([name, *private, *arguments], tmp_path):
+        replay("target.console", port, tmp_path)

@@ -1,0 +1,632 @@
+"""From a peer's request to the author's handler: refusals, order, containment, back-pressure."""
+
+from __future__ import annotations
+
+import logging
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+import trio
+
+from tests.support_driver import Peer, RecordingLink, ask, driver_of, settle, start
+from trindi import (
+    BLOBMember,
+    BLOBPolicy,
+    BLOBVector,
+    Device,
+    IPyDriver,
+    LightMember,
+    LightVector,
+    Message,
+    NumberMember,
+    NumberVector,
+    ProtocolError,
+    SizeFormat,
+    State,
+    SwitchMember,
+    SwitchState,
+    SwitchVector,
+    TextMember,
+    TextVector,
+    defBLOBVector,
+    defLightVector,
+    defNumberVector,
+    defSwitchVector,
+    defTextVector,
+    enableBLOB,
+    getProperties,
+    newBLOBVector,
+    newNumberVector,
+    newSwitchVector,
+    newTextVector,
+    setBLOBVector,
+    setNumberVector,
+    setSwitchVector,
+)
+
+NOON = datetime(2024, 2, 1, 12, tzinfo=UTC)
+
+
+class Recorder(IPyDriver):
+    """Keeps what reaches its handlers."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.heard: list[Any] = []
+
+    async def clientevent(self, event: Any) -> None:
+        self.heard.append(event)
+
+    async def snoopevent(self, event: Any) -> None:
+        self.heard.append(event)
+
+
+def make_driver(cls: type[IPyDriver] = Recorder, **kwargs: Any) -> Any:
+    """A driver of every kind of vector."""
+    return cls(
+        [
+            Device(
+                "Dev",
+                [
+                    SwitchVector(
+                        "switch",
+                        perm="rw",
+                        state="Idle",
+                        switchmembers=[SwitchMember("a", None, "On"), SwitchMember("b")],
+                    ),
+                    TextVector("text", perm="rw", textmembers=[TextMember("a")]),
+                    NumberVector(
+                        "number",
+                        perm="rw",
+                        state="Busy",
+                        numbermembers=[NumberMember("a", min=0, max=9), NumberMember("b")],
+                    ),
+                    NumberVector("readonly", numbermembers=[NumberMember("a")]),
+                    LightVector("light", lightmembers=[LightMember("a")]),
+                    BLOBVector("blob", perm="rw", blobmembers=[BLOBMember("a")]),
+                ],
+            )
+        ],
+        **kwargs,
+    )
+
+
+class TestWhatPasses:
+    """Every kind of request reaches the author, with what it needs."""
+
+    async def test_new_vectors(self, nursery: trio.Nursery) -> None:
+        driver = make_driver()
+        await start(nursery, driver)
+        asked: list[Any] = [
+            newSwitchVector("Dev", "switch", {"b": SwitchState.ON}, NOON),
+            newTextVector("Dev", "text", {"a": "hello"}, NOON),
+            newNumberVector("Dev", "number", {"a": 1.5}, NOON, {"a": "1:30"}),
+            newBLOBVector("Dev", "blob", {"a": b"x"}, {"a": SizeFormat(1, ".bin")}, NOON),
+        ]
+        for event in asked:
+            peer = await ask(driver, event)
+            assert peer.replies == []
+        assert driver.heard == asked
+        assert [e.vector for e in driver.heard] == [driver["Dev"][e.vectorname] for e in asked]
+        assert [e.timestamp for e in driver.heard] == [NOON] * 4
+        assert driver.heard[2].text["a"] == "1:30"
+        assert driver.heard[3].sizeformat["a"] == (1, ".bin")
+
+    async def test_authors_match_on_them(self, nursery: trio.Nursery) -> None:
+        matched: list[float] = []
+
+        class Matching(Recorder):
+            async def clientevent(self, event: Any) -> None:
+                match event:
+                    case newNumberVector(devicename="Dev", vectorname="number") if "a" in event:
+                        matched.append(event["a"])
+
+        driver = make_driver(Matching)
+        await start(nursery, driver)
+        await ask(driver, newTextVector("Dev", "text", {"a": "hello"}))
+        await ask(driver, newNumberVector("Dev", "number", {"b": 1.0}))
+        await ask(driver, newNumberVector("Dev", "number", {"a": 2.0}))
+        assert matched == [2.0]
+
+    async def test_without_a_timestamp_it_is_now(self, nursery: trio.Nursery) -> None:
+        driver = make_driver()
+        await start(nursery, driver)
+        before = datetime.now(UTC)
+        await ask(driver, newTextVector("Dev", "text", {"a": "hello"}))
+        await ask(driver, enableBLOB("Dev"))
+        for event in driver.heard:
+            assert before <= event.timestamp <= datetime.now(UTC)
+
+    async def test_an_event_can_be_poured_into_its_vector(self, nursery: trio.Nursery) -> None:
+        class Obedient(Recorder):
+            async def clientevent(self, event: Any) -> None:
+                event.vector.update(event)
+                await event.vector.send_setVector(state="Ok")
+
+        driver = make_driver(Obedient)
+        link = await start(nursery, driver)
+        await ask(driver, newNumberVector("Dev", "number", {"b": 2.0}))
+        await ask(driver, newSwitchVector("Dev", "switch", {"b": SwitchState.ON}))
+        assert [dict(event) for event in link.of(setNumberVector)] == [{"a": 0, "b": 2}]
+        assert [list(event.items()) for event in link.of(setSwitchVector)] == [
+            [("a", "Off"), ("b", "On")]
+        ]
+
+    async def test_enable_blob_is_for_information(self, nursery: trio.Nursery) -> None:
+        driver = make_driver()
+        await start(nursery, driver)
+        asked = [
+            enableBLOB("Dev", None, BLOBPolicy.ALSO),
+            enableBLOB("Dev", "blob", BLOBPolicy.ONLY),
+            enableBLOB("Dev", "nothing", BLOBPolicy.ONLY),
+            enableBLOB("Other", None, BLOBPolicy.ALSO),
+        ]
+        for event in asked:
+            assert (await ask(driver, event)).replies == []
+        assert driver.heard == asked[:2]
+        assert [event.vector for event in driver.heard] == [None, driver["Dev"]["blob"]]
+
+    async def test_what_a_client_may_not_say_is_ignored(self, nursery: trio.Nursery) -> None:
+        driver = make_driver()
+        link = await start(nursery, driver)
+        peer = await ask(driver, setNumberVector("Dev", "number", {"a": 1.0}))
+        await ask(driver, Message("Dev", "hello"), peer)
+        assert (driver.heard, peer.replies, link.events) == ([], [], [])
+
+
+class TestRefusals:
+    """The sender is told, with Alert and why; nobody else, and the property stays as it was."""
+
+    @pytest.mark.parametrize(
+        ("event", "reason"),
+        [
+            (newTextVector("Dev", "number", {"a": "1"}), "Number vector, not a Text vector"),
+            (newNumberVector("Dev", "number", {"x": 1.0}), "no member x"),
+            (newNumberVector("Dev", "number", {}), "no members"),
+            (newNumberVector("Dev", "number", {"a": 1.0, "b": 1.0, "x": 1.0}), "no member x"),
+            (newNumberVector("Dev", "number", {"a": 10.0}), "a 10 is not within 0 and 9"),
+            (newNumberVector("Dev", "number", {"b": 1.0, "a": -1.0}), "not within"),
+            (newNumberVector("Dev", "readonly", {"a": 1.0}), "read-only"),
+            (newSwitchVector("Dev", "switch", {"a": SwitchState.OFF}), "no switch is On"),
+            (
+                newSwitchVector("Dev", "switch", {"a": SwitchState.ON, "b": SwitchState.ON}),
+                "too many switches",
+            ),
+            (newTextVector("Dev", "light", {"a": "Ok"}), "Light vector, not a Text vector"),
+            (newTextVector("Dev", "blob", {"a": "Ok"}), "BLOB vector, not a Text vector"),
+            (newBLOBVector("Dev", "text", {"a": b""}), "Text vector, not a BLOB vector"),
+        ],
+    )
+    async def test_with_alert_and_a_reason(
+        self, event: Any, reason: str, nursery: trio.Nursery
+    ) -> None:
+        driver = make_driver()
+        link = await start(nursery, driver)
+        vector = driver["Dev"][event.vectorname]
+        before = (vector.state, dict(vector))
+        reply: Any = (await ask(driver, event)).take()
+        assert type(reply).__name__ == f"set{vector.kind}Vector"
+        assert (reply.devicename, reply.vectorname) == ("Dev", vector.name)
+        assert reply.state is State.ALERT
+        assert reply.message.startswith(f"[ERROR] {vector.name} is unchanged: ")
+        assert reason in reply.message
+        assert dict(reply) == ({} if vector.kind == "BLOB" else before[1])
+        assert (vector.state, dict(vector)) == before
+        assert (driver.heard, link.events) == ([], [])
+
+    async def test_equal_limits_refuse_nothing(self, nursery: trio.Nursery) -> None:
+        driver = make_driver()
+        await start(nursery, driver)
+        assert (await ask(driver, newNumberVector("Dev", "number", {"b": 1e9}))).replies == []
+        assert len(driver.heard) == 1
+
+    @pytest.mark.parametrize("enable", [True, False])
+    async def test_of_a_property_that_is_not_there(
+        self, enable: bool, nursery: trio.Nursery
+    ) -> None:
+        driver = make_driver()
+        await start(nursery, driver)
+        driver["Dev"]["number"].enable = False
+        name = "nothing" if enable else "number"
+        reply: Any = (await ask(driver, newNumberVector("Dev", name, {"a": 1.0}))).take()
+        assert isinstance(reply, Message)
+        assert (reply.devicename, reply.message) == ("Dev", f"[ERROR] Dev has no property {name}")
+        assert driver.heard == []
+
+    async def test_for_other_devices_nothing_is_said(self, nursery: trio.Nursery) -> None:
+        driver = make_driver()
+        await start(nursery, driver)
+        peer = await ask(driver, newNumberVector("Other", "number", {"a": 1.0}))
+        driver["Dev"].enable = False
+        await ask(driver, newNumberVector("Dev", "number", {"a": 1.0}), peer)
+        assert (driver.heard, peer.replies) == ([], [])
+
+    async def test_of_what_could_not_be_read(self, nursery: trio.Nursery) -> None:
+        driver = make_driver()
+        await start(nursery, driver)
+
+        def fault(device: str | None, vector: str | None, element: str | None) -> ProtocolError:
+            where: Any = {"devicename": device, "vectorname": vector, "element": element}
+            return ProtocolError("a: 'x' is not a number", **where)
+
+        reply: Any = (await ask(driver, fault("Dev", "number", "newNumberVector"))).take()
+        assert isinstance(reply, setNumberVector)
+        assert reply.message == "[ERROR] number is unchanged: a: 'x' is not a number"
+        assert reply.state is State.ALERT
+        assert driver["Dev"]["number"].state == "Busy"
+        driver["Dev"]["text"].enable = False
+        for device, vector, element in [
+            (None, None, None),
+            ("Dev", None, "newNumberVector"),
+            ("Dev", "nothing", "newNumberVector"),
+            ("Dev", "text", "newTextVector"),
+            ("Other", "number", "newNumberVector"),
+            ("Dev", "number", "getProperties"),
+            ("Dev", "number", None),
+        ]:
+            assert (await ask(driver, fault(device, vector, element))).replies == []
+
+
+class TestGetProperties:
+    KINDS = (
+        defSwitchVector,
+        defTextVector,
+        defNumberVector,
+        defNumberVector,
+        defLightVector,
+        defBLOBVector,
+    )
+
+    @pytest.mark.parametrize("device", [None, "Dev", "*"])
+    async def test_is_answered_by_the_framework(
+        self, device: str | None, nursery: trio.Nursery
+    ) -> None:
+        driver = make_driver()
+        link = await start(nursery, driver)
+        peer = await ask(driver, getProperties(device))
+        assert tuple(type(reply) for reply in peer.replies) == self.KINDS
+        assert (driver.heard, link.events) == ([], [])
+
+    async def test_of_one_vector(self, nursery: trio.Nursery) -> None:
+        driver = make_driver()
+        await start(nursery, driver)
+        assert isinstance((await ask(driver, getProperties("Dev", "text"))).take(), defTextVector)
+
+    @pytest.mark.parametrize("auto", [True, False])
+    async def test_of_nothing_that_is_there(self, auto: bool, nursery: trio.Nursery) -> None:
+        driver = make_driver()
+        driver.auto_send_def = auto
+        await start(nursery, driver)
+        driver["Dev"]["number"].enable = False
+        for event in (
+            getProperties("Other"),
+            getProperties("Dev", "nothing"),
+            getProperties("Dev", "number"),
+        ):
+            assert (await ask(driver, event)).replies == []
+        driver["Dev"].enable = False
+        assert (await ask(driver, getProperties())).replies == []
+        assert driver.heard == []
+
+    async def test_reaches_the_author_vector_by_vector_if_wanted(
+        self, nursery: trio.Nursery
+    ) -> None:
+        driver = make_driver()
+        driver.auto_send_def = False
+        await start(nursery, driver)
+        peer = await ask(driver, getProperties())
+        assert peer.replies == []
+        vectors = list(driver["Dev"].values())
+        assert sorted(e.vectorname for e in driver.heard) == sorted(v.name for v in vectors)
+        for event in driver.heard:
+            assert type(event) is getProperties
+            assert (event.devicename, event.vector.name) == ("Dev", event.vectorname)
+            assert event.timestamp is not None
+
+    async def test_author_answers_with_the_definition(self, nursery: trio.Nursery) -> None:
+        class Answering(IPyDriver):
+            auto_send_def = False
+
+            async def clientevent(self, event: Any) -> None:
+                match event:
+                    case getProperties():
+                        await event.vector.send_defVector()
+
+        driver = make_driver(Answering)
+        link = await start(nursery, driver)
+        await ask(driver, getProperties("Dev"))
+        assert {type(event) for event in link.events} == set(self.KINDS)
+        assert len(link.events) == 6
+
+    async def test_a_flood_of_them_waits_for_the_author(self, nursery: trio.Nursery) -> None:
+        gate = trio.Event()
+
+        class Slow(Recorder):
+            auto_send_def = False
+
+            async def clientevent(self, event: Any) -> None:
+                await gate.wait()
+                await super().clientevent(event)
+
+        driver = make_driver(Slow)
+        await start(nursery, driver)
+        peer = Peer()
+        waits = []
+        for _ in range(100):
+            wait = driver.receive(getProperties(), peer)
+            if wait is not None:
+                waits.append(wait)
+        assert waits
+        with trio.CancelScope() as scope:
+            scope.cancel()
+            await waits[0]
+        gate.set()
+        for wait in waits[1:]:
+            await wait
+        await settle()
+        assert len(driver.heard) >= 6 * 99
+
+
+class TestOrder:
+    async def test_events_of_one_property_stay_in_order(
+        self, nursery: trio.Nursery, autojump_clock: trio.testing.MockClock
+    ) -> None:
+        worked: list[float] = []
+
+        class Slow(IPyDriver):
+            async def clientevent(self, event: Any) -> None:
+                await trio.sleep(10 - event["b"])
+                worked.append(event["b"])
+
+        driver = make_driver(Slow)
+        await start(nursery, driver)
+        for value in range(10):
+            await ask(driver, newNumberVector("Dev", "number", {"b": float(value)}))
+        await trio.sleep(1000)
+        assert worked == list(range(10))
+
+    async def test_an_abort_overtakes_a_move(
+        self, nursery: trio.Nursery, autojump_clock: trio.testing.MockClock
+    ) -> None:
+        done: list[Any] = []
+
+        class Mover(IPyDriver):
+            moving = trio.CancelScope()
+
+            async def clientevent(self, event: Any) -> None:
+                if event.vectorname == "number":
+                    with self.moving:
+                        await trio.sleep(60)
+                    done.append(("stopped", trio.current_time()))
+                else:
+                    done.append(("abort", trio.current_time()))
+                    self.moving.cancel()
+
+        driver = make_driver(Mover)
+        await start(nursery, driver)
+        begin = trio.current_time()
+        await ask(driver, newNumberVector("Dev", "number", {"a": 1.0}))
+        await trio.sleep(1)
+        await ask(driver, newSwitchVector("Dev", "switch", {"b": SwitchState.ON}))
+        assert done == [("abort", begin + 1), ("stopped", begin + 1)]
+
+    async def test_a_handler_that_blocks_for_ever_blocks_its_property_only(
+        self, nursery: trio.Nursery, autojump_clock: trio.testing.MockClock
+    ) -> None:
+        class Stuck(Recorder):
+            async def clientevent(self, event: Any) -> None:
+                if event.vectorname == "number":
+                    await trio.sleep_forever()
+                await super().clientevent(event)
+
+        driver = make_driver(Stuck)
+        link = await start(nursery, driver)
+        peer = Peer()
+        for _ in range(3):
+            await ask(driver, newNumberVector("Dev", "number", {"a": 1.0}), peer)
+            await ask(driver, newTextVector("Dev", "text", {"a": "hello"}), peer)
+        assert len(driver.heard) == 3
+        assert len((await ask(driver, getProperties())).replies) == 6
+        assert peer.pending == 3
+        assert link.events == []
+
+
+class TestBackPressure:
+    """A peer that sends more than the author can take waits; the others do not."""
+
+    class Gated(Recorder):
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            super().__init__(*args, **kwargs)
+            self.gate = trio.Event()
+
+        async def clientevent(self, event: Any) -> None:
+            await self.gate.wait()
+            await super().clientevent(event)
+
+    async def test_the_queue_of_a_property_is_bounded(self, nursery: trio.Nursery) -> None:
+        driver = make_driver(self.Gated)
+        await start(nursery, driver)
+        peer, other = Peer(), Peer()
+        wait = None
+        taken = 0
+        while wait is None:
+            wait = driver.receive(newNumberVector("Dev", "number", {"b": float(taken)}), peer)
+            await settle()
+            taken += 1
+            assert taken < 1000
+        waiting_done = trio.Event()
+
+        async def reader() -> None:
+            await wait
+            waiting_done.set()
+
+        nursery.start_soon(reader)
+        await settle()
+        assert not waiting_done.is_set()
+        await ask(driver, newTextVector("Dev", "text", {"a": "hello"}), other)
+        driver.gate.set()
+        await waiting_done.wait()
+        await settle()
+        assert [e["b"] for e in driver.heard if "b" in e] == list(range(taken))
+        assert (peer.pending, other.pending) == (0, 0)
+
+    async def test_that_of_blobs_is_short(self, nursery: trio.Nursery) -> None:
+        driver = make_driver(self.Gated)
+        await start(nursery, driver)
+        event = newBLOBVector("Dev", "blob", {"a": b"x"}, {"a": SizeFormat(1, ".bin")})
+        waits = []
+        for _ in range(6):
+            waits.append(driver.receive(event, Peer()))
+            await settle()
+        assert [wait is None for wait in waits] == [True] * 3 + [False] * 3
+
+    async def test_when_the_driver_ends_nobody_waits_any_more(self) -> None:
+        driver = make_driver(self.Gated)
+        peer = Peer()
+        async with trio.open_nursery() as nursery:
+            await start(nursery, driver)
+            event = newNumberVector("Dev", "number", {"b": 1.0})
+            wait = None
+            while wait is None:
+                wait = driver.receive(event, peer)
+                await settle()
+            over = trio.Event()
+
+            async def reader() -> None:
+                with trio.CancelScope(shield=True):
+                    await wait
+                over.set()
+
+            nursery.start_soon(reader)
+            await settle()
+            late = driver.receive(event, peer)
+            assert late is not None
+            assert peer.pending > 10
+            nursery.cancel_scope.cancel()
+        assert over.is_set()
+        await late
+        assert peer.pending == 0
+        assert driver.receive(event, peer) is None
+        assert peer.pending == 0
+
+    async def test_what_waited_for_a_property_that_is_gone_is_not_done(
+        self, nursery: trio.Nursery
+    ) -> None:
+        driver = make_driver(self.Gated)
+        await start(nursery, driver)
+        for _ in range(2):
+            await ask(driver, newNumberVector("Dev", "number", {"b": 1.0}))
+        await driver["Dev"]["number"].send_delProperty()
+        driver.gate.set()
+        await settle()
+        assert len(driver.heard) == 1
+
+
+class TestContainment:
+    """An exception in the handler costs its request, and nothing else."""
+
+    class Faulty(Recorder):
+        async def clientevent(self, event: Any) -> None:
+            await super().clientevent(event)
+            fault = self.driverdata["faults"].pop(0)
+            if fault:
+                raise fault
+
+    @pytest.mark.parametrize(
+        ("fault", "said"),
+        [
+            (ValueError("the motor is stuck"), "ValueError: the motor is stuck"),
+            (
+                ExceptionGroup("two", [ValueError("one"), OSError("two")]),
+                "ExceptionGroup: two (2 sub-exceptions)",
+            ),
+        ],
+    )
+    async def test_turns_the_property_to_alert_and_the_driver_lives_on(
+        self, fault: Exception, said: str, nursery: trio.Nursery, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        driver = make_driver(self.Faulty, faults=[fault, None])
+        link = await start(nursery, driver)
+        event = newNumberVector("Dev", "number", {"a": 1.0})
+        peer = await ask(driver, event)
+        report: Any = link.take()
+        assert isinstance(report, setNumberVector)
+        assert (report.state, report.message) == (State.ALERT, f"[ERROR] number: {said}")
+        assert driver["Dev"]["number"].state == "Alert"
+        (record,) = caplog.records
+        assert record.levelno == logging.ERROR
+        assert "newNumberVector of Dev number" in record.getMessage()
+        assert record.exc_info is not None
+        assert record.exc_info[1] is fault
+        await ask(driver, event, peer)
+        assert len(driver.heard) == 2
+        assert driver.running
+        assert (peer.replies, peer.pending) == ([], 0)
+
+    async def test_of_a_blob_sends_no_payload(self, nursery: trio.Nursery) -> None:
+        driver = make_driver(self.Faulty, faults=[OSError("full")])
+        link = await start(nursery, driver)
+        driver["Dev"]["blob"]["a"] = b"secret"
+        await ask(driver, newBLOBVector("Dev", "blob", {"a": b"x"}, {"a": SizeFormat(1, ".bin")}))
+        report: Any = link.take()
+        assert isinstance(report, setBLOBVector)
+        assert (dict(report), report.state) == ({}, State.ALERT)
+
+    async def test_of_no_property_is_logged_alone(
+        self, nursery: trio.Nursery, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        driver = make_driver(self.Faulty, faults=[ValueError("oops")])
+        link = await start(nursery, driver)
+        await ask(driver, enableBLOB("Dev"))
+        assert link.events == []
+        assert "enableBLOB of Dev" in caplog.text
+
+    async def test_of_a_property_disabled_meanwhile_is_logged_alone(
+        self, nursery: trio.Nursery, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        class Leaving(IPyDriver):
+            async def clientevent(self, event: Any) -> None:
+                event.vector.enable = False
+                raise ValueError("oops")
+
+        driver = make_driver(Leaving)
+        link = await start(nursery, driver)
+        await ask(driver, newNumberVector("Dev", "number", {"a": 1.0}))
+        assert link.events == []
+        assert "oops" in caplog.text
+
+    async def test_what_is_no_exception_of_the_program_ends_the_driver(self) -> None:
+        driver = make_driver(self.Faulty, faults=[KeyboardInterrupt()])
+
+        async def run() -> None:
+            async with trio.open_nursery() as nursery:
+                await start(nursery, driver)
+                await ask(driver, newNumberVector("Dev", "number", {"a": 1.0}))
+                await trio.sleep_forever()
+
+        with pytest.raises(BaseExceptionGroup) as caught:
+            await run()
+        assert caught.group_contains(KeyboardInterrupt)
+
+    async def test_an_author_who_cancels_cancels_what_he_meant(
+        self, nursery: trio.Nursery, autojump_clock: trio.testing.MockClock
+    ) -> None:
+        class Patient(Recorder):
+            async def clientevent(self, event: Any) -> None:
+                with trio.move_on_after(5) as scope:
+                    await trio.sleep_forever()
+                self.heard.append(scope.cancelled_caught)
+
+        driver = make_driver(Patient)
+        link = await start(nursery, driver)
+        await ask(driver, newNumberVector("Dev", "number", {"a": 1.0}))
+        await trio.sleep(6)
+        assert (driver.heard, link.events) == ([True], [])
+
+
+async def test_a_driver_without_handlers_takes_everything(nursery: trio.Nursery) -> None:
+    driver = driver_of(NumberVector("n", perm="rw", numbermembers=[NumberMember("a")]))
+    link: RecordingLink = await start(nursery, driver)
+    peer = await ask(driver, newNumberVector("Dev", "n", {"a": 1.0}))
+    assert (peer.replies, link.events, peer.pending) == ([], [], 0)

@@ -1,0 +1,144 @@
+"""What the tests of the documentation share: its pages and snippets, peers, the field's tools."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import pytest
+import trio
+
+from trindi.protocol import Decoder, Event, encode
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
+SNIPPETS = DOCS / "snippets"
+PAGES = sorted(page for page in DOCS.rglob("*.md") if "_build" not in page.parts)
+
+E = TypeVar("E")
+
+
+# Pages -----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Block:
+    """A fenced block of a page: what follows the fence, its text, and the line before it."""
+
+    info: str
+    text: str
+    before: str
+
+
+_FENCE = re.compile(
+    r"(?:^(?P<before>[^\n]*)\n)?^```(?P<info>[^\n]+)\n(?P<text>.*?)^```$", re.M | re.S
+)
+
+
+def blocks(page: Path) -> list[Block]:
+    """Return the fenced blocks of a Markdown page."""
+    found = _FENCE.finditer(page.read_text(encoding="utf-8"))
+    return [Block(match["info"], match["text"], match["before"] or "") for match in found]
+
+
+def table(page: Path, name: str) -> list[list[str]]:
+    """Return the rows of the table after the marker ``<!-- table: NAME -->``, without its head."""
+    _, marker, rest = page.read_text(encoding="utf-8").partition(f"<!-- table: {name} -->\n")
+    assert marker, f"{page.name} has no table {name}"
+    lines = [line for line in rest.lstrip("\n").split("\n\n")[0].splitlines() if line]
+    return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines[2:]]
+
+
+def code(cell: str) -> str:
+    """Return what a cell holds between its back-quotes, to the blank."""
+    match = re.fullmatch(r"`(.*)`", cell)
+    assert match, f"{cell!r} is not code"
+    return match[1]
+
+
+# Peers -----------------------------------------------------------------------------------------
+
+
+class Peer:
+    """A driver's link and its only client, in memory; it keeps all it is told, in order."""
+
+    def __init__(self) -> None:
+        self.told: list[Any] = []
+        self._news = trio.lowlevel.ParkingLot()
+
+    def publish(self, event: Event) -> None:
+        self.told.append(event)
+        self._news.unpark_all()
+
+    async def publish_blob(self, event: Event) -> None:
+        self.publish(event)
+
+    def reply(self, event: Event) -> None:
+        self.publish(event)
+
+    def begin(self) -> None:
+        """Nothing to do: a peer in memory does not end."""
+
+    def done(self) -> None:
+        """Nothing to do: a peer in memory does not end."""
+
+    def about(self, vectorname: str) -> list[Any]:
+        return [event for event in self.told if getattr(event, "vectorname", None) == vectorname]
+
+    async def wait_about(self, vectorname: str) -> None:
+        while not self.about(vectorname):
+            await self._news.park()
+
+
+class WireClient:
+    """A client on a real socket; it keeps the bytes beside the events."""
+
+    def __init__(self, stream: trio.SocketStream) -> None:
+        self._stream = stream
+        self._decoder = Decoder()
+        self._events: list[Event] = []
+        self.received = 0
+
+    async def send(self, *events: Event) -> None:
+        await self._stream.send_all(b"".join(map(encode, events)))
+
+    async def next(self, cls: type[E], accept: Callable[[E], bool] = lambda _event: True) -> E:
+        """Return the next event of a class, dropping others before it.
+
+        Raises:
+            EOFError: the server has closed the connection.
+        """
+        while True:
+            while self._events:
+                event = self._events.pop(0)
+                if isinstance(event, cls) and accept(event):
+                    return event
+            data = await self._stream.receive_some()
+            if not data:
+                raise EOFError
+            self.received += len(data)
+            self._events += self._decoder.feed(bytes(data))
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()
+
+
+# Tools -----------------------------------------------------------------------------------------
+
+
+def need_tools(*names: str) -> None:
+    """Skip, or fail where interop tests are required, if a program is not installed."""
+    missing = [name for name in names if shutil.which(name) is None]
+    if not missing:
+        return
+    reason = f"not installed: {', '.join(missing)} (Debian's indi-bin)"
+    if os.environ.get("TRINDI_REQUIRE_INTEROP") == "1" or os.environ.get("CI"):
+        pytest.fail(reason)
+    pytest.skip(reason)

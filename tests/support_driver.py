@@ -1,0 +1,95 @@
+"""Doubles for what surrounds a driver: the link it speaks into, and a peer that asks it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import trio
+
+from trindi import Device, IPyDriver
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from trindi import Event, setBLOBVector
+
+E = TypeVar("E")
+
+
+class RecordingLink:
+    """Keeps what a driver says, in order."""
+
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+
+    def publish(self, event: Event) -> None:
+        self.events.append(event)
+
+    async def publish_blob(self, event: setBLOBVector) -> None:
+        await trio.lowlevel.checkpoint()
+        self.events.append(event)
+
+    def of(self, cls: type[E]) -> list[E]:
+        """The events of one class."""
+        return [event for event in self.events if isinstance(event, cls)]
+
+    def take(self) -> Event:
+        """The one event that was said since the last call."""
+        (event,) = self.events
+        self.events.clear()
+        return event
+
+
+class Peer:
+    """Asks a driver, and keeps what it is answered."""
+
+    def __init__(self) -> None:
+        self.replies: list[Event] = []
+        self.pending = 0
+
+    def reply(self, event: Event) -> None:
+        self.replies.append(event)
+
+    def begin(self) -> None:
+        self.pending += 1
+
+    def done(self) -> None:
+        self.pending -= 1
+
+    def take(self) -> Event:
+        """The one reply that came since the last call."""
+        (event,) = self.replies
+        self.replies.clear()
+        return event
+
+
+def driver_of(*vectors: Any, name: str = "Dev") -> IPyDriver:
+    """A driver, not running, of one device."""
+    return IPyDriver([Device(name, vectors)])
+
+
+async def start(nursery: trio.Nursery, driver: IPyDriver) -> RecordingLink:
+    """Run a driver on a link that records; all it does at once is done on return."""
+    link = RecordingLink()
+    await nursery.start(driver.serve, link)
+    await settle()
+    return link
+
+
+async def settle() -> None:
+    """Wait until nobody has anything to do."""
+    await trio.testing.wait_all_tasks_blocked()
+
+
+async def ask(driver: IPyDriver, event: Any, peer: Peer | None = None) -> Peer:
+    """Let a peer ask a driver, and wait until the driver has dealt with it."""
+    peer = peer or Peer()
+    waiting = driver.receive(event, peer)
+    assert waiting is None, "the queue is full"
+    await settle()
+    return peer
+
+
+def values(events: Iterable[Any], member: str) -> list[Any]:
+    """What a member was in each of some events."""
+    return [event[member] for event in events if member in event]

@@ -1,0 +1,214 @@
+"""What a driver snoops on, and how it is told.
+
+What is heard waits in an outbox, as for any other peer: a driver that is slow to look at it gets
+the newest state, and two drivers that snoop on each other cannot deadlock. This module knows
+neither who says what nor how a request reaches them.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+import trio
+
+from trindi.errors import ConfigurationError
+from trindi.protocol import (
+    BLOBPolicy,
+    Event,
+    SnoopEvent,
+    check_name,
+    delProperty,
+    enableBLOB,
+    getProperties,
+)
+from trindi.transport import Outbox
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Container
+
+__all__ = ["Snooping"]
+
+logger = logging.getLogger("trindi.driver")
+
+
+class Snooping:
+    """What one driver snoops on.
+
+    Args:
+        own: names of the driver's own devices.
+        handler: the author's `snoopevent`.
+        publish: sends a request to whoever it concerns, without waiting.
+
+    Attributes:
+        everything: all devices are snooped on.
+        devices: names of devices that are.
+        vectors: pairs of device and vector name that are.
+        inbox: what was heard and waits for the handler.
+    """
+
+    def __init__(
+        self,
+        own: Container[str],
+        handler: Callable[[SnoopEvent], Awaitable[None]],
+        publish: Callable[[Event], None],
+    ) -> None:
+        self._own = own
+        self._handler = handler
+        self._publish = publish
+        self._watches: dict[tuple[str, str], _Watch] = {}
+        self._blobs: dict[tuple[str, str | None], enableBLOB] = {}
+        self._nursery: trio.Nursery | None = None
+        self.everything = False
+        self.devices: set[str] = set()
+        self.vectors: set[tuple[str, str]] = set()
+        self.inbox = self._new_inbox()
+
+    def _new_inbox(self) -> Outbox:
+        return Outbox(on_overflow=self._overflow)
+
+    # Asking ------------------------------------------------------------------------------------
+
+    def add(self, devicename: str | None, vectorname: str | None) -> getProperties:
+        """Note what is snooped on, and return the request for it.
+
+        Raises:
+            ValueError: the device is the driver's own, or a vector is named without device.
+        """
+        if devicename is None:
+            if vectorname is not None:
+                raise ConfigurationError("name the device of the vector to snoop on")
+            self.everything = True
+            return getProperties()
+        name = self._check_device(devicename)
+        if vectorname is None:
+            self.devices.add(name)
+        else:
+            self.vectors.add((name, check_name(vectorname, "vector")))
+        return getProperties(name, vectorname)
+
+    def add_blobs(self, devicename: str, vectorname: str | None, policy: str) -> enableBLOB:
+        """Note which BLOBs are wanted, and return the request for them.
+
+        Raises:
+            ValueError: the device is the driver's own, or the policy is none.
+        """
+        request = enableBLOB(self._check_device(devicename), vectorname, BLOBPolicy(policy))
+        self._blobs[devicename, vectorname] = request
+        return request
+
+    def watch(self, devicename: str, vectorname: str, timeout: float) -> None:
+        """Snoop on a vector, and ask again after each `timeout` seconds of silence.
+
+        Raises:
+            ValueError: the device is the driver's own, or the timeout is not above 0.
+        """
+        if not timeout > 0:
+            raise ConfigurationError(f"timeout is more than 0 seconds, not {timeout!r}")
+        request = self.add(devicename, vectorname)
+        if (devicename, vectorname) in self._watches:
+            self._watches[devicename, vectorname].stop()
+        watch = _Watch(request, timeout, self._publish)
+        self._watches[devicename, vectorname] = watch
+        if self._nursery is not None:
+            self._publish(request)
+            watch.start(self._nursery)
+
+    def _check_device(self, devicename: str) -> str:
+        if devicename in self._own:
+            raise ConfigurationError(
+                f"device {devicename!r} is the driver's own: its values are at hand"
+            )
+        return check_name(devicename, "device")
+
+    def _ask_again(self) -> None:
+        """Send all requests, those from before the driver ran, or failed, included."""
+        if self.everything:
+            self._publish(getProperties())
+        for devicename in sorted(self.devices):
+            self._publish(getProperties(devicename))
+        for devicename, vectorname in sorted(self.vectors):
+            self._publish(getProperties(devicename, vectorname))
+        for request in self._blobs.values():
+            self._publish(request)
+
+    # Hearing -----------------------------------------------------------------------------------
+
+    def hears(self, event: Any) -> bool:
+        """Whether what somebody said is snooped on; takes note that it was said."""
+        devicename: str | None = event.devicename
+        vectorname: str | None = getattr(event, "vectorname", None)
+        if devicename in self._own:
+            return False
+        if devicename is not None and vectorname is not None:
+            if (devicename, vectorname) in self._watches:
+                self._watches[devicename, vectorname].heard()
+            if (devicename, vectorname) in self.vectors:
+                return True
+        if self.everything or devicename in self.devices:
+            return True
+        # The end of a whole device is the end of each vector that is snooped on.
+        gone = isinstance(event, delProperty) and vectorname is None
+        return gone and any(name == devicename for name, _ in self.vectors)
+
+    def _overflow(self) -> None:
+        logger.warning("snoopevent is too slow: what it was to be told is asked for anew")
+        self._ask_again()
+
+    # Life --------------------------------------------------------------------------------------
+
+    def start(self, nursery: trio.Nursery) -> None:
+        """Ask for everything, and begin to hand over what is heard; `stop` is to follow."""
+        self.inbox = self._new_inbox()
+        self._nursery = nursery
+        self._ask_again()
+        for watch in self._watches.values():
+            watch.start(nursery)
+        nursery.start_soon(self._hand_over)
+
+    def stop(self) -> None:
+        """Hear nothing more."""
+        self._nursery = None
+        self.inbox.close()
+
+    async def _hand_over(self) -> None:
+        """Hand what is heard to the handler, in order; the newest state wins (see Outbox)."""
+        while await self.inbox.wait_news():
+            event: Any = self.inbox.pop().event
+            try:
+                await self._handler(event)
+            except Exception:
+                logger.exception("snoopevent failed on %s", type(event).__name__)
+            self.inbox.left()
+
+
+class _Watch:
+    """Asks for a vector again whenever nothing was heard of it for its timeout."""
+
+    def __init__(
+        self, request: getProperties, timeout: float, publish: Callable[[Event], None]
+    ) -> None:
+        self._request = request
+        self._timeout = timeout
+        self._publish = publish
+        self._scope = trio.CancelScope()
+        self._due = 0.0
+
+    def start(self, nursery: trio.Nursery) -> None:
+        self._scope = trio.CancelScope()
+        nursery.start_soon(self._run, self._scope)
+
+    def stop(self) -> None:
+        self._scope.cancel()
+
+    def heard(self) -> None:
+        self._due = trio.current_time() + self._timeout
+
+    async def _run(self, scope: trio.CancelScope) -> None:
+        with scope:
+            self.heard()
+            while True:
+                await trio.sleep_until(self._due)
+                if trio.current_time() >= self._due:
+                    self._publish(self._request)
+                    self.heard()

@@ -1,0 +1,133 @@
+"""One driver on standard input and output, as indiserver runs it, and how it is told to stop.
+
+There is one peer, the server, that speaks for all clients and for the devices that are snooped on.
+The end of input is the order to end (protocol §6); so are SIGTERM and Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import threading
+from typing import TYPE_CHECKING, Final
+
+import trio
+
+from trindi.protocol import SnoopEvent
+from trindi.transport import (
+    Connection,
+    Outbox,
+    Parcel,
+    StdioStream,
+    guarded_stdio,
+    put_when_room,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Iterator
+
+    from trindi.driver.driver import IPyDriver
+    from trindi.errors import ProtocolError
+    from trindi.protocol import Event, setBLOBVector
+
+__all__ = ["run_on_stdio", "run_on_stream"]
+
+STDIN_LINGER: Final = 0.5
+"""Seconds for replies still to come after the end of standard input."""
+
+
+async def run_on_stdio(
+    driver: IPyDriver, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+) -> None:
+    """Run a driver on standard input and output until input ends, or a signal says so.
+
+    Raises:
+        ExceptionGroup: what the hardware loop or a task raised.
+        RuntimeError: the driver is running already.
+    """
+    scope = trio.CancelScope()
+    # Signals come first: one that arrives while descriptors are given back must do no harm either.
+    with _cancelled_by_signals(scope), guarded_stdio() as (read_fd, write_fd), scope:
+        await run_on_stream(driver, StdioStream(read_fd, write_fd), task_status=task_status)
+
+
+async def run_on_stream(
+    driver: IPyDriver,
+    stream: StdioStream,
+    *,
+    task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
+) -> None:
+    """Run a driver on a stream until its input ends; the stream is closed then.
+
+    Raises:
+        ExceptionGroup: what the hardware loop or a task raised.
+        RuntimeError: the driver is running already.
+    """
+    connection = Connection(
+        stream,
+        name="standard input",
+        decoder=stream.decoder(),
+        # All clients share this connection: one that writes nonsense must not end the others'.
+        max_errors=None,
+        linger=STDIN_LINGER,
+    )
+
+    def receive(item: Event | ProtocolError) -> Awaitable[None] | None:
+        if isinstance(item, SnoopEvent):
+            driver.hear(Parcel(item))
+            return None
+        return driver.receive(item, connection)
+
+    try:
+        if driver.running:
+            raise RuntimeError("the driver is running already")
+        async with trio.open_nursery() as nursery:
+            await nursery.start(driver.serve, _StdioLink(connection.outbox))
+            task_status.started()
+            await connection.run(receive)
+            nursery.cancel_scope.cancel()
+    finally:
+        stream.close()
+
+
+class _StdioLink:
+    """Everything goes to the one peer there is."""
+
+    def __init__(self, outbox: Outbox) -> None:
+        self._outbox = outbox
+
+    def publish(self, event: Event) -> None:
+        self._outbox.put(Parcel(event))
+
+    async def publish_blob(self, event: setBLOBVector) -> None:
+        parcel = Parcel(event)
+        await parcel.encode()
+        await put_when_room(parcel, [self._outbox])
+
+
+@contextlib.contextmanager
+def _cancelled_by_signals(scope: trio.CancelScope) -> Iterator[None]:
+    """Cancel the scope on SIGTERM or Ctrl-C; further ones do not disturb the clean-up.
+
+    A signal that is ignored stays so: a shell that starts indiserver in the background means it.
+    Python hands signals to the main thread only, so a driver in another one is not told.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    token = trio.lowlevel.current_trio_token()
+
+    def cancel(_number: int, _frame: object) -> None:
+        token.run_sync_soon(scope.cancel, idempotent=True)
+
+    heeded = [
+        number
+        for number in (signal.SIGTERM, signal.SIGINT)
+        if signal.getsignal(number) != signal.SIG_IGN
+    ]
+    before = {number: signal.signal(number, cancel) for number in heeded}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,39 @@
+"""Whose turn it is: a task that always has something to do must let others run all the same.
+
+A full checkpoint after each step would be fair, and slow. So the turn goes round after some steps,
+or some time, whichever comes first; every step is cancellable.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import trio
+
+__all__ = ["MAX_STREAK", "STREAK", "Turns"]
+
+STREAK: Final = 0.001
+"""Seconds a task may go on without giving others a turn; each step looks at the clock."""
+
+MAX_STREAK: Final = 64
+"""Steps without giving others a turn, for a clock that stands still (a mock clock does)."""
+
+
+class Turns:
+    """The steps that one task, or one driver, takes."""
+
+    __slots__ = ("_start", "_steps")
+
+    def __init__(self) -> None:
+        self._start = 0.0
+        self._steps = 0
+
+    async def step(self) -> None:
+        """Begin a step, others having had their turn if it is time. If cancelled, none is begun."""
+        self._steps += 1
+        if self._steps < MAX_STREAK and trio.current_time() - self._start < STREAK:
+            await trio.lowlevel.checkpoint_if_cancelled()
+            return
+        await trio.lowlevel.checkpoint()
+        self._steps = 0
+        self._start = trio.current_time()
