@@ -48,6 +48,7 @@ def make_device(name: str = "Bench") -> Device:
                     NumberMember("free", membervalue=1),
                 ],
             ),
+            NumberVector("serial", numbermembers=[NumberMember("number", membervalue=42)]),
             TextVector("note", perm="rw", textmembers=[TextMember("a"), TextMember("b")]),
             SwitchVector(
                 "mode",
@@ -89,9 +90,10 @@ class Bench(IPyDriver):
         """Publish the next numbers of the one sequence that this driver counts."""
         vector: Any = self[self.name]["count"]
         for _ in range(times):
-            self.counted += 1
-            vector["n"] = self.counted
+            vector["n"] = self.counted + 1
             await vector.send_setVector()
+            # Not before: where it is cancelled, nothing has been sent.
+            self.counted += 1
 
     async def expose(self, data: bytes) -> None:
         """Publish a frame."""

@@ -32,7 +32,7 @@ from trindi.protocol import (
 if TYPE_CHECKING:
     from trindi.protocol import ClientEvent, DefVector
 
-PROPERTIES = ["count", "target", "note", "mode", "abort", "lamp", "frame", "upload"]
+PROPERTIES = ["count", "target", "serial", "note", "mode", "abort", "lamp", "frame", "upload"]
 
 
 def defined(events: list[Any]) -> list[tuple[str, str]]:
@@ -472,15 +472,15 @@ async def test_statistics(nursery: trio.Nursery, connect: Connect) -> None:
     host, port = client.stream.socket.getsockname()  # type: ignore[attr-defined]
     assert about.peer == f"{host}:{port}"
     assert (about.events_in, about.errors, about.drops, about.lagging) == (1, 1, 0, False)
-    # Eight definitions, five reports, two replies to pings.
-    assert about.events_out == now.events_out == 15
+    # Nine definitions, five reports, two replies to pings.
+    assert about.events_out == now.events_out == 16
     assert [driver.events_in for driver in now.drivers] == [1, 0]
     assert now.drivers[0].events_out - before.drivers[0].events_out == 5
 
     await client.aclose()
     await until(lambda: not server.statistics().clients)
     after = server.statistics()
-    assert (after.events_in, after.events_out) == (1, 15)
+    assert (after.events_in, after.events_out) == (1, 16)
 
 
 async def test_definitions_before_reports_even_in_a_single_breath(

@@ -14,6 +14,7 @@ from trindi.protocol import (
     encode,
     getProperties,
     newTextVector,
+    setBLOBVector,
     setNumberVector,
     setTextVector,
 )
@@ -115,6 +116,24 @@ async def test_a_lagging_client_gets_the_newest_state_when_it_reads_again(
     assert seen[-1] == bench.counted
     assert len(seen) == bench.counted - server.statistics().drops
     await until(lambda: not any(client.lagging for client in server.statistics().clients))
+
+
+async def test_what_is_published_beside_a_large_frame_reaches_a_client_that_reads(
+    nursery: trio.Nursery, connect: Connect
+) -> None:
+    bench = Bench()
+    server = await start(nursery, bench, high_water=MIB)
+    good = await connect(server)
+    await good.subscribe()
+    await good.send(enableBLOB("Bench", None, BLOBPolicy.ALSO))
+    await good.sync()
+    async with trio.open_nursery() as inner:
+        inner.start_soon(expose, bench, 3)
+        for _ in range(3):
+            await until(lambda: server.statistics().queue_bytes > MIB)
+            await bench.count(100)
+            await good.next(setBLOBVector)
+    assert server.statistics().drops == 0
 
 
 async def test_a_client_that_goes_while_a_frame_waits_for_it_frees_the_driver(

@@ -21,7 +21,7 @@ from trindi.protocol import (
 if TYPE_CHECKING:
     from trindi import SnoopEvent
 
-NAMES = ["count", "target", "note", "mode", "abort", "lamp", "frame", "upload"]
+NAMES = ["count", "target", "serial", "note", "mode", "abort", "lamp", "frame", "upload"]
 
 
 async def settle() -> None:

@@ -213,6 +213,7 @@ async def test_snooping_is_asked_for_again_after_a_failure(
     assert [event.vectorname for event in of(driver.snooped, defNumberVector)] == [
         "count",
         "target",
+        "serial",
     ]
     await source.count()
     await trio.lowlevel.checkpoint()

@@ -35,7 +35,7 @@ __all__ = ["BLOB_PATIENCE", "BOUND", "HIGH_WATER", "Outbox", "Parcel"]
 __all__ += ["put_when_room"]
 
 HIGH_WATER: Final = 8 * 1024 * 1024
-"""Bytes that may wait before a peer is lagging; more, where one BLOB is larger."""
+"""Bytes that may wait beyond one BLOB before a peer is lagging."""
 
 BOUND: Final = 64 * 1024 * 1024
 """Bytes that may wait beyond one BLOB before a peer is given up."""
@@ -110,7 +110,7 @@ class Outbox:
     """What waits for one peer.
 
     Args:
-        high_water: bytes that may wait before the peer is lagging.
+        high_water: bytes that may wait, beyond the largest BLOB seen, before the peer is lagging.
         bound: bytes that may wait, beyond the largest BLOB seen, before the peer is given up.
         on_overflow: called when the bound is passed, and all that waited has been dropped; it may
             put something in its place, such as a farewell.
@@ -159,12 +159,13 @@ class Outbox:
     def __len__(self) -> int:
         return len(self._queue)
 
-    @property
-    def _mark(self) -> int:
-        """The high-water mark; a BLOB that is larger has a place beside it, or a count-down that
-        is reported while one frame leaves would make a good client lose the next."""
-        larger = self._largest if self._largest > self._high_water else 0
-        return self._high_water + larger
+    def _mark(self, largest: int) -> int:
+        """The high-water mark; a BLOB that is larger does not count.
+
+        What is published while it is on its way would else be dropped for a peer that reads as
+        fast as it can.
+        """
+        return self._high_water + (largest if largest > self._high_water else 0)
 
     # In ----------------------------------------------------------------------------------------
 
@@ -178,7 +179,7 @@ class Outbox:
         if parcel.blob and weight > self._largest:
             self._largest = weight
         size = self.size
-        over = size + weight > self._mark and size > 0
+        over = size + weight > self._mark(self._largest) and size > 0
         if over:
             self.lagging = True
         if not (self.lagging and (over or parcel.blob) and self._take_place(parcel)):
@@ -241,9 +242,10 @@ class Outbox:
         return True
 
     def has_room(self, weight: int) -> bool:
-        """Whether this many bytes more leave the peer below its high-water mark."""
+        """Whether a BLOB of this many bytes leaves the peer below its high-water mark."""
         size = self.size
-        return self._closed or size == 0 or size + weight <= self._mark
+        mark = self._mark(max(self._largest, weight))
+        return self._closed or size == 0 or size + weight <= mark
 
     async def wait_room(self, weight: int) -> None:
         """Wait until `has_room`. If cancelled, nothing has changed."""
