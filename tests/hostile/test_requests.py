@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.support_server import of
+from tests.support_server import of, until
 from trindi.protocol import (
     defNumberVector,
     newBLOBVector,
@@ -267,6 +267,8 @@ async def test_is_taken_for_what_it_says(
         # It is told nothing of the BLOB: it has not asked for BLOBs.
         assert await scene.answers() == []
         await scene.check_bystander()
+        # A large one is encoded in a thread, while other things are told.
+        await until(lambda: bool(of(scene.heard, setBLOBVector)))
         (answer,) = of(scene.heard, setBLOBVector)
     else:
         answers: dict[type[Any], type[Any]]
