@@ -6,6 +6,7 @@ attribute is known above this floor. Floors above import from here.
 """
 
 from trindi.protocol.blobs import (
+    Attachments as Attachments,
     compress as compress,
     decompress as decompress,
 )
@@ -52,11 +53,10 @@ from trindi.protocol.events import (
     setSwitchVector as setSwitchVector,
     setTextVector as setTextVector,
 )
-from trindi.protocol.framing import MAX_NAME_LENGTH as MAX_NAME_LENGTH
-from trindi.protocol.reading import (
+from trindi.protocol.syntax import (
     MAX_ATTRIBUTE_LENGTH as MAX_ATTRIBUTE_LENGTH,
     MAX_ATTRIBUTES as MAX_ATTRIBUTES,
-    Attachments as Attachments,
+    MAX_NAME_LENGTH as MAX_NAME_LENGTH,
 )
 from trindi.protocol.values import (
     BLOBPolicy as BLOBPolicy,

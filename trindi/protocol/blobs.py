@@ -7,14 +7,26 @@ from __future__ import annotations
 
 import binascii
 import zlib
-from typing import Final
+from collections.abc import Callable
+from typing import Final, TypeAlias
 
 import pybase64
 
-__all__ = ["COMPRESSED", "compress", "decode_base64", "decompress", "encode_base64"]
+__all__ = [
+    "COMPRESSED",
+    "Attachments",
+    "Payloads",
+    "compress",
+    "decode_base64",
+    "decompress",
+    "encode_base64",
+]
 
-# A format with this ending says that the payload is one zlib stream (protocol §4.1).
 COMPRESSED: Final = ".z"
+"""A format with this ending says that the payload is one zlib stream (protocol §4.1)."""
+
+Attachments: TypeAlias = Callable[[int], bytes]
+"""Takes that many bytes of the next attached BLOB; ValueError where there are none (§4.5)."""
 
 _WHITE_SPACE: Final = b" \t\r\n"
 
@@ -63,3 +75,43 @@ def decompress(data: bytes, limit: int) -> bytes:
     if not stream.eof:
         raise ValueError("the zlib stream is cut short")
     return plain
+
+
+class Payloads:
+    """Reads the payloads of BLOBs that a peer sends.
+
+    Args:
+        max_bytes: bound of the payloads of one element, decoded, in bytes.
+        attachments: takes the bytes of an attached BLOB; without it such a BLOB is refused.
+
+    Attributes:
+        max_bytes: that bound.
+        max_encoded: how long such payloads can be in the stream.
+    """
+
+    def __init__(self, max_bytes: int, attachments: Attachments | None = None) -> None:
+        self.max_bytes = max_bytes
+        # Base64 makes 4 characters of 3 bytes, and some senders break the line after each 72.
+        encoded = max_bytes * 4 // 3
+        self.max_encoded = encoded + encoded // 32
+        self._attachments = attachments
+
+    def attached(self, size: int, room: int) -> bytes:
+        """Take a payload that was handed over beside the stream."""
+        if self._attachments is None:
+            raise ValueError("a BLOB cannot be attached on this connection")
+        self._check(size, room)
+        return self._attachments(size)
+
+    def inline(self, payload: memoryview, size: int, suffix: str, room: int) -> bytes:
+        """Decode a payload that came in the stream; its own length counts, not its size (§4.1)."""
+        data = decode_base64(payload)
+        if data and suffix.endswith(COMPRESSED):
+            self._check(size, room)
+            return decompress(data, size)
+        self._check(len(data), room)
+        return data
+
+    def _check(self, size: int, room: int) -> None:
+        if size > room:
+            raise ValueError(f"more than {self.max_bytes} bytes of BLOBs in one element")

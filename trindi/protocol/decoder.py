@@ -1,116 +1,135 @@
 """Bytes to events, sans-IO: incremental at any split, bounded, and never lost for long.
 
 The stream is not an XML document: it has many roots, XML declarations before each of them, and
-junk in between (protocol §1). So `framing` first finds where one element starts and ends, and the
-decoder reads it as a whole. There are two readers of one grammar:
+junk in between (protocol §1). So an element is first read in one pass as what INDI programs write
+(`reading`). Where that fails, `framing` finds where the element starts and ends, at any split, and
+what is whole but of no plain form goes to defusedxml: it reads any XML, refuses document types and
+entities, and says what is wrong with the rest. What it finds is written out in the plain form, so
+that there is only one reading of a name or a value.
 
-* `_plain` reads what INDI programs write (a vector, its members, their text) in one pass over the
-  bytes. BLOB payloads are cut out here, and decoded in bulk.
-* whatever is not of that plain form goes to defusedxml, which reads any XML, refuses document
-  types and entities, and says what is wrong with the rest.
-
-Both hand the same pieces to `reading.build`. Every bound is a named constant; what is over one is
-refused and dropped, and reading goes on.
-
+Every bound is a named constant; what is over one is refused and dropped, and reading goes on.
 This is the only importer of defusedxml. It knows no sockets, no tasks and no logging.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from xml.etree.ElementTree import ParseError
 
 from defusedxml.ElementTree import DefusedXMLParser
 
 from trindi.errors import ProtocolError
-from trindi.protocol.events import ELEMENTS, Element, Event
-from trindi.protocol.framing import Framer
-from trindi.protocol.reading import (
-    Attachments,
-    BLOBReader,
-    Member,
-    Tag,
-    build,
-    check_attributes,
-    read_tag,
-    to_text,
-)
+from trindi.protocol.blobs import Payloads
+from trindi.protocol.events import ELEMENTS
+from trindi.protocol.framing import Frame, Framer
+from trindi.protocol.reading import read, read_address
+from trindi.protocol.syntax import NAME
 
-__all__ = ["MAX_BLOB_BYTES", "MAX_DEPTH", "MAX_ELEMENT_BYTES", "Attachments", "Decoder"]
+if TYPE_CHECKING:
+    from trindi.protocol.blobs import Attachments
+    from trindi.protocol.events import Element, Event
+
+__all__ = ["MAX_BLOB_BYTES", "MAX_DEPTH", "MAX_ELEMENT_BYTES", "Decoder"]
 
 MAX_ELEMENT_BYTES: Final = 1024 * 1024
-"""One element without BLOBs: the largest vectors of real drivers stay under 100 KiB."""
+"""One element without the payloads of BLOBs: the largest of real drivers stay under 100 KiB."""
 
 MAX_BLOB_BYTES: Final = 1024 * 1024 * 1024
-"""The payloads of one BLOB element, decoded: libindi counts lengths in 32-bit integers (§14)."""
+"""The payloads of one element, decoded: libindi counts lengths in 32-bit integers (§14)."""
 
 MAX_DEPTH: Final = 2
 """A vector and its members (§1.1)."""
 
-# A longer tag is left to the other reader, so that looking for its end stays cheap.
-_MAX_PLAIN_TAG: Final = 8192
-
+# Characters that no XML parser takes, but NUL, which shall be an error (§9).
+_CONTROL: Final = bytes([*range(1, 9), 11, 12, *range(14, 32), 127])
 _PAYLOAD: Final = re.compile(
-    rb"""(<oneBLOB\b(?:[^<>"'/]++|/(?!>)|"[^"<]*+"|'[^'<]*+')*+>)([^<]*+)"""
+    rb"""(<oneBLOB(?=[\s>])(?:[^<>"'/]++|/(?!>)|"[^"<]*+"|'[^'<]*+')*+>)([^<]*+)"""
 )
+_NAME: Final = re.compile(NAME)
+_NAME_AT: Final = re.compile(rb"<([A-Za-z_][A-Za-z0-9_]{0,63})")
 
 
-class _Pieces:
-    """What defusedxml finds in one element: its tag, its members, its own text."""
+class _Plain:
+    """Writes in the plain form what defusedxml finds in one element.
 
-    def __init__(self) -> None:
-        self.root = Tag("", {})
-        self.members: list[Member] = []
-        self.content = ""
+    The bytes of the element are Latin-1 characters here, so that they come out as they went in.
+
+    Args:
+        element: what it is by its name.
+        payloads: those that were cut out, by what stands in their place.
+    """
+
+    def __init__(self, element: Element, payloads: dict[str, bytes]) -> None:
+        self._element = element
+        self._payloads = payloads
         self._depth = 0
-        self._tag = self.root
         self._text: list[str] = []
+        self.parts: list[bytes] = []
 
     def start(self, name: str, attributes: dict[str, str]) -> None:
         self._depth += 1
         if self._depth > MAX_DEPTH:
             raise ValueError(f"elements are nested more than {MAX_DEPTH} deep")
-        self._tag = check_attributes(Tag(name, attributes))
-        if self._depth == 1:
-            self.root = self._tag
+        if self._depth > 1 and name != self._element.member:
+            raise ValueError(f"a <{name[:40]}> does not belong in it")
+        tag = "<" + name
+        for attribute, value in attributes.items():
+            if not _NAME.fullmatch(attribute):
+                raise ValueError(f"{attribute[:40]!r} is no name of an attribute")
+            tag += f""" {attribute}="{value.replace('"', "&quot;")}\""""
+        self.parts.append(f"{tag}>".encode("latin-1"))
         self._text.clear()
+
+    def start_ns(self, prefix: str, _uri: str) -> None:
+        raise ValueError(f"there are no namespaces such as {prefix[:40]!r} in INDI")
 
     def data(self, text: str) -> None:
         self._text.append(text)
 
-    def end(self, _name: str) -> None:
+    def end(self, name: str) -> None:
         self._depth -= 1
-        if self._depth:
-            self.members.append(Member(self._tag, "".join(self._text)))
-        else:
-            self.content = "".join(self._text)
+        # Text beside members says nothing.
+        if self._depth or not self._element.member:
+            self.parts.append(self._content("".join(self._text)))
+        self.parts.append(f"</{name}>".encode())
         self._text.clear()
 
-    def close(self) -> None:
-        """Nothing is left to do at the end of the element."""
+    def _content(self, text: str) -> bytes:
+        if self._element.member != "oneBLOB":
+            return text.replace("<", "&lt;").encode("latin-1")
+        try:
+            return self._payloads[text.strip()]
+        except KeyError:
+            raise ValueError("there is markup in a payload") from None
 
 
-def _read_xml(text: str) -> _Pieces:
-    """Read one element with defusedxml.
+def _to_plain(data: bytes, element: Element, max_markup: int) -> bytes:
+    """Write any element in the plain form.
 
     Raises:
         ParseError: it is not XML.
         ValueError: it is not INDI, or it is what defusedxml refuses.
     """
-    if "\0" in text:
-        raise ValueError("there is a NUL byte in it")
-    pieces = _Pieces()
-    parser = DefusedXMLParser(target=pieces, forbid_dtd=True)
-    # Entities are resolved later, by the rules of INDI; a bare "&" is no fault there (§9).
+    payloads = {"": b""}
+
+    def cut(match: re.Match[bytes]) -> bytes:
+        mark = f"[{len(payloads)}]"
+        payloads[mark] = match[2]
+        return match[1] + mark.encode()
+
+    size = len(data)
+    if element.member == "oneBLOB":
+        data = _PAYLOAD.sub(cut, data)
+    if size - sum(map(len, payloads.values())) > max_markup:
+        raise ValueError(f"it is larger than {max_markup} bytes beside its payloads")
+    plain = _Plain(element, payloads)
+    parser = DefusedXMLParser(target=plain, forbid_dtd=True)
+    # References are resolved later, by the rules of INDI; a bare "&" is no fault there (§9).
     # The whole element goes in at once and is closed, so that expat has nothing to defer.
-    parser.feed(_CONTROL.sub(" ", text).replace("&", "&amp;"))
+    parser.feed(data.translate(None, _CONTROL).replace(b"&", b"&amp;").decode("latin-1"))
     parser.close()
-    return pieces
-
-
-_CONTROL: Final = re.compile("[\x01-\x08\x0b\x0c\x0e-\x1f\x7f\ufffe\uffff]")
+    return b"".join(plain.parts)
 
 
 class Decoder:
@@ -133,15 +152,8 @@ class Decoder:
         max_blob_bytes: int = MAX_BLOB_BYTES,
         attachments: Attachments | None = None,
     ) -> None:
-        # Base64 makes 4 characters of 3 bytes, and some senders break the line after each 72.
-        encoded = max_blob_bytes * 4 // 3
-        blob_bound = max_element_bytes + encoded + encoded // 32
-        self._bounds = {
-            name: blob_bound if element.member == "oneBLOB" else max_element_bytes
-            for name, element in ELEMENTS.items()
-        }
-        self._other_bound = max_element_bytes
-        self._blobs = BLOBReader(max_blob_bytes, attachments)
+        self._max_markup = max_element_bytes
+        self._payloads = Payloads(max_blob_bytes, attachments)
         self.offset = 0
         self.skipped = 0
         # What no whole element has been made of yet; an element that was begun is at its start.
@@ -153,7 +165,7 @@ class Decoder:
         """Bytes of an element that is not complete yet."""
         return len(self._held)
 
-    def feed(self, data: bytes) -> list[Event]:
+    def feed(self, data: bytes | bytearray) -> list[Event]:
         """Read the next bytes of the stream, however they are cut.
 
         Returns:
@@ -164,28 +176,44 @@ class Decoder:
                 these bytes before it; the rest of the bytes is kept, and ``feed(b"")`` goes on
                 with the next element.
         """
-        buffer: bytes | bytearray = data
         if self._held:
             self._held += data
-            buffer = self._held
+        buffer = self._held or data
+        framer, markup, payloads = self._framer, self._max_markup, self._payloads
+        stop, position = len(buffer), 0
         events: list[Event] = []
-        position = 0
-        while True:
-            position, item = self._next(buffer, position)
-            if item is None or isinstance(item, ProtocolError):
+        error = None
+        while error is None:
+            found: tuple[int, Event | str | None] | None = None
+            if framer.begun:
+                start = position
+            else:
+                start = buffer.find(b"<", position)
+                if start < 0:
+                    position = stop
+                    break
+                bound = start + markup
+                found = read(buffer, start, bound if bound < stop else stop, payloads)
+            found = found or self._framed(buffer, start)
+            if found is None:
+                position = start
                 break
-            events.append(item)
+            position, item = found
+            if isinstance(item, str):
+                error = self._error(item, buffer, start, position)
+            elif item is not None:
+                events.append(item)
         self.offset += position
-        if buffer is self._held:
+        if self._held:
             del self._held[:position]
         else:
             self._held += memoryview(buffer)[position:]
-        if item is not None:
-            item.events = tuple(events)
-            raise item
+        if error is not None:
+            error.events = tuple(events)
+            raise error
         return events
 
-    def feed_all(self, data: bytes) -> list[Event | ProtocolError]:
+    def feed_all(self, data: bytes | bytearray) -> list[Event | ProtocolError]:
         """Read as `feed` does, but put each `ProtocolError` in its place among the events."""
         items: list[Event | ProtocolError] = []
         while True:
@@ -199,138 +227,48 @@ class Decoder:
                 return items
 
     def _bound(self, name: str) -> int:
-        return self._bounds.get(name, self._other_bound)
+        element = ELEMENTS.get(name)
+        has_payloads = element is not None and element.member == "oneBLOB"
+        return self._max_markup + (self._payloads.max_encoded if has_payloads else 0)
 
-    def _next(
-        self, buffer: bytes | bytearray, position: int
-    ) -> tuple[int, Event | ProtocolError | None]:
-        """Return what comes next and where it ends, or None and where the rest begins."""
-        framer = self._framer
-        while True:
-            if not framer.begun:
-                start = buffer.find(b"<", position)
-                if start < 0:
-                    return len(buffer), None
-                position = start
-                found = self._plain(buffer, position, len(buffer))
-                if found is not None:
-                    return found
-            frame = framer.advance(buffer, position)
-            if frame is None:
-                return position, None
-            if frame.whole:
-                return frame.end, self._whole(buffer, position, frame.end, frame.name)
-            if frame.fault:
-                return frame.end, self._error(frame.fault, position, frame.name)
-            if frame.name:
-                self.skipped += 1
-            position = frame.end
+    def _framed(
+        self, buffer: bytes | bytearray, start: int
+    ) -> tuple[int, Event | str | None] | None:
+        """Find the end of what starts at `start`, and read that.
 
-    def _error(
-        self, reason: str, position: int, name: str, attributes: Mapping[str, str] | None = None
-    ) -> ProtocolError:
-        attributes = attributes or {}
+        Returns:
+            Where it ends, and its event, what is wrong with it, or None where it is to be passed
+            over; None where more bytes are needed.
+        """
+        frame = self._framer.advance(buffer, start)
+        if frame is None:
+            return None
+        if frame.whole:
+            return frame.end, self._whole(buffer, start, frame)
+        if frame.name and not frame.fault:
+            self.skipped += 1
+        return frame.end, frame.fault or None
+
+    def _whole(self, buffer: bytes | bytearray, start: int, frame: Frame) -> Event | str:
+        """Read a frame, now that all of it is here: in the plain form after all, or as XML."""
+        found = read(buffer, start, min(frame.end, start + self._max_markup), self._payloads)
+        if found is None:
+            data = bytes(memoryview(buffer)[start : frame.end])
+            try:
+                plain = _to_plain(data, ELEMENTS[frame.name], self._max_markup)
+            except (ParseError, ValueError) as error:
+                return str(error)
+            found = read(plain, 0, len(plain), self._payloads)
+            assert found is not None, "it is in the plain form now"
+        return found[1]
+
+    def _error(self, reason: str, buffer: bytes | bytearray, start: int, end: int) -> ProtocolError:
+        name = _NAME_AT.match(buffer, start, end)
+        address = read_address(buffer, start, end)
         return ProtocolError(
             reason,
-            element=name or None,
-            offset=self.offset + position,
-            devicename=attributes.get("device"),
-            vectorname=attributes.get("name"),
+            element=name[1].decode() if name else None,
+            offset=self.offset + start,
+            devicename=address.get("device"),
+            vectorname=address.get("name"),
         )
-
-    # The plain form --------------------------------------------------------------------------
-
-    def _plain(
-        self, buffer: bytes | bytearray, start: int, stop: int
-    ) -> tuple[int, Event | ProtocolError] | None:
-        """Read an element of the plain form and its end; None where it is not one, or not whole."""
-        at = buffer.find(b">", start, start + _MAX_PLAIN_TAG) + 1
-        tag = read_tag(bytes(buffer[start:at]))
-        element = ELEMENTS.get(tag.name) if tag else None
-        if tag is None or element is None:
-            return None
-        members: list[Member] = []
-        content = b""
-        if not tag.closed:
-            close = b"</%b>" % tag.name.encode()
-            while True:
-                opening = buffer.find(b"<", at, stop)
-                if buffer.startswith(close, opening, stop):
-                    break
-                member = opening >= 0 and _plain_member(buffer, at, opening, stop, element)
-                if not member:
-                    return None
-                members.append(member[0])
-                at = member[1]
-            content = bytes(buffer[at:opening])
-            at = opening + len(close)
-        if at - start > self._bound(element.xml):
-            return None
-        return at, self._build(element, tag, members, content, start)
-
-    # Any other form --------------------------------------------------------------------------
-
-    def _whole(
-        self, buffer: bytes | bytearray, start: int, stop: int, name: str
-    ) -> Event | ProtocolError:
-        """Read a frame: in the plain form after all, now that all of it is here, or as XML."""
-        found = self._plain(buffer, start, stop)
-        if found is not None:
-            return found[1]
-        data = bytes(memoryview(buffer)[start:stop])
-        payloads: list[bytes] = []
-
-        def cut(match: re.Match[bytes]) -> bytes:
-            payloads.append(match[2])
-            return b"%b%d" % (match[1], len(payloads) - 1)
-
-        element = ELEMENTS[name]
-        if element.member == "oneBLOB":
-            data = _PAYLOAD.sub(cut, data)
-        try:
-            pieces = _read_xml(to_text(data))
-            members = [_with_payload(member, element, payloads) for member in pieces.members]
-        except (ParseError, ValueError) as error:
-            return self._error(str(error), start, name)
-        return self._build(element, pieces.root, members, pieces.content, start)
-
-    def _build(
-        self, element: Element, tag: Tag, members: list[Member], content: bytes | str, start: int
-    ) -> Event | ProtocolError:
-        try:
-            return build(element, tag, members, content, self._blobs)
-        except ValueError as error:
-            return self._error(str(error), start, element.xml, tag.attributes)
-        finally:
-            for member in members:
-                if isinstance(member.content, memoryview):
-                    member.content.release()
-
-
-def _plain_member(
-    buffer: bytes | bytearray, at: int, opening: int, stop: int, element: Element
-) -> tuple[Member, int] | None:
-    """Read the member that starts at `opening`, and where it ends."""
-    if at != opening and buffer[at:opening].strip():
-        return None
-    content_start = buffer.find(b">", opening, min(stop, opening + _MAX_PLAIN_TAG)) + 1
-    tag = read_tag(bytes(buffer[opening:content_start]))
-    if tag is None or tag.name != element.member:
-        return None
-    if tag.closed:
-        return Member(tag, b""), content_start
-    content_end = buffer.find(b"<", content_start, stop)
-    close = b"</%b>" % tag.name.encode()
-    if not buffer.startswith(close, content_end, stop) or content_end < 0:
-        return None
-    # The view is released as soon as the event is made; a BLOB is not copied for it.
-    return Member(tag, memoryview(buffer)[content_start:content_end]), content_end + len(close)
-
-
-def _with_payload(member: Member, element: Element, payloads: list[bytes]) -> Member:
-    """Put back the payload that was cut out, and check that the member belongs to the vector."""
-    if member.tag.name != element.member:
-        raise ValueError(f"a <{member.tag.name[:40]}> does not belong in it")
-    if not payloads or member.tag.name != "oneBLOB" or not member.content:
-        return member
-    return Member(member.tag, payloads[int(str(member.content).strip())])

@@ -11,22 +11,29 @@ inside another known one, means that the first was never finished; reading goes 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from trindi.protocol.events import ELEMENTS
+from trindi.protocol.syntax import BLANK, IS, MAX_NAME_LENGTH, QUOTED
+from trindi.protocol.values import BLANKS
 
-__all__ = ["MAX_NAME_LENGTH", "Frame", "Framer"]
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
-MAX_NAME_LENGTH: Final = 256
-"""Characters of a tag; a longer wrong one crashes indiserver (§9)."""
+__all__ = ["Frame", "Framer"]
 
-_NAME: Final = re.compile(rb"[^\s/>]+")
+_NAME: Final = re.compile(rb"[^ \t\r\n/>]+")
 _TAG_MARK: Final = re.compile(rb"[<>\"']")
 _QUOTED_MARK: Final = {b'"': re.compile(rb'["<]'), b"'": re.compile(rb"['<]")}
-_ROOT_START: Final = re.compile(
-    rb"<(?:" + "|".join(sorted(ELEMENTS, reverse=True)).encode() + rb")[\s/>]"
+_ROOT_START: Final = re.compile(f"<(?:{'|'.join(sorted(ELEMENTS))})[ \t\r\n/>]".encode())
+# Any XML name will do in what is not INDI's; Python's "<object at 0x7f…>" must not.
+_ANY_NAME: Final = "[^\0- =<>\"'/]++"
+_WELL_FORMED: Final = re.compile(
+    f"<{_ANY_NAME}(?:{BLANK}++{_ANY_NAME}{IS}{QUOTED})*+{BLANK}*+/?>".encode()
 )
+# What starts so, ends so. An XML declaration ends at any ">", as it does for libindi (§1.2).
+_MARKUP: Final = ((b"<!--", b"-->"), (b"<![CDATA[", b"]]>"), (b"<!", b">"), (b"<?", b">"))
+_LONGEST_MARKUP: Final = max(len(opening) for opening, _ in _MARKUP)
 
 
 class Frame(NamedTuple):
@@ -56,14 +63,11 @@ class Framer:
         self._limit = limit
         self._begin()
 
-    @property
-    def begun(self) -> bool:
-        """Whether a search was left unfinished for want of bytes."""
-        return self._seen > 0
-
     def _begin(self) -> None:
         self._step: Callable[[bytes | bytearray, int, int], Frame | None] = self._start
+        self.begun = False
         self._seen = 0  # bytes after the start that need not be looked at again
+        self._opening = 0  # where among them the last "<" is that has no ">" yet
         self._name = ""
         self._close = b""
         self._quote = b""
@@ -75,11 +79,12 @@ class Framer:
             The frame, or None where more bytes are needed; then the next call must be given the
             same bytes and more, the same element at `start`.
         """
+        self.begun = True
         while True:
             step = self._step
             bound = start + self._limit(self._name)
             frame = step(buffer, start, min(bound, len(buffer)))
-            if frame is None and self._step is step:
+            if frame is None and self._step == step:
                 if len(buffer) < bound:
                     return None
                 frame = self._faulty(bound, f"it is larger than {bound - start} bytes")
@@ -91,21 +96,19 @@ class Framer:
     # step, or else notes in `_seen` how far it came.
 
     def _start(self, buffer: bytes | bytearray, start: int, stop: int) -> Frame | None:
-        head = bytes(buffer[start : min(stop, start + 4)])
+        head = bytes(buffer[start : min(stop, start + _LONGEST_MARKUP)])
         self._seen = 1
-        if head == b"<!--":
-            self._seen = 4
-            self._close = b"-->"
-            self._step = self._markup
-        elif b"<!--".startswith(head):
-            return None
-        elif head[1:2] in (b"!", b"?"):
-            self._close = b">"
-            self._step = self._markup
-        elif head[1:2].isalpha() or head[1:2] == b"_":
-            self._step = self._tag
-        else:
+        for opening, closing in _MARKUP:
+            if head.startswith(opening):
+                self._seen = len(opening)
+                self._close = closing
+                self._step = self._markup
+                return None
+            if opening.startswith(head):
+                return None
+        if not head[1:2].isalpha() and head[1:2] != b"_":
             return Frame(start + 1)
+        self._step = self._tag
         return None
 
     def _markup(self, buffer: bytes | bytearray, start: int, stop: int) -> Frame | None:
@@ -137,6 +140,8 @@ class Framer:
         self._read_name(buffer, start, at)
         if len(self._name) > MAX_NAME_LENGTH:
             return Frame(at + 1, fault=f"a name of more than {MAX_NAME_LENGTH} characters")
+        if self._name not in ELEMENTS and not _WELL_FORMED.match(buffer, start, at + 1):
+            return Frame(at + 1)
         if buffer[at - 1] == ord("/"):
             return self._whole(at + 1)
         self._close = b"</" + self._name.encode("latin-1")
@@ -148,19 +153,18 @@ class Framer:
         while True:
             before = start + self._seen
             at = buffer.find(b">", before, stop)
+            last = buffer.rfind(b"<", before, at if at >= 0 else stop)
+            if last >= 0:
+                self._opening = last - start
             if at < 0:
-                # The "<" that belongs to the next ">" may be among the bytes passed over.
-                last = buffer.rfind(b"<", before, stop)
-                self._seen = (stop if last < 0 else last) - start
+                self._seen = stop - start
                 return None
-            opening = buffer.rfind(b"<", before, at)
             self._seen = at + 1 - start
-            if opening < 0:
-                continue
+            opening, self._opening = start + self._opening, 0
             if buffer.startswith(self._close, opening):
-                if not buffer[opening + len(self._close) : at].strip():
+                if not buffer[opening + len(self._close) : at].strip(BLANKS.encode()):
                     return self._whole(at + 1)
-            elif known and _ROOT_START.match(buffer, opening, at + 1):
+            elif known and opening > start and _ROOT_START.match(buffer, opening, at + 1):
                 return self._faulty(opening, "its end tag is missing")
 
     def _read_name(self, buffer: bytes | bytearray, start: int, stop: int) -> None:

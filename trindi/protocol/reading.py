@@ -1,363 +1,335 @@
-"""From the pieces of one element to its event: attributes and members, checked and typed.
+"""One whole element of the plain form, as bytes, to its event.
 
-Both readers of the decoder hand over the same pieces, a start tag and the members below it; what is
-not a legal INDI value raises `ValueError` with a phrase for whoever sent it. This module knows
-neither streams nor buffers.
+The plain form is what INDI programs write: a start tag, then members with nothing but text in them,
+or else text, then the end tag. There is one reader for each row of the table of elements, made
+once. Whatever is written in another way the decoder turns into this form first, so that there is
+one reading of every name and value.
+
+Most of what a peer sends it has sent before, but for a time and a value: start tags without their
+times, and attributes of members, are remembered with what they mean. This module knows neither
+streams nor XML parsers.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable
+from datetime import datetime
 from functools import lru_cache
-from typing import Any, Final, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-from trindi.protocol.blobs import COMPRESSED, decode_base64, decompress
-from trindi.protocol.events import Element, Event, Kind, Limits, NumberLabel, SizeFormat, Type
-from trindi.protocol.framing import MAX_NAME_LENGTH
-from trindi.protocol.values import (
-    BLOBPolicy,
-    Permission,
-    Rule,
-    State,
-    SwitchState,
-    clean,
-    parse_number,
-    parse_timestamp,
+from trindi.protocol.events import ELEMENTS, Element, Event, Kind, SizeFormat
+from trindi.protocol.meaning import (
+    READ_VALUE,
+    Attributes,
+    blob_details,
+    details_of,
+    read_fields,
+    read_policy,
 )
+from trindi.protocol.syntax import ATTRIBUTES, BLANK, HEAD, read_attributes, text_of
+from trindi.protocol.values import parse_timestamp
 
-__all__ = [
-    "MAX_ATTRIBUTES",
-    "MAX_ATTRIBUTE_LENGTH",
-    "Attachments",
-    "BLOBReader",
-    "Member",
-    "Tag",
-    "build",
-    "check_attributes",
-    "read_tag",
-    "to_text",
-]
+if TYPE_CHECKING:
+    from trindi.protocol.blobs import Payloads
 
-MAX_ATTRIBUTES: Final = 32
-"""Attributes of one element; the protocol knows at most eleven (§1.5)."""
+__all__ = ["read", "read_address"]
 
-MAX_ATTRIBUTE_LENGTH: Final = 64 * 1024
-"""Characters of one attribute; libindi keeps 254 of the longest, ``message`` (§1.5)."""
+Buffer: TypeAlias = bytes | bytearray
+Values: TypeAlias = list[Any] | str
+"""The arguments of an event's class as far as a start tag gives them, or what is wrong there."""
+Said: TypeAlias = tuple[Values, datetime | None]
+"""What a start tag says: those, and its time."""
+Found: TypeAlias = tuple[int, Event | str] | None
+"""Where an element ends, and its event or what is wrong; None if it is not plain, or not whole."""
 
-_BLANKS: Final = " \t\r\n"
-
-Attachments: TypeAlias = Callable[[int], bytes]
-"""Takes the `size` bytes of the next attached BLOB; raises ValueError where there is none (§4.5)."""
-
-
-class Tag(NamedTuple):
-    """A start tag: its name, its attributes (the first of a name wins), whether it ends at once."""
-
-    name: str
-    attributes: Mapping[str, str]
-    closed: bool = False
-
-
-class Member(NamedTuple):
-    """A member of a vector, its content as it was on the wire."""
-
-    tag: Tag
-    content: bytes | memoryview | str
-
-
-# Text ------------------------------------------------------------------------------------------
-
-_REFERENCE: Final = re.compile(r"&(?:(amp|lt|gt|quot|apos)|#([0-9]{1,7})|#x([0-9a-fA-F]{1,6}));")
-_ENTITIES: Final = {"amp": "&", "lt": "<", "gt": ">", "quot": '"', "apos": "'"}
-
-
-def _character(match: re.Match[str]) -> str:
-    name, decimal, hexadecimal = match.groups()
-    if name:
-        return _ENTITIES[name]
-    code = int(decimal) if decimal else int(hexadecimal, 16)
-    return chr(code) if 0 < code < 0x110000 else str(match[0])
-
-
-def to_text(data: bytes | memoryview) -> str:
-    """Decode as UTF-8, or as Latin-1 where it is not: no byte is an error (§1.3)."""
-    try:
-        return str(data, "utf-8")
-    except UnicodeDecodeError:
-        return str(data, "latin-1")
-
-
-def _unescape(text: str) -> str:
-    """Resolve the five entities and character references; any other ``&`` is itself (§9)."""
-    if "&" in text:
-        text = _REFERENCE.sub(_character, text)
-    if text.isprintable():
-        return text
-    return clean(text.replace("\r\n", "\n").replace("\r", "\n"))
-
-
-def _attribute_text(text: str) -> str:
-    text = _unescape(text)
-    return text if text.isprintable() else text.replace("\n", " ").replace("\t", " ")
-
-
-def _text(content: bytes | memoryview | str) -> str:
-    text = content if isinstance(content, str) else to_text(content)
-    if "\0" in text:
-        raise ValueError("there is a NUL byte in it")
-    return _unescape(text).strip(_BLANKS)
-
-
-# Start tags of the plain form ------------------------------------------------------------------
-
-_XML_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_TAG: Final = re.compile(
-    rb"<([A-Za-z_][A-Za-z0-9_]*+)"
-    rb"((?:\s+[A-Za-z_][A-Za-z0-9_]*+\s*=\s*(?:\"[^\"<\0]*+\"|'[^'<\0]*+'))*+)\s*+(/?)>"
-)
-_ATTRIBUTE: Final = re.compile(r"""([A-Za-z0-9_]+)\s*=\s*(?:"([^"]*)"|'([^']*)')""")
-# Tags of members, and of vectors without a timestamp, come again and again; longer ones are rare
-# enough to be read anew.
+# How many tags of a kind are remembered, and how long they may be, so that hostile ones cannot
+# fill the memory.
+_REMEMBERED: Final = 1024
 _MAX_REMEMBERED: Final = 256
 
-
-def _read_tag(data: bytes) -> Tag | None:
-    match = _TAG.fullmatch(data)
-    if match is None:
-        return None
-    attributes: dict[str, str] = {}
-    for name, double, single in _ATTRIBUTE.findall(to_text(match[2])):
-        attributes.setdefault(name, double or single)
-    tag = Tag(match[1].decode(), attributes, bool(match[3]))
-    try:
-        return check_attributes(tag)
-    except ValueError:
-        return None
+_from_iso_format: Final = datetime.fromisoformat
+_is_usual_number: Final = re.compile(rb"-?[0-9]{1,20}(?:\.[0-9]{1,20})?").fullmatch
 
 
-_remembered_tag = lru_cache(maxsize=4096)(_read_tag)
+def _content_reader(kind: Kind) -> Callable[[bytes], tuple[str, Any]]:
+    """Return what reads the content of a member: its text and its value."""
+    read_value = READ_VALUE[kind]
+
+    def read(content: bytes) -> tuple[str, Any]:
+        text = text_of(content)
+        return text, read_value(text)
+
+    def read_number(content: bytes) -> tuple[str, Any]:
+        if _is_usual_number(content):
+            text = content.decode()
+            return text, float(text)
+        return read(content)
+
+    return read_number if kind is Kind.NUMBER else read
 
 
-def read_tag(data: bytes) -> Tag | None:
-    """Read a whole start tag; None where it is not of the plain form."""
-    return _remembered_tag(data) if len(data) <= _MAX_REMEMBERED else _read_tag(data)
+class _Reader:
+    """Reads the events of one element: here, of one without members."""
 
+    def __init__(self, element: Element) -> None:
+        self._element = element
+        self._cls = element.cls
+        fields = [one.name for one in dataclasses.fields(element.cls)]
+        # Where the fields are among the arguments of the class; by position it is made faster.
+        self._place = {name: place for place, name in enumerate(fields)}
+        self._timestamp = self._place.get("timestamp")
+        self._content = self._place.get(element.content)
+        self._end = re.compile(f"([^<]*+)</{element.xml}>".encode())
+        self._known_values = lru_cache(_REMEMBERED)(self._values)
 
-def check_attributes(tag: Tag) -> Tag:
-    """Return the tag with its attributes' entities resolved.
+    def values(self, attributes: bytes) -> Values:
+        """Read the attributes of the start tag."""
+        short = len(attributes) <= _MAX_REMEMBERED
+        return (self._known_values if short else self._values)(attributes)
 
-    Raises:
-        ValueError: a bound is passed, or a name is not one that INDI programs can read (§1.2).
-    """
-    attributes = tag.attributes
-    if len(attributes) > MAX_ATTRIBUTES:
-        raise ValueError(f"it has more than {MAX_ATTRIBUTES} attributes")
-    for name, value in attributes.items():
-        if len(value) > MAX_ATTRIBUTE_LENGTH or len(name) > MAX_NAME_LENGTH:
-            raise ValueError(f"the attribute {name[:40]} is too long")
-        if not _XML_NAME.fullmatch(name):
-            raise ValueError(f"{name[:40]!r} is no name of an attribute")
-    resolved = {name: _attribute_text(value) for name, value in attributes.items()}
-    return Tag(tag.name, resolved, tag.closed)
-
-
-# Values ----------------------------------------------------------------------------------------
-
-
-def _choice(choices: Iterable[Any], what: str) -> Callable[[str], Any]:
-    table = {str(choice): choice for choice in choices}
-
-    def read(text: str) -> Any:
+    def _values(self, attributes: bytes) -> Values:
         try:
-            return table[text.strip(_BLANKS)]
-        except KeyError:
-            raise ValueError(f"{text[:40]!r} is no {what} ({', '.join(table)})") from None
-
-    return read
-
-
-def _seconds(text: str) -> float:
-    """Read a number that is no more than a hint: what cannot be read is 0."""
-    try:
-        return parse_number(text)
-    except ValueError:
-        return 0.0
-
-
-_switch: Final = _choice(SwitchState, "switch value")
-_light: Final = _choice(State, "light value")
-_policy: Final = _choice(BLOBPolicy, "BLOB policy")
-_READ: Final[dict[Type, Callable[[str], Any]]] = {
-    Type.TEXT: str,
-    Type.STATE: _choice(State, "state"),
-    Type.PERM: _choice(Permission, "permission"),
-    Type.RULE: _choice(Rule, "switch rule"),
-    Type.SECONDS: _seconds,
-    Type.TIMESTAMP: parse_timestamp,
-}
-
-
-def _attributes(element: Element, found: Mapping[str, str]) -> dict[str, Any]:
-    values: dict[str, Any] = {}
-    for attribute in element.attributes:
-        text = found.get(attribute.xml)
-        if text:
-            values[attribute.field] = _READ[attribute.type](text)
-        elif attribute.required:
-            raise ValueError(f"the attribute {attribute.xml} is missing")
-        elif attribute.always:
-            values[attribute.field] = attribute.default
-    # A label that is not there is the name; one that is there and empty is meant (§2).
-    if "label" in values and "label" not in found:
-        values["label"] = values["vectorname"]
-    return values
-
-
-# Members, by kind ------------------------------------------------------------------------------
-
-
-def _named(members: Sequence[Member]) -> Iterator[tuple[str, Member]]:
-    for member in members:
-        name = member.tag.attributes.get("name")
-        if not name:
-            raise ValueError(f"a <{member.tag.name}> has no name")
-        yield name, member
-
-
-def _values(members: Sequence[Member], read: Callable[[str], Any]) -> dict[str, Any]:
-    values = {}
-    for name, member in _named(members):
-        try:
-            values[name] = read(_text(member.content))
+            event = self._cls(**read_fields(self._element, read_attributes(attributes)))
         except ValueError as error:
-            raise ValueError(f"{name}: {error}") from None
-    return values
+            return str(error)
+        return [getattr(event, name) for name in self._place]
 
+    def rest(self, buffer: Buffer, at: int, stop: int, said: Said, payloads: Payloads) -> Found:
+        """Read what follows on the start tag.
 
-def _labels(members: Sequence[Member]) -> dict[str, str]:
-    return {name: member.tag.attributes.get("label", name) for name, member in _named(members)}
-
-
-def _limits(attributes: Mapping[str, str]) -> Limits:
-    return Limits(*(_seconds(attributes.get(name, "0")) for name in Limits._fields))
-
-
-def _plain(element: Element, members: Sequence[Member]) -> dict[str, Any]:
-    read = _switch if element.kind is Kind.SWITCH else _light
-    fields = {"members": _values(members, str if element.kind is Kind.TEXT else read)}
-    if element.defines:
-        fields["memberlabels"] = _labels(members)
-    return fields
-
-
-def _numbers(element: Element, members: Sequence[Member]) -> dict[str, Any]:
-    values = _values(members, parse_number)
-    fields: dict[str, Any] = {"members": values, "text": _values(members, str)}
-    if element.defines:
-        fields["memberlabels"] = {
-            name: NumberLabel(
-                member.tag.attributes.get("label", name),
-                member.tag.attributes.get("format", ""),
-                *_limits(member.tag.attributes),
-            )
-            for name, member in _named(members)
-        }
-    elif element.reports:
-        fields["limits"] = {
-            name: _limits(member.tag.attributes)
-            for name, member in _named(members)
-            if member.tag.attributes.keys() >= {"min", "max"}
-        }
-    return fields
-
-
-def _blob_definitions(element: Element, members: Sequence[Member]) -> dict[str, Any]:
-    labels = _labels(members)
-    return {"members": dict.fromkeys(labels), "memberlabels": labels}
-
-
-class BLOBReader:
-    """Reads the payloads of BLOBs.
-
-    Args:
-        max_bytes: bound of the payloads of one element, decoded, in bytes.
-        attachments: takes the bytes of an attached BLOB; without it such a BLOB is refused.
-    """
-
-    def __init__(self, max_bytes: int, attachments: Attachments | None) -> None:
-        self._max_bytes = max_bytes
-        self._attachments = attachments
-
-    def __call__(self, element: Element, members: Sequence[Member]) -> dict[str, Any]:
-        """Return the fields of a BLOB event."""
-        values: dict[str, bytes] = {}
-        sizeformat: dict[str, SizeFormat] = {}
-        for name, member in _named(members):
+        Args:
+            buffer: where the element is in.
+            at: the end of its start tag.
+            stop: where it has to end, or the bytes do; not counting payloads.
+            said: what its start tag says.
+            payloads: reads those of BLOBs.
+        """
+        found = self._end.match(buffer, at, stop)
+        if found is None:
+            return None
+        values, timestamp = said
+        if isinstance(values, str):
+            return found.end(), values
+        values = values.copy()
+        if self._timestamp is not None:
+            values[self._timestamp] = timestamp
+        if self._content is not None:
             try:
-                sizeformat[name] = about = self._about(member.tag.attributes)
-                room = self._max_bytes - sum(map(len, values.values()))
-                values[name] = self._payload(member, about, room)
+                values[self._content] = read_policy(text_of(found[1]))
             except ValueError as error:
-                raise ValueError(f"{name}: {error}") from None
-        return {"members": values, "sizeformat": sizeformat}
+                return found.end(), str(error)
+        return found.end(), self._cls(*values)
+
+    def none(self, _buffer: Buffer, at: int, _stop: int, said: Said, payloads: Payloads) -> Found:
+        """Read an element that ends with its start tag: it is as one with nothing in it."""
+        empty = f"</{self._element.xml}>".encode()
+        found = self.rest(empty, 0, len(empty), said, payloads)
+        return found and (at, found[1])
+
+
+class _VectorReader(_Reader):
+    """Reads a vector: of texts, switches, lights or numbers, or a definition of BLOBs."""
+
+    def __init__(self, element: Element, kind: Kind) -> None:
+        super().__init__(element)
+        name = element.member
+        member = f"<{name}({ATTRIBUTES}){BLANK}*+(?:/>|>([^<]*+)</{name}>)"
+        self._member = re.compile(member.encode())
+        self._rest = re.compile(f"(?:{BLANK}*+{member})*{BLANK}*+</{element.xml}>".encode())
+        self._length = len(f"<{name}")
+        self._read_content = _content_reader(kind)
+        details, self._read_details = details_of(element)
+        self._when = self._place["timestamp"]
+        self._members = self._place["members"]
+        self._text = self._place.get("text")
+        self._details = self._place.get(details)
+        self._known_about = lru_cache(_REMEMBERED)(self._about)
+
+    def rest(self, buffer: Buffer, at: int, stop: int, said: Said, payloads: Payloads) -> Found:
+        """Read the members."""
+        found = self._rest.match(buffer, at, stop)
+        if found is None:
+            return None
+        end = found.end()
+        values, timestamp = said
+        if isinstance(values, str):
+            return end, values
+        if found.start(1) == at + self._length:
+            # The groups hold the last member, and it is the first as well.
+            pairs = [found.groups(b"")]
+        else:
+            pairs = self._member.findall(buffer, at, end)
+        members: dict[str, Any] = {}
+        texts: dict[str, str] = {}
+        details: dict[str, Any] = {}
+        read_content = self._read_content
+        for attributes, content in pairs:
+            short = len(attributes) <= _MAX_REMEMBERED
+            name, detail = (self._known_about if short else self._about)(attributes)
+            if not name:
+                return end, detail
+            try:
+                texts[name], members[name] = read_content(content)
+            except ValueError as error:
+                return end, f"{name}: {error}"
+            if detail is not None:
+                details[name] = detail
+        values = values.copy()
+        values[self._when] = timestamp
+        values[self._members] = members
+        if self._text:
+            values[self._text] = texts
+        if self._details:
+            values[self._details] = details
+        return end, self._cls(*values)
+
+    def _about(self, attributes: bytes) -> tuple[str, Any]:
+        """Return a member's name and what else its attributes say; or "" and what is wrong."""
+        try:
+            found = read_attributes(attributes)
+            if not found.get("name"):
+                return "", f"a <{self._element.member}> has no name"
+            return found["name"], self._read_details(found)
+        except ValueError as error:
+            return "", str(error)
+
+
+class _BLOBReader(_Reader):
+    """Reads a vector of BLOBs; nothing looks at their payloads but the base64 decoder."""
+
+    def __init__(self, element: Element) -> None:
+        super().__init__(element)
+        self._start = re.compile(f"{BLANK}*+<oneBLOB({ATTRIBUTES}){BLANK}*+(/?)>".encode())
+        self._end = re.compile(f"{BLANK}*+</{element.xml}>".encode())
+
+    def rest(self, buffer: Buffer, at: int, stop: int, said: Said, payloads: Payloads) -> Found:
+        """Read the members and their payloads."""
+        last = min(len(buffer), stop + payloads.max_encoded)
+        pieces: list[tuple[bytes, slice]] = []
+        while found := self._start.match(buffer, at, min(stop, last)):
+            start = end = at = found.end()
+            if not found[2]:
+                end = buffer.find(b"<", start, last)
+                if not buffer.startswith(b"</oneBLOB>", end, last):
+                    return None
+                at = end + len(b"</oneBLOB>")
+                stop += end - start
+            pieces.append((found[1], slice(start, end)))
+        found = self._end.match(buffer, at, min(stop, last))
+        if found is None:
+            return None
+        values, timestamp = said
+        if isinstance(values, str):
+            return found.end(), values
+        values = values.copy()
+        values[self._place["timestamp"]] = timestamp
+        try:
+            members, sizeformat = self._members(buffer, pieces, payloads)
+        except ValueError as error:
+            return found.end(), str(error)
+        values[self._place["members"]] = members
+        values[self._place["sizeformat"]] = sizeformat
+        return found.end(), self._cls(*values)
 
     @staticmethod
-    def _about(attributes: Mapping[str, str]) -> SizeFormat:
-        size, display = attributes.get("size", "").strip(_BLANKS), attributes.get("format")
-        # One that is no plain decimal, or out of range, kills indiserver (§9): never pass it on.
-        if not (size.isascii() and size.isdigit()) or len(size) > 18:
-            raise ValueError(f"the size {size[:40]!r} of a BLOB is no number of bytes")
-        if display is None:
-            raise ValueError("a BLOB has no format")
-        return SizeFormat(int(size), display)
-
-    def _payload(self, member: Member, about: SizeFormat, room: int) -> bytes:
-        if member.tag.attributes.get("attached", "").lower() == "true":
-            if self._attachments is None:
-                raise ValueError("a BLOB cannot be attached on this connection")
-            self._check(about.size, room)
-            return self._attachments(about.size)
-        content = member.content.encode() if isinstance(member.content, str) else member.content
-        data = decode_base64(content)
-        if about.format.endswith(COMPRESSED) and data:
-            self._check(about.size, room)
-            return decompress(data, about.size)
-        self._check(len(data), room)
-        return data
-
-    def _check(self, size: int, room: int) -> None:
-        if size > room:
-            raise ValueError(f"more than {self._max_bytes} bytes of BLOBs in one element")
+    def _members(
+        buffer: Buffer, pieces: list[tuple[bytes, slice]], payloads: Payloads
+    ) -> tuple[dict[str, bytes], dict[str, SizeFormat]]:
+        members: dict[str, bytes] = {}
+        sizeformat: dict[str, SizeFormat] = {}
+        room = payloads.max_bytes
+        for attributes, piece in pieces:
+            about = read_attributes(attributes)
+            name = about.get("name")
+            if not name:
+                raise ValueError("a <oneBLOB> has no name")
+            try:
+                sizeformat[name], attached = blob_details(about)
+                if attached:
+                    data = payloads.attached(sizeformat[name].size, room)
+                else:
+                    # A view that stayed alive would lock the buffer.
+                    with memoryview(buffer)[piece] as payload:
+                        data = payloads.inline(payload, *sizeformat[name], room)
+            except ValueError as error:
+                raise ValueError(f"{name}: {error}") from None
+            members[name] = data
+            room -= len(data)
+        return members, sizeformat
 
 
-# The event -------------------------------------------------------------------------------------
+def _reader(element: Element) -> _Reader:
+    if element.kind is None:
+        return _Reader(element)
+    if element.member == "oneBLOB":
+        return _BLOBReader(element)
+    return _VectorReader(element, element.kind)
 
 
-def build(
-    element: Element,
-    tag: Tag,
-    members: Sequence[Member],
-    content: bytes | str,
-    blobs: BLOBReader,
-) -> Event:
-    """Make the event of an element.
+_READERS: Final = {name.encode(): _reader(element) for name, element in ELEMENTS.items()}
 
-    Raises:
-        ValueError: an attribute is missing, or a value is not a legal one.
+
+# Start tags ------------------------------------------------------------------------------------
+
+Rest: TypeAlias = Callable[[Buffer, int, int, Said, "Payloads"], Found]
+
+
+def _head(head: re.Match[bytes] | None) -> tuple[Rest, Values] | None:
+    """Return what reads the rest of this element, and its values; None where it is unknown."""
+    reader = _READERS.get(head[1]) if head else None
+    if head is None or reader is None:
+        return None
+    return reader.none if head[5] else reader.rest, reader.values(head[2] + head[4])
+
+
+@lru_cache(_REMEMBERED)
+def _known_head(before: str, stamp: str, quote: str, after: str) -> tuple[Rest, Values] | None:
+    """Read a start tag of which the time is cut out, if nothing else can be there in its place."""
+    head = HEAD.fullmatch(f"{before}{stamp}{quote}{after}>".encode("latin-1"))
+    place = len(before) + len(stamp) - 1 if stamp else -1
+    return _head(head) if head and head.start(3) == place else None
+
+
+def read_address(buffer: Buffer, start: int, stop: int) -> Attributes:
+    """Return the attributes of the element that starts at `start`, or none where it is odd."""
+    head = HEAD.match(buffer, start, stop)
+    try:
+        return read_attributes(head[2] + head[4]) if head else {}
+    except ValueError:
+        return {}
+
+
+# Elements --------------------------------------------------------------------------------------
+
+
+def read(buffer: Buffer, start: int, stop: int, payloads: Payloads) -> Found:
+    """Read the element that starts at `start`, if it is of the plain form and whole.
+
+    Args:
+        buffer: where it is in.
+        start: the index of its ``<``.
+        stop: where it has to end, or the bytes do; not counting the payloads of BLOBs.
+        payloads: reads those.
     """
-    fields = _attributes(element, tag.attributes)
-    match element.kind:
-        case None:
-            if element.content:
-                fields[element.content] = _policy(_text(content))
-        case Kind.NUMBER:
-            fields |= _numbers(element, members)
-        case Kind.BLOB if element.defines:
-            fields |= _blob_definitions(element, members)
-        case Kind.BLOB:
-            fields |= blobs(element, members)
-        case _:
-            fields |= _plain(element, members)
-    event: Event = element.cls(**fields)
-    return event
+    end = buffer.find(b">", start, start + _MAX_REMEMBERED)
+    if 0 < end < stop:
+        before, stamp, rest = buffer[start:end].decode("latin-1").partition(' timestamp="')
+        time, quote, after = rest.partition('"')
+        known = _known_head(before, stamp, quote, after)
+        if known is not None:
+            try:
+                timestamp = _from_iso_format(time + "Z") if time else None
+            except ValueError:
+                pass
+            else:
+                read_rest, values = known
+                return read_rest(buffer, end + 1, stop, (values, timestamp), payloads)
+    head = HEAD.match(buffer, start, stop)
+    unknown = _head(head)
+    if head is None or unknown is None:
+        return None
+    timestamp = parse_timestamp(head[3][1:-1].decode("latin-1")) if head[3] else None
+    read_rest, values = unknown
+    return read_rest(buffer, head.end(), stop, (values, timestamp), payloads)

@@ -1,0 +1,148 @@
+"""What the attributes and the members of an element mean: texts to typed values.
+
+A text that is not a legal value raises `ValueError` with a phrase for whoever sent it. This module
+reads the table of elements; it sees no bytes and no markup.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from enum import StrEnum
+from typing import Any, Final, TypeAlias, TypeVar
+
+from trindi.protocol.events import Element, Kind, Limits, NumberLabel, SizeFormat, Type
+from trindi.protocol.values import (
+    BLOBPolicy,
+    Permission,
+    Rule,
+    State,
+    SwitchState,
+    parse_number,
+    parse_timestamp,
+)
+
+__all__ = ["READ_VALUE", "Attributes", "blob_details", "details_of", "read_fields", "read_policy"]
+
+Attributes: TypeAlias = Mapping[str, str]
+
+E = TypeVar("E", bound=StrEnum)
+
+
+# Values ----------------------------------------------------------------------------------------
+
+
+def _choice(enumeration: type[E], what: str) -> Callable[[str], E]:
+    table = {str(choice): choice for choice in enumeration}
+
+    def read(text: str) -> E:
+        try:
+            return table[text]
+        except KeyError:
+            raise ValueError(f"{text[:40]!r} is no {what} ({', '.join(table)})") from None
+
+    return read
+
+
+def _hint(text: str) -> float:
+    """Read a number that is no more than a hint: what cannot be read is 0."""
+    try:
+        return parse_number(text)
+    except ValueError:
+        return 0.0
+
+
+def _no_value(_text: str) -> None:
+    """A definition of a BLOB has no value (§2)."""
+
+
+read_policy: Final = _choice(BLOBPolicy, "BLOB policy")
+
+READ_VALUE: Final[dict[Kind, Callable[[str], Any]]] = {
+    Kind.SWITCH: _choice(SwitchState, "switch value"),
+    Kind.TEXT: str,
+    Kind.NUMBER: parse_number,
+    Kind.LIGHT: _choice(State, "light value"),
+    Kind.BLOB: _no_value,
+}
+"""Reads the text of a member, by its kind."""
+
+_READ_ATTRIBUTE: Final[dict[Type, Callable[[str], Any]]] = {
+    Type.TEXT: str,
+    Type.STATE: _choice(State, "state"),
+    Type.PERM: _choice(Permission, "permission"),
+    Type.RULE: _choice(Rule, "switch rule"),
+    Type.SECONDS: _hint,
+    Type.TIMESTAMP: parse_timestamp,
+}
+
+
+# Attributes of an element ----------------------------------------------------------------------
+
+
+def read_fields(element: Element, found: Attributes) -> dict[str, Any]:
+    """Return the fields of an element's event that are attributes.
+
+    Raises:
+        ValueError: one is missing, or its value is not a legal one.
+    """
+    fields: dict[str, Any] = {}
+    for attribute in element.attributes:
+        text = found.get(attribute.xml)
+        if text:
+            fields[attribute.field] = _READ_ATTRIBUTE[attribute.type](text)
+        elif attribute.required:
+            raise ValueError(f"the attribute {attribute.xml} is missing")
+        elif attribute.always:
+            fields[attribute.field] = attribute.default
+    if "label" in fields and "label" not in found:
+        # A label that is not there is the name; one that is there and empty is meant (§2).
+        fields["label"] = fields["vectorname"]
+    return fields
+
+
+# Attributes of a member, beside its name -------------------------------------------------------
+
+
+def _limits(attributes: Attributes) -> Limits:
+    return Limits(*(_hint(attributes.get(name, "0")) for name in Limits._fields))
+
+
+def _label(attributes: Attributes) -> str:
+    return attributes.get("label", attributes["name"])
+
+
+def _number_label(attributes: Attributes) -> NumberLabel:
+    limits = _limits(attributes)
+    return NumberLabel(_label(attributes), attributes.get("format", ""), *limits)
+
+
+def _new_limits(attributes: Attributes) -> Limits | None:
+    return _limits(attributes) if attributes.keys() >= {"min", "max"} else None
+
+
+def _no_details(_attributes: Attributes) -> None:
+    """Nothing but the name counts."""
+
+
+def blob_details(attributes: Attributes) -> tuple[SizeFormat, bool]:
+    """Return the size and format of a BLOB, and whether it is attached.
+
+    Raises:
+        ValueError: there is no such size, or no format.
+    """
+    size, suffix = attributes.get("size", ""), attributes.get("format")
+    # One that is no plain decimal, or out of range, kills indiserver (§9): never pass it on.
+    if not (size.isascii() and size.isdigit()) or len(size) > 18:
+        raise ValueError(f"the size {size[:40]!r} of a BLOB is no number of bytes")
+    if suffix is None:
+        raise ValueError("a BLOB has no format")
+    return SizeFormat(int(size), suffix), attributes.get("attached", "").lower() == "true"
+
+
+def details_of(element: Element) -> tuple[str, Callable[[Attributes], Any]]:
+    """Return the field for what an element's members say beside their values, and its reader."""
+    if element.defines:
+        return "memberlabels", _number_label if element.kind is Kind.NUMBER else _label
+    if element.kind is Kind.NUMBER and element.reports:
+        return "limits", _new_limits
+    return "", _no_details

@@ -1,0 +1,120 @@
+"""What INDI programs write inside a tag and between tags: names, attributes, references, text.
+
+Patterns for whoever looks at bytes, and readers of what they find. This module knows no element.
+"""
+
+import re
+from typing import Final
+
+from trindi.protocol.values import BLANKS, clean
+
+__all__ = [
+    "ATTRIBUTES",
+    "BLANK",
+    "HEAD",
+    "IS",
+    "MAX_ATTRIBUTES",
+    "MAX_ATTRIBUTE_LENGTH",
+    "MAX_NAME_LENGTH",
+    "NAME",
+    "QUOTED",
+    "attribute_text",
+    "read_attributes",
+    "text_of",
+]
+
+MAX_NAME_LENGTH: Final = 256
+"""Characters of the name of an element or attribute; a long wrong one crashes indiserver (§9)."""
+
+MAX_ATTRIBUTES: Final = 32
+"""Attributes of one element; the protocol knows at most eleven (§1.5)."""
+
+MAX_ATTRIBUTE_LENGTH: Final = 64 * 1024
+"""Characters of one attribute; libindi keeps 254 of the longest, ``message`` (§1.5)."""
+
+# Text ------------------------------------------------------------------------------------------
+
+_REFERENCE: Final = re.compile(r"&(?:(amp|lt|gt|quot|apos)|#([0-9]{1,7})|#x([0-9a-fA-F]{1,6}));")
+_ENTITIES: Final = {"amp": "&", "lt": "<", "gt": ">", "quot": '"', "apos": "'"}
+
+
+def _character(match: re.Match[str]) -> str:
+    name, decimal, hexadecimal = match.groups()
+    if name:
+        return _ENTITIES[name]
+    code = int(decimal) if decimal else int(hexadecimal, 16)
+    return chr(code) if 0 < code < 0x110000 else str(match[0])
+
+
+def _resolve(text: str) -> str:
+    """Resolve the five entities and character references; any other ``&`` is itself (§9)."""
+    if "\0" in text:
+        raise ValueError("there is a NUL byte in it")
+    text = clean(_REFERENCE.sub(_character, text))
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def text_of(data: bytes) -> str:
+    """Read an element's text: UTF-8, or Latin-1 where it is not (§1.3).
+
+    Blanks around it are layout (§0 rule 2).
+
+    Raises:
+        ValueError: there is a NUL byte in it.
+    """
+    try:
+        text = data.decode().strip(BLANKS)
+    except UnicodeDecodeError:
+        text = data.decode("latin-1").strip(BLANKS)
+    if "&" in text or not text.isprintable():
+        return _resolve(text).strip(BLANKS)
+    return text
+
+
+def attribute_text(data: bytes) -> str:
+    """Read an attribute's value, as `text_of` does, but with the blanks around it.
+
+    As in XML, a line end or a tab in it is a blank.
+    """
+    try:
+        text = data.decode()
+    except UnicodeDecodeError:
+        text = data.decode("latin-1")
+    if "&" in text or not text.isprintable():
+        return _resolve(text).replace("\n", " ").replace("\t", " ")
+    return text
+
+
+# Tags ------------------------------------------------------------------------------------------
+
+NAME: Final = "[A-Za-z_][A-Za-z0-9_]*+"
+BLANK: Final = "[ \t\r\n]"
+IS: Final = f"{BLANK}*+={BLANK}*+"
+QUOTED: Final = """(?:"[^"<]*+"|'[^'<]*+')"""
+ATTRIBUTES: Final = f"(?:{BLANK}++{NAME}{IS}{QUOTED})*+"
+_ATTRIBUTE: Final = re.compile(f"""({NAME}){IS}(?:"([^"]*+)"|'([^']*+)')""".encode())
+# The timestamp is read apart from the rest, which comes again and again and can be remembered.
+HEAD: Final = re.compile(
+    f"<({NAME})"
+    f"((?:{BLANK}++(?!timestamp[ \t\r\n=]){NAME}{IS}{QUOTED})*+)"
+    f"(?:{BLANK}++timestamp{IS}({QUOTED}))?"
+    f"({ATTRIBUTES}){BLANK}*+(/?)>".encode()
+)
+
+
+def read_attributes(data: bytes) -> dict[str, str]:
+    """Read the attributes of a tag; the first of a name wins (§9).
+
+    Raises:
+        ValueError: a bound is passed.
+    """
+    found = _ATTRIBUTE.findall(data)
+    if len(found) > MAX_ATTRIBUTES:
+        raise ValueError(f"it has more than {MAX_ATTRIBUTES} attributes")
+    attributes: dict[str, str] = {}
+    for name, double, single in found:
+        value = attribute_text(double or single)
+        if len(name) > MAX_NAME_LENGTH or len(value) > MAX_ATTRIBUTE_LENGTH:
+            raise ValueError(f"the attribute {name[:40].decode()} is too long")
+        attributes.setdefault(name.decode(), value)
+    return attributes
