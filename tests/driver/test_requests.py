@@ -483,31 +483,46 @@ class TestBackPressure:
             await settle()
         assert [wait is None for wait in waits] == [True] * 3 + [False] * 3
 
-    async def test_when_the_driver_ends_nobody_waits_any_more(self) -> None:
-        driver = make_driver(self.Gated)
+    async def test_when_the_driver_ends_nobody_waits_any_more(
+        self, autojump_clock: trio.testing.MockClock
+    ) -> None:
+        class Careful(TestBackPressure.Gated):
+            """Takes its time to end, so that those who wait see it ending."""
+
+            async def clientevent(self, event: Any) -> None:
+                try:
+                    await super().clientevent(event)
+                finally:
+                    if event.vectorname == "text":
+                        with trio.CancelScope(shield=True):
+                            await trio.sleep(1)
+
+        driver = make_driver(Careful)
         peer = Peer()
+        event = newNumberVector("Dev", "number", {"b": 1.0})
+        over: list[str] = []
+
+        async def reader(wait: Any) -> None:
+            with trio.CancelScope(shield=True), trio.fail_after(5):
+                await wait
+            over.append("over")
+
         async with trio.open_nursery() as nursery:
             await start(nursery, driver)
-            event = newNumberVector("Dev", "number", {"b": 1.0})
-            wait = None
-            while wait is None:
-                wait = driver.receive(event, peer)
+            await ask(driver, newTextVector("Dev", "text", {"a": "hello"}), peer)
+            waits: list[Any] = []
+            while len(waits) < 10:
+                waits += filter(None, [driver.receive(event, peer)])
                 await settle()
-            over = trio.Event()
-
-            async def reader() -> None:
-                with trio.CancelScope(shield=True):
-                    await wait
-                over.set()
-
-            nursery.start_soon(reader)
+            late = waits[5:]
+            for wait in waits[:5]:
+                nursery.start_soon(reader, wait)
             await settle()
-            late = driver.receive(event, peer)
-            assert late is not None
             assert peer.pending > 10
             nursery.cancel_scope.cancel()
-        assert over.is_set()
-        await late
+        for wait in late:
+            await reader(wait)
+        assert len(over) == 10
         assert peer.pending == 0
         assert driver.receive(event, peer) is None
         assert peer.pending == 0

@@ -145,6 +145,8 @@ class Dispatcher:
         for request in left:
             request.sender.done()
         for line in self._lines.values():
+            # Room for all who wait: they are to find that nobody takes their requests any more.
+            line.count = 0
             line.room.unpark_all()
         self._lines.clear()
 
