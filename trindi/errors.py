@@ -27,6 +27,8 @@ class ProtocolError(TrindiError):
         offset: where that element starts, in bytes from the start of the stream.
         devicename: the device the element was for, where that much could be read.
         vectorname: the property the element was for, where that much could be read.
+        malformed: the element itself is broken; False where it is sound, and only what it says is
+            not legal: then its sender can be told so.
         events: events that `Decoder.feed` had read from the same bytes before the fault.
     """
 
@@ -38,6 +40,7 @@ class ProtocolError(TrindiError):
         offset: int = 0,
         devicename: str | None = None,
         vectorname: str | None = None,
+        malformed: bool = True,
     ) -> None:
         where = f"<{element}> at byte {offset}" if element else f"byte {offset}"
         super().__init__(f"{where}: {reason}")
@@ -46,6 +49,7 @@ class ProtocolError(TrindiError):
         self.offset = offset
         self.devicename = devicename
         self.vectorname = vectorname
+        self.malformed = malformed
         self.events: tuple[Any, ...] = ()
 
 

@@ -122,7 +122,7 @@ async def test_others_have_their_turn_while_one_peer_talks(
     nursery.start_soon(want_turns)
     await line.peer.send(*[getProperties("A")] * 10 * MAX_STREAK)
     await line.peer.sync()
-    assert turns_at_event[-1] - turns_at_event[0] >= 9
+    assert turns_at_event[-1] - turns_at_event[0] >= 5
 
 
 async def test_a_reply_weighs_what_it_is(nursery: trio.Nursery) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 import trio
 
-from trindi.protocol import SnoopEvent
+from trindi.protocol import SnoopEvent, encode
 from trindi.transport import (
     Connection,
     Outbox,
@@ -97,7 +97,8 @@ class _StdioLink:
         self._outbox = outbox
 
     def publish(self, event: Event) -> None:
-        self._outbox.put(Parcel(event))
+        # Encoded at once: what cannot be encoded is an error of the driver that sends it.
+        self._outbox.put(Parcel(event, encode(event)))
 
     async def publish_blob(self, event: setBLOBVector) -> None:
         parcel = Parcel(event)

@@ -23,7 +23,7 @@ from trindi.errors import ProtocolError
 from trindi.protocol.blobs import Payloads
 from trindi.protocol.events import ELEMENTS
 from trindi.protocol.framing import Frame, Framer
-from trindi.protocol.reading import read, read_address
+from trindi.protocol.reading import Malformed, read, read_address
 from trindi.protocol.syntax import NAME
 
 if TYPE_CHECKING:
@@ -247,7 +247,7 @@ class Decoder:
             return frame.end, self._whole(buffer, start, frame)
         if frame.name and not frame.fault:
             self.skipped += 1
-        return frame.end, frame.fault or None
+        return frame.end, Malformed(frame.fault) if frame.fault else None
 
     def _whole(self, buffer: bytes | bytearray, start: int, frame: Frame) -> Event | str:
         """Read a frame, now that all of it is here: in the plain form after all, or as XML."""
@@ -257,7 +257,7 @@ class Decoder:
             try:
                 plain = _to_plain(data, ELEMENTS[frame.name], self._max_markup)
             except (ParseError, ValueError) as error:
-                return str(error)
+                return Malformed(error)
             found = read(plain, 0, len(plain), self._payloads)
             assert found is not None, "it is in the plain form now"
         return found[1]
@@ -271,4 +271,5 @@ class Decoder:
             offset=self.offset + start,
             devicename=address.get("device"),
             vectorname=address.get("name"),
+            malformed=isinstance(reason, Malformed),
         )

@@ -34,7 +34,7 @@ from trindi.protocol.values import parse_timestamp
 if TYPE_CHECKING:
     from trindi.protocol.blobs import Payloads
 
-__all__ = ["read", "read_address"]
+__all__ = ["Malformed", "read", "read_address"]
 
 Buffer: TypeAlias = bytes | bytearray
 Values: TypeAlias = list[Any] | str
@@ -70,6 +70,12 @@ def _content_reader(kind: Kind) -> Callable[[bytes], tuple[str, Any]]:
     return read_number if kind is Kind.NUMBER else read
 
 
+class Malformed(str):
+    """What is wrong with an element that is broken, not just wrong in what it says."""
+
+    __slots__ = ()
+
+
 class _Reader:
     """Reads the events of one element: here, of one without members."""
 
@@ -93,7 +99,7 @@ class _Reader:
         try:
             event = self._cls(**read_fields(self._element, read_attributes(attributes)))
         except ValueError as error:
-            return str(error)
+            return Malformed(error)
         return [getattr(event, name) for name in self._place]
 
     def rest(self, buffer: Buffer, at: int, stop: int, said: Said, payloads: Payloads) -> Found:
@@ -193,7 +199,7 @@ class _VectorReader(_Reader):
                 return "", f"a <{self._element.member}> has no name"
             return found["name"], self._read_details(found)
         except ValueError as error:
-            return "", str(error)
+            return "", Malformed(error)
 
 
 class _BLOBReader(_Reader):

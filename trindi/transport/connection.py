@@ -59,7 +59,7 @@ class Connection:
     Attributes:
         outbox: what waits for the peer.
         events_in: how many events it has sent.
-        errors: how many malformed elements it has sent, for no property that could be made out.
+        errors: how many malformed elements it has sent.
         pending: how many of its requests are being worked on.
     """
 
@@ -174,7 +174,7 @@ class Connection:
         return handler(item)
 
     def _note_error(self, error: ProtocolError) -> None:
-        if error.devicename is not None and error.vectorname is not None:
+        if not error.malformed:
             # A request that its driver refuses, and answers: nobody is sent away for these.
             logger.debug("%s: %s", self.name, error)
             return
