@@ -473,6 +473,39 @@ class TestBackPressure:
         assert [e["b"] for e in driver.heard if "b" in e] == list(range(taken))
         assert (peer.pending, other.pending) == (0, 0)
 
+    async def test_a_flood_over_many_properties_waits_too(self, nursery: trio.Nursery) -> None:
+        names = [f"n{number}" for number in range(50)]
+        driver = Recorder(
+            [
+                Device(
+                    "Dev",
+                    [
+                        NumberVector(name, perm="rw", numbermembers=[NumberMember("a")])
+                        for name in names
+                    ],
+                )
+            ]
+        )
+        await start(nursery, driver)
+        peer = Peer()
+        asked = [
+            newNumberVector("Dev", name, {"a": float(value)})
+            for value in range(50)
+            for name in names
+        ]
+        waited = 0
+        for event in asked:
+            wait = driver.receive(event, peer)
+            if wait is not None:
+                waited += 1
+                await wait
+        await settle()
+        assert waited
+        assert [(e.vectorname, e["a"]) for e in driver.heard] == [
+            (e.vectorname, e["a"]) for e in asked
+        ]
+        assert peer.pending == 0
+
     async def test_that_of_blobs_is_short(self, nursery: trio.Nursery) -> None:
         driver = make_driver(self.Gated)
         await start(nursery, driver)
