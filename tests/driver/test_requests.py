@@ -250,7 +250,7 @@ class TestRefusals:
 
         def fault(device: str | None, vector: str | None, element: str | None) -> ProtocolError:
             where: Any = {"devicename": device, "vectorname": vector, "element": element}
-            return ProtocolError("a: 'x' is not a number", **where)
+            return ProtocolError("a: 'x' is not a number", malformed=False, **where)
 
         reply: Any = (await ask(driver, fault("Dev", "number", "newNumberVector"))).take()
         assert isinstance(reply, setNumberVector)

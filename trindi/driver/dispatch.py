@@ -174,7 +174,9 @@ class Dispatcher:
         return self.hand_over(event, vector, sender)
 
     def refuse(self, error: ProtocolError, sender: Sender) -> None:
-        """Answer a request that could not even be read, where it says what it was for."""
+        """Answer a request whose values are not legal; a broken element is nobody's request."""
+        if error.malformed:
+            return
         device = self._devices.get(error.devicename or "")
         vector = device.get(error.vectorname or "") if device else None
         if vector is not None and vector.enabled and (error.element or "").startswith("new"):
