@@ -506,6 +506,18 @@ class TestBackPressure:
         ]
         assert peer.pending == 0
 
+    async def test_one_that_is_full_for_a_peer_has_room_for_another(
+        self, nursery: trio.Nursery
+    ) -> None:
+        driver = make_driver(self.Gated)
+        await start(nursery, driver)
+        peer, other = Peer(), Peer()
+        event = newNumberVector("Dev", "number", {"b": 1.0})
+        while driver.receive(event, peer) is None:
+            await settle()
+        assert driver.receive(event, other) is None
+        assert other.pending == 1
+
     async def test_that_of_blobs_is_short(self, nursery: trio.Nursery) -> None:
         driver = make_driver(self.Gated)
         await start(nursery, driver)

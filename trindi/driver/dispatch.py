@@ -9,7 +9,7 @@ another worker to lead, and runs `clientevent` itself. So
   sent right behind a goto finds it begun;
 * a handler that waits holds up nobody but its own property, whose further requests wait in a line:
   events of one property stay in order, and an abort never waits behind a goto;
-* a line that is full holds up only the peer that filled it.
+* a peer that has filled its share of a line holds up only itself.
 
 This module does not know where requests come from.
 """
@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections import deque
+from collections import Counter, deque
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypeAlias
 
@@ -45,10 +45,10 @@ __all__ = ["Dispatcher", "Sender", "wait_for_all"]
 logger = logging.getLogger("trindi.driver")
 
 PROPERTY_QUEUE: Final = 64
-"""Requests that may wait for one property; when it is full, the peer that sends more waits."""
+"""Requests of one peer that may wait for one property; if it sends more, it waits itself."""
 
 BLOB_QUEUE: Final = 2
-"""The same for BLOBs, each of which may take a gigabyte."""
+"""The same for BLOBs, of all peers together: each of them may take a gigabyte."""
 
 INTAKE: Final = 1024
 """Requests that may wait to be put in their lines; when it is full, the peer that sends more waits,
@@ -78,16 +78,42 @@ _Place: TypeAlias = tuple[str, str | None]
 
 
 class _Line:
-    """What waits for one property; only the head of the line is being worked on."""
+    """What waits for one property; only the head of the line is being worked on.
 
-    __slots__ = ("bound", "busy", "count", "room", "waiting")
+    Each peer has its own share of the line, so that one who fills his holds up nobody else. Only
+    BLOBs are counted together, for the memory they take.
+    """
 
-    def __init__(self, bound: int) -> None:
-        self.bound = bound
+    __slots__ = ("_counts", "_of_blobs", "busy", "room", "waiting")
+
+    def __init__(self, of_blobs: bool) -> None:
+        self._of_blobs = of_blobs
+        self._counts: Counter[Sender | None] = Counter()
         self.busy = False
-        self.count = 0
         self.waiting: deque[_Request] = deque()
         self.room = trio.lowlevel.ParkingLot()
+
+    def is_full_for(self, sender: Sender) -> bool:
+        bound = BLOB_QUEUE if self._of_blobs else PROPERTY_QUEUE
+        return self._counts.get(self._share(sender), 0) > bound
+
+    def enter(self, sender: Sender) -> None:
+        self._counts[self._share(sender)] += 1
+
+    def leave(self, sender: Sender) -> None:
+        share = self._share(sender)
+        self._counts[share] -= 1
+        if not self._counts[share]:
+            del self._counts[share]
+        self.room.unpark_all()
+
+    def open_to_all(self) -> None:
+        """Make room for all who wait: they are to find that nobody takes requests any more."""
+        self._counts.clear()
+        self.room.unpark_all()
+
+    def _share(self, sender: Sender) -> Sender | None:
+        return None if self._of_blobs else sender
 
 
 class _Request(NamedTuple):
@@ -145,9 +171,7 @@ class Dispatcher:
         for request in left:
             request.sender.done()
         for line in self._lines.values():
-            # Room for all who wait: they are to find that nobody takes their requests any more.
-            line.count = 0
-            line.room.unpark_all()
+            line.open_to_all()
         self._lines.clear()
 
     # Taking ------------------------------------------------------------------------------------
@@ -201,20 +225,20 @@ class Dispatcher:
             return None
         line = self._line((event.devicename, vector.name if vector is not None else None), vector)
         request = _Request(event, vector, sender, line)
-        if line.count > line.bound:
+        if line.is_full_for(sender):
             return _Waiting(request, intake)
         try:
             intake.send_nowait(request)
         except trio.WouldBlock:
             return _Waiting(request, intake)
-        line.count += 1
+        line.enter(sender)
         sender.begin()
         return None
 
     def _line(self, place: _Place, vector: Vector[Any, Any] | None) -> _Line:
         line = self._lines.get(place)
         if line is None:
-            line = _Line(BLOB_QUEUE if isinstance(vector, BLOBVector) else PROPERTY_QUEUE)
+            line = _Line(isinstance(vector, BLOBVector))
             self._lines[place] = line
         return line
 
@@ -282,8 +306,7 @@ class Dispatcher:
                     await self._handle(request.event, request.vector)
                 finally:
                     request.sender.done()
-                    line.count -= 1
-                    line.room.unpark()
+                    line.leave(request.sender)
                 if not line.waiting:
                     return
                 request = line.waiting.popleft()
@@ -342,14 +365,14 @@ class _Waiting:
         return self._send().__await__()
 
     async def _send(self) -> None:
-        line = self._request.line
-        counted = 0
-        self._request.sender.begin()
+        line, sender = self._request.line, self._request.sender
+        counted = False
+        sender.begin()
         try:
-            while line.count > line.bound:
+            while line.is_full_for(sender):
                 await line.room.park()
-            counted = 1
-            line.count += 1
+            counted = True
+            line.enter(sender)
             await self._intake.send(self._request)
             self._sent = True
         except trio.BrokenResourceError:
@@ -357,10 +380,9 @@ class _Waiting:
             pass
         finally:
             if not self._sent:
-                # The room that this one was woken for is for the next.
-                line.count -= counted
-                line.room.unpark()
-                self._request.sender.done()
+                if counted:
+                    line.leave(sender)
+                sender.done()
 
 
 async def wait_for_all(waits: list[Awaitable[None]]) -> None:

@@ -266,7 +266,7 @@ class Vector(Mapping[str, V], Generic[M, V]):
             raise RefusedError("the request holds no members")
         for name in event:
             if name not in self.members:
-                raise RefusedError(f"it has no member {name}")
+                raise RefusedError(f"it has no member {name[:64]}")
         self._check_values(event)
 
     def _check_values(self, event: Any) -> None:

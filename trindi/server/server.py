@@ -262,6 +262,8 @@ class IPyServer:
     async def _serve_client(self, stream: trio.SocketStream) -> None:
         client = self._make_connection(stream, name=_peer(stream), decoder=self._make_decoder())
         try:
+            # A client whose machine has vanished must not keep its place for ever.
+            stream.setsockopt(trio.socket.SOL_SOCKET, trio.socket.SO_KEEPALIVE, 1)
             if len(self._clients) < self.maxconnections:
                 await self._talk(client)
             else:
