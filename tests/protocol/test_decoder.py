@@ -630,6 +630,17 @@ def test_attached() -> None:
     assert asked == [100, 100]
 
 
+def test_attached_and_compressed() -> None:
+    plain = b"picture" * 20
+    handed_over = zlib.compress(plain).ljust(len(plain), b"\0")
+    decoder = Decoder(attachments=lambda size: handed_over[:size])
+    tag = f"size='{len(plain)}' format='.fits.z' attached='true'"
+    (event,) = decoder.feed(blob("", tag, "newBLOBVector").encode())
+    assert isinstance(event, newBLOBVector)
+    assert event["b"] == plain
+    assert event.sizeformat["b"] == (len(plain), ".fits.z")
+
+
 def test_attached_where_it_cannot_be() -> None:
     assert refusal(ATTACHED).reason == "b: a BLOB cannot be attached on this connection"
 

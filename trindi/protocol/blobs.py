@@ -96,12 +96,16 @@ class Payloads:
         self.max_encoded = encoded + encoded // 32
         self._attachments = attachments
 
-    def attached(self, size: int, room: int) -> bytes:
-        """Take a payload that was handed over beside the stream."""
+    def attached(self, size: int, suffix: str, room: int) -> bytes:
+        """Take a payload that was handed over beside the stream.
+
+        A compressed one fills only the start of the `size` bytes that indiserver hands over.
+        """
         if self._attachments is None:
             raise ValueError("a BLOB cannot be attached on this connection")
         self._check(size, room)
-        return self._attachments(size)
+        data = self._attachments(size)
+        return decompress(data, size) if suffix.endswith(COMPRESSED) else data
 
     def inline(self, payload: memoryview, size: int, suffix: str, room: int) -> bytes:
         """Decode a payload that came in the stream; its own length counts, not its size (§4.1)."""

@@ -254,7 +254,7 @@ class _BLOBReader(_Reader):
             try:
                 sizeformat[name], attached = blob_details(about)
                 if attached:
-                    data = payloads.attached(sizeformat[name].size, room)
+                    data = payloads.attached(*sizeformat[name], room)
                 else:
                     # A view that stayed alive would lock the buffer.
                     with memoryview(buffer)[piece] as payload:
