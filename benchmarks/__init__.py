@@ -1,0 +1,1 @@
+"""Benchmarks: trindi and its peers, side by side in one run."""
