@@ -33,7 +33,9 @@ if TYPE_CHECKING:
 TOOLS: Final = ("indiserver", "indi_getprop", "indi_setprop", "indi_eval")
 
 STDIO_SCRIPT: Final = """
-import os, pathlib, trio, {module}
+import os, pathlib, signal, trio, {module}
+# A shell that runs the tests in the background has it ignored, and that is inherited.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 here = pathlib.Path(__file__)
 here.with_suffix(".pid").write_text(str(os.getpid()))
 trio.run({module}.make_driver().run)

@@ -23,6 +23,7 @@ from trindi import (
     setNumberVector,
 )
 from trindi.driver.stdio import run_on_stream
+from trindi.errors import TrindiError
 from trindi.protocol import pingReply
 from trindi.transport import StdioStream
 
@@ -126,3 +127,47 @@ async def test_signals_are_the_programs_own_again_afterwards() -> None:
                 os.dup2(descriptor, number)
                 os.close(descriptor)
     assert (signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)) == before
+
+
+class Talkative(Counter):
+    """Says more than any outbox holds, and never looks who listens."""
+
+    async def hardware(self) -> None:
+        for _ in range(80):
+            await self.send_message("x" * 1024 * 1024)
+        await trio.sleep_forever()
+
+
+async def test_a_driver_that_nobody_listens_to_fails(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    async with socketpair() as (_peer, fd):
+        with pytest.raises(TrindiError, match="nobody reads"):
+            await run_on_stream(Talkative(), StdioStream(fd, fd))
+
+
+class Stuck(Counter):
+    """A handler that never ends."""
+
+    async def clientevent(self, event: ClientEvent) -> None:
+        await trio.sleep_forever()
+
+
+async def test_it_is_gone_within_a_second_of_the_end_of_input(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    """Also where a request is being worked on, and nobody reads what there is to say."""
+    driver = Stuck()
+    async with socketpair() as (peer, fd):
+        async with trio.open_nursery() as nursery:
+            await nursery.start(run_on_stream, driver, StdioStream(fd, fd))
+            for _ in range(8):
+                await driver.send_message("x" * 1024 * 1024)
+            await peer.send(
+                '<newNumberVector device="Counter" name="number">'
+                '<oneNumber name="value">1</oneNumber></newNumberVector>'
+            )
+            await trio.testing.wait_all_tasks_blocked()
+            start = trio.current_time()
+            await peer.end_input()
+        assert 0 < trio.current_time() - start < 1

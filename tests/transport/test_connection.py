@@ -14,8 +14,10 @@ from trindi.errors import ProtocolError
 from trindi.protocol import (
     Event,
     Message,
+    SizeFormat,
     encode,
     getProperties,
+    newBLOBVector,
     newTextVector,
     pingReply,
     pingRequest,
@@ -182,6 +184,13 @@ async def test_replies_that_do_not_leave_are_given_up(
     assert trio.current_time() == pytest.approx(LINGER)
 
 
+def told(events: list[Any]) -> list[str]:
+    """What messages say; all are about the whole server, and have a time."""
+    assert all(isinstance(event, Message) and event.devicename is None for event in events)
+    assert all(event.timestamp is not None for event in events)
+    return [event.message for event in events]
+
+
 async def test_a_peer_that_is_sent_away_is_told_why_and_nothing_else(
     nursery: trio.Nursery, autojump_clock: Any
 ) -> None:
@@ -191,7 +200,7 @@ async def test_a_peer_that_is_sent_away_is_told_why_and_nothing_else(
     line.connection.send_away("the house is full")
     line.connection.send_away("another reason")
     line.connection.reply(Message(None, "too late"))
-    assert await line.peer.rest() == [Message(None, "[ERROR] the house is full")]
+    assert told(await line.peer.rest()) == ["[ERROR] the house is full"]
     await line.peer.aclose()
     await line.ended.wait()
 
@@ -201,7 +210,7 @@ async def test_a_peer_that_is_sent_away_and_does_not_go_is_cut_off(
 ) -> None:
     line = Line(nursery)
     line.connection.send_away("the house is full")
-    assert await line.peer.rest() == [Message(None, "[ERROR] the house is full")]
+    assert told(await line.peer.rest()) == ["[ERROR] the house is full"]
     await line.ended.wait()
     assert trio.current_time() == pytest.approx(FAREWELL)
 
@@ -238,7 +247,7 @@ async def test_a_stream_that_cannot_be_half_closed_is_closed(
     connection = Connection(NoHalfClose(), name="the peer")
     nursery.start_soon(connection.run, lambda _item: None)
     connection.send_away("the house is full")
-    assert await peer.rest() == [Message(None, "[ERROR] the house is full")]
+    assert told(await peer.rest()) == ["[ERROR] the house is full"]
     assert trio.current_time() == 0
 
 
@@ -379,3 +388,15 @@ async def test_events_are_gathered_into_large_writes(autojump_clock: Any) -> Non
         nursery.cancel_scope.cancel()
     assert len(writes) < 20
     assert connection.outbox.taken == 1000
+
+
+async def test_a_large_blob_is_decoded_beside_the_others(
+    nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("trindi.transport.connection.THREAD_BYTES", 1000)
+    line = Line(nursery)
+    payload = bytes(range(256)) * 1000
+    blob = newBLOBVector("A", "b", {"m": payload}, {"m": SizeFormat(len(payload), ".bin")})
+    await line.peer.send(blob, getProperties("A"))
+    await line.peer.sync()
+    assert line.heard == [blob, getProperties("A")]

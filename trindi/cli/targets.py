@@ -54,6 +54,8 @@ def load_drivers(target: str) -> list[IPyDriver]:
 
 def _split(target: str) -> tuple[str, str]:
     """Split a target into its place and the name of its factory."""
+    if not target.strip(":"):
+        raise TargetError(f"{target!r} names no file and no module")
     place, separator, name = target.rpartition(":")
     if not separator or name.endswith(".py") or "/" in name:
         return target, FACTORY

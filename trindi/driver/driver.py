@@ -60,7 +60,7 @@ class IPyDriver(Mapping[str, Device]):
 
     Raises:
         ValueError: two devices have one name, or a device is part of another driver.
-        TypeError: a task is no async function.
+        TypeError: a task is a coroutine object, or nothing that can be called.
     """
 
     auto_send_def: bool = True

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 import trio
 
+from trindi.errors import TrindiError
 from trindi.protocol import SnoopEvent, encode
 from trindi.transport import (
     Connection,
@@ -32,8 +33,9 @@ if TYPE_CHECKING:
 
 __all__ = ["run_on_stdio", "run_on_stream"]
 
-STDIN_LINGER: Final = 0.5
-"""Seconds for replies still to come after the end of standard input."""
+STDIN_LINGER: Final = 0.4
+"""Seconds for replies still to come after the end of standard input, and again for them to leave:
+together with the clean-up that follows, less than the second in which a driver is to be gone."""
 
 
 async def run_on_stdio(
@@ -62,6 +64,7 @@ async def run_on_stream(
     Raises:
         ExceptionGroup: what the hardware loop or a task raised.
         RuntimeError: the driver is running already.
+        TrindiError: nobody reads what the driver says, and too much waits.
     """
     connection = Connection(
         stream,
@@ -86,6 +89,8 @@ async def run_on_stream(
             task_status.started()
             await connection.run(receive)
             nursery.cancel_scope.cancel()
+        if connection.sent_away:
+            raise TrindiError("nobody reads what the driver says, and too much waits")
     finally:
         stream.close()
 

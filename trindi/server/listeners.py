@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 from typing import Final
 
@@ -34,21 +35,20 @@ async def _try_listeners(host: str, port: int) -> list[trio.SocketListener]:
     )
     listeners: list[trio.SocketListener] = []
     missing: OSError | None = None
-    try:
+    with contextlib.ExitStack() as opened:
         for address in addresses:
             try:
-                listeners += await trio.open_tcp_listeners(port, host=address)
+                (listener,) = await trio.open_tcp_listeners(port, host=address)
             except OSError as error:
                 # A name may have an IPv6 address where the system has no IPv6.
                 if error.errno not in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
                     raise
                 missing = error
             else:
-                port = listeners[0].socket.getsockname()[1]
+                opened.callback(listener.socket.close)
+                listeners.append(listener)
+                port = listener.socket.getsockname()[1]
         if not listeners and missing is not None:
             raise missing
-    except BaseException:
-        for listener in listeners:
-            listener.socket.close()
-        raise
+        opened.pop_all()
     return listeners

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Awaitable, Iterable, Mapping
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Final
 
@@ -318,7 +319,7 @@ class IPyServer:
     def _excuse(item: Event, client: Connection) -> None:
         if isinstance(item, NewVector):
             text = f"[ERROR] the driver of {item.devicename} is not running"
-            client.reply(Message(item.devicename, text))
+            client.reply(Message(item.devicename, text, datetime.now(UTC)))
 
     # Looking -----------------------------------------------------------------------------------
 

@@ -2,8 +2,9 @@
 
 The reader hands every event, and every `ProtocolError`, to a handler that cannot block; where the
 handler returns something to await, the reader waits, and the stream pushes back on that peer alone.
-The writer is the only one who writes to the stream. Pings are answered here, in stream order.
-This module does not know who hears what.
+The writer is the only one who writes to the stream, with one exception: the first event after each
+request goes out at once, if nothing waits and nothing is being written. Pings are answered here, in
+stream order. This module does not know who hears what.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 from typing import Final, TypeAlias
 
 import trio
@@ -26,6 +28,10 @@ logger = logging.getLogger("trindi.connection")
 
 RECEIVE_BYTES: Final = 64 * 1024
 """Bytes of one read, which is decoded before anybody else has a turn."""
+
+THREAD_BYTES: Final = 16 * 1024 * 1024
+"""Bytes of an unfinished element from which on its end is decoded in a worker thread: fewer take a
+few milliseconds, and a thread would let a mock clock run ahead."""
 
 SEND_BYTES: Final = 64 * 1024
 """Bytes that are gathered into one write; a larger event goes out from its own buffer."""
@@ -61,6 +67,7 @@ class Connection:
         events_in: how many events it has sent.
         errors: how many malformed elements it has sent.
         pending: how many of its requests are being worked on.
+        sent_away: why it was sent away, or "".
     """
 
     def __init__(
@@ -82,7 +89,7 @@ class Connection:
         self._idle = trio.lowlevel.ParkingLot()
         self._turns = Turns()
         self._broken = False
-        self._sent_away = False
+        self.sent_away = ""
         self.name = name
         self.outbox = Outbox(
             high_water=high_water,
@@ -131,13 +138,13 @@ class Connection:
 
     def send_away(self, reason: str) -> None:
         """Drop what waits, tell the peer why, if possible, and end its connection."""
-        if self._sent_away:
+        if self.sent_away:
             return
         logger.warning("%s is sent away: %s", self.name, reason)
-        self._sent_away = True
+        self.sent_away = reason
         self._linger = FAREWELL
         self.outbox.clear()
-        self.reply(Message(message=f"[ERROR] {reason}"))
+        self.reply(Message(None, f"[ERROR] {reason}", datetime.now(UTC)))
         self.outbox.close()
         self._reading.cancel()
 
@@ -155,13 +162,19 @@ class Connection:
                 return
             # The peer may be waiting for its answer: the first one goes out without delay.
             self.outbox.prompt = True
-            for item in self._decoder.feed_all(bytes(data)):
+            for item in await self._decode(bytes(data)):
                 waiting = self._receive(item, handler)
                 if waiting is not None:
                     await waiting
                 # A peer that sends much must not keep the others from their turn; and nothing more
                 # is done for one that has just been sent away.
                 await self._turns.step()
+
+    async def _decode(self, data: bytes) -> list[Event | ProtocolError]:
+        """Decode; what ends a large BLOB in a worker thread, for the others must not wait."""
+        if self._decoder.held > THREAD_BYTES and b"<" in data:
+            return await trio.to_thread.run_sync(self._decoder.feed_all, data)
+        return self._decoder.feed_all(data)
 
     def _receive(self, item: Event | ProtocolError, handler: Handler) -> Awaitable[None] | None:
         if isinstance(item, pingRequest):
@@ -206,7 +219,7 @@ class Connection:
         if self._broken:
             return
         with trio.move_on_after(self._linger):
-            while self.pending and not self._sent_away:
+            while self.pending and not self.sent_away:
                 await self._idle.park()
         self.outbox.close()
         with trio.move_on_after(self._linger):
@@ -215,7 +228,7 @@ class Connection:
 
     async def _say_goodbye(self) -> None:
         """End our side and read what is left: closing on unread bytes would reset the peer (§7)."""
-        if not self._sent_away or not isinstance(self._stream, trio.abc.HalfCloseableStream):
+        if not self.sent_away or not isinstance(self._stream, trio.abc.HalfCloseableStream):
             return
         try:
             await self._stream.send_eof()

@@ -81,9 +81,12 @@ class Parcel:
         """Bytes that the event takes, or a guess at them where it is not encoded yet."""
         if self._data is not None:
             return len(self._data)
-        values = getattr(self.event, "members", {}).values()
-        sizes = (len(value) for value in values if isinstance(value, (bytes, str)))
-        return _UNENCODED_WEIGHT + sum(sizes) + len(getattr(self.event, "message", ""))
+        event: Any = self.event
+        members = getattr(event, "members", {})
+        sizes = (len(value) for value in members.values() if isinstance(value, (bytes, str)))
+        labels = sum(len(str(label)) for label in getattr(event, "memberlabels", {}).values())
+        guess = _UNENCODED_WEIGHT * (1 + len(members)) + sum(sizes) + labels
+        return guess + len(getattr(event, "message", "")) + len(getattr(event, "label", ""))
 
     async def encode(self) -> None:
         """Encode it now, in a worker thread where that takes long."""
