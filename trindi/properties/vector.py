@@ -186,12 +186,12 @@ class Vector(Mapping[str, V], Generic[M, V]):
     @property
     def devicename(self) -> str:
         """Name of its device, or "" before it has one."""
-        return self.device.devicename if self.device else ""
+        return "" if self.device is None else self.device.devicename
 
     @property
     def driver(self) -> Any:
         """The driver its device belongs to, or None."""
-        return self.device.driver if self.device else None
+        return None if self.device is None else self.device.driver
 
     @property
     def enabled(self) -> bool:

@@ -198,9 +198,10 @@ class NumberVector(ValueVector[NumberMember, float]):
                 raise RefusedError(f"{name} {value:g} is not within {low:g} and {high:g}")
 
     def _reported(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        members = (self.members[name] for name in values)
-        limits = {member.name: member.unsent_limits for member in members if member.unsent_limits}
-        return super()._reported(values) | {"limits": limits}
+        members = self.members
+        limits = {name: new for name in values if (new := members[name].unsent_limits)}
+        reported = super()._reported(values)
+        return {**reported, "limits": limits} if limits else reported
 
 
 class LightVector(ValueVector[LightMember, State]):
