@@ -35,6 +35,7 @@ from trindi.protocol import (
     enableBLOB,
     getProperties,
 )
+from trindi.transport import Turns
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Generator
@@ -56,9 +57,6 @@ but not for long: nothing holds up who takes them."""
 
 MAX_IDLE: Final = 4
 """Workers that are kept for the next handler that takes long; further ones end."""
-
-MAX_TAKEN: Final = 64
-"""Requests that are worked on without giving others a turn."""
 
 
 class Sender(Protocol):
@@ -145,7 +143,7 @@ class Dispatcher:
         self._intake: trio.MemorySendChannel[_Request] | None = None
         self._led = False  # a worker takes requests from the channel
         self._called = False  # a worker is on its way to do so
-        self._taken = 0  # requests since others had their turn
+        self._turns = Turns()
         self._idle = trio.lowlevel.ParkingLot()
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
@@ -266,20 +264,16 @@ class Dispatcher:
 
     async def _lead(self, requests: trio.MemoryReceiveChannel[_Request]) -> _Request:
         """Take requests until one is for an idle property; put the others in their lines."""
-        self._taken += 1
+        # Before one is taken: being cancelled now loses none.
+        await self._turns.step()
         while True:
             try:
                 request = requests.receive_nowait()
             except trio.WouldBlock:
-                self._taken = 0
                 request = await requests.receive()
             if not request.line.busy:
-                break
+                return request
             request.line.waiting.append(request)
-        if self._taken >= MAX_TAKEN:
-            self._taken = 0
-            await trio.lowlevel.cancel_shielded_checkpoint()
-        return request
 
     def _call_another(
         self, requests: trio.MemoryReceiveChannel[_Request], nursery: trio.Nursery

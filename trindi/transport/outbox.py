@@ -35,7 +35,7 @@ __all__ = ["BLOB_PATIENCE", "BOUND", "HIGH_WATER", "Outbox", "Parcel"]
 __all__ += ["put_when_room"]
 
 HIGH_WATER: Final = 8 * 1024 * 1024
-"""Bytes that may wait beyond one BLOB before a peer is lagging."""
+"""Bytes that may wait before a peer is lagging; a BLOB that is larger does not count."""
 
 BOUND: Final = 64 * 1024 * 1024
 """Bytes that may wait beyond one BLOB before a peer is given up."""
@@ -113,7 +113,8 @@ class Outbox:
     """What waits for one peer.
 
     Args:
-        high_water: bytes that may wait, beyond the largest BLOB seen, before the peer is lagging.
+        high_water: bytes that may wait before the peer is lagging; a BLOB that is larger does not
+            count.
         bound: bytes that may wait, beyond the largest BLOB seen, before the peer is given up.
         on_overflow: called when the bound is passed, and all that waited has been dropped; it may
             put something in its place, such as a farewell.
