@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import threading
 from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -313,11 +314,25 @@ class SlowClient(WholeServer):
             peer = Peer(stream)
             await peer.send(ASK + '<enableBLOB device="A">Also</enableBLOB>\n')
             await peer.send(new_number("A", FRAMES))
-            # The frames are encoded in threads, which no scheduler counts.
-            while self.server.statistics().queue_bytes <= LARGE:
-                await trio.testing.wait_all_tasks_blocked(0.005)
+            await self.frames_wait()
             for _ in range(FRAMES):
                 await peer.expect(setBLOBVector)
+
+    async def frames_wait(self) -> None:
+        """Wait until frames do, in as many steps each time.
+
+        They are encoded in threads, which may take their time; so another thread looks.
+        """
+        given_up = threading.Event()
+
+        def look() -> None:
+            while self.server.statistics().queue_bytes <= LARGE and not given_up.wait(0.001):
+                pass
+
+        try:
+            await trio.to_thread.run_sync(look, abandon_on_cancel=True)
+        finally:
+            given_up.set()
 
 
 def test_a_client_that_does_not_read() -> None:
