@@ -55,6 +55,7 @@ class IPyDriver(Mapping[str, Device]):
 
     Attributes:
         driverdata: what was given.
+        outlet: what the driver's vectors and devices send through.
         auto_send_def: answer getProperties with definitions; where False, `clientevent` gets one
             getProperties event for each vector, and answers with `event.vector.send_defVector()`.
 
@@ -76,7 +77,7 @@ class IPyDriver(Mapping[str, Device]):
         self._devices: dict[str, Device] = {}
         for device in devices:
             self._add(device)
-        self._outlet = DriverOutlet()
+        self.outlet = DriverOutlet()
         self._nursery: trio.Nursery | None = None
         self._dispatcher = Dispatcher(self._devices, self._clientevent, self._publish)
         self._snooping = Snooping(self._devices, self._snoopevent, self._publish)
@@ -157,11 +158,6 @@ class IPyDriver(Mapping[str, Device]):
     # What an author calls ----------------------------------------------------------------------
 
     @property
-    def outlet(self) -> DriverOutlet:
-        """What the driver's vectors and devices send through."""
-        return self._outlet
-
-    @property
     def snoopall(self) -> bool:
         """Whether everything is snooped on."""
         return self._snooping.everything
@@ -205,9 +201,9 @@ class IPyDriver(Mapping[str, Device]):
         Raises:
             RuntimeError: the driver is not running.
         """
-        await self._outlet.turn()
-        time = self._outlet.now() if timestamp is None else to_utc(timestamp)
-        self._outlet.publish(Message(None, check_text(message, "a message"), time))
+        await self.outlet.turn()
+        time = self.outlet.now() if timestamp is None else to_utc(timestamp)
+        self.outlet.publish(Message(None, check_text(message, "a message"), time))
 
     async def send_getProperties(
         self, devicename: str | None = None, vectorname: str | None = None
@@ -222,8 +218,8 @@ class IPyDriver(Mapping[str, Device]):
             RuntimeError: the driver is not running.
         """
         request = self._snooping.add(devicename, vectorname)
-        await self._outlet.turn()
-        self._outlet.publish(request)
+        await self.outlet.turn()
+        self.outlet.publish(request)
 
     async def send_enableBLOB(
         self, devicename: str, vectorname: str | None = None, policy: str = "Also"
@@ -238,8 +234,8 @@ class IPyDriver(Mapping[str, Device]):
             RuntimeError: the driver is not running.
         """
         request = self._snooping.add_blobs(devicename, vectorname, policy)
-        await self._outlet.turn()
-        self._outlet.publish(request)
+        await self.outlet.turn()
+        self.outlet.publish(request)
 
     def snoop(self, devicename: str, vectorname: str, timeout: float = 30) -> None:
         """Snoop on a vector, and ask again whenever nothing was heard of it for some time.
@@ -277,7 +273,7 @@ class IPyDriver(Mapping[str, Device]):
             async with trio.open_nursery() as nursery:
                 await nursery.start(self._dispatcher.run)
                 self._nursery = nursery
-                self._outlet.link = link
+                self.outlet.link = link
                 self._snooping.start(nursery)
                 task_status.started()
                 nursery.start_soon(self.hardware)
@@ -285,7 +281,7 @@ class IPyDriver(Mapping[str, Device]):
                     nursery.start_soon(task)
         finally:
             self._nursery = None
-            self._outlet.link = None
+            self.outlet.link = None
             self._snooping.stop()
 
     def receive(self, item: Event | ProtocolError, sender: Sender) -> Awaitable[None] | None:
@@ -338,8 +334,8 @@ class IPyDriver(Mapping[str, Device]):
     # Within ------------------------------------------------------------------------------------
 
     def _publish(self, event: Event) -> None:
-        if self._outlet.link is not None:
-            self._outlet.link.publish(event)
+        if self.outlet.link is not None:
+            self.outlet.link.publish(event)
 
     # Looked up at each call, so that a test may put another method in its place.
 

@@ -16,7 +16,7 @@ import trio
 from trindi.transport import Turns
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from trindi.protocol import Event, setBLOBVector
 
@@ -49,14 +49,14 @@ class DriverOutlet:
             raise RuntimeError("the driver is not running: send from its handlers and tasks")
         return self.link
 
-    async def turn(self) -> None:
-        """Give others their turn now and then. If cancelled, nothing was sent.
+    def turn(self) -> Awaitable[None]:
+        """Return what gives others their turn now and then. If cancelled, nothing was sent.
 
         Raises:
             RuntimeError: the driver is not running.
         """
         self._linked()
-        await self._turns.step()
+        return self._turns.step()
 
     def publish(self, event: Event) -> None:
         """Send an event, without waiting for anybody."""

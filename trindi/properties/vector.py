@@ -7,7 +7,7 @@ that it needs to know neither tasks nor peers.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar
 
 from trindi.errors import ConfigurationError, RefusedError
@@ -43,7 +43,7 @@ class Outlet(Protocol):
     def now(self) -> datetime:
         """The time that events are stamped with."""
 
-    async def turn(self) -> None:
+    def turn(self) -> Awaitable[None]:
         """Let others have their turn now and then; raise where nothing can be sent."""
 
     def publish(self, event: Event) -> None:
@@ -224,7 +224,9 @@ class Vector(Mapping[str, V], Generic[M, V]):
         self, names: Iterable[str], message: str = "", timestamp: datetime | None = None
     ) -> SetVector:
         """Make the set…Vector event of some members as they are now."""
-        return self._reporting({name: self[name] for name in names}, message, timestamp)
+        members = self._sorted([self.member(name) for name in names])
+        values = {member.name: member.membervalue for member in members}
+        return self._reporting(values, message, timestamp)
 
     def status(self, message: str = "") -> SetVector:
         """Make the set…Vector event of all there is to tell; payloads of BLOBs are not."""
@@ -233,20 +235,12 @@ class Vector(Mapping[str, V], Generic[M, V]):
     def _reporting(
         self, values: Mapping[str, Any], message: str, timestamp: datetime | None
     ) -> SetVector:
+        """Make the set…Vector event of these values, in the order of its fields."""
+        time, text = self._time(timestamp), check_text(message, "a message")
         report: SetVector = self._set_event(
-            devicename=self.devicename,
-            vectorname=self.name,
-            members=values,
-            state=self._state,
-            timestamp=self._time(timestamp),
-            message=check_text(message, "a message"),
-            **self._reported(values),
+            self.devicename, self.name, values, self._state, self._timeout, time, text
         )
         return report
-
-    def _reported(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        """What the kind's reports say of some members beside what all say."""
-        return {"timeout": self._timeout}
 
     def _time(self, timestamp: datetime | None) -> datetime:
         return self.outlet.now() if timestamp is None else to_utc(timestamp)
@@ -281,13 +275,13 @@ class Vector(Mapping[str, V], Generic[M, V]):
         Raises:
             RuntimeError: the vector is not part of a driver.
         """
-        driver = self.driver
-        if driver is None:
+        device = self.device
+        if device is None or device.driver is None:
             raise RuntimeError(
                 f"vector {self.name!r} cannot send yet: put its device into an IPyDriver, "
                 "and send while that runs"
             )
-        outlet: Outlet = driver.outlet
+        outlet: Outlet = device.driver.outlet
         return outlet
 
     def _keep(self, timeout: float | str | None, state: str | None) -> None:
@@ -372,10 +366,14 @@ class Vector(Mapping[str, V], Generic[M, V]):
 
     def _send(self, members: list[M], message: str, timestamp: datetime | None) -> None:
         if self.enabled:
-            names = [member.name for member in members]
-            self.outlet.publish(self.report(names, message, timestamp))
+            values = {member.name: member.membervalue for member in self._sorted(members)}
+            self.outlet.publish(self._reporting(values, message, timestamp))
             for member in members:
                 member.sent()
+
+    def _sorted(self, members: list[M]) -> list[M]:
+        """The members in the order in which they are sent."""
+        return members
 
 
 class ValueVector(Vector[M, V]):

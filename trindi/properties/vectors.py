@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, cast
 
@@ -12,6 +13,7 @@ from trindi.properties.members import (
     NumberMember,
     SwitchMember,
     TextMember,
+    check_text,
 )
 from trindi.properties.vector import ValueVector, Vector
 from trindi.protocol import (
@@ -118,12 +120,9 @@ class SwitchVector(ValueVector[SwitchMember, SwitchState]):
     def _described(self) -> dict[str, Any]:
         return super()._described() | {"rule": self._rule}
 
-    def report(
-        self, names: Iterable[str], message: str = "", timestamp: datetime | None = None
-    ) -> SetVector:
-        """Make the setSwitchVector event; members going Off stand before those On (§3.4)."""
-        off_first = sorted(names, key=lambda name: self[name] is SwitchState.ON)
-        return super().report(off_first, message, timestamp)
+    def _sorted(self, members: list[SwitchMember]) -> list[SwitchMember]:
+        """Members going Off stand before those On (§3.4)."""
+        return sorted(members, key=lambda member: member.membervalue is SwitchState.ON)
 
 
 class TextVector(ValueVector[TextMember, str]):
@@ -197,11 +196,13 @@ class NumberVector(ValueVector[NumberMember, float]):
             if low != high and not low <= value <= high:
                 raise RefusedError(f"{name} {value:g} is not within {low:g} and {high:g}")
 
-    def _reported(self, values: Mapping[str, Any]) -> dict[str, Any]:
+    def _reporting(
+        self, values: Mapping[str, Any], message: str, timestamp: datetime | None
+    ) -> SetVector:
+        report = super()._reporting(values, message, timestamp)
         members = self.members
         limits = {name: new for name in values if (new := members[name].unsent_limits)}
-        reported = super()._reported(values)
-        return {**reported, "limits": limits} if limits else reported
+        return replace(cast("setNumberVector", report), limits=limits) if limits else report
 
 
 class LightVector(ValueVector[LightMember, State]):
@@ -239,8 +240,11 @@ class LightVector(ValueVector[LightMember, State]):
     def _described(self) -> dict[str, Any]:
         return {}
 
-    def _reported(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        return {}
+    def _reporting(
+        self, values: Mapping[str, Any], message: str, timestamp: datetime | None
+    ) -> SetVector:
+        time, text = self._time(timestamp), check_text(message, "a message")
+        return setLightVector(self.devicename, self.name, values, self._state, time, text)
 
 
 class BLOBVector(Vector[BLOBMember, bytes | Path | IO[bytes] | None]):
@@ -281,9 +285,14 @@ class BLOBVector(Vector[BLOBMember, bytes | Path | IO[bytes] | None]):
         """Make a setBLOBVector event without payloads."""
         return self._reporting({}, message, None)
 
-    def _reported(self, values: Mapping[str, bytes]) -> dict[str, Any]:
+    def _reporting(
+        self, values: Mapping[str, bytes], message: str, timestamp: datetime | None
+    ) -> setBLOBVector:
         about = {n: SizeFormat(len(data), self.members[n].blobformat) for n, data in values.items()}
-        return super()._reported(values) | {"sizeformat": about}
+        time, text = self._time(timestamp), check_text(message, "a message")
+        return setBLOBVector(
+            self.devicename, self.name, values, about, self._state, self._timeout, time, text
+        )
 
     async def send_setVectorMembers(
         self,
@@ -318,8 +327,7 @@ class BLOBVector(Vector[BLOBMember, bytes | Path | IO[bytes] | None]):
         values = {member.name: await self._load(member) for member in chosen if self.enabled}
         # It may have been disabled while a file was being read.
         if self.enabled:
-            report = cast("setBLOBVector", self._reporting(values, message, timestamp))
-            await self.outlet.publish_blob(report)
+            await self.outlet.publish_blob(self._reporting(values, message, timestamp))
             for member, source in sources:
                 member.changed = member.membervalue is not source
 
