@@ -60,13 +60,15 @@ class Parcel:
     Attributes:
         event: the event.
         blob: it carries payloads.
+        weight: bytes that the event takes, or a guess at them where it was not encoded.
     """
 
-    __slots__ = ("_data", "blob", "event")
+    __slots__ = ("_data", "blob", "event", "weight")
 
     def __init__(self, event: Event, data: bytes | None = None) -> None:
         self.event = event
         self.blob = type(event) is setBLOBVector
+        self.weight = _guess_weight(event) if data is None else len(data)
         self._data = data
 
     @property
@@ -76,37 +78,32 @@ class Parcel:
             self._data = encode(self.event)
         return self._data
 
-    @property
-    def weight(self) -> int:
-        """Bytes that the event takes, or a guess at them where it is not encoded yet."""
-        if self._data is not None:
-            return len(self._data)
-        event: Any = self.event
-        members = getattr(event, "members", {})
-        sizes = (len(value) for value in members.values() if isinstance(value, (bytes, str)))
-        labels = sum(len(str(label)) for label in getattr(event, "memberlabels", {}).values())
-        guess = _UNENCODED_WEIGHT * (1 + len(members)) + sum(sizes) + labels
-        return guess + len(getattr(event, "message", "")) + len(getattr(event, "label", ""))
-
     async def encode(self) -> None:
-        """Encode it now, in a worker thread where that takes long."""
+        """Encode it before anybody has it, in a worker thread where that takes long."""
         if self._data is None and self._takes_long():
             self._data = await trio.to_thread.run_sync(encode, self.event)
-        self._data = self.data
+        self.weight = len(self.data)
 
     def _takes_long(self) -> bool:
         about = getattr(self.event, "sizeformat", {}).values()
         return self.weight >= _LONG or any(said.format.endswith(".z") for said in about)
 
 
-class _Waiting:
-    """A place in the queue; a newer parcel may take it over."""
+def _guess_weight(event: Any) -> int:
+    members = getattr(event, "members", {})
+    sizes = (len(value) for value in members.values() if isinstance(value, (bytes, str)))
+    labels = sum(len(str(label)) for label in getattr(event, "memberlabels", {}).values())
+    guess = _UNENCODED_WEIGHT * (1 + len(members)) + sum(sizes) + labels
+    return guess + len(getattr(event, "message", "")) + len(getattr(event, "label", ""))
 
-    __slots__ = ("parcel", "weight")
 
-    def __init__(self, parcel: Parcel, weight: int) -> None:
+class _Place:
+    """A place in the queue of a peer that lags; a newer parcel may take it over."""
+
+    __slots__ = ("parcel",)
+
+    def __init__(self, parcel: Parcel) -> None:
         self.parcel = parcel
-        self.weight = weight
 
 
 class Outbox:
@@ -122,6 +119,7 @@ class Outbox:
             that wait for an answer.
 
     Attributes:
+        size: bytes that wait, those being sent just now included.
         prompt: the next event, if nothing waits before it, is sent at once.
         lagging: the peer has been above the high-water mark and has not drained since.
         drops: how many events a newer one took the place of, or went when the bound was passed.
@@ -141,24 +139,23 @@ class Outbox:
         self._on_overflow = on_overflow
         self._send_nowait = send_nowait
         self._rest: bytes | memoryview = b""
-        self._queue: deque[_Waiting] = deque()
-        self._index: dict[Key, _Waiting] | None = None
-        self._waiting_bytes = 0
+        # While the peer lags, each parcel has a place that another one may take over.
+        self._queue: deque[Parcel | _Place] = deque()
+        self._index: dict[Key, _Place] | None = None
         self._leaving_bytes = 0
         self._largest = 0
         self._overflowing = False
         self._closed = False
+        # What waits may grow so far without a closer look.
+        self._usual = self._most_usual = min(high_water, bound)
+        self._asleep = False
         self._news = trio.lowlevel.ParkingLot()
         self._progress = trio.lowlevel.ParkingLot()
+        self.size = 0
         self.prompt = False
         self.lagging = False
         self.drops = 0
         self.taken = 0
-
-    @property
-    def size(self) -> int:
-        """Bytes that wait, those being sent just now included."""
-        return self._waiting_bytes + self._leaving_bytes
 
     def __len__(self) -> int:
         return len(self._queue)
@@ -175,22 +172,39 @@ class Outbox:
 
     def put(self, parcel: Parcel) -> None:
         """Add an event to what waits. Never blocks; nothing is added to a closed outbox."""
-        if self._closed:
-            return
         if self.prompt and self._send_at_once(parcel):
+            return
+        size = self.size + parcel.weight
+        if size > self._usual or parcel.blob:
+            self._put_carefully(parcel)
+        else:
+            self._queue.append(parcel)
+            self.size = size
+        if self._asleep:
+            self._wake()
+
+    def _put_carefully(self, parcel: Parcel) -> None:
+        """Put what the peer may be lagging with; see at which mark and bound."""
+        if self._closed:
             return
         weight = parcel.weight
         if parcel.blob and weight > self._largest:
             self._largest = weight
-        size = self.size
-        over = size + weight > self._mark(self._largest) and size > 0
+        over = self.size + weight > self._mark(self._largest) and self.size > 0
         if over:
-            self.lagging = True
+            self._lag()
         if not (self.lagging and (over or parcel.blob) and self._take_place(parcel)):
-            self._append(parcel, weight)
-        self._news.unpark()
+            self._append(parcel)
         if self.size > self._bound + self._largest and not self._overflowing:
             self._overflow()
+
+    def _lag(self) -> None:
+        self.lagging = True
+        self._usual = -1
+
+    def _wake(self) -> None:
+        self._asleep = False
+        self._news.unpark_all()
 
     def _send_at_once(self, parcel: Parcel) -> bool:
         """Send what a peer waits for without a detour over the writer's task, if nothing waits.
@@ -199,7 +213,7 @@ class Outbox:
         more than gathering them.
         """
         self.prompt = False
-        if self._send_nowait is None or self.size or parcel.blob:
+        if self._send_nowait is None or self.size or parcel.blob or self._closed:
             return False
         data = parcel.data
         sent = self._send_nowait(data)
@@ -208,8 +222,8 @@ class Outbox:
         self.taken += 1
         if sent < len(data):
             self._rest = memoryview(data)[sent:]
-            self._leaving_bytes = len(self._rest)
-            self._news.unpark()
+            self.size = self._leaving_bytes = len(self._rest)
+            self._wake()
         return True
 
     def _overflow(self) -> None:
@@ -219,12 +233,14 @@ class Outbox:
         self._on_overflow()
         self._overflowing = False
 
-    def _append(self, parcel: Parcel, weight: int) -> None:
-        waiting = _Waiting(parcel, weight)
-        self._queue.append(waiting)
-        self._waiting_bytes += weight
-        if self._index is not None:
-            _note(self._index, waiting)
+    def _append(self, parcel: Parcel) -> None:
+        self.size += parcel.weight
+        if self._index is None:
+            self._queue.append(parcel)
+        else:
+            place = _Place(parcel)
+            self._queue.append(place)
+            _note(self._index, place)
 
     def _take_place(self, parcel: Parcel) -> bool:
         """Let the parcel replace an older set of its property that still waits, if there is one."""
@@ -233,15 +249,16 @@ class Outbox:
             return False
         if self._index is None:
             self._index = {}
-            for waiting in self._queue:
-                _note(self._index, waiting)
+            places = [_Place(_parcel_of(item)) for item in self._queue]
+            self._queue = deque(places)
+            for place in places:
+                _note(self._index, place)
         older = self._index.get(key)
         if older is None:
             return False
-        self._waiting_bytes -= older.weight
+        self.size -= older.parcel.weight
         older.parcel = _merge(older.parcel, parcel)
-        older.weight = older.parcel.weight
-        self._waiting_bytes += older.weight
+        self.size += older.parcel.weight
         self.drops += 1
         return True
 
@@ -261,6 +278,7 @@ class Outbox:
     async def wait_news(self) -> bool:
         """Wait for something to take; False where the outbox is closed and empty."""
         while not self._queue and not self._rest and not self._closed:
+            self._asleep = True
             await self._news.park()
         return bool(self._queue or self._rest)
 
@@ -270,37 +288,49 @@ class Outbox:
         Raises:
             IndexError: nothing waits.
         """
-        waiting = self._queue.popleft()
+        item = self._queue.popleft()
+        parcel = _parcel_of(item)
         if self._index is not None:
-            key = _key(waiting.parcel.event)
-            if key is not None and self._index.get(key) is waiting:
+            key = _key(parcel.event)
+            if key is not None and self._index.get(key) is item:
                 del self._index[key]
-        self._waiting_bytes -= waiting.weight
-        self._leaving_bytes += waiting.weight
+        self._leaving_bytes += parcel.weight
         self.taken += 1
-        return waiting.parcel
+        return parcel
 
     def take(self, enough: int) -> bytes | memoryview:
         """Take parcels until there are `enough` bytes, or no more; a large one is not copied."""
         if self._rest:
             rest, self._rest = self._rest, b""
             return rest
+        if self._index is None and self.size <= enough:
+            return self._take_all()
         parts = [self.pop().data]
         length = len(parts[0])
         while self._queue and length < enough:
-            if length + self._queue[0].weight > 2 * enough:
+            if length + _parcel_of(self._queue[0]).weight > 2 * enough:
                 break
             parts.append(self.pop().data)
             length += len(parts[-1])
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
+    def _take_all(self) -> bytes:
+        parts = [_parcel_of(item).data for item in self._queue]
+        self._queue.clear()
+        self._leaving_bytes = self.size
+        self.taken += len(parts)
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
     def left(self) -> None:
         """Say that what was taken is gone, and has freed its bytes."""
+        self.size -= self._leaving_bytes
         self._leaving_bytes = 0
-        if not self._queue:
+        if self.lagging and not self._queue:
             self.lagging = False
             self._index = None
-        self._progress.unpark_all()
+            self._usual = self._most_usual
+        if self._progress:
+            self._progress.unpark_all()
 
     async def wait_drained(self) -> None:
         """Wait until nothing waits and nothing is being sent."""
@@ -311,13 +341,14 @@ class Outbox:
         """Drop what waits, but for what is being sent just now."""
         self._queue.clear()
         self._index = None
-        self._waiting_bytes = 0
+        self.size = self._leaving_bytes
         self._progress.unpark_all()
 
     def close(self) -> None:
         """Take nothing more; what waits can still be taken out."""
         self._closed = True
-        self._news.unpark_all()
+        self._usual = -1
+        self._wake()
         self._progress.unpark_all()
 
 
@@ -353,19 +384,23 @@ async def _put_patiently(parcel: Parcel, waited: set[Outbox], patience: float) -
         outbox.put(parcel)
 
 
+def _parcel_of(item: Parcel | _Place) -> Parcel:
+    return item.parcel if isinstance(item, _Place) else item
+
+
 def _key(event: Any) -> Key | None:
     return (event.devicename, event.vectorname) if isinstance(event, _SETS) else None
 
 
-def _note(index: dict[Key, _Waiting], waiting: _Waiting) -> None:
+def _note(index: dict[Key, _Place], place: _Place) -> None:
     """Keep the index of sets that a newer one may replace.
 
     What comes after a definition or a deletion must not move before it.
     """
-    event: Any = waiting.parcel.event
+    event: Any = place.parcel.event
     key = _key(event)
     if key is not None:
-        index[key] = waiting
+        index[key] = place
     elif isinstance(event, delProperty) and event.vectorname is None:
         # Without a device it would be the end of all (§2).
         for gone in [key for key in index if event.devicename in (None, key[0])]:
