@@ -117,7 +117,11 @@ class Vector(Mapping[str, V], Generic[M, V]):
 
     def __setitem__(self, name: str, value: Any) -> None:
         member = self.member(name)
-        member.assign(member.convert(value))
+        self._assign(member, member.convert(value))
+
+    def _assign(self, member: M, value: Any) -> None:
+        """Give a member a value that it has converted."""
+        member.assign(value)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.members)
@@ -141,7 +145,7 @@ class Vector(Mapping[str, V], Generic[M, V]):
         checked = [(self.member(name), value) for name, value in values.items()]
         converted = [(member, member.convert(value)) for member, value in checked]
         for member, value in converted:
-            self[member.name] = value
+            self._assign(member, value)
 
     def member(self, name: str) -> M:
         """The member of this name.

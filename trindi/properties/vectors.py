@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, cast
 
@@ -31,6 +30,7 @@ from trindi.protocol import (
     newNumberVector,
     newSwitchVector,
     newTextVector,
+    replace,
     setBLOBVector,
     setLightVector,
     setNumberVector,
@@ -92,12 +92,12 @@ class SwitchVector(ValueVector[SwitchMember, SwitchState]):
         """How many switches may be On together."""
         return self._rule
 
-    def __setitem__(self, name: str, value: Any) -> None:
-        super().__setitem__(name, value)
-        if self[name] is SwitchState.ON and self._rule is not Rule.ANY_OF_MANY:
-            for other, member in self.members.items():
-                if other != name:
-                    member.assign(SwitchState.OFF)
+    def _assign(self, member: SwitchMember, value: SwitchState) -> None:
+        super()._assign(member, value)
+        if value is SwitchState.ON and self._rule is not Rule.ANY_OF_MANY:
+            for other in self.members.values():
+                if other is not member:
+                    other.assign(SwitchState.OFF)
 
     def _check_sendable(self) -> None:
         if self._rule is Rule.ONE_OF_MANY and SwitchState.ON not in self.values():

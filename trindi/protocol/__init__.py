@@ -47,6 +47,7 @@ from trindi.protocol.events import (
     newTextVector as newTextVector,
     pingReply as pingReply,
     pingRequest as pingRequest,
+    replace as replace,
     setBLOBVector as setBLOBVector,
     setLightVector as setLightVector,
     setNumberVector as setNumberVector,

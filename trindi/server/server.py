@@ -62,6 +62,7 @@ class _Post:
         self.restarts = 0
         self.events_in = 0
         self.events_out = 0
+        self._own = frozenset(driver)
         self._router = router
 
     def publish(self, event: Event) -> None:
@@ -99,7 +100,7 @@ class _Post:
 
     def _check_own(self, event: Any) -> None:
         """Refuse what would speak for a device of another driver (§9)."""
-        if event.devicename is not None and event.devicename not in self.driver:
+        if event.devicename is not None and event.devicename not in self._own:
             raise ConfigurationError(f"device {event.devicename!r} is not of {self.driver!r}")
 
     def _snoop(self, event: getProperties | enableBLOB) -> None:

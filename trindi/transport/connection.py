@@ -10,7 +10,6 @@ stream order. This module does not know who hears what.
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Final, TypeAlias
@@ -21,6 +20,7 @@ from trindi.errors import ProtocolError
 from trindi.protocol import Decoder, Event, Message, encode, pingReply, pingRequest
 from trindi.transport.outbox import BOUND, HIGH_WATER, Outbox, Parcel
 from trindi.transport.turns import Turns
+from trindi.transport.wire import wire_of
 
 __all__ = ["Connection", "Handler"]
 
@@ -82,12 +82,14 @@ class Connection:
         linger: float = LINGER,
     ) -> None:
         self._stream = stream
+        self._wire = wire_of(stream)
         self._decoder = decoder or Decoder()
         self._max_errors = max_errors
         self._linger = linger
         self._reading = trio.CancelScope()
         self._idle = trio.lowlevel.ParkingLot()
         self._turns = Turns()
+        self._writing = Turns()
         self._broken = False
         self.sent_away = ""
         self.name = name
@@ -95,7 +97,7 @@ class Connection:
             high_water=high_water,
             bound=bound,
             on_overflow=self._overflow,
-            send_nowait=_nowait_sender(stream),
+            send_nowait=self._wire.send_nowait,
         )
         self.events_in = 0
         self.errors = 0
@@ -154,7 +156,7 @@ class Connection:
     async def _read(self, handler: Handler) -> None:
         while True:
             try:
-                data = await self._stream.receive_some(RECEIVE_BYTES)
+                data = await self._wire.receive(RECEIVE_BYTES)
             except (trio.BrokenResourceError, trio.ClosedResourceError):
                 self._abandon()
                 return
@@ -162,13 +164,14 @@ class Connection:
                 return
             # The peer may be waiting for its answer: the first one goes out without delay.
             self.outbox.prompt = True
-            for item in await self._decode(bytes(data)):
+            for number, item in enumerate(await self._decode(data)):
+                if number:
+                    # A peer that sends much must not keep the others from their turn; and nothing
+                    # more is done for one that has just been sent away.
+                    await self._turns.step()
                 waiting = self._receive(item, handler)
                 if waiting is not None:
                     await waiting
-                # A peer that sends much must not keep the others from their turn; and nothing more
-                # is done for one that has just been sent away.
-                await self._turns.step()
 
     async def _decode(self, data: bytes) -> list[Event | ProtocolError]:
         """Decode; what ends a large BLOB in a worker thread, for the others must not wait."""
@@ -199,8 +202,10 @@ class Connection:
     async def _write(self) -> None:
         try:
             while await self.outbox.wait_news():
-                await self._stream.send_all(self.outbox.take(SEND_BYTES))
+                await self._wire.send(self.outbox.take(SEND_BYTES))
                 self.outbox.left()
+                if self.outbox:
+                    await self._writing.step()
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             self._abandon()
             # What the peer had said before it left is still to be read (§7), if it is not much.
@@ -236,19 +241,3 @@ class Connection:
                 pass
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             pass
-
-
-def _nowait_sender(stream: trio.abc.Stream) -> Callable[[bytes], int] | None:
-    """Return what sends at once as much as a socket takes, or None where that cannot be."""
-    if not isinstance(stream, trio.SocketStream) or os.name != "posix":
-        return None
-    descriptor = stream.socket.fileno
-
-    def send(data: bytes) -> int:
-        try:
-            return os.write(descriptor(), data)
-        except OSError:
-            # It would block, or it is broken: the writer waits, or finds out.
-            return 0
-
-    return send

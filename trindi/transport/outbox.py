@@ -12,7 +12,6 @@ This module knows events and tasks, but no streams.
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import trio
@@ -21,6 +20,7 @@ from trindi.protocol import (
     Event,
     delProperty,
     encode,
+    replace,
     setBLOBVector,
     setLightVector,
     setNumberVector,
@@ -132,7 +132,7 @@ class Outbox:
         high_water: int = HIGH_WATER,
         bound: int = BOUND,
         on_overflow: Callable[[], None] = lambda: None,
-        send_nowait: Callable[[bytes], int] | None = None,
+        send_nowait: Callable[[bytes], int] = lambda _data: 0,
     ) -> None:
         self._high_water = high_water
         self._bound = bound
@@ -213,7 +213,7 @@ class Outbox:
         more than gathering them.
         """
         self.prompt = False
-        if self._send_nowait is None or self.size or parcel.blob or self._closed:
+        if self.size or parcel.blob or self._closed:
             return False
         data = parcel.data
         sent = self._send_nowait(data)
