@@ -101,7 +101,7 @@ class _Line:
 
     def leave(self, sender: Sender) -> None:
         share = self._share(sender)
-        left = self._counts.pop(share) - 1
+        left = self._counts.pop(share, 1) - 1
         if left:
             self._counts[share] = left
         if self.room:
@@ -279,7 +279,8 @@ class Dispatcher:
     async def _lead(self) -> _Request:
         """Take requests until one is for an idle property; put the others in their lines."""
         # Before one is taken: being cancelled now loses none.
-        await self._turns.step()
+        if self._turns.is_over():
+            await self._turns.go_round()
         while True:
             try:
                 request = self._requests.receive_nowait()

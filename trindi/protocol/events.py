@@ -15,7 +15,16 @@ from dataclasses import MISSING, Field, dataclass, field, fields
 from datetime import datetime
 from enum import Enum
 from types import MappingProxyType
-from typing import Any, Final, NamedTuple, TypeAlias, TypeVar, dataclass_transform
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Final,
+    Generic,
+    NamedTuple,
+    TypeAlias,
+    TypeVar,
+    dataclass_transform,
+)
 
 from trindi.protocol.values import BLOBPolicy, Permission, Rule, State, SwitchState
 
@@ -92,7 +101,17 @@ class SizeFormat(NamedTuple):
     format: str
 
 
-class _Members(Mapping[str, V]):
+if TYPE_CHECKING:
+
+    class _Values(Mapping[str, V]):
+        pass
+
+else:
+    # A class made from `Mapping` itself takes ten times as long to tell what is its instance.
+    _Values = Generic
+
+
+class _Members(_Values[V]):
     """A vector's event is a mapping of member name to value."""
 
     __slots__ = ()
@@ -110,7 +129,8 @@ class _Members(Mapping[str, V]):
     def __contains__(self, name: object) -> bool:
         return name in self.members
 
-    # The views of `Mapping` would look up each name.
+    def get(self, name: str, default: Any = None) -> Any:
+        return self.members.get(name, default)
 
     def keys(self) -> KeysView[str]:
         return self.members.keys()
@@ -120,6 +140,9 @@ class _Members(Mapping[str, V]):
 
     def items(self) -> ItemsView[str, V]:
         return self.members.items()
+
+
+Mapping.register(_Members)
 
 
 def _members() -> Mapping[str, Any]:

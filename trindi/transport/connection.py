@@ -165,10 +165,10 @@ class Connection:
             # The peer may be waiting for its answer: the first one goes out without delay.
             self.outbox.prompt = True
             for number, item in enumerate(await self._decode(data)):
-                if number:
-                    # A peer that sends much must not keep the others from their turn; and nothing
-                    # more is done for one that has just been sent away.
-                    await self._turns.step()
+                # A peer that sends much must not keep the others from their turn; and nothing more
+                # is done for one that has just been sent away.
+                if number and (self._turns.is_over() or self._reading.cancel_called):
+                    await self._turns.go_round()
                 waiting = self._receive(item, handler)
                 if waiting is not None:
                     await waiting
@@ -204,8 +204,8 @@ class Connection:
             while await self.outbox.wait_news():
                 await self._wire.send(self.outbox.take(SEND_BYTES))
                 self.outbox.left()
-                if self.outbox:
-                    await self._writing.step()
+                if self.outbox and self._writing.is_over():
+                    await self._writing.go_round()
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             self._abandon()
             # What the peer had said before it left is still to be read (§7), if it is not much.

@@ -1,7 +1,7 @@
 """Whose turn it is: a task that always has something to do must let others run all the same.
 
 A full checkpoint after each step would be fair, and slow. So the turn goes round after some steps,
-or some time, whichever comes first; every step is cancellable.
+or some time, whichever comes first.
 """
 
 from __future__ import annotations
@@ -28,12 +28,20 @@ class Turns:
         self._start = 0.0
         self._steps = 0
 
-    async def step(self) -> None:
-        """Begin a step, others having had their turn if it is time. If cancelled, none is begun."""
+    def is_over(self) -> bool:
+        """Begin a step; True where others must have their turn first, by `go_round`."""
         self._steps += 1
-        if self._steps < MAX_STREAK and trio.current_time() - self._start < STREAK:
-            await trio.lowlevel.checkpoint_if_cancelled()
-            return
+        return self._steps >= MAX_STREAK or trio.current_time() - self._start >= STREAK
+
+    async def go_round(self) -> None:
+        """Let the others run."""
         await trio.lowlevel.checkpoint()
         self._steps = 0
         self._start = trio.current_time()
+
+    async def step(self) -> None:
+        """Begin a step, others having had their turn if it is time. If cancelled, none is begun."""
+        if self.is_over():
+            await self.go_round()
+        else:
+            await trio.lowlevel.checkpoint_if_cancelled()
