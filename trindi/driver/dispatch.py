@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypeAlias
 
 import trio
 
+from trindi.driver.definitions import matching
 from trindi.errors import ProtocolError, RefusedError
 from trindi.properties import BLOBVector, Device, Vector
 from trindi.protocol import (
@@ -40,6 +41,8 @@ from trindi.transport import Turns
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Generator
     from datetime import datetime
+
+    from trindi.transport import Bundle
 
 __all__ = ["Dispatcher", "Sender", "wait_for_all"]
 
@@ -64,6 +67,9 @@ class Sender(Protocol):
 
     def reply(self, event: Event) -> None:
         """Send an event to this peer alone, without waiting."""
+
+    def forward(self, bundle: Bundle) -> None:
+        """Send what is encoded already to this peer alone, without waiting."""
 
     def begin(self) -> None:
         """Say that a request of this peer is being worked on."""
@@ -406,19 +412,3 @@ async def wait_for_all(waits: list[Awaitable[None]]) -> None:
     async with trio.open_nursery() as nursery:
         for wait in waits:
             nursery.start_soon(one, wait)
-
-
-def matching(
-    devices: dict[str, Device], devicename: str | None, vectorname: str | None
-) -> list[Vector[Any, Any]]:
-    """The enabled vectors that a getProperties with these attributes asks for.
-
-    A chained indiserver asks for the device ``*``, and means all (§5.5).
-    """
-    return [
-        vector
-        for device in devices.values()
-        if devicename in (None, "*", device.devicename)
-        for vector in device.values()
-        if vectorname in (None, vector.name) and vector.enabled
-    ]

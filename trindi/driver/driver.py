@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, TypeVarTuple
 
 import trio
 
-from trindi.driver.dispatch import Dispatcher, Sender, matching
+from trindi.driver.definitions import Definitions, matching
+from trindi.driver.dispatch import Dispatcher, Sender
 from trindi.driver.outlet import DriverOutlet, Link
 from trindi.driver.snooping import Snooping
 from trindi.driver.stdio import run_on_stdio
@@ -36,7 +37,7 @@ from trindi.protocol import (
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from trindi.transport import Outbox, Parcel
+    from trindi.transport import Bundle, Outbox, Parcel
 
 __all__ = ["IPyDriver", "Link"]
 
@@ -77,6 +78,7 @@ class IPyDriver(Mapping[str, Device]):
         self._devices: dict[str, Device] = {}
         for device in devices:
             self._add(device)
+        self._definitions = Definitions(self._devices)
         self.outlet = DriverOutlet()
         self._nursery: trio.Nursery | None = None
         self._dispatcher = Dispatcher(self._devices, self._clientevent, self._publish)
@@ -299,15 +301,18 @@ class IPyDriver(Mapping[str, Device]):
         elif isinstance(item, getProperties):
             if not self.auto_send_def:
                 return self._dispatcher.ask(item, sender)
-            for definition in self.definitions(item.devicename, item.vectorname):
-                sender.reply(definition)
+            sender.forward(self.defined(item.devicename, item.vectorname))
         return None
 
     def definitions(
         self, devicename: str | None = None, vectorname: str | None = None
     ) -> list[DefVector]:
         """The definitions of all that is enabled, or of one device or vector, as they are now."""
-        return [v.definition() for v in matching(self._devices, devicename, vectorname)]
+        return [v.defined for v in matching(self._devices, devicename, vectorname)]
+
+    def defined(self, devicename: str | None = None, vectorname: str | None = None) -> Bundle:
+        """The same, as it is sent; encoded once, until something changes."""
+        return self._definitions.of(devicename, vectorname)
 
     def inbox_for(self, event: Event) -> Outbox | None:
         """Where to put what another driver said; None where it is not snooped on."""

@@ -61,10 +61,7 @@ class Vector(Mapping[str, V], Generic[M, V]):
 
     Attributes:
         name: printable ASCII, unique in its device.
-        label: what a client shows; the name where none is given.
-        group: the tab under which a client shows it.
         members: member name to member.
-        enable: False: neither sends nor receives anything.
         device: the device it belongs to, once it does.
     """
 
@@ -77,11 +74,12 @@ class Vector(Mapping[str, V], Generic[M, V]):
     def __init__(
         self, name: str, label: str | None, group: str, perm: str, state: str, members: Iterable[M]
     ) -> None:
-        self.name = check_name(name, "vector")
-        self.label = check_text(name if label is None else label, "a label")
-        self.group = check_text(group, "a group")
-        self.enable = True
         self.device: Device | None = None
+        self._defined: DefVector | None = None
+        self.name = check_name(name, "vector")
+        self._label = check_text(name if label is None else label, "a label")
+        self._group = check_text(group, "a group")
+        self._enable = True
         self._perm = _check_perm(perm)
         self._state = check_state(state)
         self._timeout = 0.0
@@ -162,6 +160,37 @@ class Vector(Mapping[str, V], Generic[M, V]):
     # Attributes --------------------------------------------------------------------------------
 
     @property
+    def label(self) -> str:
+        """What a client shows; it learns of another one when the vector is defined again."""
+        return self._label
+
+    @label.setter
+    def label(self, label: str) -> None:
+        self._label = check_text(label, "a label")
+        self.redefine()
+
+    @property
+    def group(self) -> str:
+        """The tab under which a client shows it."""
+        return self._group
+
+    @group.setter
+    def group(self, group: str) -> None:
+        self._group = check_text(group, "a group")
+        self.redefine()
+
+    @property
+    def enable(self) -> bool:
+        """False: neither sends nor receives anything."""
+        return self._enable
+
+    @enable.setter
+    def enable(self, enable: bool) -> None:
+        self._enable = enable
+        if self.device is not None:
+            self.device.changes += 1
+
+    @property
     def perm(self) -> Permission:
         """What clients may do, ``ro``, ``wo`` or ``rw``."""
         return self._perm
@@ -174,6 +203,7 @@ class Vector(Mapping[str, V], Generic[M, V]):
     @state.setter
     def state(self, state: str) -> None:
         self._state = check_state(state)
+        self.redefine()
 
     @property
     def timeout(self) -> float:
@@ -186,6 +216,7 @@ class Vector(Mapping[str, V], Generic[M, V]):
         if timeout < 0:
             raise ConfigurationError(f"timeout {timeout:g} is below 0 seconds")
         self._timeout = timeout
+        self.redefine()
 
     @property
     def devicename(self) -> str:
@@ -200,9 +231,23 @@ class Vector(Mapping[str, V], Generic[M, V]):
     @property
     def enabled(self) -> bool:
         """Whether both the vector and its device may send and receive."""
-        return self.enable and (self.device is None or self.device.enable)
+        return self._enable and (self.device is None or self.device.enable)
 
     # Events ------------------------------------------------------------------------------------
+
+    @property
+    def defined(self) -> DefVector:
+        """The def…Vector event of what it is now: the same one, until something changes."""
+        if self._defined is None:
+            self._defined = self.definition()
+        return self._defined
+
+    def redefine(self) -> None:
+        """Note that it must be defined anew for the next one who asks; members call this."""
+        if self._defined is not None:
+            self._defined = None
+            if self.device is not None:
+                self.device.changes += 1
 
     def definition(self, message: str = "", timestamp: datetime | None = None) -> DefVector:
         """Make the def…Vector event of what it is now."""
@@ -374,6 +419,8 @@ class Vector(Mapping[str, V], Generic[M, V]):
             self.outlet.publish(self._reporting(values, message, timestamp))
             for member in members:
                 member.sent()
+            # Its values have been true until now, at least.
+            self.redefine()
 
     def _sorted(self, members: list[M]) -> list[M]:
         """The members in the order in which they are sent."""

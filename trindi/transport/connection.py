@@ -18,7 +18,7 @@ import trio
 
 from trindi.errors import ProtocolError
 from trindi.protocol import Decoder, Event, Message, encode, pingReply, pingRequest
-from trindi.transport.outbox import BOUND, HIGH_WATER, Outbox, Parcel
+from trindi.transport.outbox import BOUND, HIGH_WATER, Bundle, Outbox, Parcel
 from trindi.transport.turns import Turns
 from trindi.transport.wire import wire_of
 
@@ -109,6 +109,10 @@ class Connection:
         """Send an event to this peer alone. Never blocks."""
         # Encoded at once, so that the outbox knows what it weighs.
         self.outbox.put(Parcel(event, encode(event)))
+
+    def forward(self, bundle: Bundle) -> None:
+        """Send what is encoded already to this peer alone. Never blocks."""
+        self.outbox.put_all(bundle)
 
     def begin(self) -> None:
         """Say that a request of this peer is being worked on."""

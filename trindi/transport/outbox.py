@@ -31,7 +31,7 @@ from trindi.protocol import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-__all__ = ["BLOB_PATIENCE", "BOUND", "HIGH_WATER", "Outbox", "Parcel"]
+__all__ = ["BLOB_PATIENCE", "BOUND", "HIGH_WATER", "Bundle", "Outbox", "Parcel"]
 __all__ += ["put_when_room"]
 
 HIGH_WATER: Final = 8 * 1024 * 1024
@@ -46,6 +46,9 @@ BLOB_PATIENCE: Final = 5.0
 # A guess at what an event takes beyond its values, where nobody has encoded it: a snooping driver
 # gets the event itself.
 _UNENCODED_WEIGHT: Final = 512
+
+# From so many events on, they are not put one by one.
+_MANY: Final = 3
 
 _LONG: Final = 1024 * 1024
 """Bytes of a BLOB that are worth a worker thread to encode them."""
@@ -87,6 +90,21 @@ class Parcel:
     def _takes_long(self) -> bool:
         about = getattr(self.event, "sizeformat", {}).values()
         return self.weight >= _LONG or any(said.format.endswith(".z") for said in about)
+
+
+class Bundle:
+    """Parcels that go together.
+
+    Attributes:
+        parcels: in their order.
+        weight: bytes that they take together.
+    """
+
+    __slots__ = ("parcels", "weight")
+
+    def __init__(self, parcels: Iterable[Parcel]) -> None:
+        self.parcels = tuple(parcels)
+        self.weight = sum(parcel.weight for parcel in self.parcels)
 
 
 def _guess_weight(event: Any) -> int:
@@ -182,6 +200,19 @@ class Outbox:
             self.size = size
         if self._asleep:
             self._wake()
+
+    def put_all(self, bundle: Bundle) -> None:
+        """Add the events of a bundle, as `put` does with each."""
+        size = self.size + bundle.weight
+        if size > self._usual or len(bundle.parcels) < _MANY:
+            for parcel in bundle.parcels:
+                self.put(parcel)
+        else:
+            self._queue.extend(bundle.parcels)
+            self.size = size
+            self.prompt = False
+            if self._asleep:
+                self._wake()
 
     def _put_carefully(self, parcel: Parcel) -> None:
         """Put what the peer may be lagging with; see at which mark and bound."""
@@ -308,10 +339,11 @@ class Outbox:
         parts = [self.pop().data]
         length = len(parts[0])
         while self._queue and length < enough:
-            if length + _parcel_of(self._queue[0]).weight > 2 * enough:
+            weight = _parcel_of(self._queue[0]).weight
+            if length + weight > 2 * enough:
                 break
             parts.append(self.pop().data)
-            length += len(parts[-1])
+            length += weight
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
     def _take_all(self) -> bytes:
