@@ -166,6 +166,9 @@ class NumberMember(Member[float]):
         step: the increment that a client may offer; 0 means any.
         membervalue: str (decimal or sexagesimal), int, float or Decimal.
 
+    Attributes:
+        has_new_limits: they have changed, and no client has been told yet.
+
     Raises:
         ValueError: a text is no INDI number, or the format is none, or `min` is above `max`.
     """
@@ -183,7 +186,7 @@ class NumberMember(Member[float]):
         super().__init__(name, label, membervalue)
         self._format = check_format(format or "%g")
         self._limits = _check_limits(min, max, step)
-        self._new_limits = False
+        self.has_new_limits = False
 
     def convert(self, value: Any) -> float:
         """Return the number as a float."""
@@ -211,18 +214,12 @@ class NumberMember(Member[float]):
     @limits.setter
     def limits(self, limits: tuple[Numeric, Numeric, Numeric]) -> None:
         self._limits = _check_limits(*limits)
-        self._new_limits = self.changed = True
+        self.has_new_limits = self.changed = True
         self._redefine()
-
-    @property
-    def unsent_limits(self) -> Limits | None:
-        """Limits that have changed and that no client has been told of, or None."""
-        return self._limits if self._new_limits else None
 
     def sent(self) -> None:
         """Note that the value is on its way, and new limits with it."""
-        super().sent()
-        self._new_limits = False
+        self.changed = self.has_new_limits = False
 
     @property
     def min(self) -> float:

@@ -273,21 +273,24 @@ class Vector(Mapping[str, V], Generic[M, V]):
         self, names: Iterable[str], message: str = "", timestamp: datetime | None = None
     ) -> SetVector:
         """Make the set…Vector event of some members as they are now."""
-        members = self._sorted([self.member(name) for name in names])
-        values = {member.name: member.membervalue for member in members}
-        return self._reporting(values, message, timestamp)
+        return self._report([self.member(name) for name in names], message, self._time(timestamp))
+
+    def _report(self, members: list[M], message: str, time: datetime) -> SetVector:
+        values = {member.name: member.membervalue for member in self._sorted(members)}
+        return self._reporting(values, check_text(message, "a message"), time)
+
+    def _sorted(self, members: list[M]) -> list[M]:
+        """The members in the order in which they are sent."""
+        return members
 
     def status(self, message: str = "") -> SetVector:
         """Make the set…Vector event of all there is to tell; payloads of BLOBs are not."""
         return self.report(self.members, message)
 
-    def _reporting(
-        self, values: Mapping[str, Any], message: str, timestamp: datetime | None
-    ) -> SetVector:
+    def _reporting(self, values: Mapping[str, Any], message: str, time: datetime) -> SetVector:
         """Make the set…Vector event of these values, in the order of its fields."""
-        time, text = self._time(timestamp), check_text(message, "a message")
         report: SetVector = self._set_event(
-            self.devicename, self.name, values, self._state, self._timeout, time, text
+            self.devicename, self.name, values, self._state, self._timeout, time, message
         )
         return report
 
@@ -415,16 +418,13 @@ class Vector(Mapping[str, V], Generic[M, V]):
 
     def _send(self, members: list[M], message: str, timestamp: datetime | None) -> None:
         if self.enabled:
-            values = {member.name: member.membervalue for member in self._sorted(members)}
-            self.outlet.publish(self._reporting(values, message, timestamp))
+            outlet = self.outlet
+            time = outlet.now() if timestamp is None else to_utc(timestamp)
+            outlet.publish(self._report(members, message, time))
             for member in members:
                 member.sent()
             # Its values have been true until now, at least.
             self.redefine()
-
-    def _sorted(self, members: list[M]) -> list[M]:
-        """The members in the order in which they are sent."""
-        return members
 
 
 class ValueVector(Vector[M, V]):

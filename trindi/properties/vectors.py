@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, cast
+from typing import IO, TYPE_CHECKING, Any
 
 from trindi.errors import ConfigurationError, RefusedError
 from trindi.properties.members import (
@@ -196,13 +196,15 @@ class NumberVector(ValueVector[NumberMember, float]):
             if low != high and not low <= value <= high:
                 raise RefusedError(f"{name} {value:g} is not within {low:g} and {high:g}")
 
-    def _reporting(
-        self, values: Mapping[str, Any], message: str, timestamp: datetime | None
-    ) -> SetVector:
-        report = super()._reporting(values, message, timestamp)
+    def _reporting(self, values: Mapping[str, Any], message: str, time: datetime) -> SetVector:
+        report = setNumberVector(
+            self.devicename, self.name, values, self._state, self._timeout, time, message
+        )
         members = self.members
-        limits = {name: new for name in values if (new := members[name].unsent_limits)}
-        return replace(cast("setNumberVector", report), limits=limits) if limits else report
+        new = [name for name in values if members[name].has_new_limits]
+        if not new:
+            return report
+        return replace(report, limits={name: members[name].limits for name in new})
 
 
 class LightVector(ValueVector[LightMember, State]):
@@ -240,11 +242,8 @@ class LightVector(ValueVector[LightMember, State]):
     def _described(self) -> dict[str, Any]:
         return {}
 
-    def _reporting(
-        self, values: Mapping[str, Any], message: str, timestamp: datetime | None
-    ) -> SetVector:
-        time, text = self._time(timestamp), check_text(message, "a message")
-        return setLightVector(self.devicename, self.name, values, self._state, time, text)
+    def _reporting(self, values: Mapping[str, Any], message: str, time: datetime) -> SetVector:
+        return setLightVector(self.devicename, self.name, values, self._state, time, message)
 
 
 class BLOBVector(Vector[BLOBMember, bytes | Path | IO[bytes] | None]):
@@ -283,15 +282,14 @@ class BLOBVector(Vector[BLOBMember, bytes | Path | IO[bytes] | None]):
 
     def status(self, message: str = "") -> SetVector:
         """Make a setBLOBVector event without payloads."""
-        return self._reporting({}, message, None)
+        return self._reporting({}, message, self._time(None))
 
     def _reporting(
-        self, values: Mapping[str, bytes], message: str, timestamp: datetime | None
+        self, values: Mapping[str, bytes], message: str, time: datetime
     ) -> setBLOBVector:
         about = {n: SizeFormat(len(data), self.members[n].blobformat) for n, data in values.items()}
-        time, text = self._time(timestamp), check_text(message, "a message")
         return setBLOBVector(
-            self.devicename, self.name, values, about, self._state, self._timeout, time, text
+            self.devicename, self.name, values, about, self._state, self._timeout, time, message
         )
 
     async def send_setVectorMembers(
@@ -327,7 +325,8 @@ class BLOBVector(Vector[BLOBMember, bytes | Path | IO[bytes] | None]):
         values = {member.name: await self._load(member) for member in chosen if self.enabled}
         # It may have been disabled while a file was being read.
         if self.enabled:
-            await self.outlet.publish_blob(self._reporting(values, message, timestamp))
+            text, time = check_text(message, "a message"), self._time(timestamp)
+            await self.outlet.publish_blob(self._reporting(values, text, time))
             for member, source in sources:
                 member.changed = member.membervalue is not source
 

@@ -209,11 +209,10 @@ class _VectorWriter(_Writer):
         """Write one line."""
         open_member, write, close = self._open, self._write_value, self._close
         detail = self._details(event).get
-        parts = [self._head(event), ">"]
+        members = ""
         for name, value in event.members.items():
-            parts += (open_member(name, detail(name)), write(value), close)
-        parts.append(self._end)
-        return "".join(parts).encode()
+            members += f"{open_member(name, detail(name))}{write(value)}{close}"
+        return f"{self._head(event)}>{members}{self._end}".encode()
 
 
 class _BLOBWriter(_Writer):

@@ -41,7 +41,8 @@ class Turns:
 
     async def step(self) -> None:
         """Begin a step, others having had their turn if it is time. If cancelled, none is begun."""
-        if self.is_over():
-            await self.go_round()
-        else:
+        self._steps += 1
+        if self._steps < MAX_STREAK and trio.current_time() - self._start < STREAK:
             await trio.lowlevel.checkpoint_if_cancelled()
+        else:
+            await self.go_round()
