@@ -14,7 +14,7 @@ from functools import lru_cache
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final
 
-from trindi.protocol.blobs import COMPRESSED, compress, encode_base64
+from trindi.protocol.blobs import COMPRESSED, Base64, compress
 from trindi.protocol.events import (
     ELEMENTS,
     Attribute,
@@ -25,13 +25,15 @@ from trindi.protocol.events import (
     NumberLabel,
     SizeFormat,
     Type,
+    newBLOBVector,
+    setBLOBVector,
 )
 from trindi.protocol.values import BLANKS, clean, format_timestamp, number_to_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-__all__ = ["encode"]
+__all__ = ["encode", "encode_parts"]
 
 # indi_getprop indexes before an empty string: a format has two characters at least (§4.1).
 _UNKNOWN_FORMAT: Final = ".bin"
@@ -220,7 +222,14 @@ class _BLOBWriter(_Writer):
 
     def write(self, event: Any) -> bytes:
         """Write one line."""
-        parts = [f"{self._head(event)}>".encode()]
+        pieces: list[bytes] = []
+        for part in self.parts(event):
+            pieces += part.pieces() if isinstance(part, Base64) else (part,)
+        return b"".join(pieces)
+
+    def parts(self, event: Any) -> list[bytes | Base64]:
+        """Write the line, but for the payloads."""
+        parts: list[bytes | Base64] = [f"{self._head(event)}>".encode()]
         for name, value in event.members.items():
             size, suffix = event.sizeformat.get(name) or SizeFormat(len(value), "")
             payload = value
@@ -230,9 +239,9 @@ class _BLOBWriter(_Writer):
             if len(suffix) < 2:
                 suffix = _UNKNOWN_FORMAT
             tag = f'<oneBLOB name="{_escape(name)}" size="{size}" format="{_escape(suffix)}">'
-            parts += (tag.encode(), encode_base64(payload), b"</oneBLOB>")
+            parts += (tag.encode(), Base64(payload), b"</oneBLOB>")
         parts.append(self._end.encode())
-        return b"".join(parts)
+        return parts
 
 
 def _writer(element: Element) -> _Writer:
@@ -253,3 +262,13 @@ def encode(event: Event) -> bytes:
         ValueError: a number is NaN or infinite.
     """
     return _WRITERS[type(event)].write(event)
+
+
+def encode_parts(event: setBLOBVector | newBLOBVector) -> list[bytes | Base64]:
+    """Write one event with BLOBs as `encode` does, but leave its payloads to be encoded later.
+
+    Those that are to be compressed are.
+    """
+    writer = _WRITERS[type(event)]
+    assert isinstance(writer, _BLOBWriter)
+    return writer.parts(event)

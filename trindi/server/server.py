@@ -88,7 +88,7 @@ class _Post:
         parcel = Parcel(event)
         clients = self._router.clients(event)
         if clients:
-            await parcel.encode()
+            await parcel.prepare()
         inboxes = [s.driver.inbox_for(event) for s in self._router.snoopers(event, self)]
         outboxes = [client.outbox for client in clients]
         await put_when_room(parcel, [*outboxes, *(inbox for inbox in inboxes if inbox is not None)])

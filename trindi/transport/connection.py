@@ -34,7 +34,7 @@ THREAD_BYTES: Final = 16 * 1024 * 1024
 few milliseconds, and a thread would let a mock clock run ahead."""
 
 SEND_BYTES: Final = 64 * 1024
-"""Bytes that are gathered into one write; a larger event goes out from its own buffer."""
+"""Bytes that are gathered into one write; a larger event goes out by itself."""
 
 MAX_ERRORS: Final = 100
 """Malformed elements after which a peer is sent away: no honest peer makes so many (§9)."""
@@ -206,7 +206,10 @@ class Connection:
     async def _write(self) -> None:
         try:
             while await self.outbox.wait_news():
-                await self._wire.send(self.outbox.take(SEND_BYTES))
+                for number, data in enumerate(self.outbox.take(SEND_BYTES)):
+                    if number and self._writing.is_over():
+                        await self._writing.go_round()
+                    await self._wire.send(data)
                 self.outbox.left()
                 if self.outbox and self._writing.is_over():
                     await self._writing.go_round()

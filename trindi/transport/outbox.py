@@ -17,9 +17,11 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 import trio
 
 from trindi.protocol import (
+    Base64,
     Event,
     delProperty,
     encode,
+    encode_parts,
     replace,
     setBLOBVector,
     setLightVector,
@@ -27,9 +29,10 @@ from trindi.protocol import (
     setSwitchVector,
     setTextVector,
 )
+from trindi.protocol.blobs import COMPRESSED
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
 __all__ = ["BLOB_PATIENCE", "BOUND", "HIGH_WATER", "Bundle", "Outbox", "Parcel"]
 __all__ += ["put_when_room"]
@@ -50,9 +53,6 @@ _UNENCODED_WEIGHT: Final = 512
 # From so many events on, they are not put one by one.
 _MANY: Final = 3
 
-_LONG: Final = 1024 * 1024
-"""Bytes of a BLOB that are worth a worker thread to encode them."""
-
 _SETS: Final = (setSwitchVector, setTextVector, setNumberVector, setLightVector, setBLOBVector)
 Key: TypeAlias = tuple[str | None, str | None]
 
@@ -66,13 +66,14 @@ class Parcel:
         weight: bytes that the event takes, or a guess at them where it was not encoded.
     """
 
-    __slots__ = ("_data", "blob", "event", "weight")
+    __slots__ = ("_data", "_parts", "blob", "event", "weight")
 
     def __init__(self, event: Event, data: bytes | None = None) -> None:
         self.event = event
         self.blob = type(event) is setBLOBVector
         self.weight = _guess_weight(event) if data is None else len(data)
         self._data = data
+        self._parts: list[bytes | Base64] | None = None
 
     @property
     def data(self) -> bytes:
@@ -81,15 +82,25 @@ class Parcel:
             self._data = encode(self.event)
         return self._data
 
-    async def encode(self) -> None:
-        """Encode it before anybody has it, in a worker thread where that takes long."""
-        if self._data is None and self._takes_long():
-            self._data = await trio.to_thread.run_sync(encode, self.event)
-        self.weight = len(self.data)
+    async def prepare(self) -> None:
+        """Make ready, and weigh, what carries payloads, before anybody has it.
 
-    def _takes_long(self) -> bool:
-        about = getattr(self.event, "sizeformat", {}).values()
-        return self.weight >= _LONG or any(said.format.endswith(".z") for said in about)
+        They are compressed in a worker thread, where they are to be.
+        """
+        event: Any = self.event
+        if any(said.format.endswith(COMPRESSED) for said in event.sizeformat.values()):
+            self._parts = await trio.to_thread.run_sync(encode_parts, event)
+        else:
+            self._parts = encode_parts(event)
+        self.weight = sum(map(len, self._parts))
+
+    def pieces(self) -> Iterator[bytes]:
+        """The event as bytes, payloads encoded piece by piece."""
+        for part in self._parts or (self.data,):
+            if isinstance(part, Base64):
+                yield from part.pieces()
+            else:
+                yield part
 
 
 class Bundle:
@@ -329,22 +340,30 @@ class Outbox:
         self.taken += 1
         return parcel
 
-    def take(self, enough: int) -> bytes | memoryview:
-        """Take parcels until there are `enough` bytes, or no more; a large one is not copied."""
+    def take(self, enough: int) -> Iterable[bytes | memoryview]:
+        """Take parcels until there are `enough` bytes, or no more.
+
+        Returns:
+            Pieces to send one after another. What is small is gathered into one; what is large is
+            not copied, and BLOBs become base64 piece by piece.
+        """
         if self._rest:
             rest, self._rest = self._rest, b""
-            return rest
+            return (rest,)
         if self._index is None and self.size <= enough:
-            return self._take_all()
-        parts = [self.pop().data]
-        length = len(parts[0])
+            return (self._take_all(),)
+        first = self.pop()
+        length = first.weight
+        if length >= enough:
+            return first.pieces()
+        parts = [first.data]
         while self._queue and length < enough:
             weight = _parcel_of(self._queue[0]).weight
             if length + weight > 2 * enough:
                 break
             parts.append(self.pop().data)
             length += weight
-        return parts[0] if len(parts) == 1 else b"".join(parts)
+        return (b"".join(parts),)
 
     def _take_all(self) -> bytes:
         parts = [_parcel_of(item).data for item in self._queue]
