@@ -27,9 +27,12 @@ from trindi.protocol import (
     setSwitchVector,
     setTextVector,
 )
+from trindi.transport.conditions import USUAL
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+
+    from trindi.transport.conditions import InThread
 
 __all__ = ["BLOB_PATIENCE", "BOUND", "HIGH_WATER", "Outbox", "Parcel"]
 __all__ += ["put_when_room"]
@@ -88,10 +91,10 @@ class Parcel:
         guess = _UNENCODED_WEIGHT * (1 + len(members)) + sum(sizes) + labels
         return guess + len(getattr(event, "message", "")) + len(getattr(event, "label", ""))
 
-    async def encode(self) -> None:
+    async def encode(self, in_thread: InThread = USUAL.in_thread) -> None:
         """Encode it now, in a worker thread where that takes long."""
         if self._data is None and self._takes_long():
-            self._data = await trio.to_thread.run_sync(encode, self.event)
+            self._data = await in_thread(encode, self.event)
         self._data = self.data
 
     def _takes_long(self) -> bool:
