@@ -332,20 +332,21 @@ async def put_when_room(
     Outboxes that lag already are not waited for; those that have no room after `patience` seconds
     get it all the same and are lagging from then on. If cancelled, some have it and some have not.
     """
-    waited: set[Outbox] = set()
+    # In the order given, so that a test can foresee who gets it first.
+    waited: dict[Outbox, None] = {}
     for outbox in outboxes:
         if outbox.lagging or outbox.has_room(parcel.weight):
             outbox.put(parcel)
         else:
-            waited.add(outbox)
+            waited[outbox] = None
     if waited:
         await _put_patiently(parcel, waited, patience)
 
 
-async def _put_patiently(parcel: Parcel, waited: set[Outbox], patience: float) -> None:
+async def _put_patiently(parcel: Parcel, waited: dict[Outbox, None], patience: float) -> None:
     async def put(outbox: Outbox) -> None:
         await outbox.wait_room(parcel.weight)
-        waited.remove(outbox)
+        del waited[outbox]
         outbox.put(parcel)
 
     with trio.move_on_after(patience):
