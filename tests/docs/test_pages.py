@@ -15,6 +15,7 @@ import pytest
 
 import trindi
 import trindi.protocol
+import trindi.recording
 from tests.support_docs import DOCS, ROOT, code, table
 from trindi.cli.serve import serve
 from trindi.protocol import ELEMENTS, format_number, parse_number
@@ -70,17 +71,24 @@ def test_the_page_leaves_no_bound_out() -> None:
     assert set(constants()) - named == set()
 
 
+# What takes bounds, and those of its parameters that are none.
+CHANGED_WITH: dict[str, tuple[Any, set[str]]] = {
+    "IPyServer": (trindi.IPyServer, {"drivers", "host", "port"}),
+    "record": (trindi.recording.record, {"stream", "file", "side", "now"}),
+}
+
+
 def test_each_bound_that_can_be_changed_is_a_parameter() -> None:
-    parameters = inspect.signature(trindi.IPyServer).parameters
-    changed = {}
+    changed: dict[str, dict[str, float]] = {name: {} for name in CHANGED_WITH}
     for name, (default, change) in bounds().items():
         if change != "fixed":
-            match = re.search(r"IPyServer\(…, (\w+)=…\)", change)
+            match = re.search(r"(\w+)\(…, (\w+)=…\)", change)
             assert match, name
-            changed[match[1]] = default
-    assert {name: parameters[name].default for name in changed} == changed
-    kept = {"drivers", "host", "port"}
-    assert changed.keys() == parameters.keys() - kept
+            changed[match[1]][match[2]] = default
+    for name, (callable_, kept) in CHANGED_WITH.items():
+        parameters = inspect.signature(callable_).parameters
+        defaults = {one: parameters[one].default for one in parameters.keys() - kept}
+        assert defaults == changed[name]
 
 
 # The protocol ----------------------------------------------------------------------------------
@@ -126,10 +134,12 @@ def public_names(module: ModuleType) -> set[str]:
     return {name for name in names if not isinstance(getattr(module, name), ModuleType)}
 
 
-@pytest.mark.parametrize("module", [trindi, trindi.protocol], ids=lambda module: module.__name__)
+@pytest.mark.parametrize(
+    "module", [trindi, trindi.protocol, trindi.recording], ids=lambda module: module.__name__
+)
 def test_the_reference_has_every_public_name(module: ModuleType) -> None:
     reference = (DOCS / "reference.md").read_text(encoding="utf-8")
-    shown = set(re.findall(r"\btrindi\.(?:protocol\.)?(\w+)", reference))
+    shown = set(re.findall(r"\btrindi\.(?:protocol\.|recording\.)?(\w+)", reference))
     assert public_names(module) - shown == set()
 
 

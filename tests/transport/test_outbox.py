@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import tracemalloc
+from functools import partial
 from typing import Any
 
 import pytest
@@ -445,6 +446,21 @@ class TestBLOBs:
         await trio.sleep(10)
         assert arrived == pytest.approx([1, 2, 6])
         assert not quick.lagging
+
+    async def test_the_dead_get_it_in_the_order_in_which_they_are_named(
+        self, autojump_clock: trio.testing.MockClock
+    ) -> None:
+        given_up: list[int] = []
+        outboxes = [
+            Outbox(high_water=2000, bound=100, on_overflow=partial(given_up.append, number))
+            for number in reversed(range(20))
+        ]
+        outboxes.reverse()
+        for outbox in outboxes:
+            outbox.put(frame(600))
+        assert given_up == []
+        await put_when_room(frame(600, vector="other"), outboxes)
+        assert given_up == list(range(20))
 
     async def test_one_that_closes_meanwhile_is_not_waited_for(
         self, autojump_clock: trio.testing.MockClock, nursery: trio.Nursery

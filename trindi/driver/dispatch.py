@@ -142,6 +142,9 @@ class Dispatcher:
         devices: device name to device.
         handler: the author's `clientevent`.
         publish: sends an event to whoever wants it, without waiting.
+
+    Attributes:
+        contain: exceptions of the handler cost only the request; where False, they end `run`.
     """
 
     def __init__(
@@ -153,6 +156,7 @@ class Dispatcher:
         self._devices = devices
         self._handler = handler
         self._publish = publish
+        self.contain = True
         self._lines: dict[_Place, _Line] = {}
         self._intake: trio.MemorySendChannel[_Request] | None = None
         self._led = False  # a worker takes requests from the channel
@@ -353,6 +357,9 @@ class Dispatcher:
             await self._handler(replace(event, vector=vector, timestamp=self._time(event)))
         except Exception as error:
             place = f"{event.devicename} {event.vectorname or ''}".rstrip()
+            if not self.contain:
+                error.add_note(f"clientevent failed on {type(event).__name__} of {place}")
+                raise
             logger.exception("clientevent failed on %s of %s", type(event).__name__, place)
             if vector is not None and vector.enabled:
                 vector.state = State.ALERT

@@ -33,11 +33,12 @@ from trindi.protocol import (
     to_float,
     to_utc,
 )
+from trindi.transport import USUAL
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from trindi.transport import Bundle, Outbox, Parcel
+    from trindi.transport import Bundle, Conditions, Outbox, Parcel
 
 __all__ = ["IPyDriver", "Link"]
 
@@ -257,20 +258,28 @@ class IPyDriver(Mapping[str, Device]):
     # What whoever runs the driver calls ----------------------------------------------------------
 
     async def serve(
-        self, link: Link, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+        self,
+        link: Link,
+        *,
+        conditions: Conditions = USUAL,
+        task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
     ) -> None:
         """Run the driver on a link until it is cancelled or fails.
 
         Args:
             link: knows the peers.
+            conditions: a test's are others than an observatory's.
             task_status: started as soon as requests are taken.
 
         Raises:
-            ExceptionGroup: what the hardware loop or a task raised.
+            ExceptionGroup: what the hardware loop or a task raised; where exceptions are not to be
+                contained, also what a handler did.
             RuntimeError: the driver is running already.
         """
         if self._nursery is not None:
             raise RuntimeError("the driver is running already")
+        self.outlet.conditions = conditions
+        self._dispatcher.contain = self._snooping.contain = conditions.contain
         try:
             async with trio.open_nursery() as nursery:
                 await nursery.start(self._dispatcher.run)

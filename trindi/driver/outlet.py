@@ -8,15 +8,13 @@ properties.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Protocol
 
-import trio
-
-from trindi.transport import Turns
+from trindi.transport import USUAL, Turns
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+    from datetime import datetime
 
     from trindi.protocol import Event, setBLOBVector
 
@@ -34,15 +32,21 @@ class Link(Protocol):
 
 
 class DriverOutlet:
-    """What vectors and devices send through; it also gives other tasks their turn."""
+    """What vectors and devices send through; it also gives other tasks their turn.
+
+    Attributes:
+        link: who listens; None while the driver is not running.
+        conditions: those under which the driver runs, or ran last.
+    """
 
     def __init__(self) -> None:
         self.link: Link | None = None
+        self.conditions = USUAL
         self._turns = Turns()
 
     def now(self) -> datetime:
         """The time that events are stamped with."""
-        return datetime.now(UTC)
+        return self.conditions.now()
 
     def turn(self) -> Awaitable[None]:
         """Return what gives others their turn now and then. If cancelled, nothing was sent.
@@ -66,4 +70,5 @@ class DriverOutlet:
 
     async def in_thread(self, load: Callable[[], bytes]) -> bytes:
         """Call what takes long in a worker thread. If cancelled, it is waited for all the same."""
-        return await trio.to_thread.run_sync(load)
+        data: bytes = await self.conditions.in_thread(load)
+        return data

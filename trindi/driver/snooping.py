@@ -45,6 +45,8 @@ class Snooping:
         devices: names of devices that are.
         vectors: pairs of device and vector name that are.
         inbox: what was heard and waits for the handler.
+        contain: exceptions of the handler cost nothing but the event; where False, they end the
+            nursery that `start` was given.
     """
 
     def __init__(
@@ -59,6 +61,7 @@ class Snooping:
         self._watches: dict[tuple[str, str], _Watch] = {}
         self._blobs: dict[tuple[str, str | None], enableBLOB] = {}
         self._nursery: trio.Nursery | None = None
+        self.contain = True
         self.everything = False
         self.devices: set[str] = set()
         self.vectors: set[tuple[str, str]] = set()
@@ -177,7 +180,10 @@ class Snooping:
             event: Any = self.inbox.pop().event
             try:
                 await self._handler(event)
-            except Exception:
+            except Exception as error:
+                if not self.contain:
+                    error.add_note(f"snoopevent failed on {type(event).__name__}")
+                    raise
                 logger.exception("snoopevent failed on %s", type(event).__name__)
             self.inbox.left()
 

@@ -6,10 +6,10 @@ cancels only its own tasks; a driver failing costs only its own devices, until i
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import math
 from collections.abc import Awaitable, Iterable, Mapping
-from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Final
 
@@ -32,7 +32,15 @@ from trindi.protocol.decoder import MAX_BLOB_BYTES, MAX_ELEMENT_BYTES
 from trindi.server.listeners import open_listeners
 from trindi.server.router import Router
 from trindi.server.statistics import ClientStatistics, DriverStatistics, ServerStatistics
-from trindi.transport import BOUND, HIGH_WATER, Connection, Parcel, put_when_room
+from trindi.transport import (
+    BOUND,
+    HIGH_WATER,
+    USUAL,
+    Conditions,
+    Connection,
+    Parcel,
+    put_when_room,
+)
 
 __all__ = ["IPyServer"]
 
@@ -88,7 +96,7 @@ class _Post:
         parcel = Parcel(event)
         clients = self._router.clients(event)
         if clients:
-            await parcel.prepare()
+            await parcel.prepare(self.driver.outlet.conditions.in_thread)
         inboxes = [s.driver.inbox_for(event) for s in self._router.snoopers(event, self)]
         outboxes = [client.outbox for client in clients]
         await put_when_room(parcel, [*outboxes, *(inbox for inbox in inboxes if inbox is not None)])
@@ -178,6 +186,10 @@ class IPyServer:
         self._gone = {"drops": 0, "events_in": 0, "events_out": 0}
         self._turned_away = 0
         self._turning_away = 0
+        self._running = False
+        self._conditions = USUAL
+        # Clients that others have brought: their tasks are not in the server's own nursery.
+        self._guests: set[trio.CancelScope] = set()
         self._addresses: tuple[tuple[str, int], ...] = ()
 
     # What it listens on ------------------------------------------------------------------------
@@ -195,34 +207,49 @@ class IPyServer:
     # Life --------------------------------------------------------------------------------------
 
     async def run(
-        self, *, task_status: trio.TaskStatus[IPyServer] = trio.TASK_STATUS_IGNORED
+        self,
+        *,
+        listen: bool = True,
+        conditions: Conditions = USUAL,
+        task_status: trio.TaskStatus[IPyServer] = trio.TASK_STATUS_IGNORED,
     ) -> None:
         """Serve until cancelled; then every socket is closed and every task has ended.
 
         Args:
+            listen: where False, the only clients are those of `serve_stream`.
+            conditions: a test's are others than an observatory's.
             task_status: started with the server itself, once it listens and its drivers run;
                 `port` and `addresses` say where.
 
         Raises:
             OSError: the port is in use, or the host has no such address.
             RuntimeError: one of the drivers is running already.
+            ExceptionGroup: what a driver raised, where exceptions are not to be contained.
         """
         for driver in self.drivers:
             if driver.running:
                 raise RuntimeError(f"{driver!r} is running already")
-        listeners = await open_listeners(self.host, self._port)
+        listeners = await open_listeners(self.host, self._port) if listen else []
+        self._conditions = conditions
         try:
             # Kept, because the sockets are closed before the last driver has ended.
             self._addresses = tuple(listener.socket.getsockname()[:2] for listener in listeners)
             async with trio.open_nursery() as nursery:
                 for post in self._posts:
                     await nursery.start(self._supervise, post)
-                await nursery.start(partial(trio.serve_listeners, self._serve_client, listeners))
+                if listeners:
+                    serve = partial(trio.serve_listeners, self._serve_socket, listeners)
+                    await nursery.start(serve)
+                self._running = True
                 task_status.started(self)
+                await trio.sleep_forever()
         finally:
+            self._running = False
             self._addresses = ()
             for listener in listeners:
                 listener.socket.close()
+            for guest in self._guests:
+                guest.cancel()
 
     async def _supervise(
         self, post: _Post, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
@@ -233,9 +260,12 @@ class IPyServer:
         while True:
             started = trio.current_time()
             try:
-                await post.driver.serve(post, task_status=_Defining(post, task_status))
+                defining = _Defining(post, task_status)
+                await post.driver.serve(post, conditions=self._conditions, task_status=defining)
             # Where it fails while the server is being cancelled, the cancellation goes on.
             except* Exception:
+                if not self._conditions.contain:
+                    raise
                 logger.exception("%r has failed", post.driver)
             self._withdraw(post)
             if trio.current_time() - started >= MAX_RESTART_DELAY:
@@ -261,17 +291,47 @@ class IPyServer:
 
     # Clients -----------------------------------------------------------------------------------
 
-    async def _serve_client(self, stream: trio.SocketStream) -> None:
-        client = self._make_connection(stream, name=_peer(stream), decoder=self._make_decoder())
-        try:
+    async def serve_stream(self, stream: trio.abc.Stream, *, name: str = "a stream") -> None:
+        """Serve one more client, on a stream of any kind, until it has gone or the server ends.
+
+        It counts among the `maxconnections`, and is closed at the end. If cancelled, it is closed
+        at once.
+
+        Args:
+            stream: the client is at its other end.
+            name: what the log and the statistics call it.
+
+        Raises:
+            RuntimeError: the server is not running.
+        """
+        if not self._running:
+            raise RuntimeError("the server is not running: start it first")
+        with trio.CancelScope() as scope:
+            self._guests.add(scope)
+            try:
+                await self._serve_client(stream, name)
+            finally:
+                self._guests.remove(scope)
+
+    async def _serve_socket(self, stream: trio.SocketStream) -> None:
+        with contextlib.suppress(OSError):
             # A client whose machine has vanished must not keep its place for ever.
             stream.setsockopt(trio.socket.SOL_SOCKET, trio.socket.SO_KEEPALIVE, 1)
+        await self._serve_client(stream, _peer(stream))
+
+    async def _serve_client(self, stream: trio.abc.Stream, name: str) -> None:
+        client = self._make_connection(
+            stream, name=name, decoder=self._make_decoder(), conditions=self._conditions
+        )
+        try:
             if len(self._clients) < self.maxconnections:
                 await self._talk(client)
             else:
                 await self._turn_away(client, stream)
-        # A fault of ours in serving one client must not end the others.
         except* Exception:
+            # A fault of ours in serving one client must not end the others.
+            if not self._conditions.contain:
+                raise
             logger.exception("serving %s has failed", client.name)
 
     async def _talk(self, client: Connection) -> None:
@@ -285,7 +345,7 @@ class IPyServer:
             for name, value in _counts(client).items():
                 self._gone[name] += value
 
-    async def _turn_away(self, client: Connection, stream: trio.SocketStream) -> None:
+    async def _turn_away(self, client: Connection, stream: trio.abc.Stream) -> None:
         self._turned_away += 1
         if self._turning_away >= MAX_TURNED_AWAY:
             await trio.aclose_forcefully(stream)
@@ -316,11 +376,10 @@ class IPyServer:
                 waits.append(wait)
         return wait_for_all(waits) if waits else None
 
-    @staticmethod
-    def _excuse(item: Event, client: Connection) -> None:
+    def _excuse(self, item: Event, client: Connection) -> None:
         if isinstance(item, NewVector):
             text = f"[ERROR] the driver of {item.devicename} is not running"
-            client.reply(Message(item.devicename, text, datetime.now(UTC)))
+            client.reply(Message(item.devicename, text, self._conditions.now()))
 
     # Looking -----------------------------------------------------------------------------------
 

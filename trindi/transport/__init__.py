@@ -1,5 +1,10 @@
 """One peer on a stream of bytes: what waits for it, how it is read and written, standard I/O."""
 
+from trindi.transport.conditions import (
+    USUAL as USUAL,
+    Conditions as Conditions,
+    InThread as InThread,
+)
 from trindi.transport.connection import Connection as Connection
 from trindi.transport.outbox import (
     BLOB_PATIENCE as BLOB_PATIENCE,

@@ -11,13 +11,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
 from typing import Final, TypeAlias
 
 import trio
 
 from trindi.errors import ProtocolError
 from trindi.protocol import Decoder, Event, Message, encode, pingReply, pingRequest
+from trindi.transport.conditions import USUAL, Conditions
 from trindi.transport.outbox import BOUND, HIGH_WATER, Bundle, Outbox, Parcel
 from trindi.transport.turns import Turns
 from trindi.transport.wire import wire_of
@@ -61,6 +61,7 @@ class Connection:
         max_errors: malformed elements after which it is sent away, or None.
         linger: seconds for replies still to come after it has said its last, and again for them
             to leave.
+        conditions: those under which it is served.
 
     Attributes:
         outbox: what waits for the peer.
@@ -80,12 +81,14 @@ class Connection:
         bound: int = BOUND,
         max_errors: int | None = MAX_ERRORS,
         linger: float = LINGER,
+        conditions: Conditions = USUAL,
     ) -> None:
         self._stream = stream
         self._wire = wire_of(stream)
         self._decoder = decoder or Decoder()
         self._max_errors = max_errors
         self._linger = linger
+        self._conditions = conditions
         self._reading = trio.CancelScope()
         self._idle = trio.lowlevel.ParkingLot()
         self._turns = Turns()
@@ -150,7 +153,7 @@ class Connection:
         self.sent_away = reason
         self._linger = FAREWELL
         self.outbox.clear()
-        self.reply(Message(None, f"[ERROR] {reason}", datetime.now(UTC)))
+        self.reply(Message(None, f"[ERROR] {reason}", self._conditions.now()))
         self.outbox.close()
         self._reading.cancel()
 
@@ -180,7 +183,10 @@ class Connection:
     async def _decode(self, data: bytes) -> list[Event | ProtocolError]:
         """Decode; what ends a large BLOB in a worker thread, for the others must not wait."""
         if self._decoder.held > THREAD_BYTES and b"<" in data:
-            return await trio.to_thread.run_sync(self._decoder.feed_all, data)
+            items: list[Event | ProtocolError] = await self._conditions.in_thread(
+                self._decoder.feed_all, data
+            )
+            return items
         return self._decoder.feed_all(data)
 
     def _receive(self, item: Event | ProtocolError, handler: Handler) -> Awaitable[None] | None:

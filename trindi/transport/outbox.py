@@ -30,9 +30,12 @@ from trindi.protocol import (
     setTextVector,
 )
 from trindi.protocol.blobs import COMPRESSED
+from trindi.transport.conditions import USUAL
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
+
+    from trindi.transport.conditions import InThread
 
 __all__ = ["BLOB_PATIENCE", "BOUND", "HIGH_WATER", "Bundle", "Outbox", "Parcel"]
 __all__ += ["put_when_room"]
@@ -82,14 +85,14 @@ class Parcel:
             self._data = encode(self.event)
         return self._data
 
-    async def prepare(self) -> None:
+    async def prepare(self, in_thread: InThread = USUAL.in_thread) -> None:
         """Make ready, and weigh, what carries payloads, before anybody has it.
 
         They are compressed in a worker thread, where they are to be.
         """
         event: Any = self.event
         if any(said.format.endswith(COMPRESSED) for said in event.sizeformat.values()):
-            self._parts = await trio.to_thread.run_sync(encode_parts, event)
+            self._parts = await in_thread(encode_parts, event)
         else:
             self._parts = encode_parts(event)
         self.weight = sum(map(len, self._parts))
@@ -411,20 +414,21 @@ async def put_when_room(
     Outboxes that lag already are not waited for; those that have no room after `patience` seconds
     get it all the same and are lagging from then on. If cancelled, some have it and some have not.
     """
-    waited: set[Outbox] = set()
+    # In the order given, so that a test can foresee who gets it first.
+    waited: dict[Outbox, None] = {}
     for outbox in outboxes:
         if outbox.lagging or outbox.has_room(parcel.weight):
             outbox.put(parcel)
         else:
-            waited.add(outbox)
+            waited[outbox] = None
     if waited:
         await _put_patiently(parcel, waited, patience)
 
 
-async def _put_patiently(parcel: Parcel, waited: set[Outbox], patience: float) -> None:
+async def _put_patiently(parcel: Parcel, waited: dict[Outbox, None], patience: float) -> None:
     async def put(outbox: Outbox) -> None:
         await outbox.wait_room(parcel.weight)
-        waited.remove(outbox)
+        del waited[outbox]
         outbox.put(parcel)
 
     with trio.move_on_after(patience):

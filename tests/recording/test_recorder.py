@@ -1,0 +1,264 @@
+"""Recording what passes through a stream, without changing any of it."""
+
+from __future__ import annotations
+
+import io
+import json
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import trio
+import trio.testing
+from hypothesis import given, settings, strategies as st
+
+from trindi.protocol import (
+    Message,
+    SizeFormat,
+    encode,
+    getProperties,
+    newNumberVector,
+    setBLOBVector,
+    setNumberVector,
+)
+from trindi.recording import Ended, Garbled, Recording, Side, record
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from trio.testing import MockClock
+
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+ASK = newNumberVector("D", "n", {"a": 2.0})
+ANSWER = setNumberVector("D", "n", {"a": 2.0})
+BROKEN = b'<setNumberVector device="D" name="n"><oneNumber name="a">x</oneNumber></setNumberVector>'
+
+
+def entries(path: Path) -> list[tuple[float, str, Any]]:
+    return [(entry.time, str(entry.source), entry.item) for entry in Recording(path)]
+
+
+async def test_both_sides_are_recorded_with_their_times(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    path = tmp_path / "session.jsonl"
+    ours, theirs = trio.testing.memory_stream_pair()
+    await trio.sleep(100)
+    async with record(ours, path, now=lambda: NOON) as stream:
+        await stream.wait_send_all_might_not_block()
+        await stream.send_all(encode(ASK))
+        assert await theirs.receive_some() == encode(ASK)
+        await trio.sleep(2.5)
+        await theirs.send_all(encode(ANSWER) + encode(ANSWER))
+        assert await stream.receive_some() == encode(ANSWER) * 2
+    recording = Recording(path)
+    assert (recording.side, recording.clock, recording.start) == (Side.CLIENT, "virtual", NOON)
+    assert entries(path) == [
+        (0, "client", ASK),
+        (2.5, "server", ANSWER),
+        (2.5, "server", ANSWER),
+        (2.5, "client", Ended()),
+    ]
+    assert repr(recording) == f"<Recording {path}>"
+
+
+async def test_at_a_servers_end_it_is_the_other_way_round(tmp_path: Path) -> None:
+    ours, theirs = trio.testing.memory_stream_pair()
+    async with record(ours, str(tmp_path / "a"), side="server") as stream:
+        await stream.send_all(encode(ANSWER))
+        await theirs.send_all(encode(ASK))
+        await stream.receive_some(100000)
+    assert [source for _, source, _ in entries(tmp_path / "a")] == ["server", "client", "server"]
+    assert Recording(tmp_path / "a").clock == "wall"
+    with pytest.raises(ValueError, match="'both' is not a valid Side"):
+        record(ours, tmp_path / "b", side="both")
+
+
+async def test_the_ends_are_recorded(tmp_path: Path, autojump_clock: MockClock) -> None:
+    ours, theirs = trio.testing.memory_stream_pair()
+    async with record(ours, tmp_path / "a") as stream:
+        await stream.send_eof()
+        assert await theirs.receive_some() == b""
+        await theirs.aclose()
+        assert await stream.receive_some() == b""
+        assert await stream.receive_some() == b""
+    assert entries(tmp_path / "a") == [(0, "client", Ended()), (0, "server", Ended())]
+
+
+class BrokenStream(trio.abc.Stream):
+    """A connection that the peer has reset; it cannot be closed by halves."""
+
+    async def send_all(self, data: object) -> None:
+        await trio.lowlevel.checkpoint()
+        raise trio.BrokenResourceError
+
+    async def wait_send_all_might_not_block(self) -> None:
+        await trio.lowlevel.checkpoint()
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes:
+        await trio.lowlevel.checkpoint()
+        raise trio.BrokenResourceError
+
+    async def aclose(self) -> None:
+        await trio.lowlevel.checkpoint()
+
+
+@pytest.mark.parametrize("sends", [True, False])
+async def test_a_broken_connection_is_recorded(
+    tmp_path: Path, sends: bool, autojump_clock: MockClock
+) -> None:
+    async with record(BrokenStream(), tmp_path / "a") as stream:
+        use = stream.send_all(encode(ASK)) if sends else stream.receive_some()
+        with pytest.raises(trio.BrokenResourceError):
+            await use
+        await stream.send_eof()
+    first = [(0, "client", ASK)] if sends else []
+    ends = [(0, "server", Ended(broken=True)), (0, "client", Ended())]
+    assert entries(tmp_path / "a") == [*first, *ends]
+
+
+async def test_it_is_written_as_it_is_said(tmp_path: Path) -> None:
+    ours, _theirs = trio.testing.memory_stream_pair()
+    async with record(ours, tmp_path / "a") as stream:
+        await stream.send_all(encode(ASK))
+        assert [item for _, _, item in entries(tmp_path / "a")] == [ASK]
+
+
+# What cannot be read ----------------------------------------------------------------------------
+
+
+async def heard(path: Path, *pieces: bytes) -> list[Any]:
+    """What is recorded of bytes that come in these pieces."""
+    ours, theirs = trio.testing.lockstep_stream_pair()
+    async with record(ours, path) as stream, trio.open_nursery() as nursery:
+
+        async def send() -> None:
+            for piece in pieces:
+                await theirs.send_all(piece)
+            await theirs.aclose()
+
+        nursery.start_soon(send)
+        while await stream.receive_some(100_000):
+            pass
+    return [item for _, source, item in entries(path) if source == "server"]
+
+
+async def test_what_is_no_indi_is_kept_as_it_was(tmp_path: Path, autojump_clock: MockClock) -> None:
+    garbled = Garbled("a: 'x' is not a number", BROKEN, len(BROKEN))
+    stream = encode(ANSWER) + b"junk" + BROKEN + b"\n" + encode(ANSWER) + BROKEN
+    assert await heard(tmp_path / "a", stream) == [ANSWER, garbled, ANSWER, garbled, Ended()]
+
+
+@given(st.data())
+@settings(max_examples=60, deadline=None)
+def test_however_it_is_cut(data: st.DataObject) -> None:
+    stream = encode(ANSWER) + b"junk" + BROKEN + b"\n" + encode(ANSWER) + BROKEN + BROKEN + b"<set"
+    cuts = data.draw(st.lists(st.integers(0, len(stream)), max_size=5).map(sorted))
+    pieces = [stream[a:b] for a, b in zip([0, *cuts], [*cuts, len(stream)], strict=True) if a < b]
+
+    async def main() -> list[Any]:
+        ours, theirs = trio.testing.memory_stream_pair()
+        text = io.StringIO()
+        async with record(ours, text) as recorded:
+            for piece in pieces:
+                await theirs.send_all(piece)
+                await recorded.receive_some()
+            await theirs.aclose()
+            await recorded.receive_some()
+        return [json.loads(line) for line in text.getvalue().splitlines()[1:-1]]
+
+    lines = trio.run(main)
+    garbled = [line["garbled"].encode("latin-1") for line in lines if "garbled" in line]
+    assert garbled == [BROKEN, BROKEN, BROKEN, b"<set"]
+    assert [line["size"] for line in lines if "size" in line] == [len(one) for one in garbled]
+    assert len([line for line in lines if "event" in line]) == 2
+
+
+async def test_of_what_is_long_the_first_bytes_are_kept(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    text = b"y" * 100_000
+    broken = BROKEN.replace(b"x", text)
+    pieces = [broken[i : i + 1000] for i in range(0, len(broken), 1000)]
+    for number, cut in enumerate([[broken], pieces, [*pieces[:3], b"".join(pieces[3:])]]):
+        garbled, end = await heard(tmp_path / str(number), *cut)
+        assert garbled.data == broken[:4096]
+        assert garbled.size == len(broken)
+        assert end == Ended()
+
+
+async def test_an_element_that_is_cut_short_is_kept(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    cut = BROKEN[:50]
+    assert await heard(tmp_path / "a", cut[:20], cut[20:]) == [
+        Garbled("it is cut short", cut, 50),
+        Ended(),
+    ]
+
+
+# Bounds ----------------------------------------------------------------------------------------
+
+
+async def test_blobs_are_kept_beside_it(tmp_path: Path) -> None:
+    frame = setBLOBVector("D", "b", {"b": bytes(9000)}, {"b": SizeFormat(9000, ".fits")})
+    assert await heard(tmp_path / "night.jsonl", encode(frame)) == [frame, Ended()]
+    assert (tmp_path / "night.blobs" / "000001.fits").read_bytes() == bytes(9000)
+
+
+async def test_a_full_recording_stops_and_harms_nobody(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, autojump_clock: MockClock
+) -> None:
+    ours, theirs = trio.testing.memory_stream_pair()
+    async with record(ours, tmp_path / "a", max_bytes=300) as stream:
+        for _ in range(10):
+            await stream.send_all(encode(ASK))
+        assert "its bound" in stream.stopped
+        await theirs.receive_some(1_000_000)
+    assert 0 < len(entries(tmp_path / "a")) < 4
+    assert (tmp_path / "a").stat().st_size <= 300
+    assert caplog.text.count("recording stops") == 1
+
+
+class FullDisk(io.StringIO):
+    """A file on a disk that has room for the first line only."""
+
+    def write(self, text: str) -> int:
+        if self.getvalue():
+            raise OSError(28, "No space left on device")
+        return super().write(text)
+
+
+async def test_a_full_disk_does_not_either(caplog: pytest.LogCaptureFixture) -> None:
+    ours, theirs = trio.testing.memory_stream_pair()
+    file = FullDisk()
+    async with record(ours, file) as stream:
+        assert stream.stopped == ""
+        await stream.send_all(encode(ASK))
+        await theirs.send_all(encode(ANSWER))
+        assert await stream.receive_some() == encode(ANSWER)
+        assert "No space left" in stream.stopped
+    assert not file.closed
+    assert "No space left" in caplog.text
+
+
+async def test_text_of_all_kinds_is_written(tmp_path: Path) -> None:
+    said = Message("D", "ünïcode \u2028 \x85 <&> 𝄞")
+    assert await heard(tmp_path / "a", encode(said)) == [said, Ended()]
+    assert "ünïcode" in (tmp_path / "a").read_text(encoding="utf-8")
+
+
+async def test_a_file_that_cannot_be_written_is_said_at_once(tmp_path: Path) -> None:
+    ours, _ = trio.testing.memory_stream_pair()
+    with pytest.raises(FileNotFoundError):
+        record(ours, tmp_path / "nowhere" / "a")
+
+
+async def test_a_request_is_one_line(tmp_path: Path) -> None:
+    ours, _ = trio.testing.memory_stream_pair()
+    async with record(ours, tmp_path / "a") as stream:
+        await stream.send_all(memoryview(encode(getProperties("D"))))
+    _, line, _ = (tmp_path / "a").read_text().splitlines()
+    found = json.loads(line)
+    assert found.pop("time") < 10
+    assert found == {"from": "client", "event": "getProperties", "devicename": "D"}

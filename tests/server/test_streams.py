@@ -1,0 +1,168 @@
+"""Clients on streams that are no sockets, a server that does not listen, a test's conditions."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import trio
+import trio.testing
+
+from tests.support_server import Bench, Client
+from trindi import IPyServer, Message, newNumberVector, setNumberVector
+from trindi.protocol import defNumberVector
+from trindi.transport import USUAL, Conditions
+
+if TYPE_CHECKING:
+    from trio.testing import MockClock
+
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+class Failing(Bench):
+    """Its hardware fails after a second."""
+
+    async def hardware(self) -> None:
+        await trio.sleep(1)
+        raise OSError("the cable is out")
+
+
+async def start(
+    nursery: trio.Nursery, *drivers: Any, conditions: Conditions = USUAL, **options: Any
+) -> IPyServer:
+    server: IPyServer = await nursery.start(
+        partial(IPyServer(drivers, **options).run, listen=False, conditions=conditions)
+    )
+    return server
+
+
+def join(nursery: trio.Nursery, server: IPyServer, name: str = "a stream") -> Client:
+    ours, theirs = trio.testing.lockstep_stream_pair()
+    nursery.start_soon(partial(server.serve_stream, theirs, name=name))
+    return Client(ours)
+
+
+async def test_a_server_need_not_listen(nursery: trio.Nursery, autojump_clock: MockClock) -> None:
+    server = await start(nursery, Bench())
+    assert server.addresses == ()
+    client = join(nursery, server, "the lab")
+    await client.subscribe()
+    await client.send(newNumberVector("Bench", "target", {"x": 12.0}))
+    answer = await client.next(setNumberVector, "target")
+    assert (answer.message, answer["x"]) == ("taken", 12.0)
+    assert [one.peer for one in server.statistics().clients] == ["the lab"]
+    await client.aclose()
+    await trio.testing.wait_all_tasks_blocked()
+    assert server.statistics().clients == ()
+
+
+async def test_a_client_on_a_stream_joins_those_on_sockets(nursery: trio.Nursery) -> None:
+    server = await nursery.start(IPyServer([Bench()], "127.0.0.1", 0, maxconnections=2).run)
+    one = join(nursery, server)
+    other = Client(await trio.open_tcp_stream(*server.addresses[0]))
+    async with other.stream:
+        for client in (one, other):
+            await client.subscribe("Bench", "target")
+        await other.send(newNumberVector("Bench", "target", {"x": 12.0}))
+        assert (await one.next(setNumberVector))["x"] == 12.0
+
+
+async def test_one_more_than_the_bound_is_turned_away(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    server = await start(nursery, Bench(), maxconnections=1)
+    await join(nursery, server).subscribe()
+    events = await join(nursery, server).rest()
+    assert [type(event) for event in events] == [Message]
+    assert server.statistics().turned_away == 1
+
+
+async def test_it_ends_with_the_server(autojump_clock: MockClock) -> None:
+    async with trio.open_nursery() as guests:
+        async with trio.open_nursery() as nursery:
+            server = await start(nursery, Bench())
+            client = join(guests, server)
+            await client.subscribe()
+            nursery.cancel_scope.cancel()
+        assert await client.rest() == []
+    with pytest.raises(RuntimeError, match="not running"):
+        await server.serve_stream(trio.testing.lockstep_stream_pair()[0])
+
+
+async def test_a_server_that_listens_ends_its_guests_as_well(nursery: trio.Nursery) -> None:
+    async with trio.open_nursery() as inner:
+        server = await inner.start(IPyServer([Bench()], "127.0.0.1", 0).run)
+        client = join(nursery, server)
+        await client.subscribe()
+        inner.cancel_scope.cancel()
+    assert await client.rest() == []
+
+
+async def test_cancelled_it_closes_the_stream(autojump_clock: MockClock) -> None:
+    async with trio.open_nursery() as nursery:
+        server = await start(nursery, Bench())
+        async with trio.open_nursery() as guests:
+            client = join(guests, server)
+            await client.subscribe()
+            guests.cancel_scope.cancel()
+        assert await client.rest() == []
+        assert server.statistics().clients == ()
+        await join(nursery, server).subscribe()
+        nursery.cancel_scope.cancel()
+
+
+async def restarts(conditions: Conditions) -> int:
+    """How often a failing driver is started again in a minute."""
+    async with trio.open_nursery() as nursery:
+        server = await start(nursery, Failing(), conditions=conditions)
+        await trio.sleep(60)
+        nursery.cancel_scope.cancel()
+    return server.statistics().restarts
+
+
+async def test_a_failing_driver_is_started_again_unless_that_is_not_wanted(
+    autojump_clock: MockClock,
+) -> None:
+    assert await restarts(USUAL) > 1
+    with pytest.raises(ExceptionGroup) as raised:
+        await restarts(Conditions(contain=False))
+    assert raised.group_contains(OSError, match="the cable is out")
+
+
+async def test_a_fault_in_serving_a_client_shows_too(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def main() -> None:
+        async with trio.open_nursery() as nursery:
+            server = await start(nursery, Bench(), conditions=Conditions(contain=False))
+            await server.serve_stream(trio.testing.lockstep_stream_pair()[0])
+
+    monkeypatch.setattr("trindi.transport.Connection.run", fail)
+    with pytest.raises(ExceptionGroup) as raised:
+        await main()
+    assert raised.group_contains(RuntimeError, match="a fault of ours")
+
+
+async def fail(_connection: Any, _handler: Any) -> None:
+    await trio.lowlevel.checkpoint()
+    raise RuntimeError("a fault of ours")
+
+
+async def test_the_time_of_day_is_that_of_its_conditions(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    conditions = Conditions(now=lambda: NOON)
+    server = await start(nursery, Failing(), conditions=conditions, maxconnections=1)
+    client = join(nursery, server)
+    await client.subscribe()
+    turned_away = await join(nursery, server).next(Message)
+    assert turned_away.timestamp == NOON
+    await trio.sleep(1.5)
+    await client.send(newNumberVector("Bench", "target", {"x": 12.0}))
+    excuse = await client.next(Message)
+    assert "not running" in excuse.message
+    assert excuse.timestamp == NOON
+    again = await client.next(defNumberVector, "target")
+    assert again.timestamp == NOON

@@ -1,0 +1,109 @@
+"""Where a recording keeps the payloads of BLOBs: in its lines, or in files beside it.
+
+Small ones stand in their line as base64. Larger ones go, one file each, into a directory that is
+named like the recording. Past a bound only their size and their hash are kept. This module knows
+no events.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from typing import TYPE_CHECKING, Any, Final
+
+from trindi.protocol import MAX_BLOB_BYTES
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+__all__ = ["BlobReader", "BlobWriter", "directory_of"]
+
+MAX_INLINE_BLOB: Final = 4096
+"""Bytes of a payload that stands in its line; a longer one would hide what else the line says."""
+
+MAX_KEPT_BLOBS: Final = 1024 * 1024 * 1024
+"""Bytes of all payloads of one recording; those that come later are left out."""
+
+_SUFFIX: Final = re.compile(r"(\.[A-Za-z0-9_]{1,16}){1,3}")
+
+
+def directory_of(recording: Path) -> Path:
+    """The directory for the larger payloads of a recording."""
+    return recording.with_name(f"{recording.stem}.blobs")
+
+
+class BlobWriter:
+    """Keeps the payloads of one recording.
+
+    Args:
+        recording: the file of the recording; None where there is none, then larger payloads are
+            left out.
+        room: bytes of all payloads that are kept.
+    """
+
+    def __init__(self, recording: Path | None, room: int) -> None:
+        self._directory = directory_of(recording) if recording is not None else None
+        self._room = room
+        self._files = 0
+
+    def keep(self, data: bytes, suffix: str) -> Mapping[str, Any]:
+        """Keep a payload, and return the object that stands for it.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        inline = len(data) <= MAX_INLINE_BLOB
+        if len(data) > self._room or not (inline or self._directory):
+            return {"size": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+        self._room -= len(data)
+        if inline or self._directory is None:
+            return {"base64": base64.b64encode(data).decode()}
+        return {"file": self._write(self._directory, data, suffix)}
+
+    def _write(self, directory: Path, data: bytes, suffix: str) -> str:
+        directory.mkdir(exist_ok=True)
+        self._files += 1
+        # The suffix is what a peer has sent: it must not lead elsewhere.
+        ending = suffix if _SUFFIX.fullmatch(suffix) else ".bin"
+        path = directory / f"{self._files:06}{ending}"
+        path.write_bytes(data)
+        return f"{directory.name}/{path.name}"
+
+
+class BlobReader:
+    """Finds the payloads of one recording."""
+
+    def __init__(self, recording: Path) -> None:
+        self._directory = directory_of(recording)
+
+    def load(self, kept: Mapping[str, Any]) -> bytes:
+        """Return a payload; of one that was left out, as many zeros.
+
+        Raises:
+            ValueError: the object stands for no payload, or its file is missing.
+        """
+        match kept:
+            case {"base64": str(text)}:
+                return base64.b64decode(text, validate=True)
+            case {"file": str(name)}:
+                return self._read(name)
+            case {"size": int(size)} if 0 <= size <= MAX_BLOB_BYTES:
+                return bytes(size)
+        raise ValueError(f"{kept!r} is no payload")
+
+    def _read(self, name: str) -> bytes:
+        path = self._directory / name.rpartition("/")[2]
+        # A recording may come from anybody: it names none but its own files.
+        if f"{self._directory.name}/{path.name}" != name or path.name in ("", ".", ".."):
+            raise ValueError(f"{name!r} is no file of the recording")
+        try:
+            return path.read_bytes()
+        except OSError as error:
+            raise ValueError(f"its file {name} cannot be read: {error.strerror}") from None
+
+
+def placeholder(_kept: Mapping[str, Any]) -> bytes:
+    """Stands for any payload, where none is wanted."""
+    return b""

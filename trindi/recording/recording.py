@@ -1,0 +1,147 @@
+"""Reading a recording: its first line at once, the others as they are wanted.
+
+A recording may come from anybody, and may have been edited: whatever is wrong with it is a
+`RecordingError` that names the file and the line.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from trindi.protocol import parse_timestamp
+from trindi.recording.blobs import BlobReader, placeholder
+from trindi.recording.entries import Ended, Entry, Garbled, RecordingError, Side, from_json
+from trindi.recording.recorder import FORMAT, VERSIONS
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Iterator
+    from datetime import datetime
+
+    from trindi.protocol import Event
+    from trindi.recording.entries import Item, LoadBlob
+
+__all__ = ["Recording"]
+
+MAX_LINE_BYTES: Final = 16 * 1024 * 1024
+"""Bytes of one line: an element has at most 1 MiB, and JSON makes it longer, but not that much."""
+
+
+class Recording:
+    """A recorded session; iterating over it yields each `Entry`, in order.
+
+    Args:
+        path: the file.
+
+    Attributes:
+        path: that file.
+        side: at whose end it was recorded.
+        clock: ``wall``, or ``virtual`` where it was recorded in a test.
+        start: the time of day, in UTC, that it begins at.
+
+    Raises:
+        RecordingError: it is no recording, or one that a newer trindi has made.
+        OSError: it cannot be opened.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path)
+        first = next(self._lines(), b"")
+        try:
+            header = json.loads(first)
+            version = header[FORMAT]
+        except (ValueError, KeyError, TypeError, RecursionError):
+            raise RecordingError(f"{self.path} is no recording of trindi's") from None
+        if version not in VERSIONS:
+            raise RecordingError(
+                f"{self.path} is a recording of version {version!r}, "
+                f"and this trindi reads none after {VERSIONS[-1]}: use a newer one"
+            )
+        try:
+            self.side = Side(header["side"])
+            self.clock = str(header["clock"])
+            self.start = _time(header["start"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise self._error(1, error) from None
+
+    def __repr__(self) -> str:
+        return f"<Recording {self.path}>"
+
+    def __iter__(self) -> Iterator[Entry]:
+        return self._entries(BlobReader(self.path).load)
+
+    def without_blobs(self) -> Iterator[Entry]:
+        """Yield each entry, with empty payloads in the place of all BLOBs.
+
+        Raises:
+            RecordingError: a line cannot be read.
+        """
+        return self._entries(placeholder)
+
+    def said_by(self, source: str) -> list[Event]:
+        """All events of one side, ``client`` or ``server``, in order.
+
+        Raises:
+            RecordingError: a line cannot be read.
+        """
+        said = (entry.item for entry in self if entry.source == Side(source))
+        return [item for item in said if not isinstance(item, (Garbled, Ended))]
+
+    def _entries(self, load: LoadBlob) -> Iterator[Entry]:
+        lines = enumerate(self._lines(), start=1)
+        next(lines)
+        before = 0.0
+        for number, line in lines:
+            try:
+                entry = _read(line, load)
+                if entry.time < before:
+                    raise ValueError(f"its time is {entry.time}, after {before}")
+            except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
+                raise self._error(number, error) from None
+            before = entry.time
+            yield entry
+
+    def _lines(self) -> Iterator[bytes]:
+        with self.path.open("rb") as file:
+            number = 0
+            while line := file.readline(MAX_LINE_BYTES):
+                number += 1
+                if not line.endswith(b"\n"):
+                    reason = "it is cut short" if len(line) < MAX_LINE_BYTES else "it is too long"
+                    raise self._error(number, ValueError(reason))
+                yield line
+
+    def _error(self, number: int, error: Exception) -> RecordingError:
+        reason = f"it lacks {error}" if isinstance(error, KeyError) else str(error)
+        return RecordingError(f"{self.path}, line {number}: {reason}")
+
+
+def _time(text: Any) -> datetime:
+    time = parse_timestamp(text) if isinstance(text, str) else None
+    if time is None:
+        raise ValueError(f"{text!r} is no time")
+    return time
+
+
+def _read(line: bytes, load: LoadBlob) -> Entry:
+    written = json.loads(line)
+    if not isinstance(written, dict):
+        raise ValueError("it is no JSON object")
+    time, source = written.pop("time"), Side(written.pop("from"))
+    if isinstance(time, bool) or not isinstance(time, (int, float)) or not 0 <= time < math.inf:
+        raise ValueError(f"{time!r} is no time in seconds")
+    return Entry(float(time), source, _read_item(written, load))
+
+
+def _read_item(written: dict[str, Any], load: LoadBlob) -> Item:
+    match written:
+        case {"event": str()}:
+            return from_json(written, load)
+        case {"garbled": str(text), "size": int(size), "reason": str(reason)}:
+            return Garbled(reason, text.encode("latin-1"), size)
+        case {"end": "closed" | "broken" as end}:
+            return Ended(broken=end == "broken")
+    raise ValueError("it is neither an event, nor garbled, nor an end")

@@ -1,0 +1,49 @@
+"""Under which conditions drivers run: those of an observatory, or those of a test.
+
+They are handed down from whoever runs a server or a driver. A test has its own time of day, lets
+nothing work beside the one thread that it can foresee, and wants to see each exception. This module
+knows nothing else of tests.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final, TypeAlias
+
+import trio
+
+__all__ = ["USUAL", "Conditions", "InThread"]
+
+InThread: TypeAlias = Callable[..., Awaitable[Any]]
+"""Calls a function with arguments, where it does not hold up others, and returns what it returns.
+If cancelled, the function is waited for all the same."""
+
+
+def _wall_time() -> datetime:
+    return datetime.now(UTC)
+
+
+async def _in_worker_thread(function: Callable[..., Any], *args: Any) -> Any:
+    return await trio.to_thread.run_sync(function, *args)
+
+
+@dataclass(frozen=True, slots=True)
+class Conditions:
+    """What a test chooses otherwise than a server.
+
+    Attributes:
+        now: the time of day, aware UTC, that events are stamped with.
+        in_thread: calls what takes long: encoding or decoding large BLOBs, reading their files.
+        contain: exceptions of handlers are logged, and a driver that fails is started again; where
+            False, each exception ends whoever runs the server or driver.
+    """
+
+    now: Callable[[], datetime] = _wall_time
+    in_thread: InThread = _in_worker_thread
+    contain: bool = True
+
+
+USUAL: Final = Conditions()
+"""Those of an observatory."""
