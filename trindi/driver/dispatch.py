@@ -9,7 +9,9 @@ another worker to lead, and runs `clientevent` itself. So
   sent right behind a goto finds it begun;
 * a handler that waits holds up nobody but its own property, whose further requests wait in a line:
   events of one property stay in order, and an abort never waits behind a goto;
-* a peer that has filled its share of a line holds up only itself.
+* a peer that has filled its share of a line holds up only itself;
+* what peers have asked that are gone since is still done, but a line has an end: what comes behind
+  it is refused.
 
 This module does not know where requests come from.
 """
@@ -53,6 +55,10 @@ PROPERTY_QUEUE: Final = 64
 
 BLOB_QUEUE: Final = 2
 """The same for BLOBs, of all peers together: each of them may take a gigabyte."""
+
+MAX_LINE: Final = 1024
+"""Requests of all peers together that may wait for one property; further ones are refused. Peers
+that ask, go and come again would else make a line without end, each time with a new share."""
 
 INTAKE: Final = 1024
 """Requests that may wait to be put in their lines; when it is full, the peer that sends more waits,
@@ -237,6 +243,9 @@ class Dispatcher:
         request = _Request(event, vector, sender, line)
         if line.is_full_for(sender):
             return _Waiting(request, intake, self.noted)
+        if len(line.waiting) >= MAX_LINE:
+            self._turn_down(request)
+            return None
         try:
             intake.send_nowait(request)
         except trio.WouldBlock:
@@ -251,6 +260,17 @@ class Dispatcher:
         self._unread += 1
         if not self._led:
             self._call_worker()
+
+    def _turn_down(self, request: _Request) -> None:
+        """Answer that too much waits; a peer that had to wait as well could not even abort."""
+        event, vector, sender, _line = request
+        reason = f"{MAX_LINE} requests for it wait already"
+        if vector is not None and isinstance(event, NewVector):
+            self._refuse(vector, reason, sender)
+        else:
+            name = event.vectorname or ""
+            text = f"[ERROR] {f'{event.devicename} {name}'.rstrip()} is not asked: {reason}"
+            sender.reply(Message(event.devicename, text, self._time(event)))
 
     def _line(self, place: _Place, vector: Vector[Any, Any] | None) -> _Line:
         line = self._lines.get(place)
