@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, TypeVarTuple
+from typing import TYPE_CHECKING, Any, TypeVarTuple, cast
 
 import trio
 
-from trindi.driver.definitions import Definitions, matching
+from trindi.driver.definitions import Definitions
 from trindi.driver.dispatch import Dispatcher, Sender
 from trindi.driver.outlet import DriverOutlet, Link
 from trindi.driver.snooping import Snooping
@@ -317,7 +317,8 @@ class IPyDriver(Mapping[str, Device]):
         self, devicename: str | None = None, vectorname: str | None = None
     ) -> list[DefVector]:
         """The definitions of all that is enabled, or of one device or vector, as they are now."""
-        return [v.defined for v in matching(self._devices, devicename, vectorname)]
+        parcels = self.defined(devicename, vectorname).parcels
+        return [cast("DefVector", parcel.event) for parcel in parcels]
 
     def defined(self, devicename: str | None = None, vectorname: str | None = None) -> Bundle:
         """The same, as it is sent; encoded once, until something changes."""

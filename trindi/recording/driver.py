@@ -16,16 +16,17 @@ import trio
 from trindi.driver import IPyDriver
 from trindi.properties import Device
 from trindi.protocol import (
-    DefVector,
     Event,
     Message,
     NewVector,
     SnoopEvent,
+    encode,
     getProperties,
     setBLOBVector,
 )
 from trindi.recording.picture import Opening, Picture
 from trindi.recording.playing import Pace, check_speed
+from trindi.transport import Bundle, Parcel
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
@@ -106,8 +107,7 @@ class ReplayDriver(IPyDriver):
         else:
             sender.reply(replace(report, message=text, timestamp=self.outlet.now()))
 
-    def definitions(
-        self, devicename: str | None = None, vectorname: str | None = None
-    ) -> list[DefVector]:
+    def defined(self, devicename: str | None = None, vectorname: str | None = None) -> Bundle:
         """The definitions as they are by now."""
-        return self._picture.definitions(devicename, vectorname)
+        definitions = self._picture.definitions(devicename, vectorname)
+        return Bundle(Parcel(event, encode(event)) for event in definitions)
