@@ -1,5 +1,7 @@
-// The bench device on libindi. BLOBs are sent from a thread of their own: libindi waits there for
-// the pingReply to the last one, which the event loop has to receive.
+// The bench device on libindi. BLOBs are sent from a thread of their own, for before each one libindi
+// waits for the pingReply to the last. Version 1.9.9 waits for ever where it is called in the event
+// loop, and elsewhere reads the reply itself: the event loop must not take it away, so it stands
+// still until all is sent. Later versions receive the reply in the event loop.
 #include <cstdlib>
 #include <cstring>
 #include <string>
@@ -89,7 +91,12 @@ extern "C" void ISNewNumber(const char *, const char *name, double *values, char
     else if (!strcmp(name, "sendblob") && n == 2)
     {
         int size = !strcmp(names[0], "size") ? 0 : 1;
-        std::thread(send_blobs, (size_t)values[size], (int)values[1 - size]).detach();
+        std::thread sender(send_blobs, (size_t)values[size], (int)values[1 - size]);
+#if INDI_VERSION_MAJOR < 2
+        sender.join();
+#else
+        sender.detach();
+#endif
     }
 }
 
