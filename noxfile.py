@@ -63,7 +63,7 @@ def demo(session: nox.Session) -> None:
 @nox.session
 def bench(session: nox.Session) -> None:
     """Measure trindi and its peers side by side; `-- --quick` takes less than two minutes."""
-    session.install(".")
+    session.install(".[bench]")
     session.run("python", "-m", "benchmarks", *session.posargs)
 
 

@@ -11,7 +11,10 @@ import resource
 import selectors
 import socket
 import time
-from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
 
 SET_END = b"</setNumberVector>"
 DEF_END = b"</defNumberVector>"
@@ -26,7 +29,7 @@ QUIET = 0.02
 _BUFFER = bytearray(1 << 19)
 
 
-def new(name: str, *, device: str = "Bench", **members: float) -> bytes:
+def new(name: str, device: str = "Bench", /, **members: float) -> bytes:
     """Write a newNumberVector."""
     body = "".join(f'<oneNumber name="{n}">{v:.15g}</oneNumber>' for n, v in members.items())
     return f'<newNumberVector device="{device}" name="{name}">{body}</newNumberVector>\n'.encode()
@@ -107,7 +110,9 @@ def drain(socks: Sequence[socket.socket]) -> None:
                     raise ConnectionError("the server has closed the connection")
 
 
-def count_all(asking: socket.socket, request: bytes, socks: Sequence[socket.socket], total: int) -> float:
+def count_all(
+    asking: socket.socket, request: bytes, socks: Sequence[socket.socket], total: int
+) -> float:
     """Send a request, and return the seconds until each socket has had so many `SET_END`s."""
     with selectors.DefaultSelector() as selector:
         for sock in socks:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import contextlib
 import re
 import selectors
-import socket
 import time
+from typing import TYPE_CHECKING
 
 from benchmarks.client import PATIENCE, SET_END, Counter, connect, new, settled
 from benchmarks.contenders import CONTENDERS, running
 from benchmarks.workloads import Metrics, percentile
+
+if TYPE_CHECKING:
+    import socket
 
 AHEAD = 20_000
 PAUSE = 0.002
@@ -67,7 +70,7 @@ class _Clock:
         self.late: float | None = None
         self._data = b""
         # It ticks every 2 ms, when it can.
-        sock.sendall(new("clock", device="Clock", ticks=seconds // 0.003))
+        sock.sendall(new("clock", "Clock", ticks=seconds // 0.003))
 
     def receive(self) -> None:
         self._data += self.socket.recv(4096)
@@ -87,7 +90,8 @@ def fairness(name: str, seconds: float) -> Metrics:
         if CONTENDERS[name].clock:
             clock = _Clock(stack.enter_context(connect(port, "clock", device="Clock")), seconds)
         selector = stack.enter_context(selectors.DefaultSelector())
-        for part in filter(None, (_Stream(sock), pings, clock)):
+        parts: list[_Stream | _Pings | _Clock] = [_Stream(sock), pings, *([clock] if clock else [])]
+        for part in parts:
             selector.register(part.socket, selectors.EVENT_READ, part)
         end = time.monotonic() + seconds
         while time.monotonic() < end or (clock and clock.late is None):

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from benchmarks.client import count_all, new, settled
 from benchmarks.contenders import CONTENDERS, running
 from benchmarks.usage import processor_seconds, resident_kib
 from benchmarks.workloads import Metrics, definitions, pipelined
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
 
 
 @dataclass(frozen=True)
@@ -20,16 +23,15 @@ class Scale:
     idle_clients: int = 1_000
     idle_seconds: float = 5.0
     clients: Sequence[int] = (1, 10, 100, 1_000)
-    updates: int = 500
+    updates: int = 50
     properties: Sequence[int] = (10, 100, 1_000, 10_000)
     definitions: int = 20_000
+    most_times: int = 20
     members: Sequence[int] = (1, 4, 16, 64)
     requests: int = 2_000
 
 
-QUICK = Scale(idle_seconds=2.0, updates=200, requests=500)
-MOST_TIMES = 20
-"""Of asking for all definitions: indiserver may take 40 ms for a few."""
+QUICK = Scale(idle_seconds=1.0, updates=10, definitions=10_000, most_times=10, requests=500)
 
 
 def idle(name: str, scale: Scale) -> Metrics:
@@ -49,11 +51,11 @@ def idle(name: str, scale: Scale) -> Metrics:
     return {"KiB/client": each, "CPU %": share, "ms to all": 1e3 * took}
 
 
-# Growth: the server's time on a processor in microseconds, by how many there are -------------------
+# Growth: microseconds of the server's processor time, by how many there are ----------------------
 
 
 def clients(name: str, scale: Scale) -> Metrics:
-    """One update, by the number of clients that it goes to."""
+    """One update, by the number of clients that it goes to; the next when all have it."""
     took = {}
     for size in scale.clients:
         if size <= CONTENDERS[name].most_clients:
@@ -62,7 +64,8 @@ def clients(name: str, scale: Scale) -> Metrics:
                 settled(port, "echo", "go", "value", listeners=size - 1) as socks,
                 costing(group, scale.updates) as cost,
             ):
-                count_all(socks[0], new("go", v=scale.updates), socks, scale.updates)
+                for _ in range(scale.updates):
+                    count_all(socks[0], new("go", v=1), socks, 1)
             took[str(size)] = cost[0]
     return took
 
@@ -71,7 +74,7 @@ def properties(name: str, scale: Scale) -> Metrics:
     """All definitions, by the number of properties."""
     took = {}
     for size in scale.properties:
-        times = min(max(2, scale.definitions // size), MOST_TIMES)
+        times = min(max(1, scale.definitions // size), scale.most_times)
         with (
             running(name, BENCH_FURTHER=str(size - 6)) as (port, group),
             settled(port) as [sock],

@@ -174,3 +174,6 @@ WORKLOADS: dict[str, Workload] = {
         getprops,
     )
 }
+
+CLIENTS = {"fanout10": 10, "fanout100": 100}
+"""How many clients a workload has, if not one."""
