@@ -16,7 +16,7 @@ THERMOSTAT = "examples/thermostat.py"
 @nox.session
 def tests(session: nox.Session) -> None:
     """Run the tests under coverage; with arguments, only those tests and no coverage gates."""
-    session.install("-e", ".[test]")
+    session.install("-e", ".[bench,test]")
     session.run("coverage", "run", "-m", "pytest", *session.posargs)
     if session.posargs:
         return

@@ -100,7 +100,7 @@ def measure(elements: int, times: int) -> dict[str, dict[str, list[float]]]:
     stream = b"".join(alone)
     ways = {
         "elements/s": [stream[at : at + READ] for at in range(0, len(stream), READ)],
-        "elements/s, each alone": alone,
+        "each alone/s": alone,
     }
     decoders: dict[str, Decode] = {"trindi": ours, "defusedxml": bare}
     figures: dict[str, dict[str, list[float]]] = {name: {} for name in decoders}

@@ -36,7 +36,7 @@ class Extent:
 
 
 FULL = Extent()
-QUICK = Extent(workloads.QUICK, scale.QUICK, fairness=2.0, decode=20_000)
+QUICK = Extent(workloads.QUICK, scale.QUICK, fairness=1.5, decode=10_000)
 DECODE = "decode"
 DECODE_TIMES = 5
 
@@ -92,8 +92,10 @@ def _measure_one(
     try:
         metrics = measure_one(name)
     except (MissingError, OSError) as error:
-        results.failed.append(f"{name}, {workload}: {type(error).__name__}: {error}")
-        _say(f"*** FAILED: {results.failed[-1]}")
+        failure = f"{name}, {workload}: {type(error).__name__}: {error}"
+        _say(f"*** FAILED: {failure}")
+        if failure not in results.failed:
+            results.failed.append(failure)
     else:
         _keep(results, name, workload, metrics)
 

@@ -92,24 +92,21 @@ def medians_table(found: Iterable[Row]) -> Table:
 
 
 def goals_table(found: Iterable[Row]) -> Table:
-    """How trindi compares with the best peer and with each, and how the goals stand."""
+    """Ratios to the best peer, with the goal; then stdio's to that peer, and trindi's to each."""
     peers = ("libindi", "raw", "indipydriver")
-    head = ["workload", "metric", "best peer", "its figure", "trindi", "ratio", "stdio"]
-    table = [[*head, *(f"/{peer}" for peer in peers), "goal", ""]]
+    head = ["workload", "metric", "best peer", "its figure", "ratio", "goal", "", "stdio"]
+    table = [[*head, *(f"/{peer[:7]}" for peer in peers)]]
     for row in found:
-        ratios = [row.ratio(row.best), row.ratio(row.best, OURS_STDIO), *map(row.ratio, peers)]
-        figures = [row.figures.get(name) for name in (row.best or "", OURS)]
-        table.append(
-            [
-                row.workload,
-                row.metric,
-                row.best or NONE,
-                *map(number, figures),
-                *map(_times, ratios),
-                _goal(row),
-                _verdict(row.met),
-            ]
-        )
+        ratios = [row.ratio(row.best, OURS_STDIO), *map(row.ratio, peers)]
+        best = row.figures.get(row.best or "")
+        told = [
+            row.workload,
+            row.metric,
+            row.best or NONE,
+            number(best),
+            _times(row.ratio(row.best)),
+        ]
+        table.append([*told, _goal(row), _verdict(row.met), *map(_times, ratios)])
     return table
 
 
@@ -163,15 +160,16 @@ def tables(results: Results) -> list[tuple[str, Table]]:
 def text(results: Results) -> str:
     """Everything, for a terminal."""
     parts = [f"{title}\n\n{as_text(table)}" for title, table in tables(results)]
-    wanted = [f"MISSING: {name}: {why}" for name, why in results.missing.items()]
-    return "\n\n".join([*parts, "\n".join([*wanted, *(f"FAILED: {f}" for f in results.failed)])])
+    parts += [f"MISSING: {name}: {why}" for name, why in results.missing.items()]
+    parts += [f"FAILED: {failure}" for failure in results.failed]
+    return "\n\n".join(parts)
 
 
 def markdown(results: Results) -> str:
     """Everything, for a page."""
     about = ", ".join(f"{name} {value}" for name, value in results.about.items())
     run = "A quick run" if results.quick else "A full run"
-    parts = [f"{run}, {results.rounds} rounds: {about}."]
+    parts = [f"{run}, {results.rounds} {'round' if results.rounds == 1 else 'rounds'}: {about}."]
     parts += [f"**{title}**\n\n{as_markdown(table)}" for title, table in tables(results)]
     parts += [f"Left out: {name}, for {why}." for name, why in results.missing.items()]
     parts += [f"Without a figure: {failure}." for failure in results.failed]

@@ -31,7 +31,7 @@ class Scale:
     requests: int = 2_000
 
 
-QUICK = Scale(idle_seconds=1.0, updates=10, definitions=10_000, most_times=10, requests=500)
+QUICK = Scale(idle_seconds=1.0, updates=10, definitions=5_000, most_times=5, requests=300)
 
 
 def idle(name: str, scale: Scale) -> Metrics:
