@@ -70,17 +70,26 @@ def test_the_page_leaves_no_bound_out() -> None:
     assert set(constants()) - named == set()
 
 
-def test_each_bound_that_can_be_changed_is_a_parameter() -> None:
-    parameters = inspect.signature(trindi.IPyServer).parameters
+@pytest.mark.parametrize(
+    ("cls", "kept"),
+    [
+        (trindi.IPyServer, {"drivers", "host", "port"}),
+        (trindi.IPyClient, {"host", "port", "ask_for", "reconnect", "connect"}),
+    ],
+)
+def test_each_bound_that_can_be_changed_is_a_parameter(cls: type[Any], kept: set[str]) -> None:
+    parameters = inspect.signature(cls).parameters
     changed = {}
-    for name, (default, change) in bounds().items():
-        if change != "fixed":
-            match = re.search(r"IPyServer\(…, (\w+)=…\)", change)
-            assert match, name
+    for default, change in bounds().values():
+        for match in re.finditer(rf"`{cls.__name__}\(…, (\w+)=…\)`", change):
             changed[match[1]] = default
     assert {name: parameters[name].default for name in changed} == changed
-    kept = {"drivers", "host", "port"}
     assert changed.keys() == parameters.keys() - kept
+
+
+def test_each_way_to_change_a_bound_is_one() -> None:
+    for name, (_default, change) in bounds().items():
+        assert change == "fixed" or re.search(r"`\w+\(…, \w+=…\)`", change), name
 
 
 # The protocol ----------------------------------------------------------------------------------

@@ -127,7 +127,7 @@ class Picture:
     def _add_vector(self, device: RemoteDevice, vectorname: str) -> RemoteVector:
         vector = self._gone.pop((device.name, vectorname), None)
         if vector is None:
-            vector = RemoteVector(device.name, vectorname, self._outlet)
+            vector = RemoteVector(device, vectorname, self._outlet)
         device.add(vector)
         return vector
 
