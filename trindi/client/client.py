@@ -15,6 +15,7 @@ import trio
 
 from trindi.client.errors import NotConnected
 from trindi.client.inbox import Events, Frames, Progress
+from trindi.client.picture import MAX_PICTURE_BYTES
 from trindi.client.remote import RemoteDevice, RemoteVector
 from trindi.client.requests import Upload, make_request
 from trindi.client.saving import SavedFrames
@@ -58,7 +59,8 @@ class IPyClient(Mapping[str, RemoteDevice]):
             function of no arguments.
         max_element_bytes: bound of one element without BLOBs that the server sends.
         max_blob_bytes: bound of the BLOBs of one element, decoded, and of all newest frames
-            together that the picture keeps.
+            together that are kept.
+        max_picture_bytes: bound of all definitions, texts and messages together that are kept.
 
     Raises:
         ValueError: an `ask_for` that names no device.
@@ -75,6 +77,7 @@ class IPyClient(Mapping[str, RemoteDevice]):
         connect: Connect | None = None,
         max_element_bytes: int = MAX_ELEMENT_BYTES,
         max_blob_bytes: int = MAX_BLOB_BYTES,
+        max_picture_bytes: int = MAX_PICTURE_BYTES,
     ) -> None:
         self.host = host
         self.port = port
@@ -87,6 +90,7 @@ class IPyClient(Mapping[str, RemoteDevice]):
             self._wishes,
             max_element_bytes=max_element_bytes,
             max_blob_bytes=max_blob_bytes,
+            max_picture_bytes=max_picture_bytes,
         )
         self._devices = self._session.picture.devices
 
@@ -128,7 +132,7 @@ class IPyClient(Mapping[str, RemoteDevice]):
 
     @property
     def errors(self) -> int:
-        """How many malformed elements were received; they cost only themselves."""
+        """How many elements were malformed or not legal; they cost only themselves."""
         return self._session.errors
 
     @property

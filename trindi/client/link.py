@@ -17,6 +17,7 @@ import trio
 
 from trindi.client.errors import NotConnected
 from trindi.client.gauge import Gauge
+from trindi.errors import ProtocolError
 from trindi.protocol import (
     Decoder,
     DefVector,
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from trindi.client.inbox import Progress
-    from trindi.errors import ProtocolError
     from trindi.protocol import Event
 
 __all__ = ["Link", "Mark"]
@@ -97,6 +97,10 @@ class Link:
 
     Attributes:
         lost: why the connection has ended, or "" while it has not.
+        errors: how many elements of the server were malformed or not legal.
+        answers_pings: the server has answered one.
+        in_order: it has answered a ping after the question that came before; None while nothing
+            is known of that.
     """
 
     def __init__(
@@ -119,6 +123,7 @@ class Link:
         self._last_word = -math.inf
         self._asked = trio.current_time()
         self.lost = ""
+        self.errors = 0
         self.answers_pings = False
         self.in_order: bool | None = None
 
@@ -130,11 +135,6 @@ class Link:
         """
         if self.lost or self._gauge.broken:
             raise NotConnected(self.lost or "the server does not take what is sent to it")
-
-    @property
-    def errors(self) -> int:
-        """How many malformed elements the server has sent."""
-        return self._connection.errors
 
     # Life --------------------------------------------------------------------------------------
 
@@ -234,7 +234,9 @@ class Link:
     def _receive(self, item: Event | ProtocolError) -> None:
         if isinstance(item, pingReply):
             self._note_reply(item)
-        elif not isinstance(item, Exception):
+        elif isinstance(item, ProtocolError):
+            self.errors += 1
+        else:
             if isinstance(item, DefVector):
                 self._note_definition()
             self._hear(item)

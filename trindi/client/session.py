@@ -74,6 +74,7 @@ class Session:
         wishes: what is asked for on each connection.
         max_element_bytes: bound of one element without BLOBs.
         max_blob_bytes: bound of the BLOBs of one element, and of all newest frames together.
+        max_picture_bytes: bound of all else that is kept.
 
     Attributes:
         link: the connection, or None while there is none.
@@ -90,6 +91,7 @@ class Session:
         *,
         max_element_bytes: int,
         max_blob_bytes: int,
+        max_picture_bytes: int,
     ) -> None:
         self._name = name
         self._wishes = wishes
@@ -102,14 +104,17 @@ class Session:
         self._news = trio.lowlevel.ParkingLot()
         self.link: Link | None = None
         self.picture = Picture(
-            outlet, now=lambda: datetime.now(UTC), max_frame_bytes=max_blob_bytes
+            outlet,
+            now=lambda: datetime.now(UTC),
+            max_bytes=max_picture_bytes,
+            max_frame_bytes=max_blob_bytes,
         )
         self.waits = Waits()
         self.inboxes = Inboxes()
 
     @property
     def errors(self) -> int:
-        """How many malformed elements were received, on all connections."""
+        """How many elements were malformed or not legal, on all connections."""
         return self._errors + (self.link.errors if self.link is not None else 0)
 
     # Life --------------------------------------------------------------------------------------
