@@ -1,0 +1,283 @@
+"""One connection to a server: what is sent, what is pinged, what is known of the server's ways.
+
+A server that answers pings tells two things by it: that it is there, and where in its stream the
+answer to a request can begin. Whether a ping that comes back also means that all definitions are
+here is another matter: `indiserver` answers it before its drivers have said a word, `IPyServer`
+after all that it was asked before. So it is learnt from what comes first. This module does not know
+what the events mean.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+import trio
+
+from trindi.client.errors import NotConnected
+from trindi.client.gauge import Gauge
+from trindi.errors import ProtocolError
+from trindi.protocol import (
+    Decoder,
+    DefVector,
+    enableBLOB,
+    getProperties,
+    pingReply,
+    pingRequest,
+)
+from trindi.transport import Connection, Parcel
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from trindi.client.inbox import Progress
+    from trindi.protocol import Event
+
+__all__ = ["Link", "Mark"]
+
+Question: TypeAlias = getProperties | enableBLOB
+
+IDLE: Final = 30.0
+"""Seconds in which nothing is heard of a server before it is pinged, if it answers pings."""
+
+PING_DEADLINE: Final = 30.0
+"""Seconds for a server that is pinged so, before it is given up."""
+
+NO_WORD: Final = 5
+"""How many quiet periods a server may take to say its first word: its drivers may be starting."""
+
+MAX_PINGS: Final = 1024
+"""Pings that may be unanswered; of further ones the oldest is no longer waited for."""
+
+
+class Ping:
+    """A question whether the server is there, and how far it has read."""
+
+    __slots__ = ("answered", "definitions", "probe", "request")
+
+    def __init__(self, uid: str, definitions: int, probe: bool) -> None:
+        self.request = pingRequest(uid)
+        self.definitions = definitions
+        self.probe = probe
+        self.answered = False
+
+
+class Mark:
+    """The place in what a server says from which on it can answer a request; see `Link.send`."""
+
+    def __init__(self) -> None:
+        self._gauge: Gauge | None = None
+        self._reads = 0
+        self._ping: Ping | None = None
+
+    def place(self, gauge: Gauge, ping: Ping | None) -> None:
+        """Put it behind what has been read, or, where there is a ping, behind its reply."""
+        self._gauge = gauge
+        self._reads = gauge.reads
+        self._ping = ping
+
+    @property
+    def passed(self) -> bool:
+        """Whether what is heard now may be an answer."""
+        if self._gauge is None:
+            return False
+        return self._gauge.reads > self._reads if self._ping is None else self._ping.answered
+
+
+class Link:
+    """One connection to a server.
+
+    Args:
+        stream: a stream to it.
+        name: what the log calls it.
+        decoder: reads its bytes.
+        hear: is given all that the server says, but for pings.
+        arriving: is told how much has come of a BLOB.
+
+    Attributes:
+        lost: why the connection has ended, or "" while it has not.
+        errors: how many elements of the server were malformed or not legal.
+        answers_pings: the server has answered one.
+        in_order: it has answered a ping after the question that came before; None while nothing
+            is known of that.
+    """
+
+    def __init__(
+        self,
+        stream: trio.abc.Stream,
+        *,
+        name: str,
+        decoder: Decoder,
+        hear: Callable[[Event], None],
+        arriving: Callable[[Progress], None],
+    ) -> None:
+        self._gauge = Gauge(stream, decoder, arriving)
+        # An honest server may be broken in some corner, and all the rest of it work.
+        self._connection = Connection(self._gauge, name=name, decoder=decoder, max_errors=None)
+        self._hear = hear
+        self._numbers = itertools.count(1)
+        self._pings: dict[str, Ping] = {}
+        self._news = trio.lowlevel.ParkingLot()
+        self._definitions = 0
+        self._last_word = -math.inf
+        self._asked = trio.current_time()
+        self.lost = ""
+        self.errors = 0
+        self.answers_pings = False
+        self.in_order: bool | None = None
+
+    def check(self) -> None:
+        """Say whether the connection is there.
+
+        Raises:
+            NotConnected: it is lost, or about to be.
+        """
+        if self.lost or self._gauge.broken:
+            raise NotConnected(self.lost or "the server does not take what is sent to it")
+
+    # Life --------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Hear what the server says until the connection ends; `lost` then says why.
+
+        If cancelled, the stream is closed at once.
+        """
+        lost = "the client was stopped"
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._mind_silence, nursery.cancel_scope)
+                await self._connection.run(self._receive)
+                lost = self.lost or "the server has closed the connection"
+                nursery.cancel_scope.cancel()
+        finally:
+            self.lost = self.lost or self._connection.sent_away or lost
+            # Whoever waits until something has left would wait for ever.
+            self._connection.outbox.clear()
+            self._connection.outbox.left()
+            self._news.unpark_all()
+
+    async def _mind_silence(self, scope: trio.CancelScope) -> None:
+        """End a connection to a server that is there no longer, though nobody said so."""
+        while True:
+            await trio.sleep_until(self._gauge.heard + IDLE)
+            silent = trio.current_time() >= self._gauge.heard + IDLE
+            if silent and self.answers_pings and not self._connection.outbox.size:
+                ping = self._ping()
+                await trio.sleep(PING_DEADLINE)
+                if not ping.answered and self._gauge.heard + IDLE <= trio.current_time():
+                    self.lost = f"the server was silent, and did not answer in {PING_DEADLINE:g} s"
+                    scope.cancel()
+            elif silent:
+                await trio.sleep(IDLE)
+
+    # Sending -----------------------------------------------------------------------------------
+
+    def ask_nowait(self, *questions: Question) -> None:
+        """Ask for definitions or BLOBs, without waiting."""
+        for event in self._with_probe(questions):
+            self._connection.reply(event)
+        self._asked = trio.current_time()
+
+    async def ask(self, question: Question) -> None:
+        """Ask for definitions or BLOBs; see `send`."""
+        outbox = self._connection.outbox
+        await outbox.wait_room(0)
+        self.ask_nowait(question)
+        await outbox.wait_drained()
+
+    def _with_probe(self, questions: Sequence[Question]) -> list[Question | pingRequest]:
+        """Put a ping behind questions for definitions, to learn how the server answers.
+
+        In the same write, so that one that does not answer in order has no time to.
+        """
+        if any(isinstance(question, getProperties) for question in questions):
+            return [*questions, self._make_ping(probe=True).request]
+        return [*questions]
+
+    async def send(self, request: Event, mark: Mark | None = None) -> None:
+        """Send a request; returns when it is with the system, or the connection is lost.
+
+        Waits while the server does not read. If cancelled, it may have been sent.
+
+        Args:
+            request: the request.
+            mark: is put where its answer can begin. A server that answers pings is pinged right
+                before the request: what comes before the reply was on its way already. Of another
+                one only what was read before is known to be older.
+        """
+        parcel = Parcel(request)
+        await parcel.encode()
+        outbox = self._connection.outbox
+        await outbox.wait_room(parcel.weight)
+        if mark is not None:
+            mark.place(self._gauge, self._ping() if self.answers_pings else None)
+        outbox.put(parcel)
+        self._asked = trio.current_time()
+        await outbox.wait_drained()
+
+    def _ping(self) -> Ping:
+        ping = self._make_ping()
+        self._connection.reply(ping.request)
+        return ping
+
+    def _make_ping(self, *, probe: bool = False) -> Ping:
+        """Make a ping whose request is still to be sent."""
+        ping = Ping(f"trindi-{next(self._numbers)}", self._definitions, probe)
+        self._pings[ping.request.uid] = ping
+        if len(self._pings) > MAX_PINGS:
+            del self._pings[next(iter(self._pings))]
+        return ping
+
+    # Hearing -----------------------------------------------------------------------------------
+
+    def _receive(self, item: Event | ProtocolError) -> None:
+        if isinstance(item, pingReply):
+            self._note_reply(item)
+        elif isinstance(item, ProtocolError):
+            self.errors += 1
+        else:
+            if isinstance(item, DefVector):
+                self._note_definition()
+            self._hear(item)
+
+    def _note_definition(self) -> None:
+        self._definitions += 1
+        self._last_word = trio.current_time()
+        if self._definitions == 1:
+            # For the first one more time was given.
+            self._news.unpark_all()
+        if self.answers_pings and self.in_order is None:
+            # It had answered the ping before it answered the question that came before.
+            self.in_order = False
+
+    def _note_reply(self, reply: pingReply) -> None:
+        ping = self._pings.pop(reply.uid, None)
+        if ping is None:
+            return
+        ping.answered = True
+        self.answers_pings = True
+        if ping.probe and self.in_order is None and self._definitions > ping.definitions:
+            self.in_order = True
+        self._news.unpark_all()
+
+    # All definitions are here ------------------------------------------------------------------
+
+    async def settle(self, quiet: float) -> bool:
+        """Wait until all definitions that were asked for are here; True where a ping has told so.
+
+        It is also over when the connection is lost.
+        """
+        ping = self._ping()
+        while not self.lost and not (ping.answered and self.in_order):
+            due = math.inf if self.in_order else self._quiet_at(quiet)
+            if trio.current_time() >= due:
+                return False
+            with trio.move_on_at(due):
+                await self._news.park()
+        return not self.lost
+
+    def _quiet_at(self, quiet: float) -> float:
+        if self._definitions:
+            return max(self._asked, self._last_word) + quiet
+        return self._asked + NO_WORD * quiet

@@ -1,0 +1,186 @@
+"""What tasks wait for, looked at each time that something has changed.
+
+The look is taken where the change is made, before anything else can change, so that a state that
+comes and goes within one read is not missed. This module knows no streams.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from typing import TYPE_CHECKING, TypeAlias
+
+import trio
+
+from trindi.client.errors import NotConnected, PropertyAlert, PropertyDeleted, PropertyTimeout
+from trindi.client.link import Mark
+from trindi.protocol import SetVector, State, delProperty
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from trindi.client.remote import RemoteVector
+    from trindi.protocol import SnoopEvent
+
+__all__ = ["Completion", "Condition", "Place", "Wait", "Waits"]
+
+Place: TypeAlias = tuple[str, str | None]
+"""A device and one of its properties; None stands for any of them."""
+
+
+class Wait:
+    """Something that one task waits for, with what came of it."""
+
+    def __init__(self) -> None:
+        self._end = trio.Event()
+        self._error: Exception | None = None
+
+    def look(self, vector: RemoteVector, event: SnoopEvent | None) -> None:
+        """Look at a change; it is the client's own where there is no event."""
+        raise NotImplementedError
+
+    def lose(self, reason: str, *, final: bool) -> None:
+        """Take note that the connection is lost, and whether there will be no other."""
+        raise NotImplementedError
+
+    def finish(self, error: Exception | None = None) -> None:
+        """Let the task go on, or raise; what came first holds."""
+        if not self._end.is_set():
+            self._error = error
+            self._end.set()
+
+    async def over(self) -> None:
+        """Wait until it is over. If cancelled, nothing has changed."""
+        await self._end.wait()
+        if self._error is not None:
+            raise self._error
+
+
+class Condition(Wait):
+    """A vector that is to be as somebody wants it.
+
+    Args:
+        holds: says of a vector that has changed whether it is so; what it raises is raised where it
+            is waited for.
+    """
+
+    def __init__(self, holds: Callable[[RemoteVector], bool]) -> None:
+        super().__init__()
+        self._holds = holds
+        self._found: RemoteVector | None = None
+
+    def look(self, vector: RemoteVector, event: SnoopEvent | None) -> None:
+        """Look whether it is so; what is stale is not."""
+        try:
+            if self._found is None and not vector.stale and self._holds(vector):
+                self._found = vector
+                self.finish()
+        except Exception as error:
+            self.finish(error)
+
+    def lose(self, reason: str, *, final: bool) -> None:
+        """Wait on for another connection, if there will be one."""
+        if final:
+            self.finish(NotConnected(reason))
+
+    async def wait(self) -> RemoteVector:
+        """Wait until it is so, and return the vector."""
+        await self.over()
+        assert self._found is not None, "it was found, or is raised why not"
+        return self._found
+
+
+class Completion(Wait):
+    """The answer of a device to one request.
+
+    Args:
+        vector: the property that is asked for something.
+        timeout: seconds that it may take, 0 for any time, or None for what it says itself.
+
+    Attributes:
+        mark: where in what the server says the answer can begin.
+    """
+
+    def __init__(self, vector: RemoteVector, timeout: float | None) -> None:
+        super().__init__()
+        self._vector = vector
+        self._messages = vector.device.messages
+        self._timeout = timeout
+        self._allowed = 0.0
+        self._clock = trio.CancelScope()
+        self._last_words = self._messages[-1] if self._messages else None
+        self.mark = Mark()
+
+    def look(self, vector: RemoteVector, event: SnoopEvent | None) -> None:
+        """Look whether this is the answer: the first report that is not Busy."""
+        if isinstance(event, delProperty):
+            self.finish(PropertyDeleted(vector.devicename, vector.name, event.message))
+        elif isinstance(event, SetVector) and self.mark.passed:
+            if vector.state is State.BUSY:
+                self._set_clock()
+            elif vector.state is State.ALERT:
+                self.finish(PropertyAlert(vector.devicename, vector.name, self._words()))
+            else:
+                self.finish()
+
+    def _words(self) -> str:
+        """What the device has said of it: with its report, or, as libindi does, before."""
+        messages = self._messages
+        if self._vector.message or not messages or messages[-1] is self._last_words:
+            return self._vector.message
+        return messages[-1].message
+
+    def lose(self, reason: str, *, final: bool) -> None:
+        """The answer is lost with the connection."""
+        self.finish(NotConnected(f"{self._vector.name} was not answered: {reason}"))
+
+    def _set_clock(self) -> None:
+        """Set the clock, anew where the device has come to think otherwise."""
+        allowed = self._vector.timeout if self._timeout is None else self._timeout
+        if allowed != self._allowed:
+            self._allowed = allowed
+            self._clock.deadline = trio.current_time() + allowed if allowed > 0 else math.inf
+
+    async def wait(self) -> None:
+        """Wait for the answer, now that the request is on its way.
+
+        Raises:
+            PropertyError: the device has failed, has deleted the property, or takes too long.
+            NotConnected: the connection was lost before it had answered.
+        """
+        self._set_clock()
+        with self._clock:
+            await self.over()
+            return
+        vector, took = self._vector, f"more than {self._allowed:g} s"
+        raise PropertyTimeout(vector.devicename, vector.name, self._words() or took)
+
+
+class Waits:
+    """All that is waited for, by what it is about."""
+
+    def __init__(self) -> None:
+        self._waits: dict[Place, list[Wait]] = {}
+
+    @contextlib.contextmanager
+    def listed(self, place: Place, wait: Wait) -> Iterator[None]:
+        """Let a wait look at the changes of a place within this block."""
+        self._waits.setdefault(place, []).append(wait)
+        try:
+            yield
+        finally:
+            self._waits[place].remove(wait)
+            if not self._waits[place]:
+                del self._waits[place]
+
+    def look(self, vector: RemoteVector, event: SnoopEvent | None = None) -> None:
+        """Show a change to those that wait for it."""
+        for place in ((vector.devicename, vector.name), (vector.devicename, None)):
+            for wait in self._waits.get(place, ()):
+                wait.look(vector, event)
+
+    def lose(self, reason: str, *, final: bool) -> None:
+        """Tell all that the connection is lost."""
+        for waits in self._waits.values():
+            for wait in waits:
+                wait.lose(reason, final=final)
