@@ -207,7 +207,7 @@ class Link:
                 one only what was read before is known to be older.
         """
         parcel = Parcel(request)
-        await parcel.encode()
+        await parcel.prepare()
         outbox = self._connection.outbox
         await outbox.wait_room(parcel.weight)
         if mark is not None:

@@ -86,12 +86,14 @@ class Parcel:
         return self._data
 
     async def prepare(self, in_thread: InThread = USUAL.in_thread) -> None:
-        """Make ready, and weigh, what carries payloads, before anybody has it.
+        """Make it ready, and weigh it, before anybody has it.
 
-        They are compressed in a worker thread, where they are to be.
+        Payloads that are to be compressed are, in a worker thread.
         """
         event: Any = self.event
-        if any(said.format.endswith(COMPRESSED) for said in event.sizeformat.values()):
+        if not hasattr(event, "sizeformat"):
+            self._parts = [self.data]
+        elif any(said.format.endswith(COMPRESSED) for said in event.sizeformat.values()):
             self._parts = await in_thread(encode_parts, event)
         else:
             self._parts = encode_parts(event)
