@@ -2,17 +2,35 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import click
 
+from trindi.cli.get import get
+from trindi.cli.page import Commands
 from trindi.cli.serve import serve
+from trindi.cli.set import set_values
 
 __all__ = ["main"]
 
+_SECTIONS: Final = {
+    "Serve": [serve],
+    "Look and set": [get, set_values],
+}
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+_EXAMPLES: Final = [
+    ("trindi serve examples/thermostat_target.py", "A thermostat at port 7624."),
+    ("trindi get 'Thermostat.*._STATE'", "In which states its properties are."),
+    ("trindi set Thermostat.targetvector.target=18", "Warmer."),
+]
+
+
+@click.group(
+    cls=Commands,
+    sections=_SECTIONS,
+    examples=_EXAMPLES,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 @click.version_option(package_name="trindi")
 def main() -> None:
-    """INDI instrument drivers on Trio."""
-
-
-main.add_command(serve)
+    """INDI instrument drivers on Trio: serve them, look at them, set them, test them."""
