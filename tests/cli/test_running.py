@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from tests.support_cli import Script, Served
 
-COMMANDS = [["get"], ["set", "A.b.c=1"]]
+COMMANDS = [["get"], ["set", "A.b.c=1"], ["wait", "A.b.c > 1"]]
 
 
 def shell(command: str, **variables: str) -> subprocess.CompletedProcess[str]:

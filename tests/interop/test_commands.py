@@ -113,3 +113,17 @@ def test_an_alert_of_libindi_comes_with_its_words(indiserver: int) -> None:
     camera = "CCD Simulator"
     said = refusal("set", *at(indiserver), "--wait", f"{camera}.CONFIG_PROCESS.CONFIG_LOAD=On")
     assert said.startswith(f"{camera} CONFIG_PROCESS is in Alert: [INFO] No previous configuration")
+
+
+# wait --------------------------------------------------------------------------------------------
+
+
+def test_wait_for_an_exposure(indiserver: int) -> None:
+    exposure = '"CCD Simulator".CCD_EXPOSURE'
+    setting = "CCD Simulator.CCD_EXPOSURE.CCD_EXPOSURE_VALUE=1"
+    connected = "CCD Simulator.CONNECTION.CONNECT=On"
+    assert lines("set", *at(indiserver), "--wait", connected) == []
+    assert lines("wait", *at(indiserver), "-t", "30", f"{exposure}._STATE == Idle") == []
+    assert lines("set", *at(indiserver), setting) == []
+    done = f"{exposure}._STATE == Ok and {exposure}.CCD_EXPOSURE_VALUE == 0"
+    assert lines("wait", *at(indiserver), "-t", "30", done) == []

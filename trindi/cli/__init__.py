@@ -10,18 +10,20 @@ from trindi.cli.get import get
 from trindi.cli.page import Commands
 from trindi.cli.serve import serve
 from trindi.cli.set import set_values
+from trindi.cli.wait import wait
 
 __all__ = ["main"]
 
 _SECTIONS: Final = {
     "Serve": [serve],
-    "Look and set": [get, set_values],
+    "Look and set": [get, set_values, wait],
 }
 
 _EXAMPLES: Final = [
     ("trindi serve examples/thermostat_target.py", "A thermostat at port 7624."),
     ("trindi get 'Thermostat.*._STATE'", "In which states its properties are."),
     ("trindi set Thermostat.targetvector.target=18", "Warmer."),
+    ("trindi wait 'Thermostat.temperaturevector.temperature > 17'", "Until it is."),
 ]
 
 
