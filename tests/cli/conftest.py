@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING
 
 import pytest
@@ -51,3 +52,17 @@ def script(started: list[Background]) -> Callable[..., Script]:
         return made
 
     return start
+
+
+@pytest.fixture
+def beside() -> Iterator[Callable[[Callable[[], object]], None]]:
+    """Do something beside the command."""
+    threads: list[threading.Thread] = []
+
+    def start(work: Callable[[], object]) -> None:
+        threads.append(threading.Thread(target=work))
+        threads[-1].start()
+
+    yield start
+    for thread in threads:
+        thread.join()

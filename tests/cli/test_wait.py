@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,23 +10,9 @@ from tests.support_cli import at, lines, refusal
 from tests.support_processes import wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from tests.support_cli import Script, Served
-
-
-@pytest.fixture
-def beside() -> Iterator[Callable[..., None]]:
-    """Do something beside the command."""
-    threads: list[threading.Thread] = []
-
-    def start(work: Callable[[], object]) -> None:
-        threads.append(threading.Thread(target=work))
-        threads[-1].start()
-
-    yield start
-    for thread in threads:
-        thread.join()
 
 
 @pytest.mark.parametrize(

@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Final
 
 import click
 
 from trindi.cli.get import get
 from trindi.cli.page import Commands
+from trindi.cli.record import record
+from trindi.cli.replay import replay
+from trindi.cli.save_blobs import save_blobs
 from trindi.cli.serve import serve
 from trindi.cli.set import set_values
 from trindi.cli.wait import wait
 
 __all__ = ["main"]
 
+# What there is to say is said in one line, and not by logging's last resort.
+logging.getLogger("trindi").addHandler(logging.NullHandler())
+
 _SECTIONS: Final = {
     "Serve": [serve],
-    "Look and set": [get, set_values, wait],
+    "Look and set": [get, set_values, wait, save_blobs],
+    "Record and check": [record, replay],
 }
 
 _EXAMPLES: Final = [

@@ -25,6 +25,7 @@ __all__ = [
     "make_address",
     "parse_address",
     "parse_pattern",
+    "parse_property",
     "split",
 ]
 
@@ -128,6 +129,15 @@ def parse_address(text: str, parts: int) -> Address:
     """
     found, rest = split(text)
     return make_address(found, text if rest else "", text, parts)
+
+
+def parse_property(text: str) -> Address:
+    """Read an address of a property.
+
+    Raises:
+        AddressError: it is none.
+    """
+    return parse_address(text, 2)
 
 
 def make_address(found: list[Part], rest: str, text: str, parts: int = 3) -> Address:

@@ -49,6 +49,7 @@ _NOES: Final = (click.ClickException, TrindiError, OSError)
 
 
 Work: TypeAlias = Callable[[IPyClient], Awaitable[None]]
+Wrap: TypeAlias = Callable[[trio.abc.Stream], trio.abc.Stream]
 
 
 # Options ---------------------------------------------------------------------------------------
@@ -86,19 +87,22 @@ def patience_option(meaning: str) -> Callable[[F], F]:
 # Running ---------------------------------------------------------------------------------------
 
 
-def run_client(work: Work, client: IPyClient, *, farewell: bool = False) -> None:
+def run_client(
+    work: Work, client: IPyClient, *, farewell: bool = False, wrap: Wrap | None = None
+) -> None:
     """Connect a client, do the work, and end.
 
     Args:
         work: what to do.
         client: is not running yet. Whoever is to hear all listens to it already.
         farewell: let the server read all that it was sent before the connection is closed.
+        wrap: makes of the stream the one that is used.
 
     Raises:
         ClickException: it cannot connect, or the answer is no.
         SystemExit: it was told to stop by a signal.
     """
-    run_until_told(partial(_talk, work, client, farewell))
+    run_until_told(partial(_talk, work, client, farewell, wrap))
 
 
 def run_until_told(work: Callable[[], Awaitable[BaseException | None]]) -> None:
@@ -129,12 +133,19 @@ async def _until_told(
     return told, failure
 
 
-async def _talk(work: Work, client: IPyClient, farewell: bool) -> BaseException | None:
+async def _talk(
+    work: Work, client: IPyClient, farewell: bool, wrap: Wrap | None
+) -> BaseException | None:
     """Connect and do the work; return what is to be raised outside of all nurseries."""
     try:
         stream = await connect(client.host, client.port)
     except click.ClickException as error:
         return error
+    try:
+        stream = stream if wrap is None else wrap(stream)
+    except OSError as error:
+        await trio.aclose_forcefully(stream)
+        return explain(error)
     failure: BaseException | None = None
     async with trio.open_nursery() as nursery:
         await nursery.start(client.run_on, stream)
