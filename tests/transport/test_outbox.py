@@ -148,6 +148,20 @@ class TestLagging:
         assert [(e.vectorname, e["a"]) for e in after_filler(outbox)] == [("n", 3), ("m", 2)]
         assert outbox.drops == 1
 
+    def test_a_set_far_in_front_is_delivered_as_well(self) -> None:
+        outbox = Outbox(high_water=500_000)
+        sent = [number("far", a=1), *(number(f"n{index % 7}", a=index) for index in range(6000))]
+        for parcel in sent:
+            outbox.put(parcel)
+        assert outbox.lagging
+        last = [number("far", a=2), *(number(f"n{index}", a=-1) for index in range(7))]
+        for parcel in last:
+            outbox.put(parcel)
+        heard = waiting(outbox)
+        assert [event["a"] for event in heard if event.vectorname == "far"] == [1, 2]
+        newest = {event.vectorname: event["a"] for event in heard}
+        assert newest == {"far": 2, **{f"n{index}": -1 for index in range(7)}}
+
     def test_the_newest_state_wins_member_by_member(self) -> None:
         outbox = lagging_outbox()
         outbox.put(number("n", a=1, b=1))

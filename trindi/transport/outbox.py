@@ -11,6 +11,7 @@ This module knows events and tasks, but no streams.
 
 from __future__ import annotations
 
+import itertools
 from collections import deque
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
@@ -52,6 +53,9 @@ BLOB_PATIENCE: Final = 5.0
 # A guess at what an event takes beyond its values, where nobody has encoded it: a snooping driver
 # gets the event itself.
 _UNENCODED_WEIGHT: Final = 512
+
+# Events that are looked through for sets to replace when a peer begins to lag: a few milliseconds.
+_LOOK_BACK: Final = 4096
 
 # From so many events on, they are not put one by one.
 _MANY: Final = 3
@@ -173,7 +177,7 @@ class Outbox:
         self._on_overflow = on_overflow
         self._send_nowait = send_nowait
         self._rest: bytes | memoryview = b""
-        # While the peer lags, each parcel has a place that another one may take over.
+        # While the peer lags, a parcel may have a place that another one can take over.
         self._queue: deque[Parcel | _Place] = deque()
         self._index: dict[Key, _Place] | None = None
         self._leaving_bytes = 0
@@ -295,11 +299,7 @@ class Outbox:
         if key is None:
             return False
         if self._index is None:
-            self._index = {}
-            places = [_Place(_parcel_of(item)) for item in self._queue]
-            self._queue = deque(places)
-            for place in places:
-                _note(self._index, place)
+            self._index = _make_index(self._queue)
         older = self._index.get(key)
         if older is None:
             return False
@@ -447,6 +447,31 @@ def _parcel_of(item: Parcel | _Place) -> Parcel:
 
 def _key(event: Any) -> Key | None:
     return (event.devicename, event.vectorname) if isinstance(event, _SETS) else None
+
+
+def _make_index(queue: deque[Parcel | _Place]) -> dict[Key, _Place]:
+    """Give a place to the last set of each property, where a newer one may take it over.
+
+    A set that stands far in front stays as it is; the newer one comes behind it.
+    """
+    index: dict[Key, _Place] = {}
+    closed: set[Key] = set()
+    found: list[tuple[int, _Place]] = []
+    for back, item in enumerate(itertools.islice(reversed(queue), _LOOK_BACK), 1):
+        parcel = _parcel_of(item)
+        event: Any = parcel.event
+        key = _key(event)
+        if key is None:
+            if isinstance(event, delProperty) and event.devicename is None:
+                break
+            if hasattr(event, "vectorname"):
+                closed.add((event.devicename, event.vectorname))
+        elif key not in index and key not in closed and (event.devicename, None) not in closed:
+            index[key] = _Place(parcel)
+            found.append((back, index[key]))
+    for back, place in found:
+        queue[-back] = place
+    return index
 
 
 def _note(index: dict[Key, _Place], place: _Place) -> None:
