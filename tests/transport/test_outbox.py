@@ -132,6 +132,14 @@ class TestKeepingUp:
             assert (together.size, together.lagging) == (one_by_one.size, one_by_one.lagging)
             assert waiting(together) == waiting(one_by_one)
 
+    def test_a_closed_outbox_takes_nothing_more_even_once_it_has_drained(self) -> None:
+        outbox = lagging_outbox()
+        outbox.close()
+        assert len(waiting(outbox)) == 2
+        outbox.put(number("n", a=1))
+        outbox.put_all(Bundle([number("n", a=1)] * 5))
+        assert (len(outbox), outbox.size, outbox.lagging) == (0, 0, False)
+
     def test_nothing_to_take_is_an_error(self) -> None:
         with pytest.raises(IndexError):
             Outbox().pop()

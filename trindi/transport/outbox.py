@@ -67,6 +67,8 @@ Key: TypeAlias = tuple[str | None, str | None]
 class Parcel:
     """One event on its way to any number of peers, encoded at most once for all of them.
 
+    Only large payloads become base64 for each of them, as they leave.
+
     Attributes:
         event: the event.
         blob: it carries payloads.
@@ -86,7 +88,7 @@ class Parcel:
     def data(self) -> bytes:
         """The event as bytes."""
         if self._data is None:
-            self._data = encode(self.event)
+            self._data = b"".join(self.pieces()) if self._parts else encode(self.event)
         return self._data
 
     async def prepare(self, in_thread: InThread = USUAL.in_thread) -> None:
@@ -384,7 +386,7 @@ class Outbox:
         if self.lagging and not self._queue:
             self.lagging = False
             self._index = None
-            self._usual = self._most_usual
+            self._usual = -1 if self._closed else self._most_usual
         if self._progress:
             self._progress.unpark_all()
 
