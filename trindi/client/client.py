@@ -386,10 +386,7 @@ class IPyClient(Mapping[str, RemoteDevice]):
         """
         vector = self[devicename][vectorname]
         request = await _make_request(vector, values)
-        link = self._session.need_link()
-        self._session.note_asked(vector)
-        await link.send(request)
-        link.check()
+        await self._session.send(vector, request)
 
     async def set_and_wait(
         self,
@@ -425,13 +422,10 @@ class IPyClient(Mapping[str, RemoteDevice]):
             raise ConfigurationError(
                 f"{devicename} {vectorname} would not be heard to answer: call enable_blobs first"
             )
-        link = self._session.need_link()
-        self._session.note_asked(vector)
         completion = Completion(vector, timeout)
         with self._session.waits.listed((devicename, vectorname), completion):
             try:
-                await link.send(request, completion.mark)
-                link.check()
+                await self._session.send(vector, request, completion.mark)
             except NotConnected as lost:
                 # Where the answer has come all the same, it counts.
                 completion.lose(str(lost), final=False)

@@ -127,15 +127,6 @@ class Link:
         self.answers_pings = False
         self.in_order: bool | None = None
 
-    def check(self) -> None:
-        """Say whether the connection is there.
-
-        Raises:
-            NotConnected: it is lost, or about to be.
-        """
-        if self.lost or self._gauge.broken:
-            raise NotConnected(self.lost or "the server does not take what is sent to it")
-
     # Life --------------------------------------------------------------------------------------
 
     async def run(self) -> None:
@@ -195,26 +186,44 @@ class Link:
             return [*questions, self._make_ping(probe=True).request]
         return [*questions]
 
-    async def send(self, request: Event, mark: Mark | None = None) -> None:
+    async def send(
+        self, request: Event, note_sent: Callable[[], None], mark: Mark | None = None
+    ) -> None:
         """Send a request; returns when it is with the system, or the connection is lost.
 
         Waits while the server does not read. If cancelled, it may have been sent.
 
         Args:
             request: the request.
+            note_sent: is called at the moment in which it goes.
             mark: is put where its answer can begin. A server that answers pings is pinged right
                 before the request: what comes before the reply was on its way already. Of another
                 one only what was read before is known to be older.
+
+        Raises:
+            NotConnected: the connection is lost, or about to be.
         """
         parcel = Parcel(request)
         await parcel.prepare()
         outbox = self._connection.outbox
         await outbox.wait_room(parcel.weight)
+        self._check()
         if mark is not None:
             mark.place(self._gauge, self._ping() if self.answers_pings else None)
+        note_sent()
         outbox.put(parcel)
         self._asked = trio.current_time()
         await outbox.wait_drained()
+        self._check()
+
+    def _check(self) -> None:
+        """Say whether the connection is there.
+
+        Raises:
+            NotConnected: it is lost, or about to be.
+        """
+        if self.lost or self._gauge.broken:
+            raise NotConnected(self.lost or "the server does not take what is sent to it")
 
     def _ping(self) -> Ping:
         ping = self._make_ping()

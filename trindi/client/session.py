@@ -24,9 +24,10 @@ from trindi.client.waiting import Waits
 from trindi.protocol import Decoder, SnoopEvent, setBLOBVector
 
 if TYPE_CHECKING:
+    from trindi.client.link import Mark
     from trindi.client.remote import Outlet, RemoteVector
     from trindi.client.wishes import Wishes
-    from trindi.protocol import Event, enableBLOB, getProperties
+    from trindi.protocol import Event, NewVector, enableBLOB, getProperties
 
 __all__ = ["Connect", "Session", "open_tcp"]
 
@@ -226,23 +227,24 @@ class Session:
         else:
             await trio.lowlevel.checkpoint()
 
-    def note_asked(self, vector: RemoteVector) -> None:
-        """Take note that something is asked of a vector."""
-        vector.ask()
-        self.waits.look(vector)
-
-    # The connection there is ---------------------------------------------------------------------
-
-    def need_link(self) -> Link:
-        """Return the connection.
+    async def send(
+        self, vector: RemoteVector, request: NewVector, mark: Mark | None = None
+    ) -> None:
+        """Ask something of a vector, which is Busy from the moment in which that goes.
 
         Raises:
-            NotConnected: there is none.
+            NotConnected: there is no connection, or it is lost.
         """
         if self.link is None:
             reason = self._ended or "run it with nursery.start"
             raise NotConnected(f"the client is not connected: {reason}")
-        return self.link
+        await self.link.send(request, partial(self._note_asked, vector), mark)
+
+    def _note_asked(self, vector: RemoteVector) -> None:
+        vector.ask()
+        self.waits.look(vector)
+
+    # The connection there is ---------------------------------------------------------------------
 
     async def wait_link(self) -> Link:
         """Wait for a connection, and return it.
