@@ -343,7 +343,7 @@ async def test_every_bound_that_can_be_set_is_set(
     source = (SNIPPETS / "bounds.py").read_text(encoding="utf-8")
     parameters = {
         *inspect.signature(IPyServer).parameters.keys() - {"drivers", "host"},
-        *inspect.signature(IPyClient).parameters.keys() - {"host", "connect"},
+        *inspect.signature(IPyClient).parameters.keys() - {"host", "connect", "conditions"},
     }
     assert {name for name in parameters if f"{name}=" not in source} == set()
     module: Any = snippet("bounds")

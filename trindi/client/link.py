@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from trindi.client.inbox import Progress
     from trindi.protocol import Event
+    from trindi.transport import Conditions
 
 __all__ = ["Link", "Mark"]
 
@@ -94,6 +95,7 @@ class Link:
         decoder: reads its bytes.
         hear: is given all that the server says, but for pings.
         arriving: is told how much has come of a BLOB.
+        conditions: those of a test, or the usual ones.
 
     Attributes:
         lost: why the connection has ended, or "" while it has not.
@@ -111,10 +113,14 @@ class Link:
         decoder: Decoder,
         hear: Callable[[Event], None],
         arriving: Callable[[Progress], None],
+        conditions: Conditions,
     ) -> None:
         self._gauge = Gauge(stream, decoder, arriving)
         # An honest server may be broken in some corner, and all the rest of it work.
-        self._connection = Connection(self._gauge, name=name, decoder=decoder, max_errors=None)
+        self._connection = Connection(
+            self._gauge, name=name, decoder=decoder, max_errors=None, conditions=conditions
+        )
+        self._in_thread = conditions.in_thread
         self._hear = hear
         self._numbers = itertools.count(1)
         self._pings: dict[str, Ping] = {}
@@ -204,7 +210,7 @@ class Link:
             NotConnected: the connection is lost, or about to be.
         """
         parcel = Parcel(request)
-        await parcel.prepare()
+        await parcel.prepare(self._in_thread)
         outbox = self._connection.outbox
         await outbox.wait_room(parcel.weight)
         self._check()

@@ -10,7 +10,6 @@ from __future__ import annotations
 import logging
 import socket
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar
 
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
     from trindi.client.remote import Outlet, RemoteVector
     from trindi.client.wishes import Wishes
     from trindi.protocol import Event, NewVector, enableBLOB, getProperties
+    from trindi.transport import Conditions
 
 __all__ = ["Connect", "Session", "open_tcp"]
 
@@ -76,6 +76,7 @@ class Session:
         max_element_bytes: bound of one element without BLOBs.
         max_blob_bytes: bound of the BLOBs of one element, and of all newest frames together.
         max_picture_bytes: bound of all else that is kept.
+        conditions: those of a test, or the usual ones.
 
     Attributes:
         link: the connection, or None while there is none.
@@ -93,9 +94,11 @@ class Session:
         max_element_bytes: int,
         max_blob_bytes: int,
         max_picture_bytes: int,
+        conditions: Conditions,
     ) -> None:
         self._name = name
         self._wishes = wishes
+        self._conditions = conditions
         self._make_decoder = partial(
             Decoder, max_element_bytes=max_element_bytes, max_blob_bytes=max_blob_bytes
         )
@@ -106,7 +109,7 @@ class Session:
         self.link: Link | None = None
         self.picture = Picture(
             outlet,
-            now=lambda: datetime.now(UTC),
+            now=conditions.now,
             max_bytes=max_picture_bytes,
             max_frame_bytes=max_blob_bytes,
         )
@@ -176,6 +179,7 @@ class Session:
             decoder=self._make_decoder(),
             hear=self._hear,
             arriving=self.inboxes.arriving,
+            conditions=self._conditions,
         )
         try:
             self.link = link
