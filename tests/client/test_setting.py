@@ -33,6 +33,7 @@ from trindi import (
     setNumberVector,
 )
 from trindi.protocol import pingReply, pingRequest
+from trindi.transport import BOUND
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -137,6 +138,41 @@ async def test_a_server_that_does_not_read_is_waited_for(nursery: trio.Nursery) 
         await server.next(newBLOBVector)
     assert {await one.look() for one in sets} == {"done"}
     assert client.connected
+
+
+async def test_what_has_not_left_is_not_asked(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    to_client, from_server = trio.testing.memory_stream_one_way_pair()
+    to_server, from_client = trio.testing.lockstep_stream_one_way_pair()
+    server = Server(trio.StapledStream(to_client, from_client))
+    client = await nursery.start(IPyClient().run_on, trio.StapledStream(to_server, from_server))
+    await server.greet(blobs(), blobs("other"))
+    vector = await client.wait_defined("Dev", "image")
+    other = await client.wait_defined("Dev", "other")
+    many = [Setting(nursery, partial(vector.set, file=bytes(900_000))) for _ in range(10)]
+    assert await many[0].look() is None
+    with trio.CancelScope() as scope:
+        nursery.start_soon(scope_cancel, scope)
+        await other.set(file=bytes(900_000))
+    assert scope.cancelled_caught
+    assert (vector.state, other.state) == (State.BUSY, State.IDLE)
+    for _ in many:
+        assert (await server.next(newBLOBVector)).vectorname == "image"
+    assert await many[-1].look() == "done"
+
+
+async def scope_cancel(scope: trio.CancelScope) -> None:
+    await trio.testing.wait_all_tasks_blocked()
+    scope.cancel()
+
+
+async def test_an_upload_may_be_larger_than_all_that_may_wait() -> None:
+    async with joined(blobs()) as (client, server):
+        data = bytes(BOUND)
+        await client["Dev"]["image"].set(file=data)
+        assert (await server.next(newBLOBVector))["file"] == data
+        assert client.connected
 
 
 async def test_what_is_on_its_way_is_lost_with_the_connection(

@@ -74,7 +74,10 @@ def test_the_page_leaves_no_bound_out() -> None:
 # What takes bounds, and those of its parameters that are none.
 CHANGED_WITH: dict[str, tuple[Any, set[str]]] = {
     "IPyServer": (trindi.IPyServer, {"drivers", "host", "port"}),
-    "IPyClient": (trindi.IPyClient, {"host", "port", "ask_for", "reconnect", "connect"}),
+    "IPyClient": (
+        trindi.IPyClient,
+        {"host", "port", "ask_for", "reconnect", "connect", "conditions"},
+    ),
     "record": (trindi.recording.record, {"stream", "file", "side", "now"}),
 }
 

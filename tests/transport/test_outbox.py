@@ -21,6 +21,7 @@ from trindi import (
     SwitchState,
     defNumberVector,
     delProperty,
+    newBLOBVector,
     setBLOBVector,
     setNumberVector,
     setSwitchVector,
@@ -331,6 +332,13 @@ class TestOverflow:
         outbox.put(frame(50_000))
         outbox.put(text("t", 500))
         assert len(outbox) == 2
+
+    def test_an_upload_has_its_place_beside_the_bound_as_a_frame_has(self) -> None:
+        outbox = Outbox(high_water=100, bound=1000, on_overflow=lambda: pytest.fail("too early"))
+        about = {"b": SizeFormat(5000, ".bin")}
+        upload = encoded(newBLOBVector("Dev", "blob", {"b": bytes(5000)}, about))
+        outbox.put(upload)
+        assert waiting(outbox) == [upload.event]
 
     def test_what_nobody_encoded_is_guessed(self) -> None:
         event = setTextVector("Dev", "t", {"t": "x" * 100_000}, State.OK, message="y" * 100_000)

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from trindi.client.inbox import Progress
     from trindi.protocol import Event
+    from trindi.transport import Conditions
 
 __all__ = ["Link", "Mark"]
 
@@ -94,6 +95,7 @@ class Link:
         decoder: reads its bytes.
         hear: is given all that the server says, but for pings.
         arriving: is told how much has come of a BLOB.
+        conditions: those of a test, or the usual ones.
 
     Attributes:
         lost: why the connection has ended, or "" while it has not.
@@ -111,10 +113,14 @@ class Link:
         decoder: Decoder,
         hear: Callable[[Event], None],
         arriving: Callable[[Progress], None],
+        conditions: Conditions,
     ) -> None:
         self._gauge = Gauge(stream, decoder, arriving)
         # An honest server may be broken in some corner, and all the rest of it work.
-        self._connection = Connection(self._gauge, name=name, decoder=decoder, max_errors=None)
+        self._connection = Connection(
+            self._gauge, name=name, decoder=decoder, max_errors=None, conditions=conditions
+        )
+        self._in_thread = conditions.in_thread
         self._hear = hear
         self._numbers = itertools.count(1)
         self._pings: dict[str, Ping] = {}
@@ -126,15 +132,6 @@ class Link:
         self.errors = 0
         self.answers_pings = False
         self.in_order: bool | None = None
-
-    def check(self) -> None:
-        """Say whether the connection is there.
-
-        Raises:
-            NotConnected: it is lost, or about to be.
-        """
-        if self.lost or self._gauge.broken:
-            raise NotConnected(self.lost or "the server does not take what is sent to it")
 
     # Life --------------------------------------------------------------------------------------
 
@@ -195,26 +192,44 @@ class Link:
             return [*questions, self._make_ping(probe=True).request]
         return [*questions]
 
-    async def send(self, request: Event, mark: Mark | None = None) -> None:
+    async def send(
+        self, request: Event, note_sent: Callable[[], None], mark: Mark | None = None
+    ) -> None:
         """Send a request; returns when it is with the system, or the connection is lost.
 
         Waits while the server does not read. If cancelled, it may have been sent.
 
         Args:
             request: the request.
+            note_sent: is called at the moment in which it goes.
             mark: is put where its answer can begin. A server that answers pings is pinged right
                 before the request: what comes before the reply was on its way already. Of another
                 one only what was read before is known to be older.
+
+        Raises:
+            NotConnected: the connection is lost, or about to be.
         """
         parcel = Parcel(request)
-        await parcel.prepare()
+        await parcel.prepare(self._in_thread)
         outbox = self._connection.outbox
         await outbox.wait_room(parcel.weight)
+        self._check()
         if mark is not None:
             mark.place(self._gauge, self._ping() if self.answers_pings else None)
+        note_sent()
         outbox.put(parcel)
         self._asked = trio.current_time()
         await outbox.wait_drained()
+        self._check()
+
+    def _check(self) -> None:
+        """Say whether the connection is there.
+
+        Raises:
+            NotConnected: it is lost, or about to be.
+        """
+        if self.lost or self._gauge.broken:
+            raise NotConnected(self.lost or "the server does not take what is sent to it")
 
     def _ping(self) -> Ping:
         ping = self._make_ping()

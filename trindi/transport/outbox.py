@@ -23,6 +23,7 @@ from trindi.protocol import (
     delProperty,
     encode,
     encode_parts,
+    newBLOBVector,
     replace,
     setBLOBVector,
     setLightVector,
@@ -61,6 +62,8 @@ _LOOK_BACK: Final = 4096
 _MANY: Final = 3
 
 _SETS: Final = (setSwitchVector, setTextVector, setNumberVector, setLightVector, setBLOBVector)
+# Uploads too: what a client sends may be as large.
+_BLOBS: Final = (setBLOBVector, newBLOBVector)
 Key: TypeAlias = tuple[str | None, str | None]
 
 
@@ -79,7 +82,7 @@ class Parcel:
 
     def __init__(self, event: Event, data: bytes | None = None) -> None:
         self.event = event
-        self.blob = type(event) is setBLOBVector
+        self.blob = type(event) in _BLOBS
         self.weight = _guess_weight(event) if data is None else len(data)
         self._data = data
         self._parts: list[bytes | Base64] | None = None
