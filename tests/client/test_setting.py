@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -33,7 +34,7 @@ from trindi import (
     setNumberVector,
 )
 from trindi.protocol import pingReply, pingRequest
-from trindi.transport import BOUND
+from trindi.transport import BOUND, Conditions
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -203,6 +204,30 @@ async def test_a_file_is_sent(tmp_path: Path) -> None:
         assert dict(event.sizeformat) == {"file": SizeFormat(4, ".fits")}
         with pytest.raises(FileNotFoundError):
             await client["Dev"]["image"].set(file=tmp_path / "other.fits")
+
+
+async def test_a_test_has_no_need_of_threads(autojump_clock: MockClock, tmp_path: Path) -> None:
+    (tmp_path / "dark.fits").write_bytes(b"dark")
+    began = trio.current_time()
+
+    async def in_this_thread(function: Any, *args: Any) -> Any:
+        await trio.lowlevel.checkpoint()
+        return function(*args)
+
+    noon = datetime(2026, 11, 23, 12, tzinfo=UTC)
+    client = IPyClient(conditions=Conditions(lambda: noon, in_this_thread))
+    async with joined(blobs(), client=client) as (_, server):
+        image = client["Dev"]["image"]
+        assert image.timestamp == noon
+        await client.enable_blobs("Dev")
+        saved = image.save_frames(tmp_path)
+        about = {"file": SizeFormat(4, ".fits")}
+        await image.set(file=tmp_path / "dark.fits")
+        assert (await server.next(newBLOBVector))["file"] == b"dark"
+        await server.send(setBLOBVector("Dev", "image", {"file": b"dark"}, about))
+        assert (await saved.__anext__()).name == "Dev.image.file.0001.fits"
+        # A mock clock runs ahead while a thread works.
+        assert trio.current_time() == began
 
 
 # Waiting for it --------------------------------------------------------------------------------
