@@ -259,6 +259,9 @@ async def test_a_lost_connection_is_made_anew(
     second = await servers.next()
     assert vector.stale
     assert vector["x"] == 1.0
+    with trio.move_on_after(5) as waiting:
+        await client.wait_for("Dev", "target", lambda vector: vector["x"] == 1.0)
+    assert waiting.cancelled_caught
     assert await second.greet(numbers({"x": 2.0})) == [
         getProperties("Dev"),
         getProperties("Other"),

@@ -195,6 +195,24 @@ async def test_what_is_on_its_way_is_lost_with_the_connection(
     assert isinstance(await other.look(), NotConnected)
 
 
+async def test_what_is_on_its_way_is_lost_with_the_client(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    to_client, from_server = trio.testing.memory_stream_one_way_pair()
+    to_server, from_client = trio.testing.lockstep_stream_one_way_pair()
+    server = Server(trio.StapledStream(to_client, from_client))
+    async with trio.open_nursery() as within:
+        stream = trio.StapledStream(to_server, from_server)
+        client = await within.start(IPyClient().run_on, stream)
+        await server.greet(numbers())
+        vector = await client.wait_defined("Dev", "target")
+        settings = [Setting(nursery, partial(do, x=1)) for do in (vector.set, vector.set_and_wait)]
+        assert await settings[0].look() is None
+        within.cancel_scope.cancel()
+    for setting in settings:
+        assert "the client was stopped" in str(await setting.look())
+
+
 async def test_a_file_is_sent(tmp_path: Path) -> None:
     (tmp_path / "dark.fits").write_bytes(b"dark")
     async with joined(blobs()) as (client, server):

@@ -55,12 +55,11 @@ MAX_PINGS: Final = 1024
 class Ping:
     """A question whether the server is there, and how far it has read."""
 
-    __slots__ = ("answered", "definitions", "probe", "request")
+    __slots__ = ("answered", "definitions", "request")
 
-    def __init__(self, uid: str, definitions: int, probe: bool) -> None:
+    def __init__(self, uid: str, definitions: int) -> None:
         self.request = pingRequest(uid)
         self.definitions = definitions
-        self.probe = probe
         self.answered = False
 
 
@@ -189,7 +188,7 @@ class Link:
         In the same write, so that one that does not answer in order has no time to.
         """
         if any(isinstance(question, getProperties) for question in questions):
-            return [*questions, self._make_ping(probe=True).request]
+            return [*questions, self._make_ping().request]
         return [*questions]
 
     async def send(
@@ -236,9 +235,9 @@ class Link:
         self._connection.reply(ping.request)
         return ping
 
-    def _make_ping(self, *, probe: bool = False) -> Ping:
+    def _make_ping(self) -> Ping:
         """Make a ping whose request is still to be sent."""
-        ping = Ping(f"trindi-{next(self._numbers)}", self._definitions, probe)
+        ping = Ping(f"trindi-{next(self._numbers)}", self._definitions)
         self._pings[ping.request.uid] = ping
         if len(self._pings) > MAX_PINGS:
             del self._pings[next(iter(self._pings))]
@@ -272,7 +271,8 @@ class Link:
             return
         ping.answered = True
         self.answers_pings = True
-        if ping.probe and self.in_order is None and self._definitions > ping.definitions:
+        # The first to come back is the one behind the first question.
+        if self.in_order is None and self._definitions > ping.definitions:
             self.in_order = True
         self._news.unpark_all()
 
