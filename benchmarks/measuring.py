@@ -36,7 +36,7 @@ class Extent:
 
 
 FULL = Extent()
-QUICK = Extent(workloads.QUICK, scale.QUICK, fairness=1.5, decode=10_000)
+QUICK = Extent(workloads.QUICK, scale.QUICK, fairness=1.0, decode=10_000)
 DECODE = "decode"
 DECODE_TIMES = 5
 
