@@ -1,5 +1,19 @@
 """trindi: INDI instrument drivers on Trio."""
 
+from trindi.client import (
+    Frame as Frame,
+    IPyClient as IPyClient,
+    NotConnected as NotConnected,
+    Progress as Progress,
+    PropertyAlert as PropertyAlert,
+    PropertyDeleted as PropertyDeleted,
+    PropertyError as PropertyError,
+    PropertyTimeout as PropertyTimeout,
+    RemoteDevice as RemoteDevice,
+    RemoteMember as RemoteMember,
+    RemoteVector as RemoteVector,
+    Settled as Settled,
+)
 from trindi.driver import IPyDriver as IPyDriver
 from trindi.errors import (
     ConfigurationError as ConfigurationError,

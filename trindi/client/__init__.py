@@ -1,0 +1,23 @@
+"""A client: a live picture of the devices of an INDI server, and what can be asked of them."""
+
+from trindi.client.client import IPyClient as IPyClient, Settled as Settled
+from trindi.client.errors import (
+    NotConnected as NotConnected,
+    PropertyAlert as PropertyAlert,
+    PropertyDeleted as PropertyDeleted,
+    PropertyError as PropertyError,
+    PropertyTimeout as PropertyTimeout,
+)
+from trindi.client.inbox import (
+    Events as Events,
+    Frame as Frame,
+    Frames as Frames,
+    Progress as Progress,
+)
+from trindi.client.remote import (
+    RemoteBLOB as RemoteBLOB,
+    RemoteDevice as RemoteDevice,
+    RemoteMember as RemoteMember,
+    RemoteNumber as RemoteNumber,
+    RemoteVector as RemoteVector,
+)

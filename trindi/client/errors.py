@@ -1,0 +1,48 @@
+"""What can go wrong between a client and a property. This module knows names and texts only."""
+
+from __future__ import annotations
+
+from trindi.errors import TrindiError
+
+__all__ = ["NotConnected", "PropertyAlert", "PropertyDeleted", "PropertyError", "PropertyTimeout"]
+
+
+class NotConnected(TrindiError):
+    """There is no connection to a server, or it was lost; the text says why."""
+
+
+class PropertyError(TrindiError):
+    """A property did not become what the caller has asked for.
+
+    Attributes:
+        devicename: the device.
+        vectorname: the property.
+        message: what the device says of it, or "".
+    """
+
+    _what = "has failed"
+
+    def __init__(self, devicename: str, vectorname: str, message: str = "") -> None:
+        text = f"{devicename} {vectorname} {self._what}"
+        super().__init__(f"{text}: {message}" if message else text)
+        self.devicename = devicename
+        self.vectorname = vectorname
+        self.message = message
+
+
+class PropertyAlert(PropertyError):
+    """The device has answered with Alert."""
+
+    _what = "is in Alert"
+
+
+class PropertyTimeout(PropertyError):
+    """The property has been Busy for longer than its own timeout."""
+
+    _what = "is Busy for too long"
+
+
+class PropertyDeleted(PropertyError):
+    """The property is gone."""
+
+    _what = "is gone"

@@ -1,0 +1,157 @@
+"""What a client asks a device to set: checked here, so that what cannot be right never leaves.
+
+Pure: a vector and the values that are wanted in, an event out. A driver checks again; but it can
+only refuse, where this raises at the line that is wrong.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from trindi.errors import ConfigurationError
+from trindi.properties import BLOBMember, SwitchMember, check_text
+from trindi.protocol import (
+    Kind,
+    NewVector,
+    Permission,
+    Rule,
+    SizeFormat,
+    SwitchState,
+    newBLOBVector,
+    newNumberVector,
+    newSwitchVector,
+    newTextVector,
+    to_float,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from trindi.client.remote import RemoteNumber, RemoteVector
+
+__all__ = ["Upload", "check_writable", "make_request"]
+
+
+def check_writable(vector: RemoteVector, values: Mapping[str, Any]) -> None:
+    """Say whether the vector may be asked for these members at all.
+
+    Raises:
+        KeyError: it has no such member.
+        ValueError: it is read-only or gone, or no member is named.
+    """
+    place = f"{vector.devicename} {vector.name}"
+    if not vector.defined:
+        raise ConfigurationError(f"{place} is gone: wait until it is defined with wait_defined")
+    if vector.perm is Permission.RO:
+        raise ConfigurationError(f"{place} is read-only: it can be watched, not set")
+    if not values:
+        raise ConfigurationError(f"{place}: name at least one of {', '.join(vector)} to set")
+    for name in values:
+        vector.member(name)
+
+
+def make_request(vector: RemoteVector, values: Mapping[str, Any]) -> NewVector:
+    """Make the event that asks for these values; not for BLOBs.
+
+    Of numbers and texts all members are asked for, as the protocol wants it (§3.5): those that are
+    not given with the value they have.
+
+    Raises:
+        KeyError: there is no such member.
+        TypeError: a value is not of a type that the kind takes.
+        ValueError: a value, or all of them together, cannot be right.
+    """
+    check_writable(vector, values)
+    return _MAKE[vector.kind](vector, values)
+
+
+def _numbers(vector: RemoteVector, values: Mapping[str, Any]) -> newNumberVector:
+    members: dict[str, Any] = dict(vector.members)
+    wanted = {name: _number(members[name], value) for name, value in values.items()}
+    # What a device has beyond its own limits it would refuse to be asked for.
+    kept = {name: one.value for name, one in members.items() if one.allows(one.value)}
+    ordered = {name: wanted.get(name, kept.get(name)) for name in members}
+    told = {name: value for name, value in ordered.items() if value is not None}
+    return newNumberVector(vector.devicename, vector.name, told)
+
+
+def _number(member: RemoteNumber, value: Any) -> float:
+    try:
+        number = to_float(value)
+    except ValueError as error:
+        raise ConfigurationError(f"{member.name}: {error}") from None
+    if not member.allows(number):
+        raise ConfigurationError(
+            f"{member.name} is between {member.min:g} and {member.max:g}, not {number:g}"
+        )
+    return number
+
+
+def _texts(vector: RemoteVector, values: Mapping[str, Any]) -> newTextVector:
+    wanted = {name: check_text(value, name) for name, value in values.items()}
+    return newTextVector(vector.devicename, vector.name, {**vector, **wanted})
+
+
+def _switches(vector: RemoteVector, values: Mapping[str, Any]) -> newSwitchVector:
+    wanted = {
+        name: SwitchMember(name, membervalue=value).membervalue for name, value in values.items()
+    }
+    on = [name for name, value in wanted.items() if value is SwitchState.ON]
+    if len(on) > 1 and vector.rule is not Rule.ANY_OF_MANY:
+        raise ConfigurationError(f"only one of {', '.join(on)} may be On: {vector.rule}")
+    if not on and vector.rule is Rule.ONE_OF_MANY:
+        others = ", ".join(name for name in vector if name not in wanted)
+        raise ConfigurationError(f"turn another On instead, under {vector.rule}: {others}")
+    return newSwitchVector(vector.devicename, vector.name, wanted)
+
+
+_MAKE: Final[dict[Kind, Callable[[RemoteVector, Mapping[str, Any]], NewVector]]] = {
+    Kind.NUMBER: _numbers,
+    Kind.TEXT: _texts,
+    Kind.SWITCH: _switches,
+}
+
+
+class Upload:
+    """BLOBs for a device: checked when this is made, and read by `load`, which may take long.
+
+    Args:
+        vector: what they are for.
+        values: for each member bytes, a path, a file opened in binary mode, or a pair of one of
+            these and the format. Where no format is given it is the suffix of the path, else that
+            of the newest frame of the member, else ``.bin``.
+    """
+
+    def __init__(self, vector: RemoteVector, values: Mapping[str, Any]) -> None:
+        check_writable(vector, values)
+        self._vector = vector
+        self._blobs = [_blob(vector.members[name], value) for name, value in values.items()]
+
+    @property
+    def at_hand(self) -> bool:
+        """Whether `load` returns at once."""
+        return all(blob.at_hand for blob in self._blobs)
+
+    def load(self) -> newBLOBVector:
+        """Make the event, reading files where there are any.
+
+        Raises:
+            OSError: a file cannot be read.
+        """
+        data = {blob.name: blob.load() for blob in self._blobs}
+        about = {
+            blob.name: SizeFormat(len(data[blob.name]), blob.blobformat) for blob in self._blobs
+        }
+        return newBLOBVector(self._vector.devicename, self._vector.name, data, about)
+
+
+def _blob(member: Any, value: Any) -> BLOBMember:
+    data, suffix = value if isinstance(value, tuple) and len(value) == 2 else (value, "")
+    if data is None:
+        raise TypeError(f"{member.name} is bytes, a path or a file, not None")
+    # The member's name was checked by whoever defined it, if at all.
+    blob = BLOBMember("blob", blobformat=suffix, membervalue=data)
+    blob.name = member.name
+    if blob.blobformat == ".bin" and not suffix and len(member.format) > 1:
+        blob.blobformat = member.format
+    return blob
