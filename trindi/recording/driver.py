@@ -21,6 +21,7 @@ from trindi.protocol import (
     Message,
     NewVector,
     SnoopEvent,
+    State,
     getProperties,
     setBLOBVector,
 )
@@ -104,7 +105,8 @@ class ReplayDriver(IPyDriver):
         if report is None:
             sender.reply(Message(item.devicename, text, self.outlet.now()))
         else:
-            sender.reply(replace(report, message=text, timestamp=self.outlet.now()))
+            now = self.outlet.now()
+            sender.reply(replace(report, state=State.ALERT, message=text, timestamp=now))
 
     def definitions(
         self, devicename: str | None = None, vectorname: str | None = None
