@@ -16,7 +16,7 @@ THERMOSTAT = "examples/thermostat.py"
 @nox.session
 def tests(session: nox.Session) -> None:
     """Run the tests under coverage; with arguments, only those tests and no coverage gates."""
-    session.install("-e", ".[test]")
+    session.install("-e", ".[bench,test]")
     session.run("coverage", "run", "-m", "pytest", *session.posargs)
     if session.posargs:
         return
@@ -63,8 +63,15 @@ def demo(session: nox.Session) -> None:
 @nox.session
 def bench(session: nox.Session) -> None:
     """Measure trindi and its peers side by side; `-- --quick` takes less than two minutes."""
-    session.install(".")
+    session.install(".[bench]")
     session.run("python", "-m", "benchmarks", *session.posargs)
+
+
+@nox.session
+def soak(session: nox.Session) -> None:
+    """Load that must be survived, for four minutes; `-- --quick` takes forty seconds."""
+    session.install(".")
+    session.run("python", "-m", "benchmarks.soak", *session.posargs)
 
 
 @nox.session

@@ -1,7 +1,7 @@
 """Who is measured: how each contender is built, started and stopped.
 
 Every contender is one or more processes that serve the bench device on a port of this machine.
-What cannot be had here (no indiserver, no compiler) says so, and is left out of the table.
+What cannot be had here (no indiserver, no compiler) says so, and is left out of the tables.
 """
 
 from __future__ import annotations
@@ -17,11 +17,13 @@ import tempfile
 import time
 import venv
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 HERE = Path(__file__).parent
 DEVICES = HERE / "devices"
 BUILD = HERE / "_build"
+LOG = BUILD / "log"
 PEER_REQUIREMENTS = ("indipydriver==3.1.2", "indipyserver==0.0.6")
 START = 20.0
 """Seconds that a contender may take to listen."""
@@ -32,6 +34,25 @@ class MissingError(Exception):
 
 
 Command = Callable[[int], Sequence[str]]
+
+
+@dataclass(frozen=True)
+class Contender:
+    """One server with the bench device, and what it can be asked for.
+
+    Args:
+        command: makes its command from the port; builds what has to be built.
+        ours: it is trindi.
+        most_clients: that it takes.
+        pings: it answers a pingRequest.
+        clock: it runs a second driver, which measures how late its timer is.
+    """
+
+    command: Command
+    ours: bool = False
+    most_clients: int = 1_000_000
+    pings: bool = True
+    clock: bool = False
 
 
 def _tool(name: str, package: str) -> str:
@@ -65,7 +86,7 @@ def trindi(port: int) -> list[str]:
     return _python(str(DEVICES / "trindi_server.py"), str(port))
 
 
-def trindi_indiserver(port: int) -> list[str]:
+def trindi_stdio(port: int) -> list[str]:
     """The bench device of trindi on standard input and output, under indiserver."""
     program = _program("trindi_stdio", *_python(str(DEVICES / "trindi_driver.py")))
     return _indiserver(port, program)
@@ -80,11 +101,13 @@ def libindi(port: int) -> list[str]:
             raise MissingError("libindi's headers are not installed (Debian's libindi-dev)")
         compiler = _tool("g++", "g++")
         options = ["-O2", "-I/usr/include/libindi", "-lindidriver", "-lpthread"]
-        subprocess.run([compiler, str(source), "-o", str(program), *options], check=True)
+        build = [compiler, str(source), "-o", str(program), *options]
+        if subprocess.run(build, check=False).returncode:
+            raise MissingError("the driver on libindi cannot be compiled here")
     return _indiserver(port, str(program))
 
 
-def raw_indiserver(port: int) -> list[str]:
+def raw(port: int) -> list[str]:
     """Bytes made beforehand, under indiserver."""
     return _indiserver(port, _program("raw_stdio", *_python(str(DEVICES / "raw.py"))))
 
@@ -99,8 +122,8 @@ def indipydriver(port: int) -> list[str]:
         if subprocess.run(command, check=False).returncode:
             raise MissingError("indipydriver cannot be installed here")
         (place / "complete").touch()
-    # Ten clients are the most that it takes.
-    return [str(python), str(DEVICES / "indipydriver_server.py"), str(port), "10"]
+    most = str(CONTENDERS["indipydriver"].most_clients)
+    return [str(python), str(DEVICES / "indipydriver_server.py"), str(port), most]
 
 
 def floor(port: int) -> list[str]:
@@ -108,25 +131,24 @@ def floor(port: int) -> list[str]:
     return _python(str(DEVICES / "raw.py"), str(port))
 
 
-CONTENDERS: dict[str, Command] = {
-    "trindi": trindi,
-    "trindi under indiserver": trindi_indiserver,
-    "indiserver + libindi": libindi,
-    "indiserver + raw": raw_indiserver,
-    "indipydriver": indipydriver,
-    "floor": floor,
+CONTENDERS: dict[str, Contender] = {
+    "trindi": Contender(trindi, ours=True, clock=True),
+    "trindi stdio": Contender(trindi_stdio, ours=True),
+    "libindi": Contender(libindi),
+    "raw": Contender(raw),
+    # Ten is the most that its server takes.
+    "indipydriver": Contender(indipydriver, most_clients=10, pings=False),
+    "floor": Contender(floor, pings=False),
 }
-OURS = ("trindi", "trindi under indiserver")
-PEERS = ("indiserver + libindi", "indiserver + raw", "indipydriver")
 
 
 @contextlib.contextmanager
-def running(name: str, **environment: str) -> Iterator[tuple[int, subprocess.Popen[bytes]]]:
-    """Run a contender; yields its port and its first process."""
+def running(name: str, **environment: str) -> Iterator[tuple[int, int]]:
+    """Run a contender; yields its port, and the process group that it is."""
     BUILD.mkdir(exist_ok=True)
     port = _free_port()
-    command = CONTENDERS[name](port)
-    with tempfile.TemporaryDirectory() as home, (BUILD / "log").open("ab") as log:
+    command = CONTENDERS[name].command(port)
+    with tempfile.TemporaryDirectory() as home, LOG.open("ab") as log:
         paths = os.pathsep.join([str(HERE.parent), *filter(None, [os.environ.get("PYTHONPATH")])])
         process = subprocess.Popen(
             command,
@@ -138,7 +160,7 @@ def running(name: str, **environment: str) -> Iterator[tuple[int, subprocess.Pop
         )
         try:
             _wait_listening(port, process)
-            yield port, process
+            yield port, process.pid
         finally:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
@@ -158,7 +180,7 @@ def _wait_listening(port: int, process: subprocess.Popen[bytes]) -> None:
             socket.create_connection(("127.0.0.1", port), timeout=1).close()
         except OSError:
             if process.poll() is not None or time.monotonic() > deadline:
-                raise MissingError("it did not start; see benchmarks/_build/log") from None
+                raise MissingError(f"it did not start; see {LOG}") from None
             time.sleep(0.05)
         else:
             return

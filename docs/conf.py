@@ -18,7 +18,8 @@ author = "The trindi developers"
 copyright = f"2026, {author}"
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
-exclude_patterns = ["_build"]
+# What stands under performance/ is included by a page.
+exclude_patterns = ["_build", "performance/*"]
 nitpicky = False
 # Docstrings write `code` with one back-quote.
 default_role = "code"

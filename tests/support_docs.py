@@ -17,6 +17,8 @@ from trindi.protocol import Decoder, Event, encode
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from trindi.transport import Bundle
+
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 SNIPPETS = DOCS / "snippets"
@@ -82,6 +84,10 @@ class Peer:
 
     def reply(self, event: Event) -> None:
         self.publish(event)
+
+    def forward(self, bundle: Bundle) -> None:
+        for parcel in bundle.parcels:
+            self.reply(parcel.event)
 
     def begin(self) -> None:
         """Nothing to do: a peer in memory does not end."""

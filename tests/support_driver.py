@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from trindi import Event, setBLOBVector
+    from trindi.transport import Bundle
 
 E = TypeVar("E")
 
@@ -49,6 +50,10 @@ class Peer:
 
     def reply(self, event: Event) -> None:
         self.replies.append(event)
+
+    def forward(self, bundle: Bundle) -> None:
+        for parcel in bundle.parcels:
+            self.reply(parcel.event)
 
     def begin(self) -> None:
         self.pending += 1

@@ -9,8 +9,10 @@ from trindi.client import (
     PropertyDeleted as PropertyDeleted,
     PropertyError as PropertyError,
     PropertyTimeout as PropertyTimeout,
+    RemoteBLOB as RemoteBLOB,
     RemoteDevice as RemoteDevice,
     RemoteMember as RemoteMember,
+    RemoteNumber as RemoteNumber,
     RemoteVector as RemoteVector,
     Settled as Settled,
 )

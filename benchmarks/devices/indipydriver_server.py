@@ -1,6 +1,7 @@
 """The bench device on indipydriver 3.1.2 and indipyserver 0.0.6, in their own environment."""
 
 import asyncio
+import functools
 import os
 import sys
 
@@ -17,6 +18,7 @@ from indipydriver import (
 from indipyserver import IPyServer
 
 FURTHER = int(os.environ.get("BENCH_FURTHER", "1000"))
+MEMBERS = ["v", *(f"v{index}" for index in range(1, int(os.environ.get("BENCH_MEMBERS", "1"))))]
 
 
 def number(name, *members, perm="rw"):
@@ -25,11 +27,17 @@ def number(name, *members, perm="rw"):
     )
 
 
+@functools.cache
+def random_bytes(size):
+    return os.urandom(size)
+
+
 class BenchDriver(IPyDriver):
     async def rxevent(self, event):
         match event:
             case newNumberVector(vectorname="echo"):
-                event.vector["v"] = event["v"]
+                for name, value in event.items():
+                    event.vector[name] = value
                 await event.vector.send_setVector(state="Ok")
             case newNumberVector(vectorname="go"):
                 self.add_background(self.stream(int(float(event["v"]))))
@@ -49,7 +57,7 @@ class BenchDriver(IPyDriver):
 
     async def send_blobs(self, size, count):
         vector = self["Bench"]["blob"]
-        payload = os.urandom(size)
+        payload = random_bytes(size)
         for _ in range(count):
             vector["b"] = payload
             await vector.send_setVectorMembers(members=["b"])
@@ -59,7 +67,7 @@ def make_driver():
     vectors = [
         number("go", "v"),
         number("value", "v", perm="ro"),
-        number("echo", "v"),
+        number("echo", *MEMBERS),
         number("blobrx", "v", perm="ro"),
         number("sendblob", "size", "count"),
         BLOBVector("blob", "blob", "Bench", "rw", "Ok", [BLOBMember("b", "b", 0, ".bin")]),

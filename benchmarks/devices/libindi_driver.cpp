@@ -1,5 +1,7 @@
-// The bench device on libindi. BLOBs are sent from a thread of their own: libindi waits there for
-// the pingReply to the last one, which the event loop has to receive.
+// The bench device on libindi. BLOBs are sent from a thread of their own, for before each one libindi
+// waits for the pingReply to the last. Version 1.9.9 waits for ever where it is called in the event
+// loop, and elsewhere reads the reply itself: the event loop must not take it away, so it stands
+// still until all is sent. Later versions receive the reply in the event loop.
 #include <cstdlib>
 #include <cstring>
 #include <string>
@@ -16,10 +18,10 @@ struct Numbers
     INumberVectorProperty vector;
     std::vector<INumber> members;
 
-    Numbers(const char *name, std::vector<const char *> names, IPerm perm) : members(names.size())
+    Numbers(const char *name, std::vector<std::string> names, IPerm perm) : members(names.size())
     {
         for (size_t i = 0; i < names.size(); i++)
-            IUFillNumber(&members[i], names[i], names[i], "%g", 0, 0, 0, 0);
+            IUFillNumber(&members[i], names[i].c_str(), names[i].c_str(), "%g", 0, 0, 0, 0);
         IUFillNumberVector(&vector, members.data(), members.size(), DEVICE, name, name, "Bench",
                            perm, 0, IPS_OK);
     }
@@ -30,17 +32,25 @@ static Numbers *go, *value, *echo, *blobrx, *sendblob;
 static IBLOB blob;
 static IBLOBVectorProperty blobs;
 
+static int setting(const char *name, int usual)
+{
+    const char *text = getenv(name);
+    return text ? atoi(text) : usual;
+}
+
 static void build()
 {
     if (!all.empty())
         return;
     all.push_back(go = new Numbers("go", {"v"}, IP_RW));
     all.push_back(value = new Numbers("value", {"v"}, IP_RO));
-    all.push_back(echo = new Numbers("echo", {"v"}, IP_RW));
+    std::vector<std::string> echoed = {"v"};
+    for (int i = 1; i < setting("BENCH_MEMBERS", 1); i++)
+        echoed.push_back("v" + std::to_string(i));
+    all.push_back(echo = new Numbers("echo", echoed, IP_RW));
     all.push_back(blobrx = new Numbers("blobrx", {"v"}, IP_RO));
     all.push_back(sendblob = new Numbers("sendblob", {"size", "count"}, IP_RW));
-    const char *further = getenv("BENCH_FURTHER");
-    for (int i = 0; i < (further ? atoi(further) : 1000); i++)
+    for (int i = 0; i < setting("BENCH_FURTHER", 1000); i++)
     {
         char name[16];
         snprintf(name, sizeof name, "n%05d", i);
@@ -60,9 +70,9 @@ extern "C" void ISGetProperties(const char *)
 
 static void send_blobs(size_t size, int count)
 {
-    std::vector<char> payload(size);
-    for (auto &byte : payload)
-        byte = rand();
+    static std::vector<char> payload;
+    while (payload.size() < size)
+        payload.push_back(rand());
     strcpy(blob.format, ".bin");
     blob.blob = payload.data();
     blob.size = blob.bloblen = size;
@@ -75,7 +85,9 @@ extern "C" void ISNewNumber(const char *, const char *name, double *values, char
     build();
     if (!strcmp(name, "echo"))
     {
-        echo->members[0].value = values[0];
+        for (int i = 0; i < n; i++)
+            if (INumber *member = IUFindNumber(&echo->vector, names[i]))
+                member->value = values[i];
         IDSetNumber(&echo->vector, nullptr);
     }
     else if (!strcmp(name, "go"))
@@ -89,7 +101,12 @@ extern "C" void ISNewNumber(const char *, const char *name, double *values, char
     else if (!strcmp(name, "sendblob") && n == 2)
     {
         int size = !strcmp(names[0], "size") ? 0 : 1;
-        std::thread(send_blobs, (size_t)values[size], (int)values[1 - size]).detach();
+        std::thread sender(send_blobs, (size_t)values[size], (int)values[1 - size]);
+#if INDI_VERSION_MAJOR < 2
+        sender.join();
+#else
+        sender.detach();
+#endif
     }
 }
 

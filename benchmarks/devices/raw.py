@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import functools
 import os
 import re
 import selectors
@@ -17,6 +18,7 @@ import sys
 from collections.abc import Callable, Iterable
 
 FURTHER = int(os.environ.get("BENCH_FURTHER", "1000"))
+MEMBERS = ["v", *(f"v{index}" for index in range(1, int(os.environ.get("BENCH_MEMBERS", "1"))))]
 NEW = re.compile(
     rb'<newNumberVector device="Bench" name="(\w+)">(.*?)</newNumberVector>', re.DOTALL
 )
@@ -37,16 +39,31 @@ def definition(name: str, members: Iterable[str] = ("v",)) -> bytes:
     ).encode()
 
 
-def report(name: str, value: bytes) -> bytes:
+def template(name: str, members: Iterable[str] = ("v",)) -> bytes:
+    body = "".join(f'<oneNumber name="{member}">%b</oneNumber>' for member in members)
     return (
-        b'<setNumberVector device="Bench" name="%b" state="Ok" timeout="0" '
-        b'timestamp="2026-01-02T03:04:05"><oneNumber name="v">%b</oneNumber></setNumberVector>\n'
-    ) % (name.encode(), value)
+        f'<setNumberVector device="Bench" name="{name}" state="Ok" timeout="0" '
+        f'timestamp="2026-01-02T03:04:05">{body}</setNumberVector>\n'
+    ).encode()
+
+
+VALUE_SET = template("value")
+ECHO_SET = template("echo", MEMBERS)
+BLOBRX_SET = template("blobrx") % b"1"
+
+
+@functools.cache
+def blob_set(size: int) -> bytes:
+    return (
+        b'<setBLOBVector device="Bench" name="blob" state="Ok"><oneBLOB name="b" size="%d" '
+        b'format=".bin">%b</oneBLOB></setBLOBVector>\n'
+    ) % (size, base64.b64encode(os.urandom(size)))
 
 
 DEFINITIONS = b"".join(
     [
-        *(definition(name) for name in ("go", "value", "echo", "blobrx")),
+        *(definition(name) for name in ("go", "value", "blobrx")),
+        definition("echo", MEMBERS),
         definition("sendblob", ("size", "count")),
         b'<defBLOBVector device="Bench" name="blob" label="blob" group="Bench" state="Ok" '
         b'perm="rw" timeout="0" timestamp="2026-01-02T03:04:05">'
@@ -71,7 +88,7 @@ class Device:
             # The end is looked for in what is new: a BLOB is long.
             while (end := self.rest.find(BLOB_END, max(0, len(self.rest) - len(data) - 32))) >= 0:
                 del self.rest[: end + len(BLOB_END)]
-                reply(report("blobrx", b"1"))
+                reply(BLOBRX_SET)
                 self.in_blob = b"<newBLOBVector" in self.rest
             return
         done = 0
@@ -80,13 +97,13 @@ class Device:
             done = self.rest.rindex(b"<getProperties") + 14
         answers = []
         for request in NEW.finditer(self.rest):
-            done = request.end()
+            done = max(done, request.end())
             name = request[1]
             values = VALUE.findall(request[2])
             if name == b"echo":
-                answers.append(report("echo", values[0]))
+                answers.append(ECHO_SET % tuple((values * len(MEMBERS))[: len(MEMBERS)]))
             elif name == b"go":
-                broadcast(b"".join(report("value", b"%d" % i) for i in range(int(values[0]))))
+                broadcast(b"".join([VALUE_SET % b"%d" % i for i in range(int(values[0]))]))
             elif name == b"sendblob":
                 self.send_blobs(int(values[0]), int(values[1]), broadcast)
         if answers:
@@ -95,12 +112,8 @@ class Device:
 
     @staticmethod
     def send_blobs(size: int, count: int, broadcast: Send) -> None:
-        blob = (
-            b'<setBLOBVector device="Bench" name="blob" state="Ok"><oneBLOB name="b" size="%d" '
-            b'format=".bin">%b</oneBLOB></setBLOBVector>\n'
-        ) % (size, base64.b64encode(os.urandom(size)))
         for _ in range(count):
-            broadcast(blob)
+            broadcast(blob_set(size))
 
 
 def serve_stdio() -> None:

@@ -6,6 +6,7 @@ import trio.testing
 from thermo import make_driver
 
 from trindi import Event, newNumberVector, setNumberVector
+from trindi.transport import Bundle
 
 
 class Client:
@@ -22,6 +23,9 @@ class Client:
 
     def reply(self, event: Event) -> None:
         self.told.append(event)
+
+    def forward(self, bundle: Bundle) -> None:
+        self.told += [parcel.event for parcel in bundle.parcels]
 
     def begin(self) -> None:
         """A request is being worked on."""

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from trindi.protocol import ClientEvent, Event, SnoopEvent
+    from trindi.transport import Bundle
 
 LARGE = 4 * 1024 * 1024
 """Bytes of a frame that the buffers of a socket cannot take whole, as they are on loopback."""
@@ -355,6 +356,10 @@ class Recorder:
         self._news.unpark_all()
 
     reply = publish
+
+    def forward(self, bundle: Bundle) -> None:
+        for parcel in bundle.parcels:
+            self.publish(parcel.event)
 
     async def publish_blob(self, event: setBLOBVector) -> None:
         await trio.lowlevel.checkpoint()

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from trio.testing import MockClock
 
     from trindi.protocol import ClientEvent, Event, setBLOBVector
+    from trindi.transport import Bundle
 
 
 class Silence:
@@ -40,6 +41,9 @@ class Silence:
 
     async def publish_blob(self, event: setBLOBVector) -> None:
         self.publish(event)
+
+    def forward(self, bundle: Bundle) -> None:
+        """Nobody listens."""
 
     def begin(self) -> None:
         self.pending += 1

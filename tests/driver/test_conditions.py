@@ -131,20 +131,20 @@ async def test_files_are_read_where_it_is_wanted(nursery: trio.Nursery, tmp_path
     assert calls == [threading.get_ident()]
 
 
-async def test_large_blobs_are_encoded_where_it_is_wanted(nursery: trio.Nursery) -> None:
+async def test_blobs_are_compressed_where_it_is_wanted(nursery: trio.Nursery) -> None:
     calls: list[Any] = []
 
     async def noted(function: Callable[..., Any], /, *args: Any) -> Any:
         calls.append(args)
         return await at_once(function, *args)
 
-    large = setBLOBVector("D", "b", {"b": bytes(1 << 20)}, {"b": SizeFormat(1 << 20, ".bin")})
-    small = setBLOBVector("D", "b", {"b": b"x"}, {"b": SizeFormat(1, ".bin")})
-    for event in (large, small):
+    compressed = setBLOBVector("D", "b", {"b": bytes(9)}, {"b": SizeFormat(9, ".bin.z")})
+    plain = setBLOBVector("D", "b", {"b": bytes(1 << 20)}, {"b": SizeFormat(1 << 20, ".bin")})
+    for event in (compressed, plain):
         parcel = Parcel(event)
-        await parcel.encode(noted)
+        await parcel.prepare(noted)
         assert parcel.data.startswith(b"<setBLOBVector")
-    assert calls == [(large,)]
+    assert calls == [(compressed,)]
 
 
 async def test_it_answers_after_a_failure_that_is_contained(nursery: trio.Nursery) -> None:

@@ -44,6 +44,7 @@ from trindi import (
     setNumberVector,
     setSwitchVector,
 )
+from trindi.driver.dispatch import MAX_LINE
 
 NOON = datetime(2024, 2, 1, 12, tzinfo=UTC)
 
@@ -517,6 +518,47 @@ class TestBackPressure:
             await settle()
         assert driver.receive(event, other) is None
         assert other.pending == 1
+
+    async def test_what_peers_leave_behind_has_a_bound_and_an_abort_has_none(
+        self, nursery: trio.Nursery
+    ) -> None:
+        """A peer that asks, goes and comes again is another peer, with a share of its own."""
+        driver = make_driver(self.Gated)
+        link = await start(nursery, driver)
+        peers = [Peer() for _ in range(2 * MAX_LINE)]
+        for number, peer in enumerate(peers):
+            event = newNumberVector("Dev", "number", {"b": float(number)})
+            assert driver.receive(event, peer) is None
+            await settle()
+        # One is being worked on.
+        taken, refused = peers[: MAX_LINE + 1], peers[MAX_LINE + 1 :]
+        assert [peer.pending for peer in taken] == [1] * len(taken)
+        assert {peer.pending for peer in refused} == {0}
+        for peer in refused:
+            answer: Any = peer.take()
+            assert answer.state is State.ALERT
+            assert f"number is unchanged: {MAX_LINE} requests for it wait already" in answer.message
+        await ask(driver, newTextVector("Dev", "text", {"a": "abort"}), refused[0])
+        assert refused[0].pending == 1
+        driver.gate.set()
+        await settle()
+        assert [e["b"] for e in driver.heard if "b" in e] == list(range(len(taken)))
+        assert {peer.pending for peer in peers} == {0}
+        assert link.events == []
+
+    async def test_questions_that_peers_leave_behind_have_the_same_bound(
+        self, nursery: trio.Nursery
+    ) -> None:
+        driver = make_driver(self.Gated)
+        await start(nursery, driver)
+        for _ in range(MAX_LINE + 1):
+            driver.receive(enableBLOB("Dev", None, BLOBPolicy.ALSO), Peer())
+            await settle()
+        last = Peer()
+        assert driver.receive(enableBLOB("Dev", None, BLOBPolicy.ALSO), last) is None
+        answer: Any = last.take()
+        assert f"Dev is not asked: {MAX_LINE} requests for it wait already" in answer.message
+        assert last.pending == 0
 
     async def test_that_of_blobs_is_short(self, nursery: trio.Nursery) -> None:
         driver = make_driver(self.Gated)

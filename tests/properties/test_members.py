@@ -162,17 +162,17 @@ class TestNumber:
         assert member.membervalue == 7
 
     def test_new_limits_are_news(self) -> None:
-        def news(member: NumberMember) -> tuple[bool, Limits | None]:
-            return member.changed, member.unsent_limits
+        def news(member: NumberMember) -> tuple[bool, bool]:
+            return member.changed, member.has_new_limits
 
         member = NumberMember("n", min=0, max=1)
         member.sent()
-        assert news(member) == (False, None)
+        assert news(member) == (False, False)
         member.limits = ("0", 20, 0.5)
         assert member.limits == Limits(0, 20, 0.5)
-        assert news(member) == (True, member.limits)
+        assert news(member) == (True, True)
         member.sent()
-        assert news(member) == (False, None)
+        assert news(member) == (False, False)
 
     def test_new_limits_that_make_no_sense_leave_the_old_ones(self) -> None:
         member = NumberMember("n", min=0, max=1)

@@ -6,13 +6,15 @@ import zlib
 import pytest
 from hypothesis import given, strategies as st
 
-from trindi.protocol.blobs import compress, decode_base64, decompress, encode_base64
+from trindi.protocol.blobs import Base64, compress, decode_base64, decompress
 
 
-@given(st.binary())
+@given(st.binary() | st.integers(0, 200_000).map(bytes))
 def test_base64_there_and_back(data: bytes) -> None:
-    encoded = encode_base64(data)
+    line = Base64(data)
+    encoded = b"".join(line.pieces())
     assert encoded == base64.b64encode(data)
+    assert len(line) == len(encoded)
     assert decode_base64(encoded) == data
     assert decode_base64(memoryview(encoded)) == data
 

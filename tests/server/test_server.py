@@ -30,7 +30,8 @@ from trindi.protocol import (
 )
 
 if TYPE_CHECKING:
-    from trindi.protocol import ClientEvent, DefVector
+    from trindi.protocol import ClientEvent
+    from trindi.transport import Bundle
 
 PROPERTIES = ["count", "target", "serial", "note", "mode", "abort", "lamp", "frame", "upload"]
 
@@ -326,12 +327,10 @@ async def test_a_fault_in_serving_one_client_is_logged_and_costs_only_that_clien
     nursery: trio.Nursery, connect: Connect, caplog: pytest.LogCaptureFixture
 ) -> None:
     class Faulty(Bench):
-        def definitions(
-            self, devicename: str | None = None, vectorname: str | None = None
-        ) -> list[DefVector]:
+        def defined(self, devicename: str | None = None, vectorname: str | None = None) -> Bundle:
             if vectorname == "trap":
                 raise LookupError("a bug")
-            return super().definitions(devicename, vectorname)
+            return super().defined(devicename, vectorname)
 
     bench = Faulty()
     server = await start(nursery, bench)

@@ -13,6 +13,7 @@ from trindi.protocol import (
     enableBLOB,
     encode,
     getProperties,
+    newNumberVector,
     newTextVector,
     setBLOBVector,
     setNumberVector,
@@ -85,6 +86,26 @@ async def test_a_client_that_asks_without_end_does_not_keep_others_waiting(
             await good.sync()
         assert answered < 5_000
         inner.cancel_scope.cancel()
+
+
+async def test_a_client_that_floods_a_property_does_not_keep_others_waiting(
+    nursery: trio.Nursery, connect: Connect
+) -> None:
+    """Between the requests of one client's flood those of another one are answered."""
+    bench = Bench()
+    server = await start(nursery, bench)
+    good, bad = await connect(server), await connect(server)
+    flood = [newTextVector("Bench", "note", {"a": str(number)}) for number in range(5_000)]
+    async with trio.open_nursery() as inner:
+        inner.start_soon(bad.send, *flood)
+        await until(lambda: server.statistics().drivers[0].events_in > 0)
+        for value in range(10):
+            await good.send(newNumberVector("Bench", "target", {"x": float(value)}))
+            answer = await good.next(setNumberVector, "target")
+            assert answer["x"] == value
+        assert server.statistics().drivers[0].events_in < 5_000
+    # Nothing of the flood is lost for that.
+    assert [event["a"] for event in await taken(bad, 5_000)] == [event["a"] for event in flood]
 
 
 async def test_a_lagging_client_gets_the_newest_state_when_it_reads_again(

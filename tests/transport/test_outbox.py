@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import tracemalloc
 from functools import partial
 from typing import Any
@@ -20,13 +21,14 @@ from trindi import (
     SwitchState,
     defNumberVector,
     delProperty,
+    newBLOBVector,
     setBLOBVector,
     setNumberVector,
     setSwitchVector,
     setTextVector,
 )
 from trindi.protocol import encode
-from trindi.transport import BLOB_PATIENCE, BOUND, HIGH_WATER, Outbox, Parcel, put_when_room
+from trindi.transport import BLOB_PATIENCE, BOUND, HIGH_WATER, Bundle, Outbox, Parcel, put_when_room
 
 ON, OFF = SwitchState.ON, SwitchState.OFF
 
@@ -108,17 +110,36 @@ class TestKeepingUp:
         for parcel in parcels:
             outbox.put(parcel)
         size = len(parcels[0].data)
-        assert outbox.take(3 * size) == b"".join(parcel.data for parcel in parcels[:3])
-        assert outbox.take(100 * size) == b"".join(parcel.data for parcel in parcels[3:])
+        assert list(outbox.take(3 * size)) == [b"".join(parcel.data for parcel in parcels[:3])]
+        assert list(outbox.take(100 * size)) == [b"".join(parcel.data for parcel in parcels[3:])]
 
     def test_a_large_event_is_not_copied(self) -> None:
         outbox = Outbox()
         small, large = number("n", a=1), text("t", 10_000)
         for parcel in (small, large, small):
             outbox.put(parcel)
-        assert outbox.take(1000) == small.data
-        assert outbox.take(1000) is large.data
-        assert outbox.take(1000) == small.data
+        assert list(outbox.take(1000)) == [small.data]
+        (piece,) = outbox.take(1000)
+        assert piece is large.data
+        assert list(outbox.take(1000)) == [small.data]
+
+    def test_what_is_in_a_bundle_is_put_as_by_itself(self) -> None:
+        bundle = Bundle([number("n", a=1), definition("n"), number("n", a=2), number("m", a=3)])
+        for high_water in (10_000, 10):
+            together, one_by_one = Outbox(high_water=high_water), Outbox(high_water=high_water)
+            together.put_all(bundle)
+            for parcel in bundle.parcels:
+                one_by_one.put(parcel)
+            assert (together.size, together.lagging) == (one_by_one.size, one_by_one.lagging)
+            assert waiting(together) == waiting(one_by_one)
+
+    def test_a_closed_outbox_takes_nothing_more_even_once_it_has_drained(self) -> None:
+        outbox = lagging_outbox()
+        outbox.close()
+        assert len(waiting(outbox)) == 2
+        outbox.put(number("n", a=1))
+        outbox.put_all(Bundle([number("n", a=1)] * 5))
+        assert (len(outbox), outbox.size, outbox.lagging) == (0, 0, False)
 
     def test_nothing_to_take_is_an_error(self) -> None:
         with pytest.raises(IndexError):
@@ -135,6 +156,20 @@ class TestLagging:
             outbox.put(parcel)
         assert [(e.vectorname, e["a"]) for e in after_filler(outbox)] == [("n", 3), ("m", 2)]
         assert outbox.drops == 1
+
+    def test_a_set_far_in_front_is_delivered_as_well(self) -> None:
+        outbox = Outbox(high_water=500_000)
+        sent = [number("far", a=1), *(number(f"n{index % 7}", a=index) for index in range(6000))]
+        for parcel in sent:
+            outbox.put(parcel)
+        assert outbox.lagging
+        last = [number("far", a=2), *(number(f"n{index}", a=-1) for index in range(7))]
+        for parcel in last:
+            outbox.put(parcel)
+        heard = waiting(outbox)
+        assert [event["a"] for event in heard if event.vectorname == "far"] == [1, 2]
+        newest = {event.vectorname: event["a"] for event in heard}
+        assert newest == {"far": 2, **{f"n{index}": -1 for index in range(7)}}
 
     def test_the_newest_state_wins_member_by_member(self) -> None:
         outbox = lagging_outbox()
@@ -297,6 +332,13 @@ class TestOverflow:
         outbox.put(frame(50_000))
         outbox.put(text("t", 500))
         assert len(outbox) == 2
+
+    def test_an_upload_has_its_place_beside_the_bound_as_a_frame_has(self) -> None:
+        outbox = Outbox(high_water=100, bound=1000, on_overflow=lambda: pytest.fail("too early"))
+        about = {"b": SizeFormat(5000, ".bin")}
+        upload = encoded(newBLOBVector("Dev", "blob", {"b": bytes(5000)}, about))
+        outbox.put(upload)
+        assert waiting(outbox) == [upload.event]
 
     def test_what_nobody_encoded_is_guessed(self) -> None:
         event = setTextVector("Dev", "t", {"t": "x" * 100_000}, State.OK, message="y" * 100_000)
@@ -476,15 +518,19 @@ class TestBLOBs:
             await put_when_room(frame(2000, b"2"), [outbox])
         assert [event["b"][:1] for event in waiting(outbox)] == [b"1"]
 
-    @pytest.mark.parametrize(("size", "suffix"), [(10, ".bin"), (2 * 2**20, ".bin"), (99, ".z")])
-    async def test_is_encoded_once(self, size: int, suffix: str) -> None:
-        event = setBLOBVector("Dev", "b", {"b": bytes(size)}, {"b": SizeFormat(size, suffix)})
-        parcel = Parcel(event)
-        await parcel.encode()
-        data = parcel.data
-        await parcel.encode()
-        assert parcel.data is data == encode(event)
-        assert parcel.weight == len(data)
+    @pytest.mark.parametrize(("size", "suffix"), [(10, ".bin"), (2**20, ".bin"), (2**20, ".z")])
+    async def test_weighs_what_it_is_and_leaves_in_small_pieces(
+        self, size: int, suffix: str
+    ) -> None:
+        payload = random.Random(size).randbytes(size)
+        event = setBLOBVector("Dev", "b", {"b": payload}, {"b": SizeFormat(size, suffix)})
+        parcel, outbox = Parcel(event), Outbox()
+        await parcel.prepare()
+        outbox.put(parcel)
+        pieces = list(outbox.take(2**16))
+        assert b"".join(pieces) == encode(event)
+        assert max(map(len, pieces)) <= 2**16
+        assert parcel.weight == outbox.size == len(encode(event))
 
 
 # What the reader has in the end -----------------------------------------------------------------

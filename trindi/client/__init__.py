@@ -21,3 +21,4 @@ from trindi.client.remote import (
     RemoteNumber as RemoteNumber,
     RemoteVector as RemoteVector,
 )
+from trindi.client.saving import SavedFrames as SavedFrames

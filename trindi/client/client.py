@@ -1,66 +1,41 @@
-"""IPyClient: a live picture of the devices of an INDI server, and what can be asked of them.
+"""IPyClient: what a program that uses an INDI server sees of it, and asks of it.
 
-One task reads; it never waits for anybody. What it reads changes the picture, wakes those who wait
-for it, and goes to the iterators over events and frames. There is one `Link` for each connection,
-and no more than one at a time.
+The public face of a `Session`, which has the connection and the picture. What is asked is checked
+here, or below, before anything leaves; what is waited for is looked at where the picture changes.
 """
 
 from __future__ import annotations
 
-import logging
-import socket
-from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping
-from datetime import UTC, datetime
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from enum import StrEnum
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, TypeAlias, overload
-from weakref import WeakValueDictionary
+from typing import TYPE_CHECKING, Any, Final, overload
 
 import trio
 
 from trindi.client.errors import NotConnected
 from trindi.client.inbox import Events, Frames, Progress
-from trindi.client.link import Link
-from trindi.client.picture import Picture
+from trindi.client.picture import MAX_PICTURE_BYTES
 from trindi.client.remote import RemoteDevice, RemoteVector
 from trindi.client.requests import Upload, make_request
-from trindi.client.waiting import Completion, Condition, Waits
+from trindi.client.saving import SavedFrames
+from trindi.client.session import RECONNECT_DELAY, Connect, Session, open_tcp
+from trindi.client.waiting import Completion, Condition, Place
 from trindi.client.wishes import Wishes
 from trindi.errors import ConfigurationError
-from trindi.protocol import (
-    MAX_BLOB_BYTES,
-    MAX_ELEMENT_BYTES,
-    BLOBPolicy,
-    Decoder,
-    Event,
-    Kind,
-    NewVector,
-    SnoopEvent,
-    State,
-    setBLOBVector,
-)
-from trindi.transport import HIGH_WATER, Parcel
+from trindi.protocol import MAX_BLOB_BYTES, MAX_ELEMENT_BYTES, BLOBPolicy, Kind, NewVector, State
+from trindi.transport import HIGH_WATER, USUAL, Conditions
 
 if TYPE_CHECKING:
     from collections import deque
+    from pathlib import Path
 
     from trindi.protocol import Message
 
 __all__ = ["IPyClient", "Settled"]
 
-logger = logging.getLogger("trindi.client")
-
 QUIET: Final = 1.0
 """Seconds without a definition after which all are taken to be here, where no ping can tell."""
-
-RECONNECT_DELAY: Final = 1.0
-"""Seconds before the first attempt to connect anew; each further one waits twice as long."""
-
-MAX_RECONNECT_DELAY: Final = 60.0
-"""Seconds that such an attempt waits at the most; after a connection that held so long, the first
-waits the least time again."""
-
-Connect: TypeAlias = Callable[[], Awaitable[trio.abc.Stream]]
 
 
 class Settled(StrEnum):
@@ -80,10 +55,13 @@ class IPyClient(Mapping[str, RemoteDevice]):
             where none is named.
         reconnect: connect anew, again and again, when the connection is lost or cannot be made.
         reconnect_delay: seconds before the first attempt to; each further one waits twice as long.
-        connect: makes the stream, for other ways to a server than `host` and `port`.
+        connect: makes the stream, for other ways to a server than `host` and `port`; an async
+            function of no arguments.
         max_element_bytes: bound of one element without BLOBs that the server sends.
         max_blob_bytes: bound of the BLOBs of one element, decoded, and of all newest frames
-            together that the picture keeps.
+            together that are kept.
+        max_picture_bytes: bound of all definitions, texts and messages together that are kept.
+        conditions: a test's are others than an observatory's.
 
     Raises:
         ValueError: an `ask_for` that names no device.
@@ -100,41 +78,40 @@ class IPyClient(Mapping[str, RemoteDevice]):
         connect: Connect | None = None,
         max_element_bytes: int = MAX_ELEMENT_BYTES,
         max_blob_bytes: int = MAX_BLOB_BYTES,
+        max_picture_bytes: int = MAX_PICTURE_BYTES,
+        conditions: Conditions = USUAL,
     ) -> None:
         self.host = host
         self.port = port
-        self.reconnect = reconnect
-        self._reconnect_delay = reconnect_delay
-        self._connect = connect or self._open
-        self._make_decoder = partial(
-            Decoder, max_element_bytes=max_element_bytes, max_blob_bytes=max_blob_bytes
-        )
-        self._picture = Picture(self, now=lambda: datetime.now(UTC), max_frame_bytes=max_blob_bytes)
+        self._delay = reconnect_delay if reconnect else None
+        self._connect = connect or partial(open_tcp, host, port)
+        self._in_thread = conditions.in_thread
         self._wishes = Wishes(ask_for)
-        self._waits = Waits()
-        # In the order in which they were made; one that nobody holds any more is gone.
-        self._inboxes: WeakValueDictionary[int, Events | Frames] = WeakValueDictionary()
-        self._inbox_number = 0
-        self._link: Link | None = None
-        self._running = False
-        self._ended = ""
-        self._errors = 0
-        self._news = trio.lowlevel.ParkingLot()
+        self._session = Session(
+            self,
+            "the server" if connect else f"the server at {host}:{port}",
+            self._wishes,
+            max_element_bytes=max_element_bytes,
+            max_blob_bytes=max_blob_bytes,
+            max_picture_bytes=max_picture_bytes,
+            conditions=conditions,
+        )
+        self._devices = self._session.picture.devices
 
     # The mapping -------------------------------------------------------------------------------
 
     def __getitem__(self, devicename: str) -> RemoteDevice:
         try:
-            return self._picture.devices[devicename]
+            return self._devices[devicename]
         except KeyError:
-            known = ", ".join(self) or "none yet"
-            raise KeyError(f"the server has no device {devicename!r}, only {known}") from None
+            known = f"only {', '.join(self)}" if self else "nor any other yet"
+            raise KeyError(f"the server has no device {devicename!r}, {known}") from None
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._picture.devices)
+        return iter(self._devices)
 
     def __len__(self) -> int:
-        return len(self._picture.devices)
+        return len(self._devices)
 
     __hash__ = object.__hash__
 
@@ -142,30 +119,30 @@ class IPyClient(Mapping[str, RemoteDevice]):
         return self is other
 
     def __repr__(self) -> str:
-        state = "connected" if self.connected else "not connected"
-        return f"<IPyClient of {self.host}:{self.port}, {state}>"
+        known = ", ".join(self) or "no devices yet"
+        return f"<IPyClient of {known}{'' if self.connected else ', not connected'}>"
 
     # Looking -----------------------------------------------------------------------------------
 
     @property
     def connected(self) -> bool:
         """Whether there is a connection now."""
-        return self._link is not None
+        return self._session.link is not None
 
     @property
     def messages(self) -> deque[Message]:
-        """What the server has said about no device, or about one that is not there."""
-        return self._picture.messages
+        """What the server has said about no device, or about one that is not there; newest last."""
+        return self._session.picture.messages
 
     @property
     def errors(self) -> int:
-        """How many malformed elements were received."""
-        return self._errors + (self._link.errors if self._link else 0)
+        """How many elements were malformed or not legal; they cost only themselves."""
+        return self._session.errors
 
     @property
     def ignored(self) -> int:
-        """How many events were about nothing known, not asked for, or beyond a bound."""
-        return self._picture.ignored
+        """How many events were about nothing that is known, not asked for, or beyond a bound."""
+        return self._session.picture.ignored + self._wishes.unasked
 
     # Life --------------------------------------------------------------------------------------
 
@@ -184,7 +161,7 @@ class IPyClient(Mapping[str, RemoteDevice]):
             OSError: it cannot connect, and is not to try again.
             RuntimeError: it is running already.
         """
-        await self._live(self._connect, task_status, again=self.reconnect)
+        await self._session.run(self._connect, lambda: task_status.started(self), delay=self._delay)
 
     async def run_on(
         self,
@@ -192,7 +169,7 @@ class IPyClient(Mapping[str, RemoteDevice]):
         *,
         task_status: trio.TaskStatus[IPyClient] = trio.TASK_STATUS_IGNORED,
     ) -> None:
-        """Do as `run` does on a stream that is there already; it is closed at the end.
+        """Do as `run` does, on a stream that is there already; it is closed at the end.
 
         Raises:
             RuntimeError: it is running already.
@@ -201,109 +178,9 @@ class IPyClient(Mapping[str, RemoteDevice]):
         async def connect() -> trio.abc.Stream:
             return stream
 
-        await self._live(connect, task_status, again=False)
-
-    async def _live(
-        self, connect: Connect, task_status: trio.TaskStatus[IPyClient], *, again: bool
-    ) -> None:
-        if self._running:
-            raise RuntimeError(f"{self!r} is running already")
-        self._running = True
-        self._ended = ""
-        try:
-            if again:
-                await self._live_again_and_again(connect, task_status)
-            else:
-                await self._talk(await connect(), task_status)
-        finally:
-            self._running = False
-            self._end(self._ended or "the client was stopped")
-
-    async def _live_again_and_again(
-        self, connect: Connect, task_status: trio.TaskStatus[IPyClient]
-    ) -> None:
-        delay = self._reconnect_delay
-        while True:
-            began = trio.current_time()
-            try:
-                stream = await connect()
-            except OSError as error:
-                logger.info("cannot connect to %s:%d: %s", self.host, self.port, error)
-            else:
-                await self._talk(stream, task_status)
-                task_status = trio.TASK_STATUS_IGNORED
-            if trio.current_time() - began >= MAX_RECONNECT_DELAY:
-                delay = self._reconnect_delay
-            await trio.sleep(delay)
-            delay = max(delay, min(2 * delay, MAX_RECONNECT_DELAY))
-
-    async def _open(self) -> trio.abc.Stream:
-        stream = await trio.open_tcp_stream(self.host, self.port)
-        for level, name, value in _KEEPALIVE:
-            option = getattr(socket, name, None)
-            if option is not None:
-                stream.setsockopt(level, option, value)
-        return stream
-
-    async def _talk(self, stream: trio.abc.Stream, task_status: trio.TaskStatus[IPyClient]) -> None:
-        """Be connected, from the first question to the end of the stream."""
-        name = f"the server {self.host}:{self.port}"
-        link = Link(
-            stream,
-            name=name,
-            decoder=self._make_decoder(),
-            hear=self._hear,
-            arriving=self._arriving,
-        )
-        self._link = link
-        link.ask(*self._wishes.requests())
-        self._news.unpark_all()
-        task_status.started(self)
-        try:
-            await link.run()
-        finally:
-            self._link = None
-            self._errors += link.errors
-            self._ended = link.lost
-            self._picture.make_stale()
-            self._waits.lose(link.lost, final=False)
-        logger.info("%s: %s", name, link.lost)
-
-    def _end(self, reason: str) -> None:
-        self._ended = reason
-        self._waits.lose(reason, final=True)
-        for inbox in list(self._inboxes.values()):
-            inbox.close()
-        self._inboxes.clear()
-        self._news.unpark_all()
+        await self._session.run(connect, lambda: task_status.started(self))
 
     # Hearing -----------------------------------------------------------------------------------
-
-    def _hear(self, event: Event) -> None:
-        """Take what the server says. Never blocks."""
-        if not isinstance(event, SnoopEvent):
-            # Servers show clients what is none of their business (§5.2).
-            return
-        if isinstance(event, setBLOBVector):
-            event = self._wishes.filtered(event)
-        changed = self._picture.apply(event)
-        if self._inboxes:
-            self._hand_out(event)
-        for vector in changed:
-            self._waits.look(vector, event)
-
-    def _hand_out(self, event: SnoopEvent) -> None:
-        if isinstance(event, setBLOBVector) and event.members:
-            size = sum(map(len, event.members.values()))
-            self._arriving(Progress(event.devicename, event.vectorname, size, size))
-        parcel = Parcel(event)
-        for inbox in list(self._inboxes.values()):
-            inbox.hear(parcel)
-
-    def _arriving(self, progress: Progress) -> None:
-        for inbox in list(self._inboxes.values()):
-            if isinstance(inbox, Frames):
-                inbox.arriving(progress)
 
     def events(
         self,
@@ -319,34 +196,49 @@ class IPyClient(Mapping[str, RemoteDevice]):
         property, and beyond 64 MiB all that waits is dropped; `drops` counts them. It ends when the
         client does, and is forgotten when nobody holds it.
         """
-        events = Events(devicename, vectorname, high_water)
-        self._add_inbox(events)
-        return events
+        return self._session.listen(Events(devicename, vectorname, high_water))
 
     def frames(
         self,
         devicename: str,
         vectorname: str,
         progress: Callable[[Progress], None] | None = None,
+        *,
+        high_water: int = HIGH_WATER,
     ) -> Frames:
         """Receive the BLOBs of a property, from now on: an async iterator over `Frame` objects.
 
-        `enable_blobs` is to be called too. Bounded: beyond 8 MiB that wait, or one frame where that
-        is larger, the newer frame takes the place of the older one; `drops` counts them.
+        `enable_blobs` is to be called too. Bounded: beyond `high_water` bytes that wait, or one
+        frame where that is larger, the newer frame takes the place of the older one; `drops` counts
+        them. It ends when the client does, and is forgotten when nobody holds it.
 
         Args:
             devicename: the device.
             vectorname: the property.
             progress: is called with a `Progress` while a frame arrives, and when it is here. It
                 must not block; what it raises is raised by the iterator.
+            high_water: bytes that may wait.
         """
-        frames = Frames(devicename, vectorname, progress)
-        self._add_inbox(frames)
-        return frames
+        return self._session.listen(Frames(devicename, vectorname, progress, high_water))
 
-    def _add_inbox(self, inbox: Events | Frames) -> None:
-        self._inbox_number += 1
-        self._inboxes[self._inbox_number] = inbox
+    def save_frames(
+        self,
+        devicename: str,
+        vectorname: str,
+        directory: str | Path,
+        progress: Callable[[Progress], None] | None = None,
+    ) -> SavedFrames:
+        """Save the BLOBs of a property to files, from now on: an async iterator over their paths.
+
+        As `frames`, and each is written in a worker thread before the next is taken. A file is
+        named for device, property and member, with a number that is free and the format; it has
+        that name only once it is whole.
+
+        Raises:
+            OSError: (by the iterator) a file cannot be written.
+        """
+        frames = self.frames(devicename, vectorname, progress)
+        return SavedFrames(frames, directory, self._in_thread)
 
     # Asking for definitions and BLOBs ------------------------------------------------------------
 
@@ -358,10 +250,8 @@ class IPyClient(Mapping[str, RemoteDevice]):
         Raises:
             ValueError: a property without its device.
         """
-        await trio.lowlevel.checkpoint()
         question = self._wishes.add(devicename, vectorname)
-        if self._link is not None:
-            self._link.ask(question)
+        await self._session.ask(question)
 
     async def enable_blobs(
         self,
@@ -379,10 +269,8 @@ class IPyClient(Mapping[str, RemoteDevice]):
         Raises:
             ValueError: the policy is none of these.
         """
-        await trio.lowlevel.checkpoint()
         request = self._wishes.set_policy(devicename, vectorname, policy)
-        if self._link is not None:
-            self._link.ask(request)
+        await self._session.ask(request)
 
     # Waiting -----------------------------------------------------------------------------------
 
@@ -392,18 +280,7 @@ class IPyClient(Mapping[str, RemoteDevice]):
         Raises:
             NotConnected: there will be none, because the client has ended.
         """
-        await self._wait_link()
-
-    async def _wait_link(self) -> Link:
-        await trio.lowlevel.checkpoint()
-        while self._link is None:
-            self._check_going_on()
-            await self._news.park()
-        return self._link
-
-    def _check_going_on(self) -> None:
-        if self._ended and not self._running:
-            raise NotConnected(self._ended)
+        await self._session.wait_link()
 
     async def settled(self, *, quiet: float = QUIET) -> Settled:
         """Wait until all definitions that were asked for have arrived; say how that is known.
@@ -422,10 +299,10 @@ class IPyClient(Mapping[str, RemoteDevice]):
             NotConnected: the connection was lost, and there will be no other.
         """
         while True:
-            link = await self._wait_link()
-            in_order = await link.settle(quiet)
+            link = await self._session.wait_link()
+            by_ping = await link.settle(quiet)
             if not link.lost:
-                return Settled.PING if in_order else Settled.QUIET
+                return Settled.PING if by_ping else Settled.QUIET
 
     async def wait_for(
         self,
@@ -464,7 +341,7 @@ class IPyClient(Mapping[str, RemoteDevice]):
             NotConnected: the connection was lost, and there will be no other.
         """
         vector = await self._wait((devicename, vectorname), _is_there)
-        return self[devicename] if vectorname is None else vector
+        return vector.device if vectorname is None else vector
 
     async def wait_state(
         self, devicename: str, vectorname: str, states: str | Collection[str]
@@ -476,32 +353,18 @@ class IPyClient(Mapping[str, RemoteDevice]):
             NotConnected: the connection was lost, and there will be no other.
         """
         wanted = {State(one) for one in ([states] if isinstance(states, str) else states)}
-        return await self.wait_for(devicename, vectorname, lambda vector: vector.state in wanted)
+        return await self._wait((devicename, vectorname), lambda vector: vector.state in wanted)
 
-    async def _wait(
-        self, place: tuple[str, str | None], holds: Callable[[RemoteVector], bool]
-    ) -> RemoteVector:
+    async def _wait(self, place: Place, holds: Callable[[RemoteVector], bool]) -> RemoteVector:
         await trio.lowlevel.checkpoint()
-        self._check_going_on()
-        found: list[RemoteVector] = []
-
-        def look(vector: RemoteVector) -> bool:
-            if holds(vector):
-                found.append(vector)
-            return bool(found)
-
-        condition = Condition(look)
-        for vector in self._at(place):
-            condition.look(vector, None)
-        with self._waits.listed(place, condition):
-            await condition.wait()
-        return found[0]
-
-    def _at(self, place: tuple[str, str | None]) -> list[RemoteVector]:
-        devicename, vectorname = place
-        device = self._picture.devices.get(devicename)
-        vectors = list(device.values()) if device is not None else []
-        return [vector for vector in vectors if vectorname in (None, vector.name)]
+        self._session.check_going_on()
+        condition = Condition(holds)
+        device = self._devices.get(place[0])
+        for name, vector in device.items() if device is not None else ():
+            if place[1] in (None, name):
+                condition.look(vector, None)
+        with self._session.waits.listed(place, condition):
+            return await condition.wait()
 
     # Setting -----------------------------------------------------------------------------------
 
@@ -528,11 +391,7 @@ class IPyClient(Mapping[str, RemoteDevice]):
         """
         vector = self[devicename][vectorname]
         request = await self._make_request(vector, values)
-        link = self._need_link()
-        self._mark_busy(vector)
-        await link.send(request)
-        if link.lost:
-            raise NotConnected(link.lost)
+        await self._session.send(vector, request)
 
     async def set_and_wait(
         self,
@@ -562,21 +421,19 @@ class IPyClient(Mapping[str, RemoteDevice]):
             NotConnected: there is no connection, or it was lost before the answer came.
             KeyError, ValueError, TypeError, OSError: see `set`.
         """
-        device = self[devicename]
-        vector = device[vectorname]
+        vector = self[devicename][vectorname]
         request = await self._make_request(vector, values)
         if vector.kind is Kind.BLOB and not self._wishes.wants(devicename, vectorname):
             raise ConfigurationError(
                 f"{devicename} {vectorname} would not be heard to answer: call enable_blobs first"
             )
-        link = self._need_link()
-        ping = link.make_ping() if link.answers_pings else None
-        self._mark_busy(vector)
-        completion = Completion(vector, device, timeout, ping)
-        with self._waits.listed((devicename, vectorname), completion):
-            await link.send(*([ping.request] if ping is not None else []), request)
-            if link.lost:
-                completion.lose(link.lost, final=False)
+        completion = Completion(vector, timeout)
+        with self._session.waits.listed((devicename, vectorname), completion):
+            try:
+                await self._session.send(vector, request, completion.mark)
+            except NotConnected as lost:
+                # Where the answer has come all the same, it counts.
+                completion.lose(str(lost), final=False)
             await completion.wait()
 
     async def _make_request(self, vector: RemoteVector, values: Mapping[str, Any]) -> NewVector:
@@ -585,29 +442,10 @@ class IPyClient(Mapping[str, RemoteDevice]):
             return make_request(vector, values)
         upload = Upload(vector, values)
         if not upload.at_hand:
-            return await trio.to_thread.run_sync(upload.load)
+            loaded: NewVector = await self._in_thread(upload.load)
+            return loaded
         await trio.lowlevel.checkpoint()
         return upload.load()
-
-    def _need_link(self) -> Link:
-        if self._link is None:
-            reason = self._ended or "run it with nursery.start"
-            raise NotConnected(f"the client is not connected: {reason}")
-        return self._link
-
-    def _mark_busy(self, vector: RemoteVector) -> None:
-        """Take the vector to be Busy until the device says otherwise, as §2 has it."""
-        vector.state = State.BUSY
-        self._waits.look(vector)
-
-
-_KEEPALIVE: Final = (
-    (socket.SOL_SOCKET, "SO_KEEPALIVE", 1),
-    # Half a minute of silence, then three questions in half a minute more.
-    (socket.IPPROTO_TCP, "TCP_KEEPIDLE", 30),
-    (socket.IPPROTO_TCP, "TCP_KEEPINTVL", 10),
-    (socket.IPPROTO_TCP, "TCP_KEEPCNT", 3),
-)
 
 
 def _is_there(_vector: RemoteVector) -> bool:

@@ -8,17 +8,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from weakref import WeakValueDictionary
 
 from trindi.protocol import SnoopEvent, delProperty, setBLOBVector
-from trindi.transport import HIGH_WATER, Outbox, Turns
+from trindi.transport import HIGH_WATER, Outbox, Parcel, Turns
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
-    from trindi.transport import Parcel
-
-__all__ = ["Events", "Frame", "Frames", "Progress"]
+__all__ = ["Events", "Frame", "Frames", "Inboxes", "Progress"]
 
 
 class _Inbox:
@@ -193,3 +192,39 @@ class Frames(_Inbox):
             if self._error is not None:
                 raise self._error from None
             raise
+
+
+class Inboxes:
+    """All iterators that somebody still holds, in the order in which they were made."""
+
+    def __init__(self) -> None:
+        self._all: WeakValueDictionary[int, Events | Frames] = WeakValueDictionary()
+        self._made = 0
+
+    def add(self, inbox: Events | Frames) -> None:
+        """Let it hear what is said from now on."""
+        self._made += 1
+        self._all[self._made] = inbox
+
+    def hear(self, event: SnoopEvent) -> None:
+        """Hand an event to all who want it. Never blocks."""
+        if not self._all:
+            return
+        if isinstance(event, setBLOBVector) and event.members:
+            size = sum(map(len, event.members.values()))
+            self.arriving(Progress(event.devicename, event.vectorname, size, size))
+        parcel = Parcel(event)
+        for inbox in list(self._all.values()):
+            inbox.hear(parcel)
+
+    def arriving(self, progress: Progress) -> None:
+        """Tell how much has come of a BLOB."""
+        for inbox in list(self._all.values()):
+            if isinstance(inbox, Frames):
+                inbox.arriving(progress)
+
+    def close(self) -> None:
+        """End all of them, once they have handed out what waits."""
+        for inbox in list(self._all.values()):
+            inbox.close()
+        self._all.clear()

@@ -11,12 +11,13 @@ from __future__ import annotations
 
 import itertools
 import math
-import re
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 import trio
 
-from trindi.client.inbox import Progress
+from trindi.client.errors import NotConnected
+from trindi.client.gauge import Gauge
+from trindi.errors import ProtocolError
 from trindi.protocol import (
     Decoder,
     DefVector,
@@ -25,32 +26,27 @@ from trindi.protocol import (
     pingReply,
     pingRequest,
 )
-from trindi.protocol.reading import read_address
 from trindi.transport import Connection, Parcel
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
-    from trindi.errors import ProtocolError
+    from trindi.client.inbox import Progress
     from trindi.protocol import Event
+    from trindi.transport import Conditions
 
-__all__ = ["Link", "Ping"]
+__all__ = ["Link", "Mark"]
+
+Question: TypeAlias = getProperties | enableBLOB
 
 IDLE: Final = 30.0
 """Seconds in which nothing is heard of a server before it is pinged, if it answers pings."""
 
-PING_DEADLINE: Final = 10.0
+PING_DEADLINE: Final = 30.0
 """Seconds for a server that is pinged so, before it is given up."""
-
-HEAD_BYTES: Final = 2048
-"""Bytes of the start of a BLOB on its way that are looked at for its name and its size."""
 
 NO_WORD: Final = 5
 """How many quiet periods a server may take to say its first word: its drivers may be starting."""
-
-_SIZE: Final = re.compile(rb"""<oneBLOB\s[^>]*?\bsize\s*=\s*["']([0-9]{1,18})["']([^>]*)>""")
-_COMPRESSED: Final = re.compile(rb"""<oneBLOB\s[^>]*?\bformat\s*=\s*["'][^"'>]*\.z["']""")
-
 
 MAX_PINGS: Final = 1024
 """Pings that may be unanswered; of further ones the oldest is no longer waited for."""
@@ -68,57 +64,26 @@ class Ping:
         self.answered = False
 
 
-class _Gauge(trio.abc.Stream):
-    """A stream that notes when something was heard, and how much has come of a BLOB."""
+class Mark:
+    """The place in what a server says from which on it can answer a request; see `Link.send`."""
 
-    def __init__(
-        self, stream: trio.abc.Stream, decoder: Decoder, arriving: Callable[[Progress], None]
-    ) -> None:
-        self._stream = stream
-        self._decoder = decoder
-        self._arriving = arriving
-        self._last = b""
-        self._head = b""
-        self.heard = trio.current_time()
+    def __init__(self) -> None:
+        self._gauge: Gauge | None = None
+        self._reads = 0
+        self._ping: Ping | None = None
 
-    async def receive_some(self, max_bytes: int | None = None) -> bytes:
-        self._note()
-        data = bytes(await self._stream.receive_some(max_bytes))
-        self.heard = trio.current_time()
-        self._last = data
-        return data
+    def place(self, gauge: Gauge, ping: Ping | None) -> None:
+        """Put it behind what has been read, or, where there is a ping, behind its reply."""
+        self._gauge = gauge
+        self._reads = gauge.reads
+        self._ping = ping
 
-    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
-        await self._stream.send_all(data)
-
-    async def wait_send_all_might_not_block(self) -> None:
-        await self._stream.wait_send_all_might_not_block()
-
-    async def aclose(self) -> None:
-        await self._stream.aclose()
-
-    def _note(self) -> None:
-        """Look at what the decoder has made of the last bytes."""
-        held, last = self._decoder.held, self._last
-        if held <= len(last):
-            # What is not whole yet has begun in these bytes.
-            self._head = last[len(last) - held :][:HEAD_BYTES]
-        elif len(self._head) < HEAD_BYTES:
-            self._head += last[: HEAD_BYTES - len(self._head)]
-        if self._head.startswith(b"<setBLOBVector"):
-            self._tell(held)
-
-    def _tell(self, held: int) -> None:
-        head = self._head
-        size = _SIZE.search(head)
-        address = read_address(head, 0, len(head))
-        if size is None or not address.keys() >= {"device", "name"}:
-            return
-        total = None if _COMPRESSED.search(head) else int(size[1])
-        # Base64: four bytes for three.
-        received = max(0, held - size.end()) * 3 // 4
-        received = received if total is None else min(received, total)
-        self._arriving(Progress(address["device"], address["name"], received, total))
+    @property
+    def passed(self) -> bool:
+        """Whether what is heard now may be an answer."""
+        if self._gauge is None:
+            return False
+        return self._gauge.reads > self._reads if self._ping is None else self._ping.answered
 
 
 class Link:
@@ -130,9 +95,14 @@ class Link:
         decoder: reads its bytes.
         hear: is given all that the server says, but for pings.
         arriving: is told how much has come of a BLOB.
+        conditions: those of a test, or the usual ones.
 
     Attributes:
         lost: why the connection has ended, or "" while it has not.
+        errors: how many elements of the server were malformed or not legal.
+        answers_pings: the server has answered one.
+        in_order: it has answered a ping after the question that came before; None while nothing
+            is known of that.
     """
 
     def __init__(
@@ -143,10 +113,14 @@ class Link:
         decoder: Decoder,
         hear: Callable[[Event], None],
         arriving: Callable[[Progress], None],
+        conditions: Conditions,
     ) -> None:
-        self._gauge = _Gauge(stream, decoder, arriving)
+        self._gauge = Gauge(stream, decoder, arriving)
         # An honest server may be broken in some corner, and all the rest of it work.
-        self._connection = Connection(self._gauge, name=name, decoder=decoder, max_errors=None)
+        self._connection = Connection(
+            self._gauge, name=name, decoder=decoder, max_errors=None, conditions=conditions
+        )
+        self._in_thread = conditions.in_thread
         self._hear = hear
         self._numbers = itertools.count(1)
         self._pings: dict[str, Ping] = {}
@@ -155,13 +129,9 @@ class Link:
         self._last_word = -math.inf
         self._asked = trio.current_time()
         self.lost = ""
+        self.errors = 0
         self.answers_pings = False
         self.in_order: bool | None = None
-
-    @property
-    def errors(self) -> int:
-        """How many malformed elements the server has sent."""
-        return self._connection.errors
 
     # Life --------------------------------------------------------------------------------------
 
@@ -190,7 +160,7 @@ class Link:
             await trio.sleep_until(self._gauge.heard + IDLE)
             silent = trio.current_time() >= self._gauge.heard + IDLE
             if silent and self.answers_pings and not self._connection.outbox.size:
-                ping = self.ping()
+                ping = self._ping()
                 await trio.sleep(PING_DEADLINE)
                 if not ping.answered and self._gauge.heard + IDLE <= trio.current_time():
                     self.lost = f"the server was silent, and did not answer in {PING_DEADLINE:g} s"
@@ -200,37 +170,73 @@ class Link:
 
     # Sending -----------------------------------------------------------------------------------
 
-    def ask(self, *questions: getProperties | enableBLOB) -> None:
-        """Ask for definitions or BLOBs, without waiting, and learn how the server answers."""
-        for question in questions:
-            self._connection.reply(question)
+    def ask_nowait(self, *questions: Question) -> None:
+        """Ask for definitions or BLOBs, without waiting."""
+        for event in self._with_probe(questions):
+            self._connection.reply(event)
         self._asked = trio.current_time()
-        # In the same write, so that a server that does not answer in order has no time to.
-        if any(isinstance(question, getProperties) for question in questions):
-            self.ping(probe=True)
 
-    async def send(self, *events: Event) -> None:
-        """Send events; returns when they are with the system, or the connection is lost.
-
-        Waits while the server does not read. If cancelled, they may have been sent.
-        """
-        parcels = [Parcel(event) for event in events]
-        for parcel in parcels:
-            await parcel.encode()
+    async def ask(self, question: Question) -> None:
+        """Ask for definitions or BLOBs; see `send`."""
         outbox = self._connection.outbox
-        await outbox.wait_room(sum(parcel.weight for parcel in parcels))
-        for parcel in parcels:
-            outbox.put(parcel)
-        self._asked = trio.current_time()
+        await outbox.wait_room(0)
+        self.ask_nowait(question)
         await outbox.wait_drained()
 
-    def ping(self, *, probe: bool = False) -> Ping:
-        """Ask whether the server is there, without waiting."""
-        ping = self.make_ping(probe=probe)
+    def _with_probe(self, questions: Sequence[Question]) -> list[Question | pingRequest]:
+        """Put a ping behind questions for definitions, to learn how the server answers.
+
+        In the same write, so that one that does not answer in order has no time to.
+        """
+        if any(isinstance(question, getProperties) for question in questions):
+            return [*questions, self._make_ping(probe=True).request]
+        return [*questions]
+
+    async def send(
+        self, request: Event, note_sent: Callable[[], None], mark: Mark | None = None
+    ) -> None:
+        """Send a request; returns when it is with the system, or the connection is lost.
+
+        Waits while the server does not read. If cancelled, it may have been sent.
+
+        Args:
+            request: the request.
+            note_sent: is called at the moment in which it goes.
+            mark: is put where its answer can begin. A server that answers pings is pinged right
+                before the request: what comes before the reply was on its way already. Of another
+                one only what was read before is known to be older.
+
+        Raises:
+            NotConnected: the connection is lost, or about to be.
+        """
+        parcel = Parcel(request)
+        await parcel.prepare(self._in_thread)
+        outbox = self._connection.outbox
+        await outbox.wait_room(parcel.weight)
+        self._check()
+        if mark is not None:
+            mark.place(self._gauge, self._ping() if self.answers_pings else None)
+        note_sent()
+        outbox.put(parcel)
+        self._asked = trio.current_time()
+        await outbox.wait_drained()
+        self._check()
+
+    def _check(self) -> None:
+        """Say whether the connection is there.
+
+        Raises:
+            NotConnected: it is lost, or about to be.
+        """
+        if self.lost or self._gauge.broken:
+            raise NotConnected(self.lost or "the server does not take what is sent to it")
+
+    def _ping(self) -> Ping:
+        ping = self._make_ping()
         self._connection.reply(ping.request)
         return ping
 
-    def make_ping(self, *, probe: bool = False) -> Ping:
+    def _make_ping(self, *, probe: bool = False) -> Ping:
         """Make a ping whose request is still to be sent."""
         ping = Ping(f"trindi-{next(self._numbers)}", self._definitions, probe)
         self._pings[ping.request.uid] = ping
@@ -243,7 +249,9 @@ class Link:
     def _receive(self, item: Event | ProtocolError) -> None:
         if isinstance(item, pingReply):
             self._note_reply(item)
-        elif not isinstance(item, Exception):
+        elif isinstance(item, ProtocolError):
+            self.errors += 1
+        else:
             if isinstance(item, DefVector):
                 self._note_definition()
             self._hear(item)
@@ -251,6 +259,9 @@ class Link:
     def _note_definition(self) -> None:
         self._definitions += 1
         self._last_word = trio.current_time()
+        if self._definitions == 1:
+            # For the first one more time was given.
+            self._news.unpark_all()
         if self.answers_pings and self.in_order is None:
             # It had answered the ping before it answered the question that came before.
             self.in_order = False
@@ -272,7 +283,7 @@ class Link:
 
         It is also over when the connection is lost.
         """
-        ping = self.ping()
+        ping = self._ping()
         while not self.lost and not (ping.answered and self.in_order):
             due = math.inf if self.in_order else self._quiet_at(quiet)
             if trio.current_time() >= due:

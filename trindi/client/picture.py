@@ -34,8 +34,10 @@ __all__ = ["MAX_PICTURE_BYTES", "Picture"]
 MAX_PICTURE_BYTES: Final = 64 * 1024 * 1024
 """Bytes of definitions, texts and messages that are kept: room for tens of thousands of members."""
 
-# What an entry takes beyond its texts, roughly.
-_OVERHEAD: Final = 512
+# What an entry takes beyond its texts, roughly: a vector with its device, a member, a message.
+_VECTOR: Final = 3000
+_MEMBER: Final = 500
+_MESSAGE: Final = 500
 
 
 class Picture:
@@ -127,7 +129,7 @@ class Picture:
     def _add_vector(self, device: RemoteDevice, vectorname: str) -> RemoteVector:
         vector = self._gone.pop((device.name, vectorname), None)
         if vector is None:
-            vector = RemoteVector(device.name, vectorname, self._outlet)
+            vector = RemoteVector(device, vectorname, self._outlet)
         device.add(vector)
         return vector
 
@@ -224,7 +226,7 @@ class Picture:
 
 
 def _weight_of_message(message: Message) -> int:
-    return _OVERHEAD + len(message.message)
+    return _MESSAGE + len(message.message)
 
 
 def _weight_of(event: Any) -> int:
@@ -233,7 +235,7 @@ def _weight_of(event: Any) -> int:
     for name, value in event.members.items():
         # A label of a number is a tuple, with its format.
         texts += [name, str(event.memberlabels.get(name, "")), str(value)]
-    return _OVERHEAD * (1 + len(event.members)) + sum(map(len, texts))
+    return _VECTOR + _MEMBER * len(event.members) + sum(map(len, texts))
 
 
 def _weight_of_news(vector: RemoteVector, event: Any) -> int:

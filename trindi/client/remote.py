@@ -30,8 +30,10 @@ from trindi.protocol import (
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
+    from pathlib import Path
 
     from trindi.client.inbox import Frames, Progress
+    from trindi.client.saving import SavedFrames
 
 __all__ = ["Outlet", "RemoteBLOB", "RemoteDevice", "RemoteMember", "RemoteNumber", "RemoteVector"]
 
@@ -54,6 +56,15 @@ class Outlet(Protocol):
         self, devicename: str, vectorname: str, progress: Callable[[Progress], None] | None = None
     ) -> Frames:
         """Receive BLOBs."""
+
+    def save_frames(
+        self,
+        devicename: str,
+        vectorname: str,
+        directory: str | Path,
+        progress: Callable[[Progress], None] | None = None,
+    ) -> SavedFrames:
+        """Save BLOBs to files."""
 
 
 # Members ---------------------------------------------------------------------------------------
@@ -168,7 +179,7 @@ class RemoteVector(Mapping[str, Any]):
     """A property of a device: a mapping of member name to value.
 
     Attributes:
-        devicename: the device.
+        device: its device.
         name: its name in the device.
         kind: of its members.
         label: what a user sees.
@@ -193,8 +204,8 @@ class RemoteVector(Mapping[str, Any]):
     timestamp: datetime
     kind: Kind
 
-    def __init__(self, devicename: str, name: str, outlet: Outlet) -> None:
-        self.devicename = devicename
+    def __init__(self, device: RemoteDevice, name: str, outlet: Outlet) -> None:
+        self.device = device
         self.name = name
         self.message = ""
         self.defined = False
@@ -202,6 +213,11 @@ class RemoteVector(Mapping[str, Any]):
         self._members: dict[str, RemoteMember] = {}
         self.members: Mapping[str, RemoteMember] = MappingProxyType(self._members)
         self._outlet = outlet
+
+    @property
+    def devicename(self) -> str:
+        """The name of its device."""
+        return self.device.name
 
     # The mapping -------------------------------------------------------------------------------
 
@@ -251,6 +267,12 @@ class RemoteVector(Mapping[str, Any]):
         """Receive the BLOBs of this vector: `IPyClient.frames` of this vector."""
         return self._outlet.frames(self.devicename, self.name, progress)
 
+    def save_frames(
+        self, directory: str | Path, progress: Callable[[Progress], None] | None = None
+    ) -> SavedFrames:
+        """Save the BLOBs of this vector to files: `IPyClient.save_frames` of this vector."""
+        return self._outlet.save_frames(self.devicename, self.name, directory, progress)
+
     # What the picture does with it -------------------------------------------------------------
 
     def define(self, event: DefVector, when: datetime) -> None:
@@ -263,7 +285,7 @@ class RemoteVector(Mapping[str, Any]):
         self.group = event.group
         self.perm = event.perm
         self.rule = getattr(event, "rule", None)
-        self.state = event.state
+        self.state = self._told = event.state
         self.timeout = getattr(event, "timeout", 0.0)
         self.timestamp = when
         self.message = event.message
@@ -283,7 +305,9 @@ class RemoteVector(Mapping[str, Any]):
     def report(self, event: SetVector, when: datetime) -> None:
         """Take a report; members that were not defined are passed over."""
         if event.state is not None:
-            self.state = event.state
+            self._told = event.state
+        # A report without a state says that it is as it was before somebody asked for something.
+        self.state = self._told
         timeout = getattr(event, "timeout", None)
         if timeout is not None:
             self.timeout = timeout
@@ -302,6 +326,10 @@ class RemoteVector(Mapping[str, Any]):
                 member.limits = limits[name]
             if isinstance(member, RemoteBLOB):
                 member.format = event.sizeformat[name].format  # type: ignore[union-attr]
+
+    def ask(self) -> None:
+        """Take note that something is asked of it: it is Busy until it says otherwise (§2)."""
+        self.state = State.BUSY
 
     def delete(self) -> None:
         """Take note that the device no longer has it."""

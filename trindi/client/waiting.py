@@ -8,18 +8,19 @@ from __future__ import annotations
 
 import contextlib
 import math
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, TypeAlias
 
 import trio
 
 from trindi.client.errors import NotConnected, PropertyAlert, PropertyDeleted, PropertyTimeout
+from trindi.client.link import Mark
 from trindi.protocol import SetVector, State, delProperty
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from trindi.client.link import Ping
-    from trindi.client.remote import RemoteDevice, RemoteVector
+    from trindi.client.remote import RemoteVector
     from trindi.protocol import SnoopEvent
 
 __all__ = ["Completion", "Condition", "Place", "Wait", "Waits"]
@@ -28,30 +29,30 @@ Place: TypeAlias = tuple[str, str | None]
 """A device and one of its properties; None stands for any of them."""
 
 
-class Wait:
+class Wait(ABC):
     """Something that one task waits for, with what came of it."""
 
     def __init__(self) -> None:
-        self._over = trio.Event()
+        self._end = trio.Event()
         self._error: Exception | None = None
 
+    @abstractmethod
     def look(self, vector: RemoteVector, event: SnoopEvent | None) -> None:
         """Look at a change; it is the client's own where there is no event."""
-        raise NotImplementedError
 
+    @abstractmethod
     def lose(self, reason: str, *, final: bool) -> None:
         """Take note that the connection is lost, and whether there will be no other."""
-        raise NotImplementedError
 
     def finish(self, error: Exception | None = None) -> None:
         """Let the task go on, or raise; what came first holds."""
-        if not self._over.is_set():
+        if not self._end.is_set():
             self._error = error
-            self._over.set()
+            self._end.set()
 
-    async def wait(self) -> None:
+    async def over(self) -> None:
         """Wait until it is over. If cancelled, nothing has changed."""
-        await self._over.wait()
+        await self._end.wait()
         if self._error is not None:
             raise self._error
 
@@ -67,11 +68,13 @@ class Condition(Wait):
     def __init__(self, holds: Callable[[RemoteVector], bool]) -> None:
         super().__init__()
         self._holds = holds
+        self._found: RemoteVector | None = None
 
     def look(self, vector: RemoteVector, event: SnoopEvent | None) -> None:
         """Look whether it is so; what is stale is not."""
         try:
-            if not vector.stale and self._holds(vector):
+            if self._found is None and not vector.stale and self._holds(vector):
+                self._found = vector
                 self.finish()
         except Exception as error:
             self.finish(error)
@@ -81,45 +84,41 @@ class Condition(Wait):
         if final:
             self.finish(NotConnected(reason))
 
+    async def wait(self) -> RemoteVector:
+        """Wait until it is so, and return the vector."""
+        await self.over()
+        assert self._found is not None, "it was found, or is raised why not"
+        return self._found
+
 
 class Completion(Wait):
     """The answer of a device to one request.
 
     Args:
         vector: the property that is asked for something.
-        device: its device.
         timeout: seconds that it may take, 0 for any time, or None for what it says itself.
-        after: a ping that is sent right before the request, or None.
+
+    Attributes:
+        mark: where in what the server says the answer can begin.
     """
 
-    def __init__(
-        self, vector: RemoteVector, device: RemoteDevice, timeout: float | None, after: Ping | None
-    ) -> None:
+    def __init__(self, vector: RemoteVector, timeout: float | None) -> None:
         super().__init__()
         self._vector = vector
-        self._device = device
+        self._messages = vector.device.messages
         self._timeout = timeout
-        self._after = after
         self._allowed = 0.0
         self._clock = trio.CancelScope()
-        self._last_words = device.messages[-1] if device.messages else None
-        self._allow()
-
-    def _allow(self) -> None:
-        """Set the clock, anew where the device has come to think otherwise."""
-        allowed = self._vector.timeout if self._timeout is None else self._timeout
-        if allowed != self._allowed:
-            self._allowed = allowed
-            self._clock.deadline = trio.current_time() + allowed if allowed > 0 else math.inf
+        self._last_words = self._messages[-1] if self._messages else None
+        self.mark = Mark()
 
     def look(self, vector: RemoteVector, event: SnoopEvent | None) -> None:
         """Look whether this is the answer: the first report that is not Busy."""
         if isinstance(event, delProperty):
             self.finish(PropertyDeleted(vector.devicename, vector.name, event.message))
-        # What comes before the reply to the ping is older than the request.
-        elif isinstance(event, SetVector) and (self._after is None or self._after.answered):
+        elif isinstance(event, SetVector) and self.mark.passed:
             if vector.state is State.BUSY:
-                self._allow()
+                self._set_clock()
             elif vector.state is State.ALERT:
                 self.finish(PropertyAlert(vector.devicename, vector.name, self._words()))
             else:
@@ -127,7 +126,7 @@ class Completion(Wait):
 
     def _words(self) -> str:
         """What the device has said of it: with its report, or, as libindi does, before."""
-        messages = self._device.messages
+        messages = self._messages
         if self._vector.message or not messages or messages[-1] is self._last_words:
             return self._vector.message
         return messages[-1].message
@@ -136,15 +135,23 @@ class Completion(Wait):
         """The answer is lost with the connection."""
         self.finish(NotConnected(f"{self._vector.name} was not answered: {reason}"))
 
+    def _set_clock(self) -> None:
+        """Set the clock, anew where the device has come to think otherwise."""
+        allowed = self._vector.timeout if self._timeout is None else self._timeout
+        if allowed != self._allowed:
+            self._allowed = allowed
+            self._clock.deadline = trio.current_time() + allowed if allowed > 0 else math.inf
+
     async def wait(self) -> None:
-        """Wait for the answer.
+        """Wait for the answer, now that the request is on its way.
 
         Raises:
             PropertyError: the device has failed, has deleted the property, or takes too long.
             NotConnected: the connection was lost before it had answered.
         """
+        self._set_clock()
         with self._clock:
-            await super().wait()
+            await self.over()
             return
         vector, took = self._vector, f"more than {self._allowed:g} s"
         raise PropertyTimeout(vector.devicename, vector.name, self._words() or took)

@@ -9,7 +9,9 @@ another worker to lead, and runs `clientevent` itself. So
   sent right behind a goto finds it begun;
 * a handler that waits holds up nobody but its own property, whose further requests wait in a line:
   events of one property stay in order, and an abort never waits behind a goto;
-* a peer that has filled its share of a line holds up only itself.
+* a peer that has filled its share of a line holds up only itself;
+* what peers have asked that are gone since is still done, but a line has an end: what comes behind
+  it is refused.
 
 This module does not know where requests come from.
 """
@@ -18,12 +20,12 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections import Counter, deque
-from dataclasses import replace
+from collections import deque
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypeAlias
 
 import trio
 
+from trindi.driver.definitions import matching
 from trindi.errors import ProtocolError, RefusedError
 from trindi.properties import BLOBVector, Device, Vector
 from trindi.protocol import (
@@ -34,12 +36,15 @@ from trindi.protocol import (
     State,
     enableBLOB,
     getProperties,
+    replace,
 )
 from trindi.transport import Turns
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Generator
     from datetime import datetime
+
+    from trindi.transport import Bundle
 
 __all__ = ["Dispatcher", "Sender", "wait_for_all"]
 
@@ -50,6 +55,10 @@ PROPERTY_QUEUE: Final = 64
 
 BLOB_QUEUE: Final = 2
 """The same for BLOBs, of all peers together: each of them may take a gigabyte."""
+
+MAX_LINE: Final = 1024
+"""Requests of all peers together that may wait for one property; further ones are refused. Peers
+that ask, go and come again would else make a line without end, each time with a new share."""
 
 INTAKE: Final = 1024
 """Requests that may wait to be put in their lines; when it is full, the peer that sends more waits,
@@ -64,6 +73,9 @@ class Sender(Protocol):
 
     def reply(self, event: Event) -> None:
         """Send an event to this peer alone, without waiting."""
+
+    def forward(self, bundle: Bundle) -> None:
+        """Send what is encoded already to this peer alone, without waiting."""
 
     def begin(self) -> None:
         """Say that a request of this peer is being worked on."""
@@ -86,7 +98,7 @@ class _Line:
 
     def __init__(self, of_blobs: bool) -> None:
         self._of_blobs = of_blobs
-        self._counts: Counter[Sender | None] = Counter()
+        self._counts: dict[Sender | None, int] = {}
         self.busy = False
         self.waiting: deque[_Request] = deque()
         self.room = trio.lowlevel.ParkingLot()
@@ -96,14 +108,16 @@ class _Line:
         return self._counts.get(self._share(sender), 0) > bound
 
     def enter(self, sender: Sender) -> None:
-        self._counts[self._share(sender)] += 1
+        share = self._share(sender)
+        self._counts[share] = self._counts.get(share, 0) + 1
 
     def leave(self, sender: Sender) -> None:
         share = self._share(sender)
-        self._counts[share] -= 1
-        if not self._counts[share]:
-            del self._counts[share]
-        self.room.unpark_all()
+        left = self._counts.pop(share, 1) - 1
+        if left:
+            self._counts[share] = left
+        if self.room:
+            self.room.unpark_all()
 
     def open_to_all(self) -> None:
         """Make room for all who wait: they are to find that nobody takes requests any more."""
@@ -147,24 +161,28 @@ class Dispatcher:
         self._intake: trio.MemorySendChannel[_Request] | None = None
         self._led = False  # a worker takes requests from the channel
         self._called = False  # a worker is on its way to do so
+        self._unread = 0  # requests in the channel
+        self._nursery: trio.Nursery | None = None
         self._turns = Turns()
         self._idle = trio.lowlevel.ParkingLot()
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Take requests, and work on them, until cancelled."""
         intake, requests = trio.open_memory_channel[_Request](INTAKE)
-        self._intake = intake
+        self._intake, self._requests = intake, requests
         self._led = self._called = False
+        self._unread = 0
         try:
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._work, requests, nursery)
+                self._nursery = nursery
+                self._call_worker()
                 task_status.started()
         finally:
             self._stop(requests)
 
     def _stop(self, requests: trio.MemoryReceiveChannel[_Request]) -> None:
         """Forget all requests: nobody works on what is left."""
-        self._intake = None
+        self._intake = self._nursery = None
         left = [request for line in self._lines.values() for request in line.waiting]
         with contextlib.suppress(trio.WouldBlock):
             while True:
@@ -228,14 +246,35 @@ class Dispatcher:
         line = self._line((event.devicename, vector.name if vector is not None else None), vector)
         request = _Request(event, vector, sender, line)
         if line.is_full_for(sender):
-            return _Waiting(request, intake)
+            return _Waiting(request, intake, self.noted)
+        if len(line.waiting) >= MAX_LINE:
+            self._turn_down(request)
+            return None
         try:
             intake.send_nowait(request)
         except trio.WouldBlock:
-            return _Waiting(request, intake)
+            return _Waiting(request, intake, self.noted)
         line.enter(sender)
         sender.begin()
+        self.noted()
         return None
+
+    def noted(self) -> None:
+        """See that somebody leads, now that there is one request more in the channel."""
+        self._unread += 1
+        if not self._led:
+            self._call_worker()
+
+    def _turn_down(self, request: _Request) -> None:
+        """Answer that too much waits; a peer that had to wait as well could not even abort."""
+        event, vector, sender, _line = request
+        reason = f"{MAX_LINE} requests for it wait already"
+        if vector is not None and isinstance(event, NewVector):
+            self._refuse(vector, reason, sender)
+        else:
+            name = event.vectorname or ""
+            text = f"[ERROR] {f'{event.devicename} {name}'.rstrip()} is not asked: {reason}"
+            sender.reply(Message(event.devicename, text, self._time(event)))
 
     def _line(self, place: _Place, vector: Vector[Any, Any] | None) -> _Line:
         line = self._lines.get(place)
@@ -246,14 +285,15 @@ class Dispatcher:
 
     # Working -----------------------------------------------------------------------------------
 
-    async def _work(
-        self, requests: trio.MemoryReceiveChannel[_Request], nursery: trio.Nursery
-    ) -> None:
+    async def _work(self) -> None:
         self._called = False
         while await self._may_lead():
-            request = await self._lead(requests)
+            request = await self._lead()
             self._led = False
-            self._call_another(requests, nursery)
+            if self._unread:
+                # The handler may take long. Where it does not, this worker leads again before the
+                # other one has woken.
+                self._call_worker()
             await self._serve(request)
 
     async def _may_lead(self) -> bool:
@@ -266,33 +306,30 @@ class Dispatcher:
         self._led = True
         return True
 
-    async def _lead(self, requests: trio.MemoryReceiveChannel[_Request]) -> _Request:
+    async def _lead(self) -> _Request:
         """Take requests until one is for an idle property; put the others in their lines."""
         # Before one is taken: being cancelled now loses none.
-        await self._turns.step()
+        if self._turns.is_over():
+            await self._turns.go_round()
         while True:
             try:
-                request = requests.receive_nowait()
+                request = self._requests.receive_nowait()
             except trio.WouldBlock:
-                request = await requests.receive()
+                request = await self._requests.receive()
+            self._unread -= 1
             if not request.line.busy:
                 return request
             request.line.waiting.append(request)
 
-    def _call_another(
-        self, requests: trio.MemoryReceiveChannel[_Request], nursery: trio.Nursery
-    ) -> None:
-        """See that somebody leads while the caller runs a handler, which may take long.
-
-        Where it does not, the caller leads again before the other one has woken.
-        """
-        if self._called:
+    def _call_worker(self) -> None:
+        """See that somebody leads soon."""
+        if self._called or self._nursery is None:
             return
         self._called = True
         if self._idle:
             self._idle.unpark()
         else:
-            nursery.start_soon(self._work, requests, nursery, name="clientevent")
+            self._nursery.start_soon(self._work, name="clientevent")
 
     async def _serve(self, request: _Request) -> None:
         """Work on a request, and on those that are in line behind it by then."""
@@ -357,9 +394,15 @@ class Dispatcher:
 class _Waiting:
     """A request that waits for room in its line; await it, or the request is lost."""
 
-    def __init__(self, request: _Request, intake: trio.MemorySendChannel[_Request]) -> None:
+    def __init__(
+        self,
+        request: _Request,
+        intake: trio.MemorySendChannel[_Request],
+        on_sent: Callable[[], None],
+    ) -> None:
         self._request = request
         self._intake = intake
+        self._on_sent = on_sent
         self._sent = False
 
     def __await__(self) -> Generator[Any, Any, None]:
@@ -376,6 +419,7 @@ class _Waiting:
             line.enter(sender)
             await self._intake.send(self._request)
             self._sent = True
+            self._on_sent()
         except trio.BrokenResourceError:
             # The driver has ended meanwhile, and its requests with it.
             pass
@@ -395,19 +439,3 @@ async def wait_for_all(waits: list[Awaitable[None]]) -> None:
     async with trio.open_nursery() as nursery:
         for wait in waits:
             nursery.start_soon(one, wait)
-
-
-def matching(
-    devices: dict[str, Device], devicename: str | None, vectorname: str | None
-) -> list[Vector[Any, Any]]:
-    """The enabled vectors that a getProperties with these attributes asks for.
-
-    A chained indiserver asks for the device ``*``, and means all (§5.5).
-    """
-    return [
-        vector
-        for device in devices.values()
-        if devicename in (None, "*", device.devicename)
-        for vector in device.values()
-        if vectorname in (None, vector.name) and vector.enabled
-    ]

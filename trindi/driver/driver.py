@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, TypeVarTuple
+from typing import TYPE_CHECKING, Any, TypeVarTuple, cast
 
 import trio
 
-from trindi.driver.dispatch import Dispatcher, Sender, matching
+from trindi.driver.definitions import Definitions
+from trindi.driver.dispatch import Dispatcher, Sender
 from trindi.driver.outlet import DriverOutlet, Link
 from trindi.driver.snooping import Snooping
 from trindi.driver.stdio import run_on_stdio
@@ -37,7 +38,7 @@ from trindi.transport import USUAL
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from trindi.transport import Conditions, Outbox, Parcel
+    from trindi.transport import Bundle, Conditions, Outbox, Parcel
 
 __all__ = ["IPyDriver", "Link"]
 
@@ -56,6 +57,7 @@ class IPyDriver(Mapping[str, Device]):
 
     Attributes:
         driverdata: what was given.
+        outlet: what the driver's vectors and devices send through.
         auto_send_def: answer getProperties with definitions; where False, `clientevent` gets one
             getProperties event for each vector, and answers with `event.vector.send_defVector()`.
 
@@ -77,7 +79,8 @@ class IPyDriver(Mapping[str, Device]):
         self._devices: dict[str, Device] = {}
         for device in devices:
             self._add(device)
-        self._outlet = DriverOutlet()
+        self._definitions = Definitions(self._devices)
+        self.outlet = DriverOutlet()
         self._nursery: trio.Nursery | None = None
         self._dispatcher = Dispatcher(self._devices, self._clientevent, self._publish)
         self._snooping = Snooping(self._devices, self._snoopevent, self._publish)
@@ -158,11 +161,6 @@ class IPyDriver(Mapping[str, Device]):
     # What an author calls ----------------------------------------------------------------------
 
     @property
-    def outlet(self) -> DriverOutlet:
-        """What the driver's vectors and devices send through."""
-        return self._outlet
-
-    @property
     def snoopall(self) -> bool:
         """Whether everything is snooped on."""
         return self._snooping.everything
@@ -206,9 +204,9 @@ class IPyDriver(Mapping[str, Device]):
         Raises:
             RuntimeError: the driver is not running.
         """
-        await self._outlet.turn()
-        time = self._outlet.now() if timestamp is None else to_utc(timestamp)
-        self._outlet.publish(Message(None, check_text(message, "a message"), time))
+        await self.outlet.turn()
+        time = self.outlet.now() if timestamp is None else to_utc(timestamp)
+        self.outlet.publish(Message(None, check_text(message, "a message"), time))
 
     async def send_getProperties(
         self, devicename: str | None = None, vectorname: str | None = None
@@ -223,8 +221,8 @@ class IPyDriver(Mapping[str, Device]):
             RuntimeError: the driver is not running.
         """
         request = self._snooping.add(devicename, vectorname)
-        await self._outlet.turn()
-        self._outlet.publish(request)
+        await self.outlet.turn()
+        self.outlet.publish(request)
 
     async def send_enableBLOB(
         self, devicename: str, vectorname: str | None = None, policy: str = "Also"
@@ -239,8 +237,8 @@ class IPyDriver(Mapping[str, Device]):
             RuntimeError: the driver is not running.
         """
         request = self._snooping.add_blobs(devicename, vectorname, policy)
-        await self._outlet.turn()
-        self._outlet.publish(request)
+        await self.outlet.turn()
+        self.outlet.publish(request)
 
     def snoop(self, devicename: str, vectorname: str, timeout: float = 30) -> None:
         """Snoop on a vector, and ask again whenever nothing was heard of it for some time.
@@ -280,13 +278,13 @@ class IPyDriver(Mapping[str, Device]):
         """
         if self._nursery is not None:
             raise RuntimeError("the driver is running already")
-        self._outlet.conditions = conditions
+        self.outlet.conditions = conditions
         self._dispatcher.contain = self._snooping.contain = conditions.contain
         try:
             async with trio.open_nursery() as nursery:
                 await nursery.start(self._dispatcher.run)
                 self._nursery = nursery
-                self._outlet.link = link
+                self.outlet.link = link
                 self._snooping.start(nursery)
                 task_status.started()
                 nursery.start_soon(self.hardware)
@@ -294,7 +292,7 @@ class IPyDriver(Mapping[str, Device]):
                     nursery.start_soon(task)
         finally:
             self._nursery = None
-            self._outlet.link = None
+            self.outlet.link = None
             self._snooping.stop()
 
     def receive(self, item: Event | ProtocolError, sender: Sender) -> Awaitable[None] | None:
@@ -312,15 +310,19 @@ class IPyDriver(Mapping[str, Device]):
         elif isinstance(item, getProperties):
             if not self.auto_send_def:
                 return self._dispatcher.ask(item, sender)
-            for definition in self.definitions(item.devicename, item.vectorname):
-                sender.reply(definition)
+            sender.forward(self.defined(item.devicename, item.vectorname))
         return None
 
     def definitions(
         self, devicename: str | None = None, vectorname: str | None = None
     ) -> list[DefVector]:
         """The definitions of all that is enabled, or of one device or vector, as they are now."""
-        return [v.definition() for v in matching(self._devices, devicename, vectorname)]
+        parcels = self.defined(devicename, vectorname).parcels
+        return [cast("DefVector", parcel.event) for parcel in parcels]
+
+    def defined(self, devicename: str | None = None, vectorname: str | None = None) -> Bundle:
+        """The same, as it is sent; encoded once, until something changes."""
+        return self._definitions.of(devicename, vectorname)
 
     def inbox_for(self, event: Event) -> Outbox | None:
         """Where to put what another driver said; None where it is not snooped on."""
@@ -347,8 +349,8 @@ class IPyDriver(Mapping[str, Device]):
     # Within ------------------------------------------------------------------------------------
 
     def _publish(self, event: Event) -> None:
-        if self._outlet.link is not None:
-            self._outlet.link.publish(event)
+        if self.outlet.link is not None:
+            self.outlet.link.publish(event)
 
     # Looked up at each call, so that a test may put another method in its place.
 

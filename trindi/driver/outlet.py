@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 from trindi.transport import USUAL, Turns
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
     from datetime import datetime
 
     from trindi.protocol import Event, setBLOBVector
@@ -48,27 +48,25 @@ class DriverOutlet:
         """The time that events are stamped with."""
         return self.conditions.now()
 
-    def _linked(self) -> Link:
-        if self.link is None:
-            raise RuntimeError("the driver is not running: send from its handlers and tasks")
-        return self.link
-
-    async def turn(self) -> None:
-        """Give others their turn now and then. If cancelled, nothing was sent.
+    def turn(self) -> Awaitable[None]:
+        """Return what gives others their turn now and then. If cancelled, nothing was sent.
 
         Raises:
             RuntimeError: the driver is not running.
         """
-        self._linked()
-        await self._turns.step()
+        if self.link is None:
+            raise RuntimeError("the driver is not running: send from its handlers and tasks")
+        return self._turns.step()
 
     def publish(self, event: Event) -> None:
-        """Send an event, without waiting for anybody."""
-        self._linked().publish(event)
+        """Send an event, without waiting for anybody; nothing where the driver does not run."""
+        if self.link is not None:
+            self.link.publish(event)
 
     async def publish_blob(self, event: setBLOBVector) -> None:
         """Send BLOBs, waiting a bounded time for receivers that keep up."""
-        await self._linked().publish_blob(event)
+        if self.link is not None:
+            await self.link.publish_blob(event)
 
     async def in_thread(self, load: Callable[[], bytes]) -> bytes:
         """Call what takes long in a worker thread. If cancelled, it is waited for all the same."""

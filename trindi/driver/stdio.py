@@ -107,7 +107,7 @@ class _StdioLink:
 
     async def publish_blob(self, event: setBLOBVector) -> None:
         parcel = Parcel(event)
-        await parcel.encode()
+        await parcel.prepare()
         await put_when_room(parcel, [self._outbox])
 
 

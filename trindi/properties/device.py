@@ -28,9 +28,9 @@ class Device(Mapping[str, Any]):
 
     Attributes:
         devicename: its name.
-        enable: False: neither the device nor its vectors send or receive anything.
         devicedata: what was given.
         driver: the driver it belongs to, once it does.
+        changes: how often its definitions have become other ones; the vectors count.
 
     Raises:
         ValueError: the name is not legal, or two vectors have one name.
@@ -40,7 +40,8 @@ class Device(Mapping[str, Any]):
         self, devicename: str, properties: Iterable[Vector[Any, Any]], **devicedata: Any
     ) -> None:
         self.devicename = check_name(devicename, "device")
-        self.enable = True
+        self._enable = True
+        self.changes = 0
         self.devicedata = devicedata
         self.driver: Any = None
         self._vectors: dict[str, Vector[Any, Any]] = {}
@@ -85,6 +86,16 @@ class Device(Mapping[str, Any]):
 
     def __eq__(self, other: object) -> bool:
         return self is other
+
+    @property
+    def enable(self) -> bool:
+        """False: neither the device nor its vectors send or receive anything."""
+        return self._enable
+
+    @enable.setter
+    def enable(self, enable: bool) -> None:
+        self._enable = enable
+        self.changes += 1
 
     @property
     def outlet(self) -> Outlet:

@@ -44,20 +44,33 @@ class Member(Generic[V]):
 
     Attributes:
         name: printable ASCII, unique in its vector.
-        label: what a client shows; the name where none is given.
         changed: the value is new since it was last sent; True at first.
         vector: the vector it belongs to, once it does.
     """
 
     def __init__(self, name: str, label: str | None, membervalue: Any) -> None:
         self.name = check_name(name, "member")
-        self.label = check_text(name if label is None else label, "a label")
+        self._label = check_text(name if label is None else label, "a label")
         self.changed = True
         self.vector: Vector[Any, Any] | None = None
         self._value: V = self.convert(membervalue)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.name!r}, membervalue={self._value!r})"
+
+    @property
+    def label(self) -> str:
+        """What a client shows; it learns of another one when the vector is defined again."""
+        return self._label
+
+    @label.setter
+    def label(self, label: str) -> None:
+        self._label = check_text(label, "a label")
+        self._redefine()
+
+    def _redefine(self) -> None:
+        if self.vector is not None:
+            self.vector.redefine()
 
     @property
     def membervalue(self) -> V:
@@ -85,6 +98,7 @@ class Member(Generic[V]):
         if value != self._value:
             self.changed = True
             self._value = value
+            self._redefine()
 
     def sent(self) -> None:
         """Note that the value is on its way to clients; the vector calls this."""
@@ -152,6 +166,9 @@ class NumberMember(Member[float]):
         step: the increment that a client may offer; 0 means any.
         membervalue: str (decimal or sexagesimal), int, float or Decimal.
 
+    Attributes:
+        has_new_limits: they have changed, and no client has been told yet.
+
     Raises:
         ValueError: a text is no INDI number, or the format is none, or `min` is above `max`.
     """
@@ -167,13 +184,23 @@ class NumberMember(Member[float]):
         membervalue: Numeric = "0",
     ) -> None:
         super().__init__(name, label, membervalue)
-        self.format = check_format(format or "%g")
+        self._format = check_format(format or "%g")
         self._limits = _check_limits(min, max, step)
-        self._new_limits = False
+        self.has_new_limits = False
 
     def convert(self, value: Any) -> float:
         """Return the number as a float."""
         return to_float(value)
+
+    @property
+    def format(self) -> str:
+        """How a client shows the value, such as ``%5.2f`` or ``%10.6m``."""
+        return self._format
+
+    @format.setter
+    def format(self, format: str) -> None:
+        self._format = check_format(format)
+        self._redefine()
 
     @property
     def limits(self) -> Limits:
@@ -187,17 +214,12 @@ class NumberMember(Member[float]):
     @limits.setter
     def limits(self, limits: tuple[Numeric, Numeric, Numeric]) -> None:
         self._limits = _check_limits(*limits)
-        self._new_limits = self.changed = True
-
-    @property
-    def unsent_limits(self) -> Limits | None:
-        """Limits that have changed and that no client has been told of, or None."""
-        return self._limits if self._new_limits else None
+        self.has_new_limits = self.changed = True
+        self._redefine()
 
     def sent(self) -> None:
         """Note that the value is on its way, and new limits with it."""
-        super().sent()
-        self._new_limits = False
+        self.changed = self.has_new_limits = False
 
     @property
     def min(self) -> float:

@@ -7,7 +7,7 @@ that it needs to know neither tasks nor peers.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar
 
 from trindi.errors import ConfigurationError, RefusedError
@@ -43,7 +43,7 @@ class Outlet(Protocol):
     def now(self) -> datetime:
         """The time that events are stamped with."""
 
-    async def turn(self) -> None:
+    def turn(self) -> Awaitable[None]:
         """Let others have their turn now and then; raise where nothing can be sent."""
 
     def publish(self, event: Event) -> None:
@@ -61,10 +61,7 @@ class Vector(Mapping[str, V], Generic[M, V]):
 
     Attributes:
         name: printable ASCII, unique in its device.
-        label: what a client shows; the name where none is given.
-        group: the tab under which a client shows it.
         members: member name to member.
-        enable: False: neither sends nor receives anything.
         device: the device it belongs to, once it does.
     """
 
@@ -77,11 +74,12 @@ class Vector(Mapping[str, V], Generic[M, V]):
     def __init__(
         self, name: str, label: str | None, group: str, perm: str, state: str, members: Iterable[M]
     ) -> None:
-        self.name = check_name(name, "vector")
-        self.label = check_text(name if label is None else label, "a label")
-        self.group = check_text(group, "a group")
-        self.enable = True
         self.device: Device | None = None
+        self._defined: DefVector | None = None
+        self.name = check_name(name, "vector")
+        self._label = check_text(name if label is None else label, "a label")
+        self._group = check_text(group, "a group")
+        self._enable = True
         self._perm = _check_perm(perm)
         self._state = check_state(state)
         self._timeout = 0.0
@@ -117,7 +115,11 @@ class Vector(Mapping[str, V], Generic[M, V]):
 
     def __setitem__(self, name: str, value: Any) -> None:
         member = self.member(name)
-        member.assign(member.convert(value))
+        self._assign(member, member.convert(value))
+
+    def _assign(self, member: M, value: Any) -> None:
+        """Give a member a value that it has converted."""
+        member.assign(value)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.members)
@@ -141,7 +143,7 @@ class Vector(Mapping[str, V], Generic[M, V]):
         checked = [(self.member(name), value) for name, value in values.items()]
         converted = [(member, member.convert(value)) for member, value in checked]
         for member, value in converted:
-            self[member.name] = value
+            self._assign(member, value)
 
     def member(self, name: str) -> M:
         """The member of this name.
@@ -158,6 +160,37 @@ class Vector(Mapping[str, V], Generic[M, V]):
     # Attributes --------------------------------------------------------------------------------
 
     @property
+    def label(self) -> str:
+        """What a client shows; it learns of another one when the vector is defined again."""
+        return self._label
+
+    @label.setter
+    def label(self, label: str) -> None:
+        self._label = check_text(label, "a label")
+        self.redefine()
+
+    @property
+    def group(self) -> str:
+        """The tab under which a client shows it."""
+        return self._group
+
+    @group.setter
+    def group(self, group: str) -> None:
+        self._group = check_text(group, "a group")
+        self.redefine()
+
+    @property
+    def enable(self) -> bool:
+        """False: neither sends nor receives anything."""
+        return self._enable
+
+    @enable.setter
+    def enable(self, enable: bool) -> None:
+        self._enable = enable
+        if self.device is not None:
+            self.device.changes += 1
+
+    @property
     def perm(self) -> Permission:
         """What clients may do, ``ro``, ``wo`` or ``rw``."""
         return self._perm
@@ -170,6 +203,7 @@ class Vector(Mapping[str, V], Generic[M, V]):
     @state.setter
     def state(self, state: str) -> None:
         self._state = check_state(state)
+        self.redefine()
 
     @property
     def timeout(self) -> float:
@@ -182,6 +216,7 @@ class Vector(Mapping[str, V], Generic[M, V]):
         if timeout < 0:
             raise ConfigurationError(f"timeout {timeout:g} is below 0 seconds")
         self._timeout = timeout
+        self.redefine()
 
     @property
     def devicename(self) -> str:
@@ -196,9 +231,23 @@ class Vector(Mapping[str, V], Generic[M, V]):
     @property
     def enabled(self) -> bool:
         """Whether both the vector and its device may send and receive."""
-        return self.enable and (self.device is None or self.device.enable)
+        return self._enable and (self.device is None or self.device.enable)
 
     # Events ------------------------------------------------------------------------------------
+
+    @property
+    def defined(self) -> DefVector:
+        """The def…Vector event of what it is now: the same one, until something changes."""
+        if self._defined is None:
+            self._defined = self.definition()
+        return self._defined
+
+    def redefine(self) -> None:
+        """Note that it must be defined anew for the next one who asks; members call this."""
+        if self._defined is not None:
+            self._defined = None
+            if self.device is not None:
+                self.device.changes += 1
 
     def definition(self, message: str = "", timestamp: datetime | None = None) -> DefVector:
         """Make the def…Vector event of what it is now."""
@@ -224,29 +273,26 @@ class Vector(Mapping[str, V], Generic[M, V]):
         self, names: Iterable[str], message: str = "", timestamp: datetime | None = None
     ) -> SetVector:
         """Make the set…Vector event of some members as they are now."""
-        return self._reporting({name: self[name] for name in names}, message, timestamp)
+        return self._report([self.member(name) for name in names], message, self._time(timestamp))
+
+    def _report(self, members: list[M], message: str, time: datetime) -> SetVector:
+        values = {member.name: member.membervalue for member in self._sorted(members)}
+        return self._reporting(values, check_text(message, "a message"), time)
+
+    def _sorted(self, members: list[M]) -> list[M]:
+        """The members in the order in which they are sent."""
+        return members
 
     def status(self, message: str = "") -> SetVector:
         """Make the set…Vector event of all there is to tell; payloads of BLOBs are not."""
         return self.report(self.members, message)
 
-    def _reporting(
-        self, values: Mapping[str, Any], message: str, timestamp: datetime | None
-    ) -> SetVector:
+    def _reporting(self, values: Mapping[str, Any], message: str, time: datetime) -> SetVector:
+        """Make the set…Vector event of these values, in the order of its fields."""
         report: SetVector = self._set_event(
-            devicename=self.devicename,
-            vectorname=self.name,
-            members=values,
-            state=self._state,
-            timestamp=self._time(timestamp),
-            message=check_text(message, "a message"),
-            **self._reported(values),
+            self.devicename, self.name, values, self._state, self._timeout, time, message
         )
         return report
-
-    def _reported(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        """What the kind's reports say of some members beside what all say."""
-        return {"timeout": self._timeout}
 
     def _time(self, timestamp: datetime | None) -> datetime:
         return self.outlet.now() if timestamp is None else to_utc(timestamp)
@@ -281,13 +327,13 @@ class Vector(Mapping[str, V], Generic[M, V]):
         Raises:
             RuntimeError: the vector is not part of a driver.
         """
-        driver = self.driver
-        if driver is None:
+        device = self.device
+        if device is None or device.driver is None:
             raise RuntimeError(
                 f"vector {self.name!r} cannot send yet: put its device into an IPyDriver, "
                 "and send while that runs"
             )
-        outlet: Outlet = driver.outlet
+        outlet: Outlet = device.driver.outlet
         return outlet
 
     def _keep(self, timeout: float | str | None, state: str | None) -> None:
@@ -372,10 +418,13 @@ class Vector(Mapping[str, V], Generic[M, V]):
 
     def _send(self, members: list[M], message: str, timestamp: datetime | None) -> None:
         if self.enabled:
-            names = [member.name for member in members]
-            self.outlet.publish(self.report(names, message, timestamp))
+            outlet = self.outlet
+            time = outlet.now() if timestamp is None else to_utc(timestamp)
+            outlet.publish(self._report(members, message, time))
             for member in members:
                 member.sent()
+            # Its values have been true until now, at least.
+            self.redefine()
 
 
 class ValueVector(Vector[M, V]):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, cast
+from typing import IO, TYPE_CHECKING, Any
 
 from trindi.errors import ConfigurationError, RefusedError
 from trindi.properties.members import (
@@ -12,6 +12,7 @@ from trindi.properties.members import (
     NumberMember,
     SwitchMember,
     TextMember,
+    check_text,
 )
 from trindi.properties.vector import ValueVector, Vector
 from trindi.protocol import (
@@ -29,6 +30,7 @@ from trindi.protocol import (
     newNumberVector,
     newSwitchVector,
     newTextVector,
+    replace,
     setBLOBVector,
     setLightVector,
     setNumberVector,
@@ -90,12 +92,12 @@ class SwitchVector(ValueVector[SwitchMember, SwitchState]):
         """How many switches may be On together."""
         return self._rule
 
-    def __setitem__(self, name: str, value: Any) -> None:
-        super().__setitem__(name, value)
-        if self[name] is SwitchState.ON and self._rule is not Rule.ANY_OF_MANY:
-            for other, member in self.members.items():
-                if other != name:
-                    member.assign(SwitchState.OFF)
+    def _assign(self, member: SwitchMember, value: SwitchState) -> None:
+        super()._assign(member, value)
+        if value is SwitchState.ON and self._rule is not Rule.ANY_OF_MANY:
+            for other in self.members.values():
+                if other is not member:
+                    other.assign(SwitchState.OFF)
 
     def _check_sendable(self) -> None:
         if self._rule is Rule.ONE_OF_MANY and SwitchState.ON not in self.values():
@@ -118,12 +120,9 @@ class SwitchVector(ValueVector[SwitchMember, SwitchState]):
     def _described(self) -> dict[str, Any]:
         return super()._described() | {"rule": self._rule}
 
-    def report(
-        self, names: Iterable[str], message: str = "", timestamp: datetime | None = None
-    ) -> SetVector:
-        """Make the setSwitchVector event; members going Off stand before those On (§3.4)."""
-        off_first = sorted(names, key=lambda name: self[name] is SwitchState.ON)
-        return super().report(off_first, message, timestamp)
+    def _sorted(self, members: list[SwitchMember]) -> list[SwitchMember]:
+        """Members going Off stand before those On (§3.4)."""
+        return sorted(members, key=lambda member: member.membervalue is SwitchState.ON)
 
 
 class TextVector(ValueVector[TextMember, str]):
@@ -197,11 +196,15 @@ class NumberVector(ValueVector[NumberMember, float]):
             if low != high and not low <= value <= high:
                 raise RefusedError(f"{name} {value:g} is not within {low:g} and {high:g}")
 
-    def _reported(self, values: Mapping[str, Any]) -> dict[str, Any]:
+    def _reporting(self, values: Mapping[str, Any], message: str, time: datetime) -> SetVector:
+        report = setNumberVector(
+            self.devicename, self.name, values, self._state, self._timeout, time, message
+        )
         members = self.members
-        limits = {name: new for name in values if (new := members[name].unsent_limits)}
-        reported = super()._reported(values)
-        return {**reported, "limits": limits} if limits else reported
+        new = [name for name in values if members[name].has_new_limits]
+        if not new:
+            return report
+        return replace(report, limits={name: members[name].limits for name in new})
 
 
 class LightVector(ValueVector[LightMember, State]):
@@ -239,8 +242,8 @@ class LightVector(ValueVector[LightMember, State]):
     def _described(self) -> dict[str, Any]:
         return {}
 
-    def _reported(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        return {}
+    def _reporting(self, values: Mapping[str, Any], message: str, time: datetime) -> SetVector:
+        return setLightVector(self.devicename, self.name, values, self._state, time, message)
 
 
 class BLOBVector(Vector[BLOBMember, bytes | Path | IO[bytes] | None]):
@@ -279,11 +282,15 @@ class BLOBVector(Vector[BLOBMember, bytes | Path | IO[bytes] | None]):
 
     def status(self, message: str = "") -> SetVector:
         """Make a setBLOBVector event without payloads."""
-        return self._reporting({}, message, None)
+        return self._reporting({}, message, self._time(None))
 
-    def _reported(self, values: Mapping[str, bytes]) -> dict[str, Any]:
+    def _reporting(
+        self, values: Mapping[str, bytes], message: str, time: datetime
+    ) -> setBLOBVector:
         about = {n: SizeFormat(len(data), self.members[n].blobformat) for n, data in values.items()}
-        return super()._reported(values) | {"sizeformat": about}
+        return setBLOBVector(
+            self.devicename, self.name, values, about, self._state, self._timeout, time, message
+        )
 
     async def send_setVectorMembers(
         self,
@@ -318,8 +325,8 @@ class BLOBVector(Vector[BLOBMember, bytes | Path | IO[bytes] | None]):
         values = {member.name: await self._load(member) for member in chosen if self.enabled}
         # It may have been disabled while a file was being read.
         if self.enabled:
-            report = cast("setBLOBVector", self._reporting(values, message, timestamp))
-            await self.outlet.publish_blob(report)
+            text, time = check_text(message, "a message"), self._time(timestamp)
+            await self.outlet.publish_blob(self._reporting(values, text, time))
             for member, source in sources:
                 member.changed = member.membervalue is not source
 

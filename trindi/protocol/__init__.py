@@ -7,6 +7,7 @@ attribute is known above this floor. Floors above import from here.
 
 from trindi.protocol.blobs import (
     Attachments as Attachments,
+    Base64 as Base64,
     compress as compress,
     decompress as decompress,
 )
@@ -16,7 +17,7 @@ from trindi.protocol.decoder import (
     MAX_ELEMENT_BYTES as MAX_ELEMENT_BYTES,
     Decoder as Decoder,
 )
-from trindi.protocol.encoder import encode as encode
+from trindi.protocol.encoder import encode as encode, encode_parts as encode_parts
 from trindi.protocol.events import (
     ELEMENT_OF as ELEMENT_OF,
     ELEMENTS as ELEMENTS,
@@ -47,6 +48,7 @@ from trindi.protocol.events import (
     newTextVector as newTextVector,
     pingReply as pingReply,
     pingRequest as pingRequest,
+    replace as replace,
     setBLOBVector as setBLOBVector,
     setLightVector as setLightVector,
     setNumberVector as setNumberVector,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import binascii
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Final, TypeAlias
 
 import pybase64
@@ -15,11 +15,11 @@ import pybase64
 __all__ = [
     "COMPRESSED",
     "Attachments",
+    "Base64",
     "Payloads",
     "compress",
     "decode_base64",
     "decompress",
-    "encode_base64",
 ]
 
 COMPRESSED: Final = ".z"
@@ -28,12 +28,34 @@ COMPRESSED: Final = ".z"
 Attachments: TypeAlias = Callable[[int], bytes]
 """Takes that many bytes of the next attached BLOB; ValueError where there are none (§4.5)."""
 
+# Bytes that are encoded at a time: 64 KiB of base64. A multiple of 3, or there would be padding.
+_PIECE: Final = 48 * 1024
+
 _WHITE_SPACE: Final = b" \t\r\n"
 
 
-def encode_base64(data: bytes) -> bytes:
-    """Encode to one unbroken line: any other layout breaks a reference program (§4.2, §4.3)."""
-    return pybase64.b64encode(data)
+class Base64:
+    """Bytes that become one unbroken line of base64 on their way, piece by piece.
+
+    Any other layout breaks a reference program (§4.2, §4.3).
+
+    So nobody waits for the whole, and no memory is taken for it: encoding what is still in the
+    processor's cache is faster than fetching what was encoded before. Its `len` is the line's.
+    """
+
+    __slots__ = ("_data",)
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+
+    def __len__(self) -> int:
+        return (len(self._data) + 2) // 3 * 4
+
+    def pieces(self) -> Iterator[bytes]:
+        """Encode it, a piece each time."""
+        with memoryview(self._data) as data:
+            for start in range(0, len(data), _PIECE):
+                yield pybase64.b64encode(data[start : start + _PIECE])
 
 
 def decode_base64(payload: bytes | memoryview) -> bytes:

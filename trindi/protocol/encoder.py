@@ -10,25 +10,30 @@ This module only writes: it trusts the types of an event, and refuses what must 
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final
 
-from trindi.protocol.blobs import COMPRESSED, compress, encode_base64
+from trindi.protocol.blobs import COMPRESSED, Base64, compress
 from trindi.protocol.events import (
     ELEMENTS,
+    Attribute,
     Element,
     Event,
     Kind,
+    Limits,
     NumberLabel,
     SizeFormat,
     Type,
+    newBLOBVector,
+    setBLOBVector,
 )
 from trindi.protocol.values import BLANKS, clean, format_timestamp, number_to_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
-__all__ = ["encode"]
+__all__ = ["encode", "encode_parts"]
 
 # indi_getprop indexes before an empty string: a format has two characters at least (§4.1).
 _UNKNOWN_FORMAT: Final = ".bin"
@@ -64,30 +69,57 @@ _WRITE: Final[dict[Type, str]] = {
     Type.TIMESTAMP: "format_timestamp({})",
 }
 
+# Start tags and tags of members that are remembered: most of what a driver sends it has sent
+# before, but for a time and a value.
+_REMEMBERED: Final = 4096
+
+
+def _changes(attribute: Attribute) -> bool:
+    """Whether the attribute is likely another one each time."""
+    return attribute.field in ("timestamp", "message", "uid")
+
 
 def _compile_head(element: Element) -> Callable[[Any], str]:
     """Make the function that writes the start tag of an element, as far as its ``>``.
 
     It is compiled from the table of elements, as `dataclasses` makes an ``__init__``; a loop over
-    the attributes takes twice as long.
+    the attributes takes twice as long. What hardly changes is written once and remembered.
     """
-    lines = ["def head(event):", f"    text = {f'<{element.xml} {element.fixed}'.rstrip()!r}"]
-    for attribute in element.attributes:
-        value = f"event.{attribute.field}"
-        line = f"text += ' {attribute.xml}=\"' + {_WRITE[attribute.type].format(value)} + '\"'"
-        if not (attribute.required or attribute.always):
-            # Of the optional ones only a text may be left out for being empty.
-            given = value if attribute.type is Type.TEXT else f"{value} is not None"
-            line = f"if {given}: {line}"
-        lines.append(f"    {line}")
+    lasting = [attribute for attribute in element.attributes if not _changes(attribute)]
     names: dict[str, Any] = {
         "escape": _escape,
         "number_to_text": number_to_text,
         "format_timestamp": format_timestamp,
+        "remember": lru_cache(_REMEMBERED),
     }
-    exec("\n".join([*lines, "    return text"]), names)
+    lines = [
+        "@remember",
+        f"def start({', '.join(attribute.field for attribute in lasting)}):",
+        f"    text = {f'<{element.xml} {element.fixed}'.rstrip()!r}",
+        *(_append(attribute, attribute.field) for attribute in lasting),
+        "    return text",
+        "def head(event):",
+        f"    text = start({', '.join(f'event.{attribute.field}' for attribute in lasting)})",
+        *(
+            _append(attribute, f"event.{attribute.field}")
+            for attribute in element.attributes
+            if _changes(attribute)
+        ),
+        "    return text",
+    ]
+    exec("\n".join(lines), names)
     head: Callable[[Any], str] = names["head"]
     return head
+
+
+def _append(attribute: Attribute, value: str) -> str:
+    """Return the line that appends an attribute to ``text``."""
+    line = f"text += ' {attribute.xml}=\"' + {_WRITE[attribute.type].format(value)} + '\"'"
+    if not (attribute.required or attribute.always):
+        # Of the optional ones only a text may be left out for being empty.
+        given = value if attribute.type is Type.TEXT else f"{value} is not None"
+        line = f"if {given}: {line}"
+    return f"    {line}"
 
 
 class _Writer:
@@ -108,12 +140,12 @@ class _Writer:
 # What is written of a member beside its name and its value -------------------------------------
 
 
-def _nothing(_event: Any, _name: str) -> str:
+def _nothing(_name: str, _detail: None) -> str:
     return ""
 
 
-def _label(event: Any, name: str) -> str:
-    return f' label="{_escape(event.memberlabels.get(name, name))}"'
+def _label(name: str, label: str | None) -> str:
+    return f' label="{_escape(name if label is None else label)}"'
 
 
 def _limits(low: float, high: float, step: float) -> str:
@@ -121,23 +153,29 @@ def _limits(low: float, high: float, step: float) -> str:
     return f' min="{low_text}" max="{high_text}" step="{step_text}"'
 
 
-def _number_label(event: Any, name: str) -> str:
-    label = event.memberlabels.get(name) or NumberLabel(name, "%g", 0, 0, 0)
+def _number_label(name: str, label: NumberLabel | None) -> str:
+    label = label or NumberLabel(name, "%g", 0, 0, 0)
     return (
         f' label="{_escape(label.label)}" format="{_escape(label.format)}"'
         f"{_limits(label.min, label.max, label.step)}"
     )
 
 
-def _new_limits(event: Any, name: str) -> str:
-    limits = event.limits.get(name)
+def _new_limits(_name: str, limits: Limits | None) -> str:
     return _limits(*limits) if limits else ""
 
 
-def _details(element: Element) -> Callable[[Any, str], str]:
+def _details(element: Element) -> tuple[str, Callable[[str, Any], str]]:
+    """Return the field that holds them, and what writes them."""
     if element.defines:
-        return _number_label if element.kind is Kind.NUMBER else _label
-    return _new_limits if element.kind is Kind.NUMBER and element.reports else _nothing
+        return "memberlabels", _number_label if element.kind is Kind.NUMBER else _label
+    if element.kind is Kind.NUMBER and element.reports:
+        return "limits", _new_limits
+    return "", _nothing
+
+
+def _no_details(_event: Any) -> Mapping[str, None]:
+    return {}
 
 
 def _no_value(_value: None) -> str:
@@ -158,18 +196,25 @@ class _VectorWriter(_Writer):
 
     def __init__(self, element: Element, kind: Kind) -> None:
         super().__init__(element)
-        self._member = element.member
-        self._details = _details(element)
+        field, details = _details(element)
+        self._details = attrgetter(field) if field else _no_details
         self._write_value = _WRITE_VALUE[kind]
+        self._close = f"</{element.member}>"
+
+        @lru_cache(_REMEMBERED)
+        def open_member(name: str, detail: Any) -> str:
+            return f'<{element.member} name="{_escape(name)}"{details(name, detail)}>'
+
+        self._open = open_member
 
     def write(self, event: Any) -> bytes:
         """Write one line."""
-        tag, details, write = self._member, self._details, self._write_value
-        members = [
-            f'<{tag} name="{_escape(name)}"{details(event, name)}>{write(value)}</{tag}>'
-            for name, value in event.members.items()
-        ]
-        return f"{self._head(event)}>{''.join(members)}{self._end}".encode()
+        open_member, write, close = self._open, self._write_value, self._close
+        detail = self._details(event).get
+        members = ""
+        for name, value in event.members.items():
+            members += f"{open_member(name, detail(name))}{write(value)}{close}"
+        return f"{self._head(event)}>{members}{self._end}".encode()
 
 
 class _BLOBWriter(_Writer):
@@ -177,7 +222,14 @@ class _BLOBWriter(_Writer):
 
     def write(self, event: Any) -> bytes:
         """Write one line."""
-        parts = [f"{self._head(event)}>".encode()]
+        pieces: list[bytes] = []
+        for part in self.parts(event):
+            pieces += part.pieces() if isinstance(part, Base64) else (part,)
+        return b"".join(pieces)
+
+    def parts(self, event: Any) -> list[bytes | Base64]:
+        """Write the line, but for the payloads."""
+        parts: list[bytes | Base64] = [f"{self._head(event)}>".encode()]
         for name, value in event.members.items():
             size, suffix = event.sizeformat.get(name) or SizeFormat(len(value), "")
             payload = value
@@ -187,9 +239,9 @@ class _BLOBWriter(_Writer):
             if len(suffix) < 2:
                 suffix = _UNKNOWN_FORMAT
             tag = f'<oneBLOB name="{_escape(name)}" size="{size}" format="{_escape(suffix)}">'
-            parts += (tag.encode(), encode_base64(payload), b"</oneBLOB>")
+            parts += (tag.encode(), Base64(payload), b"</oneBLOB>")
         parts.append(self._end.encode())
-        return b"".join(parts)
+        return parts
 
 
 def _writer(element: Element) -> _Writer:
@@ -210,3 +262,13 @@ def encode(event: Event) -> bytes:
         ValueError: a number is NaN or infinite.
     """
     return _WRITERS[type(event)].write(event)
+
+
+def encode_parts(event: setBLOBVector | newBLOBVector) -> list[bytes | Base64]:
+    """Write one event with BLOBs as `encode` does, but leave its payloads to be encoded later.
+
+    Those that are to be compressed are.
+    """
+    writer = _WRITERS[type(event)]
+    assert isinstance(writer, _BLOBWriter)
+    return writer.parts(event)

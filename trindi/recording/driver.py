@@ -16,17 +16,18 @@ import trio
 from trindi.driver import IPyDriver
 from trindi.properties import Device
 from trindi.protocol import (
-    DefVector,
     Event,
     Message,
     NewVector,
     SnoopEvent,
     State,
+    encode,
     getProperties,
     setBLOBVector,
 )
 from trindi.recording.picture import Opening, Picture
 from trindi.recording.playing import Pace, check_speed
+from trindi.transport import Bundle, Parcel
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
@@ -108,8 +109,7 @@ class ReplayDriver(IPyDriver):
             now = self.outlet.now()
             sender.reply(replace(report, state=State.ALERT, message=text, timestamp=now))
 
-    def definitions(
-        self, devicename: str | None = None, vectorname: str | None = None
-    ) -> list[DefVector]:
+    def defined(self, devicename: str | None = None, vectorname: str | None = None) -> Bundle:
         """The definitions as they are by now."""
-        return self._picture.definitions(devicename, vectorname)
+        definitions = self._picture.definitions(devicename, vectorname)
+        return Bundle(Parcel(event, encode(event)) for event in definitions)

@@ -70,10 +70,11 @@ class _Post:
         self.restarts = 0
         self.events_in = 0
         self.events_out = 0
+        self._own = frozenset(driver)
         self._router = router
 
-    def publish(self, event: Event) -> None:
-        """Send an event to whoever wants it, without waiting."""
+    def publish(self, event: Event, parcel: Parcel | None = None) -> None:
+        """Send an event to whoever wants it, without waiting; the parcel, where it is made."""
         if isinstance(event, (getProperties, enableBLOB)):
             self._snoop(event)
             return
@@ -82,7 +83,7 @@ class _Post:
         clients = self._router.clients(event)
         # Encoded before it waits anywhere: so its weight is exact, and what cannot be encoded is an
         # error of the driver that sends it, not of the clients.
-        parcel = Parcel(event, encode(event) if clients else None)
+        parcel = parcel or Parcel(event, encode(event) if clients else None)
         for client in clients:
             client.outbox.put(parcel)
         for snooper in self._router.snoopers(event, self):
@@ -95,19 +96,19 @@ class _Post:
         parcel = Parcel(event)
         clients = self._router.clients(event)
         if clients:
-            await parcel.encode(self.driver.outlet.conditions.in_thread)
+            await parcel.prepare(self.driver.outlet.conditions.in_thread)
         inboxes = [s.driver.inbox_for(event) for s in self._router.snoopers(event, self)]
         outboxes = [client.outbox for client in clients]
         await put_when_room(parcel, [*outboxes, *(inbox for inbox in inboxes if inbox is not None)])
 
     def define(self) -> None:
         """Send the definitions of all that is enabled to whoever wants them."""
-        for definition in self.driver.definitions():
-            self.publish(definition)
+        for parcel in self.driver.defined().parcels:
+            self.publish(parcel.event, parcel)
 
     def _check_own(self, event: Any) -> None:
         """Refuse what would speak for a device of another driver (§9)."""
-        if event.devicename is not None and event.devicename not in self.driver:
+        if event.devicename is not None and event.devicename not in self._own:
             raise ConfigurationError(f"device {event.devicename!r} is not of {self.driver!r}")
 
     def _snoop(self, event: getProperties | enableBLOB) -> None:
@@ -117,8 +118,8 @@ class _Post:
             return
         for owner in self._router.owners(event.devicename):
             if owner is not self and owner.driver.running:
-                for definition in owner.driver.definitions(event.devicename, event.vectorname):
-                    self.driver.hear(Parcel(definition))
+                for parcel in owner.driver.defined(event.devicename, event.vectorname).parcels:
+                    self.driver.hear(parcel)
 
 
 class _Defining:

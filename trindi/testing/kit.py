@@ -126,7 +126,7 @@ async def join(
         stream = FaultyStream(stream, troubles)
     if recording is not None:
         stream = record(stream, recording, now=virtual_now if is_virtual() else None)
-    client: IPyClient = await nursery.start(IPyClient().run_on, stream)
+    client: IPyClient = await nursery.start(IPyClient(conditions=make_conditions()).run_on, stream)
     if settle:
         await client.settled()
     return client

@@ -10,6 +10,7 @@ from trindi.transport.outbox import (
     BLOB_PATIENCE as BLOB_PATIENCE,
     BOUND as BOUND,
     HIGH_WATER as HIGH_WATER,
+    Bundle as Bundle,
     Outbox as Outbox,
     Parcel as Parcel,
     put_when_room as put_when_room,

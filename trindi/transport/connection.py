@@ -10,7 +10,6 @@ stream order. This module does not know who hears what.
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Awaitable, Callable
 from typing import Final, TypeAlias
 
@@ -19,8 +18,9 @@ import trio
 from trindi.errors import ProtocolError
 from trindi.protocol import Decoder, Event, Message, encode, pingReply, pingRequest
 from trindi.transport.conditions import USUAL, Conditions
-from trindi.transport.outbox import BOUND, HIGH_WATER, Outbox, Parcel
+from trindi.transport.outbox import BOUND, HIGH_WATER, Bundle, Outbox, Parcel
 from trindi.transport.turns import Turns
+from trindi.transport.wire import wire_of
 
 __all__ = ["Connection", "Handler"]
 
@@ -34,7 +34,7 @@ THREAD_BYTES: Final = 16 * 1024 * 1024
 few milliseconds, and a thread would let a mock clock run ahead."""
 
 SEND_BYTES: Final = 64 * 1024
-"""Bytes that are gathered into one write; a larger event goes out from its own buffer."""
+"""Bytes that are gathered into one write; a larger event goes out by itself."""
 
 MAX_ERRORS: Final = 100
 """Malformed elements after which a peer is sent away: no honest peer makes so many (§9)."""
@@ -84,6 +84,7 @@ class Connection:
         conditions: Conditions = USUAL,
     ) -> None:
         self._stream = stream
+        self._wire = wire_of(stream)
         self._decoder = decoder or Decoder()
         self._max_errors = max_errors
         self._linger = linger
@@ -91,6 +92,7 @@ class Connection:
         self._reading = trio.CancelScope()
         self._idle = trio.lowlevel.ParkingLot()
         self._turns = Turns()
+        self._writing = Turns()
         self._broken = False
         self.sent_away = ""
         self.name = name
@@ -98,7 +100,7 @@ class Connection:
             high_water=high_water,
             bound=bound,
             on_overflow=self._overflow,
-            send_nowait=_nowait_sender(stream),
+            send_nowait=self._wire.send_nowait,
         )
         self.events_in = 0
         self.errors = 0
@@ -110,6 +112,10 @@ class Connection:
         """Send an event to this peer alone. Never blocks."""
         # Encoded at once, so that the outbox knows what it weighs.
         self.outbox.put(Parcel(event, encode(event)))
+
+    def forward(self, bundle: Bundle) -> None:
+        """Send what is encoded already to this peer alone. Never blocks."""
+        self.outbox.put_all(bundle)
 
     def begin(self) -> None:
         """Say that a request of this peer is being worked on."""
@@ -157,7 +163,7 @@ class Connection:
     async def _read(self, handler: Handler) -> None:
         while True:
             try:
-                data = await self._stream.receive_some(RECEIVE_BYTES)
+                data = await self._wire.receive(RECEIVE_BYTES)
             except (trio.BrokenResourceError, trio.ClosedResourceError):
                 self._abandon()
                 return
@@ -165,13 +171,14 @@ class Connection:
                 return
             # The peer may be waiting for its answer: the first one goes out without delay.
             self.outbox.prompt = True
-            for item in await self._decode(bytes(data)):
+            for number, item in enumerate(await self._decode(data)):
+                # A peer that sends much must not keep the others from their turn; and nothing more
+                # is done for one that has just been sent away.
+                if number and (self._turns.is_over() or self._reading.cancel_called):
+                    await self._turns.go_round()
                 waiting = self._receive(item, handler)
                 if waiting is not None:
                     await waiting
-                # A peer that sends much must not keep the others from their turn; and nothing more
-                # is done for one that has just been sent away.
-                await self._turns.step()
 
     async def _decode(self, data: bytes) -> list[Event | ProtocolError]:
         """Decode; what ends a large BLOB in a worker thread, for the others must not wait."""
@@ -205,8 +212,13 @@ class Connection:
     async def _write(self) -> None:
         try:
             while await self.outbox.wait_news():
-                await self._stream.send_all(self.outbox.take(SEND_BYTES))
+                for number, data in enumerate(self.outbox.take(SEND_BYTES)):
+                    if number and self._writing.is_over():
+                        await self._writing.go_round()
+                    await self._wire.send(data)
                 self.outbox.left()
+                if self.outbox and self._writing.is_over():
+                    await self._writing.go_round()
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             self._abandon()
             # What the peer had said before it left is still to be read (§7), if it is not much.
@@ -242,19 +254,3 @@ class Connection:
                 pass
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             pass
-
-
-def _nowait_sender(stream: trio.abc.Stream) -> Callable[[bytes], int] | None:
-    """Return what sends at once as much as a socket takes, or None where that cannot be."""
-    if not isinstance(stream, trio.SocketStream) or os.name != "posix":
-        return None
-    descriptor = stream.socket.fileno
-
-    def send(data: bytes) -> int:
-        try:
-            return os.write(descriptor(), data)
-        except OSError:
-            # It would block, or it is broken: the writer waits, or finds out.
-            return 0
-
-    return send

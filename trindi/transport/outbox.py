@@ -11,30 +11,35 @@ This module knows events and tasks, but no streams.
 
 from __future__ import annotations
 
+import itertools
 from collections import deque
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import trio
 
 from trindi.protocol import (
+    Base64,
     Event,
     delProperty,
     encode,
+    encode_parts,
+    newBLOBVector,
+    replace,
     setBLOBVector,
     setLightVector,
     setNumberVector,
     setSwitchVector,
     setTextVector,
 )
+from trindi.protocol.blobs import COMPRESSED
 from trindi.transport.conditions import USUAL
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
     from trindi.transport.conditions import InThread
 
-__all__ = ["BLOB_PATIENCE", "BOUND", "HIGH_WATER", "Outbox", "Parcel"]
+__all__ = ["BLOB_PATIENCE", "BOUND", "HIGH_WATER", "Bundle", "Outbox", "Parcel"]
 __all__ += ["put_when_room"]
 
 HIGH_WATER: Final = 8 * 1024 * 1024
@@ -50,66 +55,98 @@ BLOB_PATIENCE: Final = 5.0
 # gets the event itself.
 _UNENCODED_WEIGHT: Final = 512
 
-_LONG: Final = 1024 * 1024
-"""Bytes of a BLOB that are worth a worker thread to encode them."""
+# Events that are looked through for sets to replace when a peer begins to lag: a few milliseconds.
+_LOOK_BACK: Final = 4096
+
+# From so many events on, they are not put one by one.
+_MANY: Final = 3
 
 _SETS: Final = (setSwitchVector, setTextVector, setNumberVector, setLightVector, setBLOBVector)
+# Uploads too: what a client sends may be as large.
+_BLOBS: Final = (setBLOBVector, newBLOBVector)
 Key: TypeAlias = tuple[str | None, str | None]
 
 
 class Parcel:
     """One event on its way to any number of peers, encoded at most once for all of them.
 
+    Only large payloads become base64 for each of them, as they leave.
+
     Attributes:
         event: the event.
         blob: it carries payloads.
+        weight: bytes that the event takes, or a guess at them where it was not encoded.
     """
 
-    __slots__ = ("_data", "blob", "event")
+    __slots__ = ("_data", "_parts", "blob", "event", "weight")
 
     def __init__(self, event: Event, data: bytes | None = None) -> None:
         self.event = event
-        self.blob = type(event) is setBLOBVector
+        self.blob = type(event) in _BLOBS
+        self.weight = _guess_weight(event) if data is None else len(data)
         self._data = data
+        self._parts: list[bytes | Base64] | None = None
 
     @property
     def data(self) -> bytes:
         """The event as bytes."""
         if self._data is None:
-            self._data = encode(self.event)
+            self._data = b"".join(self.pieces()) if self._parts else encode(self.event)
         return self._data
 
-    @property
-    def weight(self) -> int:
-        """Bytes that the event takes, or a guess at them where it is not encoded yet."""
-        if self._data is not None:
-            return len(self._data)
+    async def prepare(self, in_thread: InThread = USUAL.in_thread) -> None:
+        """Make it ready, and weigh it, before anybody has it.
+
+        Payloads that are to be compressed are, in a worker thread.
+        """
         event: Any = self.event
-        members = getattr(event, "members", {})
-        sizes = (len(value) for value in members.values() if isinstance(value, (bytes, str)))
-        labels = sum(len(str(label)) for label in getattr(event, "memberlabels", {}).values())
-        guess = _UNENCODED_WEIGHT * (1 + len(members)) + sum(sizes) + labels
-        return guess + len(getattr(event, "message", "")) + len(getattr(event, "label", ""))
+        if not hasattr(event, "sizeformat"):
+            self._parts = [self.data]
+        elif any(said.format.endswith(COMPRESSED) for said in event.sizeformat.values()):
+            self._parts = await in_thread(encode_parts, event)
+        else:
+            self._parts = encode_parts(event)
+        self.weight = sum(map(len, self._parts))
 
-    async def encode(self, in_thread: InThread = USUAL.in_thread) -> None:
-        """Encode it now, in a worker thread where that takes long."""
-        if self._data is None and self._takes_long():
-            self._data = await in_thread(encode, self.event)
-        self._data = self.data
-
-    def _takes_long(self) -> bool:
-        about = getattr(self.event, "sizeformat", {}).values()
-        return self.weight >= _LONG or any(said.format.endswith(".z") for said in about)
+    def pieces(self) -> Iterator[bytes]:
+        """The event as bytes, payloads encoded piece by piece."""
+        for part in self._parts or (self.data,):
+            if isinstance(part, Base64):
+                yield from part.pieces()
+            else:
+                yield part
 
 
-class _Waiting:
-    """A place in the queue; a newer parcel may take it over."""
+class Bundle:
+    """Parcels that go together.
 
-    __slots__ = ("parcel", "weight")
+    Attributes:
+        parcels: in their order.
+        weight: bytes that they take together.
+    """
 
-    def __init__(self, parcel: Parcel, weight: int) -> None:
+    __slots__ = ("parcels", "weight")
+
+    def __init__(self, parcels: Iterable[Parcel]) -> None:
+        self.parcels = tuple(parcels)
+        self.weight = sum(parcel.weight for parcel in self.parcels)
+
+
+def _guess_weight(event: Any) -> int:
+    members = getattr(event, "members", {})
+    sizes = (len(value) for value in members.values() if isinstance(value, (bytes, str)))
+    labels = sum(len(str(label)) for label in getattr(event, "memberlabels", {}).values())
+    guess = _UNENCODED_WEIGHT * (1 + len(members)) + sum(sizes) + labels
+    return guess + len(getattr(event, "message", "")) + len(getattr(event, "label", ""))
+
+
+class _Place:
+    """A place in the queue of a peer that lags; a newer parcel may take it over."""
+
+    __slots__ = ("parcel",)
+
+    def __init__(self, parcel: Parcel) -> None:
         self.parcel = parcel
-        self.weight = weight
 
 
 class Outbox:
@@ -125,6 +162,7 @@ class Outbox:
             that wait for an answer.
 
     Attributes:
+        size: bytes that wait, those being sent just now included.
         prompt: the next event, if nothing waits before it, is sent at once.
         lagging: the peer has been above the high-water mark and has not drained since.
         drops: how many events a newer one took the place of, or went when the bound was passed.
@@ -137,31 +175,30 @@ class Outbox:
         high_water: int = HIGH_WATER,
         bound: int = BOUND,
         on_overflow: Callable[[], None] = lambda: None,
-        send_nowait: Callable[[bytes], int] | None = None,
+        send_nowait: Callable[[bytes], int] = lambda _data: 0,
     ) -> None:
         self._high_water = high_water
         self._bound = bound
         self._on_overflow = on_overflow
         self._send_nowait = send_nowait
         self._rest: bytes | memoryview = b""
-        self._queue: deque[_Waiting] = deque()
-        self._index: dict[Key, _Waiting] | None = None
-        self._waiting_bytes = 0
+        # While the peer lags, a parcel may have a place that another one can take over.
+        self._queue: deque[Parcel | _Place] = deque()
+        self._index: dict[Key, _Place] | None = None
         self._leaving_bytes = 0
         self._largest = 0
         self._overflowing = False
         self._closed = False
+        # What waits may grow so far without a closer look.
+        self._usual = self._most_usual = min(high_water, bound)
+        self._asleep = False
         self._news = trio.lowlevel.ParkingLot()
         self._progress = trio.lowlevel.ParkingLot()
+        self.size = 0
         self.prompt = False
         self.lagging = False
         self.drops = 0
         self.taken = 0
-
-    @property
-    def size(self) -> int:
-        """Bytes that wait, those being sent just now included."""
-        return self._waiting_bytes + self._leaving_bytes
 
     def __len__(self) -> int:
         return len(self._queue)
@@ -178,22 +215,52 @@ class Outbox:
 
     def put(self, parcel: Parcel) -> None:
         """Add an event to what waits. Never blocks; nothing is added to a closed outbox."""
-        if self._closed:
-            return
         if self.prompt and self._send_at_once(parcel):
+            return
+        size = self.size + parcel.weight
+        if size > self._usual or parcel.blob:
+            self._put_carefully(parcel)
+        else:
+            self._queue.append(parcel)
+            self.size = size
+        if self._asleep:
+            self._wake()
+
+    def put_all(self, bundle: Bundle) -> None:
+        """Add the events of a bundle, as `put` does with each."""
+        size = self.size + bundle.weight
+        if size > self._usual or len(bundle.parcels) < _MANY:
+            for parcel in bundle.parcels:
+                self.put(parcel)
+        else:
+            self._queue.extend(bundle.parcels)
+            self.size = size
+            self.prompt = False
+            if self._asleep:
+                self._wake()
+
+    def _put_carefully(self, parcel: Parcel) -> None:
+        """Put what the peer may be lagging with; see at which mark and bound."""
+        if self._closed:
             return
         weight = parcel.weight
         if parcel.blob and weight > self._largest:
             self._largest = weight
-        size = self.size
-        over = size + weight > self._mark(self._largest) and size > 0
+        over = self.size + weight > self._mark(self._largest) and self.size > 0
         if over:
-            self.lagging = True
+            self._lag()
         if not (self.lagging and (over or parcel.blob) and self._take_place(parcel)):
-            self._append(parcel, weight)
-        self._news.unpark()
+            self._append(parcel)
         if self.size > self._bound + self._largest and not self._overflowing:
             self._overflow()
+
+    def _lag(self) -> None:
+        self.lagging = True
+        self._usual = -1
+
+    def _wake(self) -> None:
+        self._asleep = False
+        self._news.unpark_all()
 
     def _send_at_once(self, parcel: Parcel) -> bool:
         """Send what a peer waits for without a detour over the writer's task, if nothing waits.
@@ -202,7 +269,7 @@ class Outbox:
         more than gathering them.
         """
         self.prompt = False
-        if self._send_nowait is None or self.size or parcel.blob:
+        if self.size or parcel.blob or self._closed:
             return False
         data = parcel.data
         sent = self._send_nowait(data)
@@ -211,8 +278,8 @@ class Outbox:
         self.taken += 1
         if sent < len(data):
             self._rest = memoryview(data)[sent:]
-            self._leaving_bytes = len(self._rest)
-            self._news.unpark()
+            self.size = self._leaving_bytes = len(self._rest)
+            self._wake()
         return True
 
     def _overflow(self) -> None:
@@ -222,12 +289,14 @@ class Outbox:
         self._on_overflow()
         self._overflowing = False
 
-    def _append(self, parcel: Parcel, weight: int) -> None:
-        waiting = _Waiting(parcel, weight)
-        self._queue.append(waiting)
-        self._waiting_bytes += weight
-        if self._index is not None:
-            _note(self._index, waiting)
+    def _append(self, parcel: Parcel) -> None:
+        self.size += parcel.weight
+        if self._index is None:
+            self._queue.append(parcel)
+        else:
+            place = _Place(parcel)
+            self._queue.append(place)
+            _note(self._index, place)
 
     def _take_place(self, parcel: Parcel) -> bool:
         """Let the parcel replace an older set of its property that still waits, if there is one."""
@@ -235,16 +304,13 @@ class Outbox:
         if key is None:
             return False
         if self._index is None:
-            self._index = {}
-            for waiting in self._queue:
-                _note(self._index, waiting)
+            self._index = _make_index(self._queue)
         older = self._index.get(key)
         if older is None:
             return False
-        self._waiting_bytes -= older.weight
+        self.size -= older.parcel.weight
         older.parcel = _merge(older.parcel, parcel)
-        older.weight = older.parcel.weight
-        self._waiting_bytes += older.weight
+        self.size += older.parcel.weight
         self.drops += 1
         return True
 
@@ -264,6 +330,7 @@ class Outbox:
     async def wait_news(self) -> bool:
         """Wait for something to take; False where the outbox is closed and empty."""
         while not self._queue and not self._rest and not self._closed:
+            self._asleep = True
             await self._news.park()
         return bool(self._queue or self._rest)
 
@@ -273,37 +340,58 @@ class Outbox:
         Raises:
             IndexError: nothing waits.
         """
-        waiting = self._queue.popleft()
+        item = self._queue.popleft()
+        parcel = _parcel_of(item)
         if self._index is not None:
-            key = _key(waiting.parcel.event)
-            if key is not None and self._index.get(key) is waiting:
+            key = _key(parcel.event)
+            if key is not None and self._index.get(key) is item:
                 del self._index[key]
-        self._waiting_bytes -= waiting.weight
-        self._leaving_bytes += waiting.weight
+        self._leaving_bytes += parcel.weight
         self.taken += 1
-        return waiting.parcel
+        return parcel
 
-    def take(self, enough: int) -> bytes | memoryview:
-        """Take parcels until there are `enough` bytes, or no more; a large one is not copied."""
+    def take(self, enough: int) -> Iterable[bytes | memoryview]:
+        """Take parcels until there are `enough` bytes, or no more.
+
+        Returns:
+            Pieces to send one after another. What is small is gathered into one; what is large is
+            not copied, and BLOBs become base64 piece by piece.
+        """
         if self._rest:
             rest, self._rest = self._rest, b""
-            return rest
-        parts = [self.pop().data]
-        length = len(parts[0])
+            return (rest,)
+        if self._index is None and self.size <= enough:
+            return (self._take_all(),)
+        first = self.pop()
+        length = first.weight
+        if length >= enough:
+            return first.pieces()
+        parts = [first.data]
         while self._queue and length < enough:
-            if length + self._queue[0].weight > 2 * enough:
+            weight = _parcel_of(self._queue[0]).weight
+            if length + weight > 2 * enough:
                 break
             parts.append(self.pop().data)
-            length += len(parts[-1])
+            length += weight
+        return (b"".join(parts),)
+
+    def _take_all(self) -> bytes:
+        parts = [_parcel_of(item).data for item in self._queue]
+        self._queue.clear()
+        self._leaving_bytes = self.size
+        self.taken += len(parts)
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
     def left(self) -> None:
         """Say that what was taken is gone, and has freed its bytes."""
+        self.size -= self._leaving_bytes
         self._leaving_bytes = 0
-        if not self._queue:
+        if self.lagging and not self._queue:
             self.lagging = False
             self._index = None
-        self._progress.unpark_all()
+            self._usual = -1 if self._closed else self._most_usual
+        if self._progress:
+            self._progress.unpark_all()
 
     async def wait_drained(self) -> None:
         """Wait until nothing waits and nothing is being sent."""
@@ -314,13 +402,14 @@ class Outbox:
         """Drop what waits, but for what is being sent just now."""
         self._queue.clear()
         self._index = None
-        self._waiting_bytes = 0
+        self.size = self._leaving_bytes
         self._progress.unpark_all()
 
     def close(self) -> None:
         """Take nothing more; what waits can still be taken out."""
         self._closed = True
-        self._news.unpark_all()
+        self._usual = -1
+        self._wake()
         self._progress.unpark_all()
 
 
@@ -357,19 +446,48 @@ async def _put_patiently(parcel: Parcel, waited: dict[Outbox, None], patience: f
         outbox.put(parcel)
 
 
+def _parcel_of(item: Parcel | _Place) -> Parcel:
+    return item.parcel if isinstance(item, _Place) else item
+
+
 def _key(event: Any) -> Key | None:
     return (event.devicename, event.vectorname) if isinstance(event, _SETS) else None
 
 
-def _note(index: dict[Key, _Waiting], waiting: _Waiting) -> None:
+def _make_index(queue: deque[Parcel | _Place]) -> dict[Key, _Place]:
+    """Give a place to the last set of each property, where a newer one may take it over.
+
+    A set that stands far in front stays as it is; the newer one comes behind it.
+    """
+    index: dict[Key, _Place] = {}
+    closed: set[Key] = set()
+    found: list[tuple[int, _Place]] = []
+    for back, item in enumerate(itertools.islice(reversed(queue), _LOOK_BACK), 1):
+        parcel = _parcel_of(item)
+        event: Any = parcel.event
+        key = _key(event)
+        if key is None:
+            if isinstance(event, delProperty) and event.devicename is None:
+                break
+            if hasattr(event, "vectorname"):
+                closed.add((event.devicename, event.vectorname))
+        elif key not in index and key not in closed and (event.devicename, None) not in closed:
+            index[key] = _Place(parcel)
+            found.append((back, index[key]))
+    for back, place in found:
+        queue[-back] = place
+    return index
+
+
+def _note(index: dict[Key, _Place], place: _Place) -> None:
     """Keep the index of sets that a newer one may replace.
 
     What comes after a definition or a deletion must not move before it.
     """
-    event: Any = waiting.parcel.event
+    event: Any = place.parcel.event
     key = _key(event)
     if key is not None:
-        index[key] = waiting
+        index[key] = place
     elif isinstance(event, delProperty) and event.vectorname is None:
         # Without a device it would be the end of all (§2).
         for gone in [key for key in index if event.devicename in (None, key[0])]:

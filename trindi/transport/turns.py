@@ -1,14 +1,17 @@
 """Whose turn it is: a task that always has something to do must let others run all the same.
 
 A full checkpoint after each step would be fair, and slow. So the turn goes round after some steps,
-or some time, whichever comes first; every step is cancellable.
+or some time, whichever comes first.
 """
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import trio
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 __all__ = ["MAX_STREAK", "STREAK", "Turns"]
 
@@ -22,18 +25,30 @@ MAX_STREAK: Final = 64
 class Turns:
     """The steps that one task, or one driver, takes."""
 
-    __slots__ = ("_start", "_steps")
+    __slots__ = ("_now", "_start", "_steps")
 
     def __init__(self) -> None:
         self._start = 0.0
+        # The first step finds out whose clock it is.
+        self._steps = MAX_STREAK
+        self._now: Callable[[], float] = float
+
+    def is_over(self) -> bool:
+        """Begin a step; True where others must have their turn first, by `go_round`."""
+        self._steps += 1
+        return self._steps >= MAX_STREAK or self._now() - self._start >= STREAK
+
+    async def go_round(self) -> None:
+        """Let the others run."""
+        await trio.lowlevel.checkpoint()
         self._steps = 0
+        # `trio.current_time` would look for the clock each time.
+        self._now = trio.lowlevel.current_clock().current_time
+        self._start = self._now()
 
     async def step(self) -> None:
         """Begin a step, others having had their turn if it is time. If cancelled, none is begun."""
-        self._steps += 1
-        if self._steps < MAX_STREAK and trio.current_time() - self._start < STREAK:
+        if self.is_over():
+            await self.go_round()
+        else:
             await trio.lowlevel.checkpoint_if_cancelled()
-            return
-        await trio.lowlevel.checkpoint()
-        self._steps = 0
-        self._start = trio.current_time()

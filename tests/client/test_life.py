@@ -1,0 +1,466 @@
+"""Connecting, being connected, and what is left when that ends."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import trio
+import trio.testing
+
+from tests.support_client import Server, blobs, joined, numbers, report
+from tests.support_processes import free_port
+from tests.support_server import Bench, start
+from trindi import (
+    BLOBPolicy,
+    ConfigurationError,
+    IPyClient,
+    Message,
+    NotConnected,
+    enableBLOB,
+    getProperties,
+    newNumberVector,
+)
+from trindi.client.link import IDLE, PING_DEADLINE
+from trindi.client.session import MAX_RECONNECT_DELAY, RECONNECT_DELAY
+from trindi.protocol import pingReply, pingRequest
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from trio.testing import MockClock
+
+
+class Servers:
+    """Servers that a client connects to one after another, or cannot."""
+
+    def __init__(self) -> None:
+        self.refuse = 0
+        self.attempts: list[float] = []
+        self._send, self._receive = trio.open_memory_channel[Server](math.inf)
+
+    async def connect(self) -> trio.abc.Stream:
+        self.attempts.append(trio.current_time())
+        if self.refuse:
+            self.refuse -= 1
+            raise OSError("nobody is there")
+        near, far = trio.testing.memory_stream_pair()
+        self._send.send_nowait(Server(far))
+        return near
+
+    async def next(self) -> Server:
+        return await self._receive.receive()
+
+    def waits(self) -> list[float]:
+        """Seconds between one attempt to connect and the next."""
+        return [late - early for early, late in itertools.pairwise(self.attempts)]
+
+    def client(self, **options: Any) -> IPyClient:
+        return IPyClient(connect=self.connect, reconnect=True, **options)
+
+
+# Connecting ------------------------------------------------------------------------------------
+
+
+async def test_a_client_connects_to_a_server(nursery: trio.Nursery) -> None:
+    server = await start(nursery, Bench())
+    made = IPyClient("127.0.0.1", server.port)
+    assert not made.connected
+    client = await nursery.start(made.run)
+    assert client is made
+    assert client.connected
+    await client.settled()
+    assert list(client) == ["Bench"]
+    assert client["Bench"]["target"]["x"] == 7.0
+
+
+async def test_localhost_is_the_host_where_none_is_named(nursery: trio.Nursery) -> None:
+    server = await start(nursery, Bench(), host="localhost")
+    client = await nursery.start(IPyClient(port=server.port).run)
+    await client.wait_defined("Bench")
+    assert IPyClient().port == 7624
+
+
+async def test_nobody_to_connect_to_is_an_error() -> None:
+    port = free_port()
+    client = IPyClient("127.0.0.1", port)
+    with pytest.raises(OSError, match=f"127.0.0.1:{port} failed"):
+        await client.run()
+    with pytest.raises(NotConnected, match=f"127.0.0.1:{port} failed"):
+        await client.settled()
+
+
+@pytest.mark.parametrize(
+    ("ask_for", "asked"),
+    [
+        ((), [getProperties()]),
+        (["A", ("B", "v"), ("C", None)], [getProperties(*p) for p in ("A", "Bv", "C")]),
+    ],
+    ids=["everything", "some"],
+)
+async def test_the_first_thing_said_is_what_is_asked_for(ask_for: Any, asked: list[Any]) -> None:
+    near, far = trio.testing.memory_stream_pair()
+    server = Server(far)
+    async with trio.open_nursery() as nursery:
+        await nursery.start(IPyClient(ask_for=ask_for).run_on, near)
+        assert await server.greet() == asked
+        nursery.cancel_scope.cancel()
+
+
+def test_what_cannot_be_asked_for() -> None:
+    with pytest.raises(ConfigurationError, match=r"ask_for=\['Dev'\]"):
+        IPyClient(ask_for="Dev")
+    nothing: Any = [(None, "target")]
+    with pytest.raises(ConfigurationError, match="name the device of 'target'"):
+        IPyClient(ask_for=nothing)
+
+
+async def test_more_can_be_asked_for_later(autojump_clock: MockClock) -> None:
+    async with joined(client=IPyClient(ask_for=["Dev"])) as (client, server):
+        await client.get_properties("Other", "v")
+        assert await server.next(getProperties) == getProperties("Other", "v")
+        with pytest.raises(ConfigurationError, match="name the device"):
+            await client.get_properties(None, "v")
+
+
+async def test_what_is_asked_for_before_there_is_a_connection_is_asked_for_on_it(
+    autojump_clock: MockClock,
+) -> None:
+    client = IPyClient(ask_for=["Dev"])
+    await client.get_properties("Other")
+    await client.enable_blobs("Dev")
+    near, far = trio.testing.memory_stream_pair()
+    async with trio.open_nursery() as nursery:
+        await nursery.start(client.run_on, near)
+        assert await Server(far).greet() == [
+            getProperties("Dev"),
+            getProperties("Other"),
+            enableBLOB("Dev", None, BLOBPolicy.ALSO),
+        ]
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_client_runs_once_at_a_time(autojump_clock: MockClock) -> None:
+    async with joined() as (client, _server):
+        near, _far = trio.testing.memory_stream_pair()
+        with pytest.raises(RuntimeError, match="running already"):
+            await client.run_on(near)
+        assert client.connected
+
+
+async def test_a_client_can_be_run_again(autojump_clock: MockClock) -> None:
+    client = IPyClient()
+    for value in (1.0, 2.0):
+        async with joined(numbers({"x": value}), client=client) as (same, _server):
+            assert same is client
+            assert (await client.wait_defined("Dev", "target"))["x"] == value
+
+
+def test_what_is_shown_of_a_client() -> None:
+    assert repr(IPyClient()) == "<IPyClient of no devices yet, not connected>"
+    one, other = IPyClient(), IPyClient()
+    assert one != other
+    assert len({one, other}) == 2
+
+
+async def test_a_device_that_is_not_there(autojump_clock: MockClock) -> None:
+    with pytest.raises(KeyError, match="no device 'Dev', nor any other yet"):
+        IPyClient()["Dev"]
+    async with joined(numbers()) as (client, _server):
+        assert repr(client) == "<IPyClient of Dev>"
+        with pytest.raises(KeyError, match="no device 'Other', only Dev"):
+            client["Other"]
+
+
+# Ending ----------------------------------------------------------------------------------------
+
+
+async def test_run_returns_when_the_server_closes(autojump_clock: MockClock) -> None:
+    near, far = trio.testing.memory_stream_pair()
+    server, client = Server(far), IPyClient()
+    async with trio.open_nursery() as nursery:
+        await nursery.start(client.run_on, near)
+        await server.greet(numbers())
+        await server.close()
+    assert not client.connected
+    # What is known stays to be looked at.
+    assert client["Dev"]["target"]["x"] == 1.0
+    assert client["Dev"].stale
+
+
+async def test_cancelling_closes_the_stream(autojump_clock: MockClock) -> None:
+    async with joined() as (client, server):
+        pass
+    assert await server.receive() is None
+    assert not client.connected
+
+
+async def test_what_is_waited_for_is_lost_with_the_client(autojump_clock: MockClock) -> None:
+    failed: list[str] = []
+
+    async def expect(wait: Callable[[], Awaitable[object]]) -> None:
+        with pytest.raises(NotConnected) as caught:
+            await wait()
+        failed.append(str(caught.value))
+
+    async with joined(numbers()) as (client, server):
+        vector = client["Dev"]["target"]
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(expect, partial(client.wait_for, "Dev", "other"))
+            nursery.start_soon(expect, partial(client.wait_defined, "Other"))
+            nursery.start_soon(expect, partial(client.wait_state, "Dev", "target", "Ok"))
+            nursery.start_soon(expect, partial(vector.set_and_wait, x=5))
+            nursery.start_soon(expect, client.settled)
+            await trio.testing.wait_all_tasks_blocked()
+            await server.close()
+        assert len(failed) == 5
+        assert all("the server has closed the connection" in text for text in failed)
+        # And so it is from then on.
+        for wait in (
+            partial(client.wait_for, "Dev", "target"),
+            partial(vector.set, x=5),
+            partial(vector.set_and_wait, x=5),
+            client.settled,
+            client.wait_connected,
+        ):
+            await expect(wait)
+        assert all("the server has closed the connection" in text for text in failed)
+
+
+async def test_nothing_can_be_set_before_there_is_a_connection() -> None:
+    client = IPyClient()
+    async with joined(numbers()) as (other, _server):
+        vector = other["Dev"]["target"]
+    with pytest.raises(NotConnected, match="the client was stopped"):
+        await vector.set(x=1)
+    with pytest.raises(KeyError):
+        await client.set("Dev", "target", {"x": 1})
+
+
+# Connecting anew -------------------------------------------------------------------------------
+
+
+async def test_a_lost_connection_is_made_anew(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    servers = Servers()
+    client = await nursery.start(servers.client(ask_for=["Dev"]).run)
+    first = await servers.next()
+    assert await first.greet(numbers({"x": 1.0}), blobs()) == [getProperties("Dev")]
+    vector = await client.wait_defined("Dev", "target")
+    await client.get_properties("Other")
+    await client.enable_blobs("Dev", "image")
+    await client.enable_blobs("Cam", None, "Only")
+    await trio.testing.wait_all_tasks_blocked()
+    await first.close()
+    second = await servers.next()
+    assert vector.stale
+    assert vector["x"] == 1.0
+    assert await second.greet(numbers({"x": 2.0})) == [
+        getProperties("Dev"),
+        getProperties("Other"),
+        enableBLOB("Dev", "image", BLOBPolicy.ALSO),
+        enableBLOB("Cam", None, BLOBPolicy.ONLY),
+    ]
+    await client.wait_for("Dev", "target", lambda vector: vector["x"] == 2.0)
+    assert not vector.stale
+    # It has not been defined again.
+    assert client["Dev"]["image"].stale
+
+
+async def test_who_waits_goes_on_waiting(nursery: trio.Nursery, autojump_clock: MockClock) -> None:
+    servers = Servers()
+    client = await nursery.start(servers.client().run)
+    waited: list[Any] = []
+
+    async def wait(wait_for: Callable[[], Awaitable[object]]) -> None:
+        waited.append(await wait_for())
+
+    events = client.events()
+    nursery.start_soon(wait, partial(client.wait_for, "Dev", "target"))
+    nursery.start_soon(wait, client.settled)
+    nursery.start_soon(wait, events.__anext__)
+    first = await servers.next()
+    await trio.testing.wait_all_tasks_blocked()
+    await first.close()
+    second = await servers.next()
+    assert waited == []
+    await second.greet(numbers())
+    await second.pong()
+    await trio.testing.wait_all_tasks_blocked()
+    assert len(waited) == 3
+
+
+async def test_what_was_asked_of_a_device_is_lost_with_the_connection(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    servers = Servers()
+    client = await nursery.start(servers.client().run)
+    first = await servers.next()
+    await first.greet(numbers())
+    vector = await client.wait_defined("Dev", "target")
+    async with trio.open_nursery() as within:
+
+        async def set_it() -> None:
+            with pytest.raises(NotConnected, match="target was not answered: the server has clo"):
+                await vector.set_and_wait(x=5)
+
+        within.start_soon(set_it)
+        await first.next(newNumberVector)
+        await first.close()
+    with pytest.raises(NotConnected, match="the server has closed"):
+        await vector.set(x=5)
+    await client.wait_connected()
+    await vector.set(x=5)
+
+
+async def test_attempts_come_more_and_more_slowly(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    servers = Servers()
+    servers.refuse = 9
+    client = await nursery.start(servers.client().run)
+    assert client.connected
+    waits = [
+        late - early for early, late in zip(servers.attempts, servers.attempts[1:], strict=False)
+    ]
+    assert waits == [1, 2, 4, 8, 16, 32, 60, 60, 60]
+    assert (RECONNECT_DELAY, MAX_RECONNECT_DELAY) == (1, 60)
+
+
+async def test_a_server_that_closes_at_once_is_not_bothered_often(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    servers = Servers()
+    await nursery.start(servers.client(reconnect_delay=0.5).run)
+    for _ in range(5):
+        await (await servers.next()).close()
+    await servers.next()
+    waits = [
+        late - early for early, late in zip(servers.attempts, servers.attempts[1:], strict=False)
+    ]
+    assert waits == [0.5, 1, 2, 4, 8]
+
+
+async def test_after_a_long_connection_the_wait_is_short_again(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    servers = Servers()
+    servers.refuse = 5
+    await nursery.start(servers.client().run)
+    server = await servers.next()
+    await trio.sleep(MAX_RECONNECT_DELAY)
+    await server.close()
+    await servers.next()
+    assert servers.attempts[-1] - trio.current_time() == 0
+    assert servers.attempts[-1] - servers.attempts[-2] == MAX_RECONNECT_DELAY + RECONNECT_DELAY
+
+
+async def test_events_go_on_over_connections_and_end_with_the_client(
+    autojump_clock: MockClock,
+) -> None:
+    servers, seen = Servers(), list[Any]()
+    client = servers.client()
+    events = client.events("Dev")
+    async with trio.open_nursery() as nursery:
+        await nursery.start(client.run)
+        for value in (1.0, 2.0):
+            server = await servers.next()
+            await server.greet(numbers({"x": value}))
+            await trio.testing.wait_all_tasks_blocked()
+            await server.close()
+        await servers.next()
+        nursery.cancel_scope.cancel()
+    async for event in events:
+        seen.append(event)
+    assert [event["x"] for event in seen] == [1.0, 2.0]
+    assert [event async for event in client.events()] == []
+
+
+# Half-open links -------------------------------------------------------------------------------
+
+
+async def test_a_server_that_is_silent_is_pinged_and_given_up(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    servers = Servers()
+    client = await nursery.start(servers.client().run)
+    dead = await servers.next()
+    await dead.greet(numbers())
+    # It is still there, and answers; then no more.
+    await trio.testing.wait_all_tasks_blocked()
+    before = trio.current_time()
+    ping = await dead.next(pingRequest)
+    await dead.send(pingReply(ping.uid))
+    assert trio.current_time() - before == IDLE
+    await servers.next()
+    assert trio.current_time() - before == pytest.approx(
+        2 * IDLE + 2 * PING_DEADLINE + RECONNECT_DELAY, abs=PING_DEADLINE
+    )
+    assert await dead.receive() is not None
+    assert await dead.receive() is None
+    assert client.connected
+
+
+async def test_who_ran_no_more_is_told_why(autojump_clock: MockClock) -> None:
+    near, far = trio.testing.memory_stream_pair()
+    server, client = Server(far), IPyClient()
+    async with trio.open_nursery() as nursery:
+        await nursery.start(client.run_on, near)
+        await server.greet(numbers())
+    with pytest.raises(NotConnected, match="the server was silent, and did not answer in 30 s"):
+        await client.settled()
+
+
+@pytest.mark.parametrize("pings", [True, False], ids=["answers pings", "does not"])
+async def test_a_server_that_speaks_is_not_given_up(autojump_clock: MockClock, pings: bool) -> None:
+    async with joined(numbers()) as (client, server):
+        for _ in range(20):
+            await trio.sleep(IDLE - 1)
+            await server.send(report() if pings else Message(None, "hello"))
+        assert client.connected
+        assert all(not isinstance(event, pingRequest) for event in server._items)
+
+
+async def test_a_server_that_does_not_answer_pings_is_not_given_up(
+    autojump_clock: MockClock,
+) -> None:
+    near, far = trio.testing.memory_stream_pair()
+    server = Server(far)
+    async with trio.open_nursery() as nursery:
+        client = await nursery.start(IPyClient().run_on, near)
+        await server.send(numbers())
+        await trio.sleep(20 * IDLE)
+        assert client.connected
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_server_that_answers_late_is_not_given_up(autojump_clock: MockClock) -> None:
+    async with joined(numbers()) as (client, server):
+        for _ in range(3):
+            ping = await server.next(pingRequest)
+            await trio.sleep(PING_DEADLINE - 1)
+            await server.send(pingReply(ping.uid))
+        await trio.sleep(1)
+        assert client.connected
+
+
+async def test_a_server_that_reads_nothing_but_has_much_to_read_is_waited_for(
+    autojump_clock: MockClock,
+) -> None:
+    to_client, from_server = trio.testing.memory_stream_one_way_pair()
+    to_server, from_client = trio.testing.lockstep_stream_one_way_pair()
+    near = trio.StapledStream(to_server, from_server)
+    server = Server(trio.StapledStream(to_client, from_client))
+    async with trio.open_nursery() as nursery:
+        client = await nursery.start(IPyClient().run_on, near)
+        await server.greet(numbers())
+        vector = await client.wait_defined("Dev", "target")
+        nursery.start_soon(partial(vector.set, x=5))
+        await trio.sleep(10 * IDLE)
+        assert client.connected
+        assert (await server.next(newNumberVector))["x"] == 5
+        nursery.cancel_scope.cancel()

@@ -1,0 +1,419 @@
+"""What a server has told, put together, and kept within bounds."""
+
+from __future__ import annotations
+
+import gc
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from tests.support_client import OFF, ON, blobs, lights, numbers, report, switches, texts
+from trindi import (
+    Limits,
+    Message,
+    NumberLabel,
+    Permission,
+    Rule,
+    SizeFormat,
+    State,
+    defNumberVector,
+    delProperty,
+    setBLOBVector,
+    setLightVector,
+    setNumberVector,
+    setSwitchVector,
+    setTextVector,
+)
+from trindi.client.picture import Picture
+from trindi.client.remote import MAX_MESSAGES, RemoteVector
+from trindi.protocol import Kind
+
+NOW = datetime(2026, 11, 23, 21, 0, tzinfo=UTC)
+THEN = datetime(2026, 11, 23, 20, 0, tzinfo=UTC)
+
+
+def make(**bounds: int) -> Picture:
+    outlet: Any = None
+    return Picture(outlet, now=lambda: NOW, **bounds)
+
+
+def told(*events: Any, **bounds: int) -> Picture:
+    picture = make(**bounds)
+    for event in events:
+        picture.apply(event)
+    return picture
+
+
+def found(picture: Picture, name: str, device: str = "Dev") -> RemoteVector:
+    vector = picture.find(device, name)
+    assert vector is not None
+    return vector
+
+
+# Definitions -----------------------------------------------------------------------------------
+
+
+def test_a_definition_says_all_there_is_to_know() -> None:
+    event = numbers({"x": 1.5}, timeout=7.0, message="hello", timestamp=THEN, state=State.BUSY)
+    vector = found(told(event), "target")
+    assert dict(vector) == {"x": 1.5}
+    assert (vector.devicename, vector.name, vector.kind) == ("Dev", "target", Kind.NUMBER)
+    assert (vector.label, vector.group) == ("Target", "Main")
+    assert (vector.perm, vector.rule, vector.state) == (Permission.RW, None, State.BUSY)
+    assert (vector.timeout, vector.timestamp, vector.message) == (7.0, THEN, "hello")
+    assert vector.defined
+    assert not vector.stale
+    member: Any = vector.members["x"]
+    assert (member.name, member.label, member.value) == ("x", "X", 1.5)
+    assert (member.format, member.min, member.max, member.step) == ("%5.2f", 0, 100, 0)
+    assert member.limits == Limits(0, 100, 0)
+    assert member.formatted == " 1.50"
+
+
+@pytest.mark.parametrize(
+    ("event", "values", "shown"),
+    [
+        (switches(), {"slow": ON, "fast": OFF}, "On"),
+        (texts(), {"a": "one", "b": "two"}, "one"),
+        (lights(), {"power": State.BUSY}, "Busy"),
+        (blobs(), {"file": None}, ""),
+    ],
+    ids=["switches", "texts", "lights", "blobs"],
+)
+def test_each_kind_has_values_of_its_own_type(
+    event: Any, values: dict[str, Any], shown: str
+) -> None:
+    vector = found(told(event), event.vectorname)
+    assert dict(vector) == values
+    assert [type(value) for value in vector.values()] == [type(v) for v in values.values()]
+    assert next(iter(vector.members.values())).formatted == shown
+
+
+def test_switches_have_a_rule_and_labels() -> None:
+    vector = found(told(switches(Rule.AT_MOST_ONE)), "mode")
+    assert vector.rule is Rule.AT_MOST_ONE
+    assert [member.label for member in vector.members.values()] == ["Slow", "Fast"]
+
+
+def test_lights_are_read_only_and_never_time_out() -> None:
+    vector = found(told(lights()), "lamp")
+    assert (vector.perm, vector.timeout) == (Permission.RO, 0)
+
+
+def test_a_definition_without_a_time_has_that_of_its_coming() -> None:
+    assert found(told(numbers()), "target").timestamp == NOW
+
+
+def test_a_second_definition_changes_the_same_vector() -> None:
+    picture = told(numbers({"x": 1.0, "y": 2.0}))
+    vector = found(picture, "target")
+    picture.apply(numbers({"x": 3.0}))
+    assert found(picture, "target") is vector
+    assert dict(vector) == {"x": 3.0}
+
+
+def test_a_second_definition_may_be_of_another_kind() -> None:
+    picture = told(numbers(), switches(name="target"))
+    vector = found(picture, "target")
+    assert vector.kind is Kind.SWITCH
+    assert vector["slow"] == "On"
+
+
+def test_devices_and_vectors_keep_the_order_of_their_definitions() -> None:
+    picture = told(numbers(device="B"), numbers(device="A"), texts(device="B"))
+    assert list(picture.devices) == ["B", "A"]
+    assert list(picture.devices["B"]) == ["target", "note"]
+
+
+@pytest.mark.parametrize("display", ["", "%d", "%s%s", "%*d", "%100000f", "%"])
+def test_a_format_that_is_none_shows_the_plain_number(display: str) -> None:
+    label = NumberLabel("x", display, 0, 0, 0)
+    event = defNumberVector("Dev", "n", "n", "", State.OK, Permission.RO, {"x": 1.25}, {"x": label})
+    assert found(told(event), "n").members["x"].formatted == "1.25"
+
+
+def test_a_member_without_a_label_has_its_name() -> None:
+    event = defNumberVector("Dev", "n", "n", "", State.OK, Permission.RO, {"x": 1.0})
+    assert found(told(event), "n").members["x"].label == "x"
+
+
+# Reports ---------------------------------------------------------------------------------------
+
+
+def test_a_report_changes_what_it_says() -> None:
+    picture = told(numbers({"x": 1.0, "y": 2.0}, timeout=5.0))
+    changed = picture.apply(
+        setNumberVector("Dev", "target", {"y": 4.0}, State.OK, 9.0, THEN, "there")
+    )
+    vector = found(picture, "target")
+    assert changed == (vector,)
+    assert dict(vector) == {"x": 1.0, "y": 4.0}
+    assert (vector.state, vector.timeout, vector.timestamp) == (State.OK, 9.0, THEN)
+    assert vector.message == "there"
+
+
+def test_what_a_report_leaves_out_stays() -> None:
+    picture = told(numbers(timeout=5.0, state=State.BUSY), setNumberVector("Dev", "target"))
+    vector = found(picture, "target")
+    assert (vector.state, vector.timeout) == (State.BUSY, 5.0)
+    assert dict(vector) == {"x": 1.0, "y": 2.0}
+
+
+def test_a_report_without_a_state_ends_a_request() -> None:
+    picture = told(numbers(state=State.OK))
+    vector = found(picture, "target")
+    states = []
+    vector.ask()
+    states.append(vector.state)
+    picture.apply(setNumberVector("Dev", "target", {"x": 5.0}))
+    states.append(vector.state)
+    assert states == [State.BUSY, State.OK]
+
+
+def test_a_report_may_bring_new_limits() -> None:
+    limits = {"x": Limits(-5, 5, 1), "other": Limits(0, 1, 0)}
+    picture = told(numbers({"x": 1.0, "y": 2.0}), report(members={"x": 3.0}, limits=limits))
+    members: Any = found(picture, "target").members
+    assert (members["x"].limits, members["y"].limits) == (Limits(-5, 5, 1), Limits(0, 100, 0))
+
+
+def test_members_that_were_not_defined_are_passed_over() -> None:
+    picture = told(numbers({"x": 1.0}), report(members={"z": 3.0, "x": 2.0}))
+    assert dict(found(picture, "target")) == {"x": 2.0}
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        report(name="other", members={"x": 9.0}),
+        report(device="Other", members={"x": 9.0}),
+        setTextVector("Dev", "target", {"x": "nine"}),
+        delProperty("Dev", "other"),
+        delProperty("Other", "target"),
+    ],
+    ids=["vector", "device", "kind", "deletion", "deletion of a device's"],
+)
+def test_what_is_about_nothing_known_is_counted(event: Any) -> None:
+    picture = told(numbers({"x": 1.0}))
+    assert picture.apply(event) == ()
+    assert dict(found(picture, "target")) == {"x": 1.0}
+    assert picture.ignored == 1
+
+
+@pytest.mark.parametrize(
+    ("definition", "event", "value"),
+    [
+        (switches(), setSwitchVector("Dev", "mode", {"slow": OFF}), OFF),
+        (texts(), setTextVector("Dev", "note", {"a": "three"}), "three"),
+        (lights(), setLightVector("Dev", "lamp", {"power": State.ALERT}), State.ALERT),
+    ],
+    ids=["switches", "texts", "lights"],
+)
+def test_each_kind_is_reported(definition: Any, event: Any, value: Any) -> None:
+    vector = found(told(definition, event), definition.vectorname)
+    assert next(iter(vector.values())) == value
+
+
+# BLOBs -----------------------------------------------------------------------------------------
+
+
+def frame(data: bytes, name: str = "image") -> setBLOBVector:
+    about = {"file": SizeFormat(len(data), ".fits")}
+    return setBLOBVector("Dev", name, {"file": data}, about, State.OK)
+
+
+def test_the_newest_frame_is_kept() -> None:
+    vector = found(told(blobs(), frame(b"one"), frame(b"second")), "image")
+    member: Any = vector.members["file"]
+    assert vector["file"] == b"second"
+    assert (member.format, member.formatted) == (".fits", "6 bytes .fits")
+
+
+def test_a_definition_leaves_the_newest_frame() -> None:
+    vector = found(told(blobs(), frame(b"one"), blobs()), "image")
+    assert vector["file"] == b"one"
+
+
+def test_a_blob_without_bytes_says_that_the_state_has_changed() -> None:
+    vector = found(told(blobs(), frame(b"one"), frame(b"")), "image")
+    assert (vector["file"], vector.state) == (b"one", State.OK)
+
+
+def test_the_oldest_frames_go_where_there_are_too_many() -> None:
+    picture = told(blobs("one"), blobs("two"), blobs("three"), max_frame_bytes=100)
+    for name in ("one", "two", "one", "three"):
+        picture.apply(frame(b"x" * 40, name))
+    assert found(picture, "two")["file"] is None
+    assert len(found(picture, "one")["file"]) == len(found(picture, "three")["file"]) == 40
+    # What goes with its vector is not counted for ever.
+    picture.apply(delProperty("Dev", "one"))
+    picture.apply(frame(b"x" * 60, "two"))
+    assert len(found(picture, "three")["file"]) == 40
+
+
+# Deletions -------------------------------------------------------------------------------------
+
+
+def test_a_property_that_is_deleted_is_gone() -> None:
+    picture = told(numbers(), texts())
+    vector = found(picture, "target")
+    assert picture.apply(delProperty("Dev", "target")) == (vector,)
+    assert list(picture.devices["Dev"]) == ["note"]
+    assert not vector.defined
+    assert vector.stale
+    assert "stale" in repr(vector)
+
+
+def test_a_device_that_is_deleted_is_gone() -> None:
+    picture = told(numbers(), texts(), numbers(device="Other"))
+    device = picture.devices["Dev"]
+    gone = picture.apply(delProperty("Dev", message="the driver has failed"))
+    assert {vector.name for vector in gone} == {"target", "note"}
+    assert list(picture.devices) == ["Other"]
+    assert device.stale
+    assert [message.message for message in picture.messages] == ["the driver has failed"]
+
+
+def test_a_deletion_of_everything_is_one() -> None:
+    picture = told(numbers(), numbers(device="Other"))
+    assert len(picture.apply(delProperty())) == 2
+    assert picture.devices == {}
+
+
+def test_who_holds_a_vector_has_it_again_when_it_is_back() -> None:
+    picture = told(numbers({"x": 1.0}))
+    device, vector = picture.devices["Dev"], found(picture, "target")
+    picture.apply(delProperty("Dev"))
+    picture.apply(numbers({"x": 7.0}))
+    assert found(picture, "target") is vector
+    assert picture.devices["Dev"] is device
+    assert vector.device is device
+    assert vector["x"] == 7.0
+    assert not vector.stale
+
+
+def test_what_nobody_holds_is_forgotten() -> None:
+    picture = make(max_bytes=1_000_000)
+    for number in range(1000):
+        picture.apply(numbers(name=f"n{number}"))
+        picture.apply(delProperty("Dev", f"n{number}"))
+    gc.collect()
+    assert sum(isinstance(one, RemoteVector) for one in gc.get_objects()) < 100
+    assert picture.ignored == 0
+
+
+def test_what_is_lost_is_stale_until_it_is_defined_again() -> None:
+    picture = told(numbers(), texts())
+    picture.make_stale()
+    assert picture.devices["Dev"].stale
+    picture.apply(numbers())
+    assert not found(picture, "target").stale
+    assert found(picture, "note").stale
+    assert not picture.devices["Dev"].stale
+
+
+# Messages --------------------------------------------------------------------------------------
+
+
+def test_a_device_has_its_messages() -> None:
+    picture = told(
+        numbers(),
+        Message("Dev", "one", THEN),
+        report(message="two"),
+        Message(None, "of the server"),
+        Message("Other", "of nobody known"),
+        delProperty("Dev", "target", THEN, "three"),
+    )
+    messages = picture.devices["Dev"].messages
+    assert [message.message for message in messages] == ["one", "two", "three"]
+    assert [message.timestamp for message in messages] == [THEN, NOW, THEN]
+    assert [message.message for message in picture.messages] == ["of the server", "of nobody known"]
+
+
+def test_the_oldest_messages_go() -> None:
+    picture = told(numbers(), *(Message("Dev", str(n)) for n in range(3 * MAX_MESSAGES)))
+    messages = picture.devices["Dev"].messages
+    assert len(messages) == MAX_MESSAGES
+    assert messages[-1].message == str(3 * MAX_MESSAGES - 1)
+
+
+# Bounds ----------------------------------------------------------------------------------------
+
+
+def test_definitions_beyond_the_bound_are_refused() -> None:
+    picture = make(max_bytes=100_000)
+    for number in range(1000):
+        picture.apply(numbers(name=f"n{number}", device=f"d{number % 10}"))
+    kept = sum(map(len, picture.devices.values()))
+    assert 10 < kept < 1000
+    assert picture.ignored == 1000 - kept
+    # There is room again when something goes.
+    picture.apply(delProperty("d0"))
+    picture.apply(numbers(name="late"))
+    assert "late" in picture.devices["Dev"]
+
+
+def test_texts_beyond_the_bound_are_refused() -> None:
+    picture = told(texts(), max_bytes=10_000)
+    picture.apply(setTextVector("Dev", "note", {"a": "x" * 5000}))
+    picture.apply(setTextVector("Dev", "note", {"b": "x" * 5000}))
+    vector = found(picture, "note")
+    assert (len(vector["a"]), vector["b"]) == (5000, "two")
+    assert picture.ignored == 1
+    picture.apply(setTextVector("Dev", "note", {"a": ""}))
+    picture.apply(setTextVector("Dev", "note", {"b": "y" * 5000, "unknown": "z" * 9000}))
+    assert len(vector["b"]) == 5000
+
+
+def test_messages_beyond_the_bound_take_the_place_of_older_ones() -> None:
+    picture = told(numbers(), max_bytes=20_000)
+    for number in range(50):
+        picture.apply(Message("Dev", f"{number}" + "x" * 5000))
+    picture.apply(Message("Dev", "x" * 30_000))
+    messages = picture.devices["Dev"].messages
+    assert len(messages) == 0
+    assert picture.ignored == 1
+    picture.apply(Message("Dev", "short"))
+    assert messages[-1].message == "short"
+
+
+def test_what_has_gone_makes_room() -> None:
+    picture = make(max_bytes=20_000)
+    for number in range(1000):
+        picture.apply(texts(message="a"))
+        picture.apply(Message("Dev", f"{number}"))
+        picture.apply(setTextVector("Dev", "note", {"a": "x" * number}, message="longer"))
+        picture.apply(texts())
+        picture.apply(numbers())
+        picture.apply(delProperty("Dev", "target"))
+        picture.apply(delProperty("Dev"))
+    picture.apply(texts(members={"a": "x" * 15_000}))
+    assert len(found(picture, "note")["a"]) == 15_000
+    assert picture.ignored == 0
+
+
+# What a user reads -----------------------------------------------------------------------------
+
+
+def test_a_name_that_is_not_there_is_told_those_that_are() -> None:
+    picture = told(numbers({"x": 1.0}))
+    device = picture.devices["Dev"]
+    with pytest.raises(KeyError, match="no vector 'note', only target"):
+        device["note"]
+    with pytest.raises(KeyError, match="no member 'z', only x"):
+        device["target"]["z"]
+
+
+def test_what_is_shown_of_devices_vectors_and_members() -> None:
+    device = told(numbers({"x": 1.0})).devices["Dev"]
+    assert repr(device) == "<RemoteDevice Dev of 1 vectors>"
+    assert repr(device["target"]) == "<RemoteVector Dev target: Idle>"
+    assert repr(device["target"].members["x"]) == "<RemoteNumber x:  1.00>"
+
+
+def test_devices_and_vectors_are_equal_to_themselves_alone() -> None:
+    one, two = told(numbers()).devices["Dev"], told(numbers()).devices["Dev"]
+    assert one != two
+    assert one["target"] != two["target"]
+    assert len({one, two, one["target"], two["target"]}) == 4

@@ -1,0 +1,203 @@
+"""What a client asks for: checked before it leaves, and complete."""
+
+from __future__ import annotations
+
+import io
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.support_client import OFF, ON, blobs, lights, numbers, switches, texts
+from trindi import ConfigurationError, Permission, Rule, SizeFormat, delProperty, setBLOBVector
+from trindi.client.picture import Picture
+from trindi.client.requests import Upload, make_request
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from trindi.client.remote import RemoteVector
+
+
+def vector_of(*events: Any) -> RemoteVector:
+    outlet: Any = None
+    picture = Picture(outlet, now=lambda: datetime(2026, 11, 23, tzinfo=UTC))
+    for event in events:
+        picture.apply(event)
+    vector = picture.find(events[0].devicename, events[0].vectorname)
+    assert vector is not None
+    return vector
+
+
+def request(definition: Any, **values: Any) -> dict[str, Any]:
+    event = make_request(vector_of(definition), values)
+    assert (event.devicename, event.vectorname) == ("Dev", definition.vectorname)
+    return dict(event)
+
+
+# Whether at all --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "definition", [numbers(perm=Permission.RO), lights()], ids=["read-only", "lights"]
+)
+def test_what_is_read_only_cannot_be_set(definition: Any) -> None:
+    with pytest.raises(ConfigurationError, match=r"Dev \w+ is read-only: it can be watched"):
+        request(definition, x=1)
+
+
+def test_what_is_write_only_can_be_set() -> None:
+    assert request(numbers(perm=Permission.WO), x=3) == {"x": 3.0, "y": 2.0}
+
+
+def test_a_member_that_is_not_there_cannot_be_set() -> None:
+    with pytest.raises(KeyError, match="target has no member 'z', only x, y"):
+        request(numbers(), z=1)
+
+
+def test_a_request_for_nothing_cannot_be_made() -> None:
+    with pytest.raises(ConfigurationError, match="name at least one of x, y"):
+        request(numbers())
+
+
+def test_what_is_gone_cannot_be_set() -> None:
+    outlet: Any = None
+    picture = Picture(outlet, now=lambda: datetime(2026, 11, 23, tzinfo=UTC))
+    picture.apply(numbers())
+    vector: Any = picture.find("Dev", "target")
+    picture.apply(delProperty("Dev"))
+    with pytest.raises(ConfigurationError, match="wait_defined"):
+        make_request(vector, {"x": 1})
+
+
+# Numbers ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("given", "sent"),
+    [(5, 5.0), (1.5, 1.5), ("1:30", 1.5), (Decimal("2.5"), 2.5), (0, 0.0), (100, 100.0)],
+    ids=str,
+)
+def test_a_number_may_be_given_in_many_ways(given: Any, sent: float) -> None:
+    assert request(numbers({"x": 1.0}), x=given) == {"x": sent}
+
+
+def test_all_numbers_are_sent_in_their_order() -> None:
+    sent = request(numbers({"x": 1.0, "y": 2.0, "z": 3.0}), y=9)
+    assert list(sent.items()) == [("x", 1.0), ("y", 9.0), ("z", 3.0)]
+
+
+def test_a_number_that_the_device_has_beyond_its_own_limits_is_not_asked_for() -> None:
+    assert request(numbers({"x": 500.0, "y": 2.0}), y=3) == {"y": 3.0}
+
+
+@pytest.mark.parametrize("value", [-0.1, 100.1, "101"])
+def test_a_number_beyond_its_limits_cannot_be_set(value: Any) -> None:
+    with pytest.raises(ConfigurationError, match="x is between 0 and 100, not"):
+        request(numbers(), x=value)
+
+
+def test_equal_limits_are_none() -> None:
+    assert request(numbers({"x": 1.0}, limits=(0, 0, 0)), x=-1e9) == {"x": -1e9}
+
+
+@pytest.mark.parametrize("value", ["warm", "", float("nan"), float("inf")])
+def test_what_is_no_number_cannot_be_set(value: Any) -> None:
+    with pytest.raises(ConfigurationError, match="x: "):
+        request(numbers(), x=value)
+
+
+def test_what_is_of_no_numeric_type_cannot_be_set() -> None:
+    with pytest.raises(TypeError, match="number"):
+        request(numbers(), x=[1])
+
+
+# Texts -----------------------------------------------------------------------------------------
+
+
+def test_all_texts_are_sent() -> None:
+    assert request(texts(), b="new") == {"a": "one", "b": "new"}
+
+
+def test_what_is_no_text_cannot_be_set() -> None:
+    with pytest.raises(TypeError, match="a is a str, not int"):
+        request(texts(), a=5)
+
+
+# Switches --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("value", ["On", ON, True], ids=repr)
+def test_just_the_switches_that_are_given_are_sent(value: Any) -> None:
+    assert request(switches(), fast=value) == {"fast": ON}
+    assert request(switches(), fast=value, slow="Off") == {"fast": ON, "slow": OFF}
+
+
+@pytest.mark.parametrize("rule", [Rule.ONE_OF_MANY, Rule.AT_MOST_ONE])
+def test_two_switches_cannot_be_on(rule: Rule) -> None:
+    with pytest.raises(ConfigurationError, match=f"only one of slow, fast may be On: {rule}"):
+        request(switches(rule), slow="On", fast="On")
+
+
+def test_one_switch_of_many_has_to_be_on() -> None:
+    with pytest.raises(ConfigurationError, match="turn another On instead, under OneOfMany: fast"):
+        request(switches(), slow="Off")
+
+
+def test_no_switch_need_be_on_where_the_rule_allows_it() -> None:
+    assert request(switches(Rule.AT_MOST_ONE), slow=False) == {"slow": OFF}
+    both = {"slow": ON, "fast": ON}
+    assert request(switches(Rule.ANY_OF_MANY), **both) == both
+
+
+def test_what_is_no_switch_value_cannot_be_set() -> None:
+    with pytest.raises(ConfigurationError, match="'on' is no switch value"):
+        request(switches(), slow="on")
+
+
+# BLOBs -----------------------------------------------------------------------------------------
+
+
+def upload(vector: RemoteVector, value: Any) -> tuple[bytes, SizeFormat]:
+    event = Upload(vector, {"file": value}).load()
+    assert (event.devicename, event.vectorname) == ("Dev", "image")
+    return event["file"], event.sizeformat["file"]
+
+
+def test_bytes_have_a_format() -> None:
+    vector = vector_of(blobs())
+    assert upload(vector, b"data") == (b"data", SizeFormat(4, ".bin"))
+    assert upload(vector, (bytearray(b"data"), ".fits")) == (b"data", SizeFormat(4, ".fits"))
+
+
+def test_bytes_have_the_format_of_the_newest_frame() -> None:
+    about = {"file": SizeFormat(3, ".xisf")}
+    vector = vector_of(blobs(), setBLOBVector("Dev", "image", {"file": b"old"}, about))
+    assert upload(vector, b"data")[1].format == ".xisf"
+    assert upload(vector, (b"data", ".fits"))[1].format == ".fits"
+
+
+def test_a_file_has_the_format_of_its_name(tmp_path: Path) -> None:
+    path = tmp_path / "dark.fits"
+    path.write_bytes(b"dark")
+    assert upload(vector_of(blobs()), path) == (b"dark", SizeFormat(4, ".fits"))
+    assert upload(vector_of(blobs()), str(path)) == (b"dark", SizeFormat(4, ".fits"))
+    assert upload(vector_of(blobs()), io.BytesIO(b"open"))[0] == b"open"
+
+
+def test_only_bytes_are_at_hand(tmp_path: Path) -> None:
+    vector = vector_of(blobs())
+    assert Upload(vector, {"file": b"data"}).at_hand
+    assert not Upload(vector, {"file": tmp_path}).at_hand
+
+
+@pytest.mark.parametrize("value", [None, 5, (None, ".fits"), io.StringIO("text")])
+def test_what_is_no_blob_cannot_be_set(value: Any) -> None:
+    with pytest.raises(TypeError, match="file"):
+        Upload(vector_of(blobs()), {"file": value})
+
+
+def test_a_blob_that_is_read_only_cannot_be_set() -> None:
+    with pytest.raises(ConfigurationError, match="read-only"):
+        Upload(vector_of(blobs(perm=Permission.RO)), {"file": b"data"})

@@ -1,0 +1,485 @@
+"""Asking a device for something, and waiting until it has it."""
+
+from __future__ import annotations
+
+import math
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import trio
+import trio.testing
+
+from tests.support_client import ON, Server, blobs, joined, numbers, report, switches, texts
+from tests.support_server import Bench, start
+from trindi import (
+    ConfigurationError,
+    IPyClient,
+    IPyDriver,
+    Message,
+    NotConnected,
+    PropertyAlert,
+    PropertyDeleted,
+    PropertyError,
+    PropertyTimeout,
+    SizeFormat,
+    State,
+    TrindiError,
+    delProperty,
+    newBLOBVector,
+    newNumberVector,
+    newSwitchVector,
+    setBLOBVector,
+    setNumberVector,
+)
+from trindi.protocol import pingReply, pingRequest
+from trindi.transport import BOUND
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from pathlib import Path
+
+    from trio.testing import MockClock
+
+    from trindi import RemoteVector
+
+
+class Setting:
+    """A task that sets something, and waits for it."""
+
+    def __init__(self, nursery: trio.Nursery, do: Callable[[], Awaitable[None]]) -> None:
+        self.outcome: Any = None
+        self.when = math.nan
+        self._do = do
+        nursery.start_soon(self._run)
+
+    async def _run(self) -> None:
+        try:
+            await self._do()
+        except TrindiError as error:
+            self.outcome = error
+        else:
+            self.outcome = "done"
+        self.when = trio.current_time()
+
+    async def look(self) -> Any:
+        await trio.testing.wait_all_tasks_blocked()
+        return self.outcome
+
+
+async def asked(server: Server) -> None:
+    """Hear a request, and the ping before it."""
+    await server.pong()
+    await server.next(newNumberVector)
+    # So that what comes next is read apart from the reply.
+    await trio.testing.wait_all_tasks_blocked()
+
+
+# Sending ---------------------------------------------------------------------------------------
+
+
+async def test_a_request_goes_to_the_device(autojump_clock: MockClock) -> None:
+    async with joined(numbers(), switches()) as (client, server):
+        await client["Dev"]["target"].set(x=5)
+        assert await server.receive() == newNumberVector("Dev", "target", {"x": 5.0, "y": 2.0})
+        await client["Dev"]["target"].set({"x": 6}, y="7")
+        assert await server.receive() == newNumberVector("Dev", "target", {"x": 6.0, "y": 7.0})
+        await client.set("Dev", "mode", {"fast": True})
+        assert await server.receive() == newSwitchVector("Dev", "mode", {"fast": ON})
+
+
+async def test_a_member_may_have_any_name(autojump_clock: MockClock) -> None:
+    names = ("self", "values", "timeout", "with blank")
+    async with joined(numbers(dict.fromkeys(names, 1.0))) as (client, server):
+        await client["Dev"]["target"].set(dict.fromkeys(names, 2), **{"self": 3, "values": 4})  # noqa: PIE804
+        assert dict(await server.next(newNumberVector)) == {
+            "self": 3,
+            "values": 4,
+            "timeout": 2,
+            "with blank": 2,
+        }
+
+
+@pytest.mark.parametrize("wait", [False, True], ids=["set", "set_and_wait"])
+async def test_what_cannot_be_right_never_leaves(autojump_clock: MockClock, wait: bool) -> None:
+    async with joined(numbers(), switches(), texts(), blobs()) as (client, server):
+        do = client.set_and_wait if wait else client.set
+        wrong: list[tuple[str, dict[str, Any]]] = [
+            ("target", {"x": 101}),
+            ("target", {}),
+            ("mode", {"slow": "Off"}),
+            ("mode", {"slow": "On", "fast": "On"}),
+        ]
+        for name, values in wrong:
+            with pytest.raises(ConfigurationError):
+                await do("Dev", name, values)
+        wrong = [("note", {"a": 5}), ("image", {"file": None}), ("target", {"x": []})]
+        for name, values in wrong:
+            with pytest.raises(TypeError):
+                await do("Dev", name, values)
+        for place in [("Dev", "target"), ("Dev", "other"), ("Other", "target")]:
+            with pytest.raises(KeyError):
+                await do(*place, {"z": 1})
+        assert client["Dev"]["target"].state is State.IDLE
+        await client.set("Dev", "target", {"x": 1})
+        assert await server.receive() == newNumberVector("Dev", "target", {"x": 1.0, "y": 2.0})
+
+
+async def test_a_server_that_does_not_read_is_waited_for(nursery: trio.Nursery) -> None:
+    to_client, from_server = trio.testing.memory_stream_one_way_pair()
+    to_server, from_client = trio.testing.lockstep_stream_one_way_pair()
+    server = Server(trio.StapledStream(to_client, from_client))
+    client = await nursery.start(IPyClient().run_on, trio.StapledStream(to_server, from_server))
+    await server.greet(blobs())
+    vector = await client.wait_defined("Dev", "image")
+    sets = [Setting(nursery, partial(vector.set, file=b"x" * 7_000_000)) for _ in range(4)]
+    assert {await one.look() for one in sets} == {None}
+    for _ in sets:
+        await server.next(newBLOBVector)
+    assert {await one.look() for one in sets} == {"done"}
+    assert client.connected
+
+
+async def test_what_has_not_left_is_not_asked(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    to_client, from_server = trio.testing.memory_stream_one_way_pair()
+    to_server, from_client = trio.testing.lockstep_stream_one_way_pair()
+    server = Server(trio.StapledStream(to_client, from_client))
+    client = await nursery.start(IPyClient().run_on, trio.StapledStream(to_server, from_server))
+    await server.greet(blobs(), blobs("other"))
+    vector = await client.wait_defined("Dev", "image")
+    other = await client.wait_defined("Dev", "other")
+    many = [Setting(nursery, partial(vector.set, file=bytes(900_000))) for _ in range(10)]
+    assert await many[0].look() is None
+    with trio.CancelScope() as scope:
+        nursery.start_soon(scope_cancel, scope)
+        await other.set(file=bytes(900_000))
+    assert scope.cancelled_caught
+    assert (vector.state, other.state) == (State.BUSY, State.IDLE)
+    for _ in many:
+        assert (await server.next(newBLOBVector)).vectorname == "image"
+    assert await many[-1].look() == "done"
+
+
+async def scope_cancel(scope: trio.CancelScope) -> None:
+    await trio.testing.wait_all_tasks_blocked()
+    scope.cancel()
+
+
+async def test_an_upload_may_be_larger_than_all_that_may_wait() -> None:
+    async with joined(blobs()) as (client, server):
+        data = bytes(BOUND)
+        await client["Dev"]["image"].set(file=data)
+        assert (await server.next(newBLOBVector))["file"] == data
+        assert client.connected
+
+
+async def test_what_is_on_its_way_is_lost_with_the_connection(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    to_client, from_server = trio.testing.memory_stream_one_way_pair()
+    to_server, from_client = trio.testing.lockstep_stream_one_way_pair()
+    server = Server(trio.StapledStream(to_client, from_client))
+    client = IPyClient()
+    nursery.start_soon(client.run_on, trio.StapledStream(to_server, from_server))
+    await server.greet(numbers())
+    vector = await client.wait_defined("Dev", "target")
+    one = Setting(nursery, partial(vector.set, x=1))
+    other = Setting(nursery, partial(vector.set_and_wait, x=2))
+    assert await one.look() is None
+    await trio.aclose_forcefully(server.stream)
+    await trio.sleep(10)
+    assert isinstance(await one.look(), NotConnected)
+    assert isinstance(await other.look(), NotConnected)
+
+
+async def test_a_file_is_sent(tmp_path: Path) -> None:
+    (tmp_path / "dark.fits").write_bytes(b"dark")
+    async with joined(blobs()) as (client, server):
+        await client["Dev"]["image"].set(file=tmp_path / "dark.fits")
+        event = await server.next(newBLOBVector)
+        assert dict(event) == {"file": b"dark"}
+        assert dict(event.sizeformat) == {"file": SizeFormat(4, ".fits")}
+        with pytest.raises(FileNotFoundError):
+            await client["Dev"]["image"].set(file=tmp_path / "other.fits")
+
+
+# Waiting for it --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("state", [State.OK, State.IDLE])
+async def test_it_is_done_when_the_device_says_so(
+    nursery: trio.Nursery, autojump_clock: MockClock, state: State
+) -> None:
+    async with joined(numbers()) as (client, server):
+        vector = client["Dev"]["target"]
+        setting = Setting(nursery, partial(vector.set_and_wait, x=5))
+        await asked(server)
+        assert vector.state is State.BUSY
+        await server.send(report(State.BUSY, members={"x": 3.0}))
+        assert await setting.look() is None
+        await server.send(report(state, members={"x": 5.0}))
+        assert await setting.look() == "done"
+        assert vector["x"] == 5
+
+
+async def test_it_has_failed_when_the_device_says_so(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    async with joined(numbers()) as (client, server):
+        setting = Setting(nursery, partial(client["Dev"]["target"].set_and_wait, x=5))
+        await asked(server)
+        await server.send(report(State.BUSY))
+        await server.send(report(State.ALERT, message="stuck"))
+        error = await setting.look()
+        assert isinstance(error, PropertyAlert)
+        assert isinstance(error, PropertyError)
+        assert (error.devicename, error.vectorname, error.message) == ("Dev", "target", "stuck")
+        assert str(error) == "Dev target is in Alert: stuck"
+
+
+async def test_the_words_may_come_before_the_alert(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    async with joined(numbers(), Message("Dev", "long ago")) as (client, server):
+        vector = client["Dev"]["target"]
+        setting = Setting(nursery, partial(vector.set_and_wait, x=5))
+        await asked(server)
+        await server.send(Message("Dev", "[ERROR] stuck"), report(State.ALERT))
+        assert (await setting.look()).message == "[ERROR] stuck"
+        # What was said before has nothing to do with it.
+        setting = Setting(nursery, partial(vector.set_and_wait, x=5))
+        await asked(server)
+        await server.send(report(State.ALERT))
+        error = await setting.look()
+        assert error.message == ""
+        assert str(error) == "Dev target is in Alert"
+
+
+async def test_it_may_be_deleted_instead(nursery: trio.Nursery, autojump_clock: MockClock) -> None:
+    async with joined(numbers(), texts()) as (client, server):
+        settings = [
+            Setting(nursery, partial(client.set_and_wait, "Dev", "target", {"x": 5})),
+            Setting(nursery, partial(client.set_and_wait, "Dev", "note", {"a": "x"})),
+        ]
+        await trio.testing.wait_all_tasks_blocked()
+        await server.send(delProperty("Dev", message="the driver has failed"))
+        for setting in settings:
+            error = await setting.look()
+            assert isinstance(error, PropertyDeleted)
+            assert str(error).endswith(" is gone: the driver has failed")
+
+
+async def test_a_definition_is_no_answer(nursery: trio.Nursery, autojump_clock: MockClock) -> None:
+    async with joined(numbers()) as (client, server):
+        setting = Setting(nursery, partial(client["Dev"]["target"].set_and_wait, x=5))
+        await asked(server)
+        # Some other client has asked for it.
+        await server.send(numbers(state=State.OK))
+        assert await setting.look() is None
+        await server.send(report())
+        assert await setting.look() == "done"
+
+
+async def test_a_report_without_a_state_answers_too(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    async with joined(numbers(state=State.OK)) as (client, server):
+        setting = Setting(nursery, partial(client["Dev"]["target"].set_and_wait, x=5))
+        await asked(server)
+        await server.send(setNumberVector("Dev", "target", {"x": 5.0}))
+        assert await setting.look() == "done"
+
+
+# What is older than the request ----------------------------------------------------------------
+
+
+async def test_what_was_on_its_way_is_no_answer(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    async with joined(numbers()) as (client, server):
+        vector = client["Dev"]["target"]
+        setting = Setting(nursery, partial(vector.set_and_wait, x=5))
+        ping = await server.next(pingRequest)
+        assert isinstance(await server.receive(), newNumberVector)
+        # Said before the server has read the request: a report of each state, and then the reply.
+        await server.send(report(), report(State.ALERT), report(State.IDLE))
+        assert await setting.look() is None
+        await server.send(pingReply(ping.uid), report(State.BUSY))
+        assert await setting.look() is None
+        await server.send(report())
+        assert await setting.look() == "done"
+
+
+async def test_an_answer_may_come_right_behind_the_reply(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    async with joined(numbers()) as (client, server):
+        setting = Setting(nursery, partial(client["Dev"]["target"].set_and_wait, x=5))
+        ping = await server.next(pingRequest)
+        await server.send(report(), pingReply(ping.uid), report(State.ALERT, message="no"))
+        assert isinstance(await setting.look(), PropertyAlert)
+
+
+async def test_what_had_been_read_is_no_answer_where_pings_are_not_answered(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    near, far = trio.testing.memory_stream_pair()
+    server = Server(far)
+    client = await nursery.start(IPyClient().run_on, near)
+    settings: list[Setting] = []
+
+    def set_at_once(vector: RemoteVector) -> bool:
+        # In the midst of one read, of which the rest is older than what is asked now.
+        if not settings and vector["x"] == 7:
+            settings.append(Setting(nursery, partial(vector.set_and_wait, x=5)))
+        return bool(vector["x"] == 8)
+
+    nursery.start_soon(client.wait_for, "Dev", "target", set_at_once)
+    news = [report(members={"x": 7.0}), *([report()] * 500), report(members={"x": 8.0})]
+    await server.send(numbers(), *news)
+    await trio.testing.wait_all_tasks_blocked()
+    assert client["Dev"]["target"]["x"] == 8
+    assert settings[0].outcome is None
+    await server.send(report())
+    assert await settings[0].look() == "done"
+
+
+# Time ------------------------------------------------------------------------------------------
+
+
+async def test_a_property_that_is_busy_for_too_long(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    async with joined(numbers(timeout=7.0)) as (client, server):
+        began = trio.current_time()
+        setting = Setting(nursery, partial(client["Dev"]["target"].set_and_wait, x=5))
+        await asked(server)
+        for _ in range(10):
+            # That it says so again and again makes it none the faster.
+            await server.send(report(State.BUSY, timeout=7.0))
+            await trio.sleep(1)
+        error = await setting.look()
+        assert isinstance(error, PropertyTimeout)
+        assert setting.when - began == 7
+        assert str(error) == "Dev target is Busy for too long: more than 7 s"
+        # It may be waited for still.
+        await server.send(report())
+        with trio.fail_after(1):
+            await client.wait_state("Dev", "target", "Ok")
+
+
+async def test_what_the_device_says_is_in_the_timeout(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    async with joined(numbers(timeout=7.0)) as (client, server):
+        setting = Setting(nursery, partial(client["Dev"]["target"].set_and_wait, x=5))
+        await asked(server)
+        await server.send(report(State.BUSY, message="moving"))
+        await trio.sleep(8)
+        assert setting.outcome.message == "moving"
+
+
+async def test_a_device_may_come_to_need_more_time(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    async with joined(numbers(timeout=7.0)) as (client, server):
+        began = trio.current_time()
+        setting = Setting(nursery, partial(client["Dev"]["target"].set_and_wait, x=5))
+        await asked(server)
+        await trio.sleep(5)
+        await server.send(report(State.BUSY, timeout=20.0))
+        await trio.sleep(30)
+        assert isinstance(setting.outcome, PropertyTimeout)
+        assert setting.when - began == 25
+
+
+async def test_no_timeout_is_no_bound(nursery: trio.Nursery, autojump_clock: MockClock) -> None:
+    async with joined(numbers(timeout=0.0)) as (client, server):
+        setting = Setting(nursery, partial(client["Dev"]["target"].set_and_wait, x=5))
+        await asked(server)
+        for _ in range(100):
+            await server.send(report(State.BUSY))
+            await trio.sleep(20)
+        assert setting.outcome is None
+        await server.send(report())
+        assert await setting.look() == "done"
+
+
+@pytest.mark.parametrize(
+    ("allowed", "outcome", "after"), [(3.0, "too long", 3), (0, "done", 20)], ids=["3 s", "none"]
+)
+async def test_the_caller_may_have_a_timeout_of_his_own(
+    nursery: trio.Nursery, autojump_clock: MockClock, allowed: float, outcome: str, after: float
+) -> None:
+    async with joined(numbers(timeout=7.0)) as (client, server):
+        began = trio.current_time()
+        do = partial(client.set_and_wait, "Dev", "target", {"x": 5}, timeout=allowed)
+        setting = Setting(nursery, do)
+        await asked(server)
+        await server.send(report(State.BUSY, timeout=9.0))
+        await trio.sleep(20)
+        await server.send(report())
+        assert outcome in str(await setting.look())
+        assert setting.when - began == after
+
+
+async def test_callers_bound_it_too(autojump_clock: MockClock) -> None:
+    async with joined(numbers(timeout=7.0)) as (client, _server):
+        with pytest.raises(trio.TooSlowError), trio.fail_after(2):
+            await client["Dev"]["target"].set_and_wait(x=5)
+
+
+# BLOBs -----------------------------------------------------------------------------------------
+
+
+async def test_an_upload_is_answered_where_blobs_are_enabled(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    async with joined(blobs()) as (client, server):
+        vector = client["Dev"]["image"]
+        with pytest.raises(ConfigurationError, match="call enable_blobs first"):
+            await vector.set_and_wait(file=b"data")
+        await client.enable_blobs("Dev", "image")
+        setting = Setting(nursery, partial(vector.set_and_wait, file=b"data"))
+        await server.pong()
+        await server.next(newBLOBVector)
+        await server.send(setBLOBVector("Dev", "image", state=State.OK))
+        assert await setting.look() == "done"
+
+
+# With a driver of trindi's ---------------------------------------------------------------------
+
+
+class Mover(Bench):
+    """Moves for a moment, and refuses some places."""
+
+    async def clientevent(self, event: Any) -> None:
+        vector = event.vector
+        if isinstance(event, newNumberVector):
+            await vector.send_setVector(state="Busy", timeout=5)
+            await trio.sleep(0.01)
+            if event["x"] < 0:
+                await vector.send_setVector("no way", state="Alert")
+                return
+        await super().clientevent(event)
+
+
+async def test_a_driver_is_asked(nursery: trio.Nursery) -> None:
+    driver: IPyDriver = Mover()
+    server = await start(nursery, driver)
+    client = await nursery.start(IPyClient("127.0.0.1", server.port).run)
+    await client.settled()
+    bench = client["Bench"]
+    await bench["target"].set_and_wait(x="1:30", free=3)
+    assert dict(bench["target"]) == {"x": 1.5, "free": 3.0}
+    await bench["mode"].set_and_wait(fast="On")
+    assert dict(bench["mode"]) == {"slow": "Off", "fast": "On"}
+    await bench["note"].set_and_wait(b="<&>")
+    assert bench["note"]["b"] == "<&>"
+    await client.enable_blobs("Bench")
+    await bench["upload"].set_and_wait(file=(b"\x00\xff" * 1000, ".raw"))
+    assert bench["upload"]["file"] == b"\x00\xff" * 1000
+    with pytest.raises(PropertyAlert, match="Bench target is in Alert: no way"):
+        await bench["target"].set_and_wait(x=-1)

@@ -1,0 +1,185 @@
+"""When all definitions are here, and how that is known."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import trio
+import trio.testing
+
+from tests.support_client import Server, joined, numbers, report, texts
+from tests.support_server import Bench, start
+from trindi import Device, IPyClient, IPyDriver, NumberMember, NumberVector, Settled
+from trindi.client.client import QUIET
+from trindi.client.link import NO_WORD
+from trindi.protocol import getProperties, pingReply, pingRequest
+
+if TYPE_CHECKING:
+    from trio.testing import MockClock
+
+
+@pytest.fixture
+async def pair(nursery: trio.Nursery) -> tuple[IPyClient, Server]:
+    near, far = trio.testing.memory_stream_pair()
+    client = await nursery.start(IPyClient().run_on, near)
+    return client, Server(far)
+
+
+async def settle(client: IPyClient, into: list[Any], **options: Any) -> None:
+    into.append((await client.settled(**options), trio.current_time()))
+
+
+async def test_a_trindi_server_tells_by_a_ping(nursery: trio.Nursery) -> None:
+    server = await start(nursery, Bench("A"), Bench("B"))
+    client = await nursery.start(IPyClient("127.0.0.1", server.port).run)
+    assert await client.settled() is Settled.PING
+    assert [len(device) for device in client.values()] == [9, 9]
+    assert str(Settled.PING) == "ping"
+
+
+async def test_a_server_that_answers_in_order_is_taken_at_its_word(
+    pair: tuple[IPyClient, Server], nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    client, server = pair
+    settled: list[Any] = []
+    nursery.start_soon(settle, client, settled)
+    first = await server.next(pingRequest)
+    second = await server.next(pingRequest)
+    await server.send(numbers())
+    # However long it takes.
+    await trio.sleep(QUIET / 2)
+    await server.send(texts(), pingReply(first.uid))
+    await trio.sleep(20 * QUIET)
+    assert settled == []
+    await server.send(pingReply(second.uid))
+    await trio.testing.wait_all_tasks_blocked()
+    assert [how for how, _when in settled] == [Settled.PING]
+
+
+async def test_a_question_that_comes_later_is_waited_for_too(autojump_clock: MockClock) -> None:
+    async with joined(numbers()) as (client, server), trio.open_nursery() as nursery:
+        settled: list[Any] = []
+        await client.get_properties("Other")
+        nursery.start_soon(settle, client, settled)
+        assert await server.next(getProperties) == getProperties("Other")
+        await server.pong()
+        await trio.testing.wait_all_tasks_blocked()
+        assert settled == []
+        await server.send(numbers(device="Other"))
+        await server.pong()
+        await trio.testing.wait_all_tasks_blocked()
+        assert [how for how, _when in settled] == [Settled.PING]
+        assert "Other" in client
+
+
+async def test_a_server_that_answers_pings_too_early_has_to_be_quiet(
+    pair: tuple[IPyClient, Server], nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    client, server = pair
+    settled: list[Any] = []
+    nursery.start_soon(settle, client, settled)
+    await server.pong()
+    await server.pong()
+    began = trio.current_time()
+    for number in range(10):
+        await trio.sleep(0.9 * QUIET)
+        await server.send(numbers(name=f"n{number}"))
+        # What is no definition keeps nobody waiting.
+        await trio.sleep(0.05 * QUIET)
+        await server.send(report(name=f"n{number}"))
+    await trio.sleep(2 * QUIET)
+    ((how, when),) = settled
+    assert how is Settled.QUIET
+    assert when - began == pytest.approx(9 * 0.95 * QUIET + 0.9 * QUIET + QUIET)
+    # From then on its pings count for nothing.
+    settled.clear()
+    await client.get_properties()
+    nursery.start_soon(settle, client, settled)
+    await server.send(numbers(device="Other"))
+    await server.pong()
+    await server.pong()
+    await trio.sleep(QUIET / 2)
+    assert settled == []
+    await trio.sleep(QUIET)
+    assert [how for how, _when in settled] == [Settled.QUIET]
+
+
+async def test_a_server_that_never_answers_pings_has_to_be_quiet(
+    pair: tuple[IPyClient, Server], autojump_clock: MockClock
+) -> None:
+    client, server = pair
+    await server.send(numbers())
+    began = trio.current_time()
+    assert await client.settled(quiet=3) is Settled.QUIET
+    assert trio.current_time() - began == pytest.approx(3)
+    # It has been quiet for long enough.
+    assert await client.settled(quiet=3) is Settled.QUIET
+    assert trio.current_time() - began == pytest.approx(3)
+
+
+@pytest.mark.parametrize("pings", [True, False], ids=["answers pings", "does not"])
+async def test_the_first_word_may_take_longer(
+    pair: tuple[IPyClient, Server], autojump_clock: MockClock, pings: bool
+) -> None:
+    client, server = pair
+    began = trio.current_time()
+    if pings:
+        await server.pong()
+    assert await client.settled() is Settled.QUIET
+    assert trio.current_time() - began == pytest.approx(NO_WORD * QUIET)
+
+
+async def test_what_a_request_brings_is_waited_for(
+    pair: tuple[IPyClient, Server], autojump_clock: MockClock
+) -> None:
+    client, server = pair
+    await server.send(numbers())
+    await client.settled()
+    await client["Dev"]["target"].set(x=5)
+    began = trio.current_time()
+    await client.settled()
+    assert trio.current_time() - began == pytest.approx(QUIET)
+
+
+async def test_a_server_may_fall_silent_for_ever(
+    pair: tuple[IPyClient, Server], autojump_clock: MockClock
+) -> None:
+    client, server = pair
+    await server.greet(numbers())
+    with pytest.raises(trio.TooSlowError), trio.fail_after(20):
+        await client.settled()
+
+
+async def test_pings_without_number_are_bounded(
+    pair: tuple[IPyClient, Server], autojump_clock: MockClock
+) -> None:
+    client, server = pair
+    await server.send(numbers())
+    await client.settled()
+    for _ in range(3000):
+        await client.settled()
+    await trio.testing.wait_all_tasks_blocked()
+    # The oldest is no longer waited for, and an answer to it does no harm.
+    first = await server.next(pingRequest)
+    await server.send(pingReply(first.uid), pingReply("of somebody else"), texts())
+    await client.wait_defined("Dev", "note")
+    assert await client.settled() is Settled.QUIET
+
+
+class Slow(IPyDriver):
+    """Answers getProperties itself, when it has the time."""
+
+    auto_send_def = False
+
+    async def clientevent(self, event: Any) -> None:
+        await trio.sleep(0.05)
+        await event.vector.send_defVector()
+
+
+async def test_a_driver_that_answers_itself_is_waited_for(nursery: trio.Nursery) -> None:
+    vectors = [NumberVector(f"n{n}", numbermembers=[NumberMember("x")]) for n in range(3)]
+    server = await start(nursery, Slow([Device("Slow", vectors)]))
+    client = await nursery.start(IPyClient("127.0.0.1", server.port).run)
+    assert await client.settled(quiet=0.3) is Settled.QUIET
+    assert len(client["Slow"]) == 3

@@ -1,0 +1,192 @@
+"""Waiting for a property to be as wanted: at once, later, and only for a moment."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import trio
+import trio.testing
+
+from tests.support_client import joined, numbers, report, texts
+from trindi import IPyClient, RemoteVector, State, delProperty
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from trio.testing import MockClock
+
+
+def is_above(bound: float, vector: RemoteVector) -> bool:
+    return bool(vector["x"] >= bound)
+
+
+class Waiter:
+    """A task that waits."""
+
+    def __init__(self, nursery: trio.Nursery, wait: Callable[[], Awaitable[object]]) -> None:
+        self.results: list[Any] = []
+        self._wait = wait
+        nursery.start_soon(self._run)
+
+    async def _run(self) -> None:
+        self.results.append(await self._wait())
+
+    async def is_over(self) -> bool:
+        await trio.testing.wait_all_tasks_blocked()
+        return bool(self.results)
+
+
+async def test_what_is_so_already_need_not_be_waited_for(autojump_clock: MockClock) -> None:
+    async with joined(numbers({"x": 5.0})) as (client, _server):
+        vector = client["Dev"]["target"]
+        assert await client.wait_for("Dev", "target", lambda v: v["x"] == 5) is vector
+        assert await client.wait_for("Dev", "target") is vector
+        assert await client.wait_defined("Dev", "target") is vector
+        assert await client.wait_defined("Dev") is client["Dev"]
+        assert await client.wait_state("Dev", "target", State.IDLE) is vector
+
+
+async def test_what_is_not_yet_so_is_waited_for(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    async with joined(numbers({"x": 1.0})) as (client, server):
+        waiter = Waiter(nursery, lambda: client.wait_for("Dev", "target", lambda v: v["x"] > 2))
+        assert not await waiter.is_over()
+        await server.send(report(members={"x": 2.0}))
+        assert not await waiter.is_over()
+        await server.send(report(members={"x": 2.5}))
+        assert await waiter.is_over()
+
+
+async def test_a_property_may_not_be_there_yet(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    async with joined() as (client, server):
+        waiters = [
+            Waiter(nursery, partial(client.wait_for, "Dev", "target")),
+            Waiter(nursery, partial(client.wait_defined, "Dev", "target")),
+            Waiter(nursery, partial(client.wait_state, "Dev", "target", {"Ok", "Idle"})),
+        ]
+        device = Waiter(nursery, partial(client.wait_defined, "Dev"))
+        await server.send(texts(), numbers(device="Other"))
+        assert await device.is_over()
+        assert device.results == [client["Dev"]]
+        assert not any([await waiter.is_over() for waiter in waiters])
+        await server.send(numbers())
+        assert all([await waiter.is_over() for waiter in waiters])
+
+
+async def test_a_state_that_comes_and_goes_in_one_read_is_not_missed(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    async with joined(numbers()) as (client, server):
+        waiter = Waiter(nursery, lambda: client.wait_state("Dev", "target", {State.ALERT}))
+        number = Waiter(nursery, lambda: client.wait_for("Dev", "target", lambda v: v["x"] == 7))
+        await trio.testing.wait_all_tasks_blocked()
+        await server.send(
+            report(State.ALERT), report(members={"x": 7.0}), report(members={"x": 8.0})
+        )
+        assert await waiter.is_over()
+        assert await number.is_over()
+        assert client["Dev"]["target"].state is State.OK
+
+
+async def test_what_is_said_of_one_property_concerns_no_other(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    looked: list[str] = []
+
+    def look(vector: RemoteVector) -> bool:
+        looked.append(vector.name)
+        return False
+
+    async with joined(numbers(), texts(), numbers(device="Other")) as (client, server):
+        waiter = Waiter(nursery, lambda: client.wait_for("Dev", "target", look))
+        await trio.testing.wait_all_tasks_blocked()
+        await server.send(texts(), report(device="Other"), report())
+        assert not await waiter.is_over()
+        # Once when it began to wait, and once for the report.
+        assert looked == ["target", "target"]
+        nursery.cancel_scope.cancel()
+
+
+async def test_what_a_predicate_raises_is_raised_where_it_waits(autojump_clock: MockClock) -> None:
+    async with joined(numbers(), texts()) as (client, server):
+        with pytest.raises(KeyError, match="no member 'z'"):
+            await client.wait_for("Dev", "target", lambda v: v["z"] > 0)
+
+        def fail(vector: RemoteVector) -> bool:
+            if vector.state is State.OK:
+                raise ZeroDivisionError
+            return False
+
+        async with trio.open_nursery() as nursery:
+
+            async def wait() -> None:
+                with pytest.raises(ZeroDivisionError):
+                    await client.wait_for("Dev", "target", fail)
+
+            nursery.start_soon(wait)
+            await trio.testing.wait_all_tasks_blocked()
+            await server.send(report(), report())
+        # The client goes on.
+        await server.send(report(State.BUSY))
+        await client.wait_state("Dev", "target", {State.BUSY})
+
+
+async def test_what_is_stale_is_not_as_wanted(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    async with joined(numbers({"x": 1.0})) as (client, server):
+        vector = client["Dev"]["target"]
+        await server.send(delProperty("Dev", "target"))
+        waiter = Waiter(nursery, partial(client.wait_for, "Dev", "target"))
+        assert not await waiter.is_over()
+        await server.send(numbers())
+        assert await waiter.is_over()
+        assert waiter.results == [vector]
+
+
+async def test_callers_bound_what_they_wait_for(autojump_clock: MockClock) -> None:
+    async with joined(numbers()) as (client, server):
+        with pytest.raises(trio.TooSlowError), trio.fail_after(5):
+            await client.wait_state("Dev", "target", {State.ALERT})
+        # Nothing of it is left.
+        await server.send(report(State.ALERT))
+        await client.wait_state("Dev", "target", {State.ALERT})
+
+
+async def test_a_state_that_there_is_not(autojump_clock: MockClock) -> None:
+    client = IPyClient()
+    with pytest.raises(ValueError, match="Fine"):
+        await client.wait_state("Dev", "target", {"Fine"})
+
+
+async def test_many_may_wait_for_one_property(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    async with joined(numbers()) as (client, server):
+        waiters = [
+            Waiter(nursery, partial(client.wait_for, "Dev", "target", partial(is_above, n)))
+            for n in range(10, 15)
+        ]
+        await server.send(report(members={"x": 12.0}))
+        assert [await waiter.is_over() for waiter in waiters] == [True] * 3 + [False] * 2
+        await server.send(report(members={"x": 99.0}))
+        assert all([await waiter.is_over() for waiter in waiters])
+
+
+async def test_what_is_asked_makes_a_vector_busy(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    async with joined(numbers(state=State.OK)) as (client, server):
+        busy = Waiter(nursery, partial(client.wait_state, "Dev", "target", "Busy"))
+        await client["Dev"]["target"].set(x=5)
+        assert await busy.is_over()
+        # So it is Ok again only when the device says so.
+        done = Waiter(nursery, partial(client.wait_state, "Dev", "target", "Ok"))
+        assert not await done.is_over()
+        await server.send(report())
+        assert await done.is_over()

@@ -1,0 +1,166 @@
+"""Definitions are encoded once, and say at any time what the properties are."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.support_driver import Peer, RecordingLink
+from trindi import (
+    BLOBMember,
+    BLOBVector,
+    Device,
+    IPyDriver,
+    LightMember,
+    LightVector,
+    NumberMember,
+    NumberVector,
+    SwitchMember,
+    SwitchVector,
+    TextMember,
+    TextVector,
+    getProperties,
+)
+from trindi.protocol import Decoder, DefVector, replace
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import trio
+
+    from trindi.transport import Parcel
+
+
+def make_driver() -> IPyDriver:
+    switches = [SwitchMember("a", membervalue="On"), SwitchMember("b")]
+    one = Device(
+        "One",
+        [
+            NumberVector("number", perm="rw", numbermembers=[NumberMember("n", format="%g")]),
+            TextVector("text", textmembers=[TextMember("t")]),
+            SwitchVector("switch", perm="rw", switchmembers=switches),
+            LightVector("light", lightmembers=[LightMember("l")]),
+            BLOBVector("blob", blobmembers=[BLOBMember("b")]),
+        ],
+    )
+    two = Device("Two", [TextVector("text", textmembers=[TextMember("t")])])
+    return IPyDriver([one, two])
+
+
+@pytest.fixture
+async def driver(nursery: trio.Nursery) -> IPyDriver:
+    driver = make_driver()
+    await nursery.start(driver.serve, RecordingLink())
+    return driver
+
+
+def parcels(driver: IPyDriver, *asked: str | None) -> dict[tuple[str, str], Parcel]:
+    found: dict[tuple[str, str], Parcel] = {}
+    for parcel in driver.defined(*asked).parcels:
+        event: Any = parcel.event
+        found[event.devicename, event.vectorname] = parcel
+    return found
+
+
+def as_it_is(driver: IPyDriver, device: str, vector: str) -> DefVector:
+    """The definition, made anew; its time is when it was made."""
+    definition: DefVector = driver[device][vector].definition()
+    return definition
+
+
+async def test_nothing_is_encoded_twice(driver: IPyDriver) -> None:
+    before = parcels(driver)
+    assert list(before) == [
+        *(("One", name) for name in ("number", "text", "switch", "light", "blob")),
+        ("Two", "text"),
+    ]
+    assert driver.defined() is driver.defined(None)
+    for asked in [(None,), ("*",), ("One",), ("One", "number"), ("Two", "text"), (None, "text")]:
+        for place, parcel in parcels(driver, *asked).items():
+            assert parcel is before[place]
+    for parcel in before.values():
+        assert Decoder().feed(parcel.data) == [parcel.event]
+
+
+@pytest.mark.parametrize("asked", [("Three",), ("One", "nothing"), ("Three", "text")])
+async def test_nothing_there_is_nothing(driver: IPyDriver, asked: tuple[str, ...]) -> None:
+    assert parcels(driver, *asked) == {}
+
+
+CHANGES: dict[str, tuple[str, Callable[[Any], object]]] = {
+    "a number": ("number", lambda vector: vector.__setitem__("n", 5)),
+    "a member's value": ("number", lambda vector: setattr(vector.members["n"], "membervalue", 6)),
+    "a text": ("text", lambda vector: vector.update({"t": "new"})),
+    "a switch": ("switch", lambda vector: vector.__setitem__("b", "On")),
+    "a light": ("light", lambda vector: vector.__setitem__("l", "Busy")),
+    "a state": ("text", lambda vector: setattr(vector, "state", "Alert")),
+    "a timeout": ("number", lambda vector: setattr(vector, "timeout", 9)),
+    "a label": ("blob", lambda vector: setattr(vector, "label", "Frame")),
+    "a group": ("light", lambda vector: setattr(vector, "group", "Other")),
+    "a member's label": ("switch", lambda vector: setattr(vector.members["a"], "label", "A")),
+    "a format": ("number", lambda vector: setattr(vector.members["n"], "format", "%5.2f")),
+    "limits": ("number", lambda vector: setattr(vector.members["n"], "limits", (1, 2, 3))),
+}
+
+
+@pytest.mark.parametrize("what", CHANGES)
+async def test_what_changes_is_defined_anew_and_nothing_else(driver: IPyDriver, what: str) -> None:
+    name, change = CHANGES[what]
+    before = parcels(driver)
+    change(driver["One"][name])
+    after = parcels(driver)
+    assert {place for place in before if before[place] is not after[place]} == {("One", name)}
+    new, now = after["One", name], as_it_is(driver, "One", name)
+    assert Decoder().feed(new.data) == [new.event]
+    assert replace(now, timestamp=new.event.timestamp) == new.event  # type: ignore[union-attr]
+
+
+async def test_a_value_that_is_sent_again_is_as_new_as_that(driver: IPyDriver) -> None:
+    before = parcels(driver)["One", "number"]
+    await driver["One"]["number"].send_setVector()
+    after = parcels(driver)["One", "number"]
+    times: list[Any] = [before.event, after.event]
+    assert times[0].timestamp < times[1].timestamp
+
+
+async def test_what_is_disabled_is_not_defined(driver: IPyDriver) -> None:
+    everything = list(parcels(driver))
+    driver["One"]["light"].enable = False
+    assert ("One", "light") not in parcels(driver)
+    driver["Two"].enable = False
+    assert ("Two", "text") not in parcels(driver)
+    driver["One"]["light"].enable = driver["Two"].enable = True
+    assert list(parcels(driver)) == everything
+    await driver["One"].send_delProperty()
+    assert list(parcels(driver)) == [("Two", "text")]
+
+
+async def test_a_client_is_shown_the_same(driver: IPyDriver) -> None:
+    peer = Peer()
+    driver.receive(getProperties(), peer)
+    driver["One"]["number"]["n"] = 7
+    driver.receive(getProperties("One", "number"), peer)
+    driver.receive(getProperties("One"), peer)
+    said: list[Any] = peer.replies
+    assert [event.vectorname for event in said[:6]].count("text") == 2
+    assert said[0]["n"] == 0
+    assert said[6]["n"] == said[7]["n"] == 7
+    assert said[6] is said[7]
+
+
+@pytest.mark.parametrize(
+    ("attribute", "value"), [("label", 5), ("group", None), ("label", b"bytes")]
+)
+def test_what_is_no_text_is_refused_at_once(attribute: str, value: Any) -> None:
+    vector = make_driver()["One"]["number"]
+    with pytest.raises(TypeError, match="is a str"):
+        setattr(vector, attribute, value)
+
+
+def test_what_is_no_format_is_refused_at_once() -> None:
+    member = make_driver()["One"]["number"].members["n"]
+    with pytest.raises(ValueError, match="number format"):
+        member.format = "%d items"
+    with pytest.raises(TypeError, match="is a str"):
+        member.label = 7

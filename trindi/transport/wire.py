@@ -1,0 +1,108 @@
+"""The bytes of one stream: a socket without detours, or any other stream as it is.
+
+Of a socket, what can be read or written at once is, by one system call; Trio's own streams try
+first and then wait, and give everybody a turn after each call. A connection takes its turns itself.
+This module knows neither events nor peers.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Protocol, TypeAlias
+
+import trio
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["Wire", "wire_of"]
+
+Data: TypeAlias = bytes | memoryview
+
+
+class Wire(Protocol):
+    """How a connection reads and writes its stream; one task each."""
+
+    async def receive(self, max_bytes: int) -> bytes:
+        """Wait for bytes; b"" at the end. If cancelled, nothing was read.
+
+        Raises:
+            BrokenResourceError, ClosedResourceError: the stream is broken, or closed.
+        """
+
+    def send_nowait(self, data: Data) -> int:
+        """Send the first bytes at once, and return how many; 0 where it would have to wait."""
+
+    async def send(self, data: Data) -> None:
+        """Send all bytes; no checkpoint where that needs no waiting. If cancelled, some are sent.
+
+        Raises:
+            BrokenResourceError, ClosedResourceError: the stream is broken, or closed.
+        """
+
+
+class _StreamWire:
+    """Any stream."""
+
+    def __init__(self, stream: trio.abc.Stream) -> None:
+        self._stream = stream
+
+    async def receive(self, max_bytes: int) -> bytes:
+        return bytes(await self._stream.receive_some(max_bytes))
+
+    def send_nowait(self, _data: Data) -> int:
+        return 0
+
+    async def send(self, data: Data) -> None:
+        await self._stream.send_all(data)
+
+
+class _SocketWire:
+    """A socket, as its descriptor."""
+
+    def __init__(self, descriptor: Callable[[], int]) -> None:
+        self._find = descriptor
+
+    def _descriptor(self) -> int:
+        descriptor = self._find()
+        if descriptor < 0:
+            raise trio.ClosedResourceError("the socket has been closed")
+        return descriptor
+
+    async def receive(self, max_bytes: int) -> bytes:
+        while True:
+            await trio.lowlevel.wait_readable(self._descriptor())
+            try:
+                return os.read(self._descriptor(), max_bytes)
+            except BlockingIOError:
+                continue
+            except OSError as error:
+                raise trio.BrokenResourceError(f"the socket is broken: {error}") from error
+
+    def send_nowait(self, data: Data) -> int:
+        try:
+            return os.write(self._find(), data)
+        except OSError:
+            # It would block, or it is broken: whoever waits finds out.
+            return 0
+
+    async def send(self, data: Data) -> None:
+        sent = self.send_nowait(data)
+        if sent == len(data):
+            return
+        with memoryview(data) as whole:
+            while sent < len(whole):
+                await trio.lowlevel.wait_writable(self._descriptor())
+                try:
+                    sent += os.write(self._descriptor(), whole[sent:])
+                except BlockingIOError:
+                    continue
+                except OSError as error:
+                    raise trio.BrokenResourceError(f"the socket is broken: {error}") from error
+
+
+def wire_of(stream: trio.abc.Stream) -> Wire:
+    """Return how to read and write a stream."""
+    if isinstance(stream, trio.SocketStream) and os.name == "posix":
+        return _SocketWire(stream.socket.fileno)
+    return _StreamWire(stream)
