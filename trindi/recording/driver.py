@@ -20,6 +20,7 @@ from trindi.protocol import (
     Message,
     NewVector,
     SnoopEvent,
+    State,
     encode,
     getProperties,
     setBLOBVector,
@@ -105,7 +106,8 @@ class ReplayDriver(IPyDriver):
         if report is None:
             sender.reply(Message(item.devicename, text, self.outlet.now()))
         else:
-            sender.reply(replace(report, message=text, timestamp=self.outlet.now()))
+            now = self.outlet.now()
+            sender.reply(replace(report, state=State.ALERT, message=text, timestamp=now))
 
     def defined(self, devicename: str | None = None, vectorname: str | None = None) -> Bundle:
         """The definitions as they are by now."""
