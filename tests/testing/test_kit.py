@@ -315,7 +315,9 @@ async def test_a_recording_is_asked_of_a_driver(
     assert reports(heard, "targetvector") == {12: 18.0}
     temperatures = reports(heard, "temperaturevector")
     assert len(temperatures) == 7
-    assert temperatures == reports(Recording(tmp_path / "a"), "temperaturevector")
+    # Whether the room cools down before or after a report of the same moment, nobody knows.
+    before = reports(Recording(tmp_path / "a"), "temperaturevector")
+    assert temperatures == {time: pytest.approx(value, abs=0.11) for time, value in before.items()}
 
 
 def reports(entries: Iterable[Entry], vectorname: str) -> dict[float, float]:

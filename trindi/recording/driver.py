@@ -84,12 +84,13 @@ class ReplayDriver(IPyDriver):
         self.finished.set()
 
     async def _show(self, event: SnoopEvent) -> None:
-        await self.outlet.turn()
+        await self.outlet.ready()
         self._picture.take(event)
         if isinstance(event, setBLOBVector):
             await self.outlet.publish_blob(event)
         else:
             self.outlet.publish(event)
+        await self.outlet.turn()
 
     def receive(self, item: Event | ProtocolError, sender: Sender) -> Awaitable[None] | None:
         """Begin where a client asks for definitions; refuse what it wants set."""
