@@ -257,7 +257,7 @@ class TestOneStep:
 
         nursery.start_soon(want_turns)
         said_at: list[int] = []
-        link.publish = lambda _event: said_at.append(turns)  # type: ignore[method-assign]
+        link.publish = lambda _event: said_at.append(turns)  # type: ignore[method-assign, assignment]
         done_at: list[int] = []
         for _ in range(1000):
             done_at.append(turns)
