@@ -213,7 +213,7 @@ class _BLOBReader(_Reader):
     def rest(self, buffer: Buffer, at: int, stop: int, said: Said, payloads: Payloads) -> Found:
         """Read the members and their payloads."""
         last = min(len(buffer), stop + payloads.max_encoded)
-        pieces: list[tuple[bytes, slice]] = []
+        places: list[tuple[bytes, slice]] = []
         while found := self._start.match(buffer, at, min(stop, last)):
             start = end = at = found.end()
             if not found[2]:
@@ -222,7 +222,7 @@ class _BLOBReader(_Reader):
                     return None
                 at = end + len(b"</oneBLOB>")
                 stop += end - start
-            pieces.append((found[1], slice(start, end)))
+            places.append((found[1], slice(start, end)))
         found = self._end.match(buffer, at, min(stop, last))
         if found is None:
             return None
@@ -232,7 +232,7 @@ class _BLOBReader(_Reader):
         values = values.copy()
         values[self._place["timestamp"]] = timestamp
         try:
-            members, sizeformat = self._members(buffer, pieces, payloads)
+            members, sizeformat = self._members(buffer, places, payloads)
         except ValueError as error:
             return found.end(), str(error)
         values[self._place["members"]] = members
@@ -241,12 +241,12 @@ class _BLOBReader(_Reader):
 
     @staticmethod
     def _members(
-        buffer: Buffer, pieces: list[tuple[bytes, slice]], payloads: Payloads
+        buffer: Buffer, places: list[tuple[bytes, slice]], payloads: Payloads
     ) -> tuple[dict[str, bytes], dict[str, SizeFormat]]:
         members: dict[str, bytes] = {}
         sizeformat: dict[str, SizeFormat] = {}
         room = payloads.max_bytes
-        for attributes, piece in pieces:
+        for attributes, place in places:
             about = read_attributes(attributes)
             name = about.get("name")
             if not name:
@@ -256,9 +256,7 @@ class _BLOBReader(_Reader):
                 if attached:
                     data = payloads.attached(*sizeformat[name], room)
                 else:
-                    # A view that stayed alive would lock the buffer.
-                    with memoryview(buffer)[piece] as payload:
-                        data = payloads.inline(payload, *sizeformat[name], room)
+                    data = payloads.inline(buffer, place, *sizeformat[name], room)
             except ValueError as error:
                 raise ValueError(f"{name}: {error}") from None
             members[name] = data
