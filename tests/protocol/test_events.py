@@ -88,6 +88,7 @@ def test_a_vector_is_a_mapping_of_its_members() -> None:
     event = newTextVector("d", "n", {"a": "x", "b": "y"})
     assert dict(event) == {"a": "x", "b": "y"}
     assert list(event.values()) == ["x", "y"]
+    assert list(event.items()) == [("a", "x"), ("b", "y")]
     assert event["a"] == "x"
     assert len(event) == 2
     assert "a" in event
