@@ -42,8 +42,8 @@ MAX_BLOB_BYTES: Final = 1024 * 1024 * 1024
 MAX_DEPTH: Final = 2
 """A vector and its members (§1.1)."""
 
-Framed: TypeAlias = "tuple[int, Event | str | ProtocolError | None]"
-"""Where something in the stream ends, and its event or what is wrong, if anything."""
+Framed: TypeAlias = "tuple[int, Event | None, ProtocolError | None]"
+"""Where something in the stream ends, and its event or what is wrong, if there is either."""
 
 # Characters that no XML parser takes, but NUL, which shall be an error (§9).
 _CONTROL: Final = bytes([*range(1, 9), 11, 12, *range(14, 32), 127])
@@ -212,31 +212,30 @@ class Decoder:
         events: list[Event] = []
         error = None
         while error is None:
-            found: Framed | None = None
-            if framer.begun:
-                start = position
-            else:
+            start, found = position, None
+            if not framer.begun:
                 start = buffer.find(b"<", position)
                 if start < 0:
                     position = stop
                     break
                 bound = start + markup
                 found = read(buffer, start, bound if bound < stop else stop, payloads)
-            found = found or self._framed(buffer, start)
             if found is None:
-                position = start
-                break
-            position, item = found
-            if isinstance(item, str):
-                item = self._error(item, buffer, start, position)
-            if isinstance(item, ProtocolError):
-                error = item
-            elif item is not None:
-                events.append(item)
+                framed = self._framed(buffer, start)
+                if framed is None:
+                    position = start
+                    break
+                position, event, error = framed
+            else:
+                position, event, wrong = found
+                if wrong:
+                    error = self._error(wrong, buffer, start, position)
+            if event is not None:
+                events.append(event)
         self.offset += position
         if self._held:
             del self._held[:position]
-        else:
+        elif position < stop:
             self._held += memoryview(buffer)[position:]
         if framer.tag:
             self._collector.start(self._held)
@@ -267,28 +266,29 @@ class Decoder:
         """Find the end of what starts at `start`, and read that.
 
         Returns:
-            Where it ends, and its event, what is wrong with it, or None where it is to be passed
-            over; None where more bytes are needed.
+            Where it ends, and its event, what is wrong with it, or neither where it is to be
+            passed over; None where more bytes are needed.
         """
         taken = self._framer.taken
         frame = self._framer.advance(buffer, start)
         if frame is None:
             return None
-        item: Event | str | ProtocolError | None = None
+        event, wrong = None, ""
         if frame.whole:
-            item = self._whole(buffer, start, frame)
+            event, wrong = self._whole(buffer, start, frame)
         elif frame.fault:
-            item = Malformed(frame.fault)
+            wrong = Malformed(frame.fault)
         elif frame.name:
             self.skipped += 1
+        error = self._error(wrong, buffer, start, frame.end) if wrong else None
         if taken:
-            if isinstance(item, str):
-                item = self._error(item, buffer, start, frame.end)
             self._collector.clear()
             self.offset += taken
-        return frame.end, item
+        return frame.end, event, error
 
-    def _whole(self, buffer: bytes | bytearray, start: int, frame: Frame) -> Event | str:
+    def _whole(
+        self, buffer: bytes | bytearray, start: int, frame: Frame
+    ) -> tuple[Event | None, str]:
         """Read a frame, now that all of it is here: in the plain form after all, or as XML."""
         payloads, markup = self._payloads, self._max_markup
         found = read(buffer, start, min(frame.end, start + markup), payloads)
@@ -297,11 +297,11 @@ class Decoder:
             try:
                 plain = _to_plain(data, ELEMENTS[frame.name], markup, payloads.collected)
             except (ParseError, ValueError) as error:
-                return Malformed(error)
+                return None, Malformed(error)
             payloads.collected = plain.collected
             found = read(plain.form, 0, len(plain.form), payloads)
             assert found is not None, "it is in the plain form now"
-        return found[1]
+        return found[1:]
 
     def _error(self, reason: str, buffer: bytes | bytearray, start: int, end: int) -> ProtocolError:
         name = _NAME_AT.match(buffer, start, end)
