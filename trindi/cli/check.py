@@ -53,7 +53,7 @@ class CheckError(click.ClickException):
 @click.option(
     "--hostile/--no-hostile",
     default=None,
-    help="Also send what crashes other servers.  [default: only to a program]",
+    help="Also send what others are known to take, or to crash on.  [default: to a program only]",
 )
 @click.option(
     "--set",
@@ -95,10 +95,10 @@ def check(
     of the protocol that the rule comes from. Exit status: 0 if it conforms, 1 if it does not, 2 if
     it could not be checked.
 
-    What is sent by default must be refused by every driver that keeps to the protocol, so that
-    nothing moves. A driver that does not refuse it may do what it says: do not check an
-    instrument that must not be disturbed. --write, --set and --hostile do more, and are never on
-    by default for a server.
+    What is sent must be refused by a driver that keeps to the protocol, or says what is so
+    already, so that nothing moves. One that does not refuse it may act on it. To a server less is
+    sent by default: nothing that drivers in wide use are known to act on, or to crash on. Where an
+    instrument must not be disturbed, check its driver as a program, away from it.
     """
     options = Options(timeout, write, False, settings)
     try:

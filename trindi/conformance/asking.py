@@ -168,18 +168,21 @@ async def _check_star(session: Session) -> None:
 
 
 async def _check_none(session: Session, rule: str, device: str, name: str | None) -> None:
-    """Ask for what there is not, and count what is defined beside the sentinel."""
-    place = session.some_place()
+    """Ask for what there is not, and count what is defined that else is not."""
     async with session.fresh() as link:
-        answer = await session.exchange(getProperties(device, name), place=place, link=link)
-        await session.pause(link)
-        count = len(_defined(link)) - 1
-        fate = "" if answer else await link.fate()
-    # Where everything has to be asked for to get one, what came is no answer to this.
-    surplus = count if session.narrow else 0
-    fault = f"{surplus} definitions came" if surplus > 0 else fate
-    session.ledger.judge(rule, fault)
+        usual = await _count(session, link)
+        count = await _count(session, link, getProperties(device, name))
+        fate = await link.fate() if link.ended or not count else ""
+    surplus = count - usual
+    session.ledger.judge(rule, f"{surplus} definitions came" if surplus > 0 else fate)
     await session.mend()
+
+
+async def _count(session: Session, link: Link, *questions: getProperties) -> int:
+    """Ask, and return how often something is defined, with the sentinel."""
+    await session.exchange(*questions, place=session.some_place(), link=link)
+    await session.pause(link)
+    return len(_defined(link))
 
 
 async def _check_ping(session: Session) -> None:

@@ -52,7 +52,7 @@ def aim_at(real: Place, properties: Iterable[Property], *, hostile: bool) -> Aim
     Args:
         real: a property that there is, which may be asked for.
         properties: all of them.
-        hostile: it may be about a device that there is, and about BLOBs that may be written.
+        hostile: it may be about a device that there is, and about BLOBs that can be written.
     """
     device = real[0] if hostile else NOBODY
     blob, member = (device, NOTHING), NOTHING

@@ -85,6 +85,9 @@ class Link:
         self._news.set()
 
     def _take(self, found: list[Seen]) -> None:
+        if self._scope.cancel_called:
+            # Its last words are about what is forgotten already.
+            return
         for seen in found:
             if isinstance(seen.item, pingRequest):
                 self._answer_ping(seen.item)

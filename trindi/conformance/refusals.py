@@ -1,9 +1,7 @@
 """Requests that must be refused, as data: what to send, and what shows that it was taken after all.
 
-By default nothing is tried but what every driver refuses that keeps to the protocol, and of several
-such requests the one that would do least where it is not refused. What would act on real drivers
-that are known not to refuse it (§3.4) is only tried where writing is allowed. This module sends
-nothing itself.
+Of several requests that a driver must refuse, the one is made that would do least if it were taken.
+This module sends nothing itself, and does not decide what may be sent.
 """
 
 from __future__ import annotations
@@ -31,7 +29,7 @@ if TYPE_CHECKING:
 
     from trindi.conformance.picture import Place, Property
 
-__all__ = ["REFUSED", "REFUSED_WHEN_WRITING", "Request", "foreign", "new"]
+__all__ = ["REFUSED", "Request", "foreign", "new"]
 
 _TEXT: Final = "trindi check"
 
@@ -258,22 +256,15 @@ def _becomes_text_zero(before: Values, after: Values) -> str:
     return ""
 
 
-_NO_VALUE: Final = {Kind.NUMBER: "0", Kind.TEXT: "", Kind.SWITCH: "Off"}
-
-
 def no_member(known: Property) -> Iterator[Request]:
-    """Write a number or a text that there is not."""
-    return iter(()) if known.kind is Kind.SWITCH else _of_no_member(known)
+    """Write a member that there is not: some drivers of libindi look at values, not at names.
 
-
-def no_switch_member(known: Property) -> Iterator[Request]:
-    """Write a switch that there is not: libindi turns all the others Off."""
-    return _of_no_member(known) if known.kind is Kind.SWITCH else iter(())
-
-
-def _of_no_member(known: Property) -> Iterator[Request]:
-    if known.writable and known.kind in _NO_VALUE:
-        data = new(known.kind, known.place, {NOTHING: _NO_VALUE[known.kind]})
+    So it has the value of the first member as it is, and a switch is Off.
+    """
+    if known.writable and known.values and known.kind in _EVENTS:
+        value = next(iter(known.values.values()))
+        text = {Kind.SWITCH: "Off", Kind.NUMBER: f"{value}"}.get(known.kind, value)
+        data = new(known.kind, known.place, {NOTHING: text})
         yield Request(known.place, data, _has_or_changes(known.kind), NOTHING)
 
 
@@ -297,18 +288,16 @@ def foreign(place: Place) -> Iterator[tuple[str, Request]]:
 
 REFUSED: Final = (
     ("read-only", read_only),
-    ("range", out_of_range),
     ("switch-rule", last_off),
     ("bad-number", no_number),
     ("bad-switch", no_switch),
     ("wrong-kind", wrong_kind),
-    ("no-member", no_member),
-)
-"""What must be refused: the name of the rule, and what makes the requests for a property."""
-
-REFUSED_WHEN_WRITING: Final = (
+    ("range", out_of_range),
     ("two-on", two_on),
     ("not-finite", not_finite),
-    ("no-member", no_switch_member),
+    ("no-member", no_member),
 )
-"""What must be refused, and is not by drivers in wide use."""
+"""What must be refused: the name of the rule, and what makes the requests for a property.
+
+What stands in the lower half is taken by drivers in wide use, or crashes them.
+"""

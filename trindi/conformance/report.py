@@ -115,6 +115,10 @@ class Ledger:
         # As a dict, because it keeps the order, and each fault once.
         self._faults: dict[str, dict[str, Verdict]] = {name: {} for name in RULES}
 
+    def allows(self, name: str) -> bool:
+        """Whether what a rule needs is there."""
+        return self._missing.isdisjoint(RULES[name].needs)
+
     def judge(self, name: str, fault: str = "", verdict: Verdict | None = None) -> None:
         """Note that a rule was looked at, and what was wrong, if anything.
 
@@ -154,8 +158,9 @@ class Ledger:
         return Outcome(rule, Verdict.NOT_APPLICABLE, 0, (self._why_not(rule),), 0)
 
     def _why_not(self, rule: Rule) -> str:
-        if rule.needs in self._missing:
-            return str(rule.needs)
+        for need in rule.needs:
+            if need in self._missing:
+                return str(need)
         return self._ended or "nothing to check it on"
 
     def outcomes(self) -> dict[str, Outcome]:

@@ -29,7 +29,6 @@ class Verdict(StrEnum):
 class Needs(StrEnum):
     """What has to be so for a rule to be checked, as a report says it where it is not."""
 
-    NOTHING = ""
     PROGRAM = "only for a program"
     SERVER = "only for a server"
     WRITE = "only with --write"
@@ -52,11 +51,11 @@ class Rule(NamedTuple):
     title: str
     source: str
     breach: Verdict = Verdict.FAIL
-    needs: Needs = Needs.NOTHING
+    needs: tuple[Needs, ...] = ()
 
 
 def _with(needs: Needs, *rules: Rule) -> tuple[Rule, ...]:
-    return tuple(rule._replace(needs=needs) for rule in rules)
+    return tuple(rule._replace(needs=(needs, *rule.needs)) for rule in rules)
 
 
 _WARN: Final = Verdict.WARN
@@ -110,19 +109,22 @@ GROUPS: Final[Mapping[str, tuple[Rule, ...]]] = MappingProxyType(
             Rule("ask-star", "with the device *: by all", "§5.2, §5.5", _WARN),
             Rule("ask-nobody", "with a device that there is not: by none", "§2, §6", _WARN),
             Rule("ask-nothing", "with a name that there is not: by none", "§2"),
-            Rule("ping", "pingRequest is answered by pingReply", "§2", _WARN),
+            *_with(Needs.SERVER, Rule("ping", "pingRequest is answered by pingReply", "§2", _WARN)),
         ),
         "Requests that must be refused": (
             Rule("read-only", "a property that is read-only", "§2, §3.5"),
-            Rule("range", "a number out of its limits", "§3.3"),
             Rule("switch-rule", "the Off of the one that is On, in OneOfMany", "§3.4"),
             Rule("bad-number", "what is no number", "§3.1"),
             Rule("bad-switch", "what is neither On nor Off", "§3.4"),
             Rule("wrong-kind", "another kind than that of the property", "§3.5"),
-            Rule("no-member", "a member that there is not", "§3.5"),
             Rule("no-property", "a property that there is not", "§3.5"),
             Rule("no-device", "a device that there is not", "§3.5, §9"),
             Rule("refusal-said", "whoever asked is told", "§0 rule 8, §3.5", _WARN),
+            *_with(
+                Needs.HOSTILE,
+                Rule("range", "a number out of its limits", "§3.3"),
+                Rule("no-member", "a member that there is not", "§3.5"),
+            ),
             *_with(
                 Needs.WRITE,
                 Rule("two-on", "two switches On, but for AnyOfMany", "§3.4"),
@@ -169,17 +171,16 @@ GROUPS: Final[Mapping[str, tuple[Rule, ...]]] = MappingProxyType(
             Rule("stderr", "lines on standard error are under 1024 bytes", "§0 rule 16", _WARN),
             Rule("one-socket", "standard input and output may be one socket", "§0 rule 14, §6"),
         ),
-        "A server": (
+        "A server": _with(
+            Needs.SERVER,
+            Rule("two-clients", "every client gets all definitions", "§5.2"),
+            Rule("only-asked", "a client hears of what it asked for alone", "§5.2"),
+            Rule("blob-gate", "no BLOBs for who has not asked for them", "§4.4"),
+            Rule("cut-off", "a client that closes in mid-element harms nobody", "§9"),
+            Rule("half-close", "a client that closes its half is answered", "§9", _WARN),
             *_with(
-                Needs.SERVER,
-                Rule("two-clients", "every client gets all definitions", "§5.2"),
-                Rule("only-asked", "a client hears of what it asked for alone", "§5.2"),
-                Rule("blob-gate", "no BLOBs for who has not asked for them", "§4.4"),
-                Rule("cut-off", "a client that closes in mid-element harms nobody", "§9"),
-                Rule("half-close", "a client that closes its half is answered", "§9", _WARN),
-            ),
-            Rule(
-                "slow-reader", "a client that does not read harms nobody", "§9", needs=Needs.HOSTILE
+                Needs.HOSTILE,
+                Rule("slow-reader", "a client that does not read harms nobody", "§9"),
             ),
         ),
     }

@@ -52,7 +52,7 @@ class Options(NamedTuple):
     Attributes:
         timeout: seconds for each answer.
         write: requests that must be taken are made, too, with the values as they are.
-        hostile: what may kill a server is sent, too.
+        hostile: what drivers and servers in wide use take, or crash on, is sent, too.
         settings: what to set first, each ``DEVICE.PROPERTY.MEMBER=VALUE``.
     """
 
@@ -123,6 +123,10 @@ class Session:
     def is_program(self) -> bool:
         """Whether a program is checked, and no server."""
         return self.target.kind == "program"
+
+    def allows(self, rule: str) -> bool:
+        """Whether what a rule needs is there."""
+        return self.ledger.allows(rule)
 
     # Peers -------------------------------------------------------------------------------------
 

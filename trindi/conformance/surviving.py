@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 import trio
 
 from trindi.conformance.hostile import HALF, INPUTS, aim_at
-from trindi.conformance.rules import RULES, Needs, Verdict
+from trindi.conformance.rules import Verdict
 from trindi.conformance.session import definitions
 from trindi.protocol import encode, getProperties
 
@@ -26,6 +26,8 @@ __all__ = ["check_cut_off", "check_inputs", "check_slow_reader"]
 _MB: Final = 1000 * 1000
 
 _SILENT: Final = "it does not answer any more"
+
+_QUESTIONS_THEMSELVES: Final = ("bad-comment", "bad-version")
 
 _QUESTIONS: Final = 500
 """How often is asked without reading: more than the buffers of any kernel hold of the answers."""
@@ -41,7 +43,7 @@ async def check_inputs(session: Session) -> None:
         GoneError: it is not to be had again.
     """
     for rule, make in INPUTS.items():
-        if RULES[rule].needs is Needs.HOSTILE and not session.options.hostile:
+        if not session.allows(rule):
             continue
         place = session.some_place()
         hostile = session.is_program or session.options.hostile
@@ -56,10 +58,11 @@ async def _attack(session: Session, rule: str, data: bytes, place: Place) -> boo
     """Send one bad input and judge what comes of it; returns whether it was survived."""
     async with session.fresh() as link:
         fault = await _feed(session, link, data, place)
-        if rule == "bad-comment":
+        if rule in _QUESTIONS_THEMSELVES:
+            # The sentinel may be the answer to the bad input, and what comes of that still to come.
             await session.pause(link)
-            if len(definitions(link, place)) > 1:
-                fault = "what stood in the comment was carried out"
+        if rule == "bad-comment" and len(definitions(link, place)) > 1:
+            fault = "what stood in the comment was carried out"
         fate = await link.fate() if link.ended else ""
     if session.is_program:
         gone = fate or (fault if fault == _SILENT else "")
@@ -96,6 +99,7 @@ async def check_cut_off(session: Session) -> None:
     async with session.fresh() as link:
         await link.send(HALF, seconds=session.options.timeout)
         await session.pause(link)
+    await session.pause()
     session.ledger.judge("cut-off", await _bystander(session, session.some_place()))
     await session.mend()
 
@@ -106,11 +110,11 @@ async def check_slow_reader(session: Session) -> None:
     try:
         with trio.move_on_after(session.options.timeout):
             await peer.stream.send_all(encode(getProperties()) * _QUESTIONS)
-        fault = await _bystander(session, session.some_place())
     except trio.BrokenResourceError:
-        fault = await _bystander(session, session.some_place())
         session.ledger.remark("slow-reader", "it was sent away")
+    try:
+        await session.pause()
+        session.ledger.judge("slow-reader", await _bystander(session, session.some_place()))
     finally:
         await peer.aclose()
-    session.ledger.judge("slow-reader", fault)
     await session.mend()

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from trindi.conformance.asking import NOBODY, NOTHING
 from trindi.conformance.picture import place_of, show_place
-from trindi.conformance.refusals import REFUSED, REFUSED_WHEN_WRITING, Request, foreign, new
+from trindi.conformance.refusals import REFUSED, Request, foreign, new
 from trindi.conformance.rules import Verdict
 from trindi.protocol import (
     DefVector,
@@ -49,8 +49,9 @@ async def check_refusals(session: Session) -> None:
         GoneError: it has ended over one, and is not to be had again.
     """
     session.judge.echoes = not session.is_program
-    for rule, requests in REFUSED + (REFUSED_WHEN_WRITING if session.options.write else ()):
-        await _check_rule(session, rule, requests)
+    for rule, requests in REFUSED:
+        if session.allows(rule):
+            await _check_rule(session, rule, requests)
     for device in session.picture.devices():
         for rule, request in foreign(session.some_place(device)):
             await _try(session, rule, request)
