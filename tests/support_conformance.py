@@ -361,7 +361,14 @@ class MemoryPeer(Peer):
     def __init__(self, stream: Any, owner: Simple) -> None:
         super().__init__(stream)
         self.ended = trio.Event()
+        self.kill: Callable[[], None] | None = None
         self._owner = owner
+
+    async def aclose(self) -> None:
+        """End it, though it may hang."""
+        await super().aclose()
+        if self.kill:
+            self.kill()
 
     async def wait_ended(self) -> str:
         """Wait until it has."""
@@ -388,6 +395,17 @@ def replaced(pattern: str, by: str, base: type[Simple] = Simple, only: str = "")
         return re.sub(pattern.encode(), by.encode(), data)
 
     return mangled(change, base)
+
+
+def fragile(pattern: bytes, base: type[Simple] = Simple) -> type[Simple]:
+    """Make a driver that ends when it reads this."""
+
+    class Fragile(base):  # type: ignore[misc, valid-type]
+        def survive(self, data: bytes) -> None:
+            if re.search(pattern, data):
+                raise trio.BrokenResourceError
+
+    return Fragile
 
 
 def findings(report: Report) -> dict[str, Verdict]:

@@ -22,6 +22,7 @@ from tests.support_conformance import (
     SimpleServer,
     check_all,
     findings,
+    fragile,
     mangled,
     replaced,
 )
@@ -313,17 +314,6 @@ class NoSexagesimal(Simple):
 
 
 # Bad input ---------------------------------------------------------------------------------------
-
-
-def fragile(pattern: bytes) -> type[Simple]:
-    """Make a driver that ends when it reads this."""
-
-    class Fragile(Simple):
-        def survive(self, data: bytes) -> None:
-            if re.search(pattern, data):
-                raise trio.BrokenResourceError
-
-    return Fragile
 
 
 BREAKING = {

@@ -92,7 +92,7 @@ class Server:
     kind = "server"
 
     def __init__(self, host: str, port: int) -> None:
-        self.name = f"{host}:{port}"
+        self.name = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         self._address = (host, port)
 
     async def connect(self, *, one_socket: bool = False) -> Peer:
@@ -107,13 +107,15 @@ class Server:
 
 
 def _reason(error: OSError | UnicodeError) -> str:
-    """Say why in a few words; an OSError of several attempts has one for each."""
-    while isinstance(error.__cause__, BaseExceptionGroup):
-        first = error.__cause__.exceptions[0]
-        if not isinstance(first, OSError):
-            break
+    """Say why in a few words; where several addresses were tried, the first one's reason."""
+    while isinstance(error.__cause__, (OSError, BaseExceptionGroup)):
+        cause = error.__cause__
+        first = cause if isinstance(cause, OSError) else cause.exceptions[0]
+        assert isinstance(first, OSError), "connecting fails in no other way"
         error = first
-    return getattr(error, "strerror", None) or " ".join(str(error).split())
+    if isinstance(error, socket.gaierror) or not isinstance(error, OSError) or not error.errno:
+        return getattr(error, "strerror", None) or " ".join(str(error).split())
+    return os.strerror(error.errno)
 
 
 # A program ---------------------------------------------------------------------------------------
