@@ -156,7 +156,7 @@ async def test_a_cut_in_what_is_sent(lockstep: bool, autojump_clock: MockClock) 
 async def test_a_cut_right_behind_what_is_sent_does_not_wait(
     lockstep: bool, autojump_clock: MockClock
 ) -> None:
-    line = Line(Cut(byte=3, direction="sent"), lockstep=lockstep)  # type: ignore[arg-type]
+    line = Line(Cut(byte=3, direction="sent"), lockstep=lockstep)
     heard, end = await say(line, b"abc")
     assert (joined(heard), end) == (b"abc", "all sent")
     with pytest.raises(trio.BrokenResourceError):
@@ -397,7 +397,7 @@ async def test_a_stream_that_cannot_be_closed_by_halves(autojump_clock: MockCloc
         lambda: Stall(time=math.nan),
         lambda: Slow(0, byte=1),
         lambda: Slow(math.nan, byte=1),
-        lambda: Cut(byte=1, direction="up"),  # type: ignore[arg-type]
+        lambda: Cut(byte=1, direction="up"),
     ],
 )
 def test_a_fault_that_cannot_be_is_refused(make: Callable[[], Fault]) -> None:

@@ -239,7 +239,7 @@ async def test_a_fault_may_strike_before_all_is_there(
 async def test_garbage_costs_nothing_but_itself(
     autojump_clock: MockClock, nursery: trio.Nursery
 ) -> None:
-    faults = [Garbage(time=5), Garbage(byte=0, direction="sent")]  # type: ignore[arg-type]
+    faults = [Garbage(time=5), Garbage(byte=0, direction="sent")]
     driver = Bench()
     client = await start_driver(nursery, driver, faults=faults)
     await trio.sleep(6)

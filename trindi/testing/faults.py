@@ -42,7 +42,7 @@ class Fault:
     Attributes:
         byte: it strikes when so many bytes of its direction have passed.
         time: or it strikes so many seconds after the stream was made.
-        direction: which bytes it strikes.
+        direction: which bytes it strikes, ``received`` or ``sent``.
 
     Raises:
         ValueError: neither or both of byte and time are given, or one is below 0.
@@ -50,14 +50,14 @@ class Fault:
 
     byte: int | None = None
     time: float | None = None
-    direction: Direction = Direction.RECEIVED
+    direction: str = Direction.RECEIVED
 
     def __post_init__(self) -> None:
         if (self.byte is None) == (self.time is None):
             raise ConfigurationError("a fault strikes at a byte, or at a time: give one of them")
         if not (self.byte if self.byte is not None else self.time or 0) >= 0:
             raise ConfigurationError("a fault strikes at byte 0 or later, or at time 0 or later")
-        # Plain text is good enough.
+        # So that what is no direction is refused here.
         object.__setattr__(self, "direction", Direction(self.direction))
 
 
@@ -189,7 +189,7 @@ class FaultyStream(trio.abc.HalfCloseableStream):
     def __init__(self, stream: trio.abc.Stream, faults: Iterable[Fault]) -> None:
         start = trio.current_time()
         lines: list[Fault] = []
-        lanes: dict[Direction, list[Fault]] = {direction: [] for direction in Direction}
+        lanes: dict[str, list[Fault]] = {direction: [] for direction in Direction}
         for fault in faults:
             ends = isinstance(fault, (Cut, Reset)) and fault.time is not None
             (lines if ends else lanes[fault.direction]).append(fault)
