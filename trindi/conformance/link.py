@@ -29,6 +29,9 @@ _HEARD: Final = 20_000
 _SENDING: Final = 16
 """Pieces that may wait for the peer to read; then a sender waits, and pings are not answered."""
 
+_GONE: Final = 5.0
+"""Seconds for a program that is killed to be gone."""
+
 _RECEIVE: Final = 64 * 1024
 
 
@@ -67,7 +70,10 @@ class Link:
                     nursery.start_soon(self._write)
                     task_status.started(self)
         finally:
-            await self.peer.aclose()
+            # A program that was started must be gone, whoever has cancelled the check.
+            with trio.move_on_after(_GONE) as clean_up:
+                clean_up.shield = True
+                await self.peer.aclose()
 
     def close(self) -> None:
         """Let `run` come to its end."""

@@ -74,13 +74,16 @@ class Answer(NamedTuple):
     definition: DefVector | None
 
 
+def defines(seen: Seen) -> bool:
+    """Whether this is a definition, be it legal or not."""
+    if isinstance(seen.item, ProtocolError):
+        return (seen.item.element or "").startswith("def")
+    return isinstance(seen.item, DefVector)
+
+
 def is_definition(seen: Seen, place: Place) -> bool:
     """Whether this defines that property, be it legal or not."""
-    if isinstance(seen.item, ProtocolError):
-        defines = (seen.item.element or "").startswith("def")
-    else:
-        defines = isinstance(seen.item, DefVector)
-    return defines and place_of(seen.item) == place
+    return defines(seen) and place_of(seen.item) == place
 
 
 def definitions(link: Link, place: Place) -> list[Seen]:
@@ -189,7 +192,7 @@ class Session:
         link = link or self.link
         seconds = max(self.options.timeout, _START)
         await link.send(getProperties(), seconds=seconds)
-        if not await link.wait_for(lambda seen: isinstance(seen.item, DefVector), seconds):
+        if not await link.wait_for(defines, seconds):
             return False
         await self.settle(link)
         if not self.is_program and link is self.link:
@@ -253,4 +256,4 @@ class Session:
         for place in self.picture.properties:
             if device in (None, place[0]):
                 return place
-        raise GoneError("it has no properties any more")
+        raise GoneError("there is no property that can be read")

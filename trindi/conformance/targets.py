@@ -25,9 +25,6 @@ __all__ = ["Peer", "Program", "Server", "Target", "UnreachableError"]
 _CONNECT: Final = 10.0
 """Seconds for a connection to be made."""
 
-_REAP: Final = 5.0
-"""Seconds for a program that was killed to be gone."""
-
 # Far from UTC, so that a driver that takes local time for UTC is found on any machine.
 _ZONE: Final = "CHK-05:30"
 
@@ -178,11 +175,9 @@ class _Run(Peer):
 
     async def aclose(self) -> None:
         """Kill it, as indiserver does."""
+        if self._process.returncode is None:
+            self._process.kill()
         await super().aclose()
         assert self.stderr is not None
         await trio.aclose_forcefully(self.stderr)
-        if self._process.returncode is None:
-            self._process.kill()
-        with trio.move_on_after(_REAP) as scope:
-            scope.shield = True
-            await self._process.wait()
+        await self._process.wait()
