@@ -81,7 +81,10 @@ def build(session: nox.Session) -> None:
     shutil.rmtree("dist", ignore_errors=True)
     session.run("python", "-m", "build")
     (wheel,) = Path("dist").glob("*.whl")
-    if "trindi/py.typed" not in zipfile.ZipFile(wheel).namelist():
-        session.error(f"{wheel} lacks trindi/py.typed: its types would be ignored")
+    for name in ("trindi/py.typed", "pytest_trindi.py"):
+        if name not in zipfile.ZipFile(wheel).namelist():
+            session.error(
+                f"{wheel} lacks {name}: types, or the plugin for pytest, would be missing"
+            )
     session.install(str(wheel))
     session.run("trindi", "--help", silent=True)

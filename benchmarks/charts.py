@@ -19,6 +19,7 @@ COLOURS = {
     "libindi": "#d1603d",
     "raw": "#e8a87c",
     "indipydriver": "#6a994e",
+    "defusedxml": "#a7c957",
     "floor": "#b8b8b8",
 }
 ACROSS = 4
@@ -41,15 +42,14 @@ def draw(medians: Medians, place: Path) -> list[Path]:
         print("*** MISSING: no charts, for matplotlib is not installed", file=sys.stderr)
         return []
     mpl.use("svg")
-    found = [row for row in rows(medians) if any(row.figures.values())]
-    ratios = [row for row in found if row.ratio(row.best)]
+    ratios = [row for row in rows(medians) if row.ratio(row.best)]
     grown = list(growths(medians))
     place.mkdir(parents=True, exist_ok=True)
     drawn = []
     with mpl.rc_context(STYLE):
         for name, figure in (
             ("ratios", _ratios(ratios) if ratios else None),
-            ("medians", _medians(found) if found else None),
+            ("medians", _medians(ratios) if ratios else None),
             ("growth", _growth(grown) if grown else None),
         ):
             if figure:
@@ -77,10 +77,12 @@ def _ratios(found: list[Row]) -> Figure:
     for place, row in enumerate(reversed(found)):
         better = advantage(row)
         axes.barh(place, better - 1, left=1, color=COLOURS[OURS])
-        axes.annotate(f" {better:.2g}× {row.best}", (max(better, 1), place), va="center", size=7)
+        end = max(better, 1)
         if row.goal and row.goal.ratio:
             wanted = row.goal.limit if is_rate(row.metric) else 1 / row.goal.limit
             axes.plot([wanted, wanted], [place - 0.45, place + 0.45], color="black")
+            end = max(end, wanted)
+        axes.annotate(f" {better:.2g}× {row.best}", (end, place), va="center", size=7)
     axes.set_xscale("log")
     axes.margins(x=0.15)
     axes.axvline(1, color="gray", linewidth=0.8)
@@ -90,12 +92,12 @@ def _ratios(found: list[Row]) -> Figure:
 
 
 def _medians(found: list[Row]) -> Figure:
-    """A small chart for each metric, with a bar for each contender."""
+    """A small chart for each metric, with a bar for each contender but the floor."""
     down = -(-len(found) // ACROSS)
     figure = _new(9.5, 1.5 * down)
     for place, row in enumerate(found):
         axes = figure.add_subplot(down, ACROSS, place + 1)
-        names = [name for name in COLOURS if name in row.figures]
+        names = [name for name in COLOURS if name in row.figures and name != "floor"]
         figures = [row.figures[name] for name in names]
         axes.barh(names, figures, color=[COLOURS[name] for name in names])
         axes.invert_yaxis()
@@ -105,9 +107,11 @@ def _medians(found: list[Row]) -> Figure:
 
 
 def _plain(axes: Axes) -> None:
+    from matplotlib.ticker import EngFormatter  # noqa: PLC0415
+
     axes.spines[["top", "right"]].set_visible(False)
     axes.locator_params(axis="x", nbins=3)
-    axes.xaxis.set_major_formatter("{x:,.6g}")
+    axes.xaxis.set_major_formatter(EngFormatter(sep=""))
 
 
 def _growth(found: list[Growth]) -> Figure:

@@ -22,7 +22,7 @@ BLOB_END = b"</setBLOBVector>"
 GET_PROPERTIES = b'<getProperties version="1.7"/>\n'
 PATIENCE = 15.0
 """Seconds without a byte after which a workload is given up."""
-QUIET = 0.06
+QUIET = 0.05
 """Seconds without a byte after which nothing of an earlier request is on its way. indiserver may
 keep the end of an answer back until the client's system has acknowledged the rest, after 40 ms."""
 

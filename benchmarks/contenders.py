@@ -101,8 +101,8 @@ def libindi(port: int) -> list[str]:
             raise MissingError("libindi's headers are not installed (Debian's libindi-dev)")
         compiler = _tool("g++", "g++")
         options = ["-O2", "-I/usr/include/libindi", "-lindidriver", "-lpthread"]
-        build = [compiler, str(source), "-o", str(program), *options]
-        if subprocess.run(build, check=False).returncode:
+        compiling = [compiler, str(source), "-o", str(program), *options]
+        if subprocess.run(compiling, check=False).returncode:
             raise MissingError("the driver on libindi cannot be compiled here")
     return _indiserver(port, str(program))
 
@@ -142,12 +142,17 @@ CONTENDERS: dict[str, Contender] = {
 }
 
 
+def build(name: str, port: int = 0) -> Sequence[str]:
+    """Return a contender's command, and build what it needs first."""
+    BUILD.mkdir(exist_ok=True)
+    return CONTENDERS[name].command(port)
+
+
 @contextlib.contextmanager
 def running(name: str, **environment: str) -> Iterator[tuple[int, int]]:
     """Run a contender; yields its port, and the process group that it is."""
-    BUILD.mkdir(exist_ok=True)
     port = _free_port()
-    command = CONTENDERS[name].command(port)
+    command = build(name, port)
     with tempfile.TemporaryDirectory() as home, LOG.open("ab") as log:
         paths = os.pathsep.join([str(HERE.parent), *filter(None, [os.environ.get("PYTHONPATH")])])
         process = subprocess.Popen(

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from benchmarks import scale, workloads
-from benchmarks.contenders import CONTENDERS, HERE, MissingError, running
+from benchmarks.contenders import CONTENDERS, HERE, MissingError, build, running
 from benchmarks.fairness import fairness
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ class Extent:
 
 
 FULL = Extent()
-QUICK = Extent(workloads.QUICK, scale.QUICK, fairness=1.5, decode=10_000)
+QUICK = Extent(workloads.QUICK, scale.QUICK, fairness=1.0, decode=10_000)
 DECODE = "decode"
 DECODE_TIMES = 5
 
@@ -66,7 +66,7 @@ def find_missing(results: Results, names: Sequence[str]) -> list[str]:
     """Build what has to be built; returns who can be had, and says loudly who cannot."""
     for name in names:
         try:
-            CONTENDERS[name].command(0)
+            build(name)
         except MissingError as error:
             results.missing[name] = str(error)
             _say(f"*** MISSING: {name}: {error}")

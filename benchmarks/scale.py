@@ -29,9 +29,18 @@ class Scale:
     most_times: int = 20
     members: Sequence[int] = (1, 4, 16, 64)
     requests: int = 2_000
+    others_most: int = 10_000
+    """Clients, properties or members that other contenders than trindi are measured with."""
+
+    def sizes(self, name: str, wanted: Sequence[int]) -> list[int]:
+        """Return those sizes that a contender is measured with."""
+        most = wanted[-1] if name == "trindi" else self.others_most
+        return [size for size in wanted if size <= most]
 
 
-QUICK = Scale(idle_seconds=1.0, updates=10, definitions=5_000, most_times=5, requests=300)
+QUICK = Scale(
+    idle_seconds=1.0, updates=10, definitions=5_000, most_times=5, requests=300, others_most=100
+)
 
 
 def idle(name: str, scale: Scale) -> Metrics:
@@ -57,7 +66,7 @@ def idle(name: str, scale: Scale) -> Metrics:
 def clients(name: str, scale: Scale) -> Metrics:
     """One update, by the number of clients that it goes to; the next when all have it."""
     took = {}
-    for size in scale.clients:
+    for size in scale.sizes(name, scale.clients):
         if size <= CONTENDERS[name].most_clients:
             with (
                 running(name, BENCH_FURTHER="0") as (port, group),
@@ -73,7 +82,7 @@ def clients(name: str, scale: Scale) -> Metrics:
 def properties(name: str, scale: Scale) -> Metrics:
     """All definitions, by the number of properties."""
     took = {}
-    for size in scale.properties:
+    for size in scale.sizes(name, scale.properties):
         times = min(max(1, scale.definitions // size), scale.most_times)
         with (
             running(name, BENCH_FURTHER=str(size - 6)) as (port, group),
@@ -88,7 +97,7 @@ def properties(name: str, scale: Scale) -> Metrics:
 def members(name: str, scale: Scale) -> Metrics:
     """One request and its answer, by the number of elements in each."""
     took = {}
-    for size in scale.members:
+    for size in scale.sizes(name, scale.members):
         names = ["v", *(f"v{index}" for index in range(1, size))]
         with (
             running(name, BENCH_FURTHER="0", BENCH_MEMBERS=str(size)) as (port, group),

@@ -49,7 +49,7 @@ class Sizes:
 Workload = Callable[[int, Sizes], Metrics]
 # indiserver's cost of one update grows with what already waits, so that fewer of them would be
 # another workload; what takes it most of the time is shortened instead.
-QUICK = Sizes(blob_down=4, blob_up=1)
+QUICK = Sizes(blob_up=1)
 
 
 def _fan_out(port: int, updates: int, clients: int) -> Metrics:

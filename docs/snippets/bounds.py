@@ -1,8 +1,8 @@
-"""A server on a small machine: every bound that can be set, set."""
+"""A server and a client on a small machine: every bound that can be set, set."""
 
 from thermo import make_driver
 
-from trindi import IPyServer
+from trindi import IPyClient, IPyServer
 
 MIB = 1024 * 1024
 
@@ -18,4 +18,16 @@ def make_server(port: int = 7624) -> IPyServer:
         max_blob_bytes=16 * MIB,
         max_restarts=3,
         restart_delay=5.0,
+    )
+
+
+def make_client(port: int = 7624) -> IPyClient:
+    return IPyClient(
+        port=port,
+        ask_for=["Thermostat"],
+        reconnect=True,
+        reconnect_delay=5.0,
+        max_element_bytes=64 * 1024,
+        max_blob_bytes=16 * MIB,
+        max_picture_bytes=4 * MIB,
     )

@@ -50,8 +50,9 @@ TINY = Extent(
 
 @pytest.fixture(autouse=True)
 def _build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(contenders, "BUILD", tmp_path)
-    monkeypatch.setattr(contenders, "LOG", tmp_path / "log")
+    build = tmp_path / "not there in a fresh checkout"
+    monkeypatch.setattr(contenders, "BUILD", build)
+    monkeypatch.setattr(contenders, "LOG", build / "log")
 
 
 def measured(*names: str, workloads: list[str] = ALL) -> Results:

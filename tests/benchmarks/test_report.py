@@ -12,6 +12,7 @@ import pytest
 from benchmarks import charts, report
 from benchmarks.__main__ import main
 from benchmarks.contenders import CONTENDERS
+from benchmarks.goals import PEERS
 from benchmarks.report import Results
 
 if TYPE_CHECKING:
@@ -157,8 +158,8 @@ def test_the_same_figures_draw_the_same_charts(tmp_path: Path) -> None:
 
 def test_what_was_not_measured_is_not_drawn(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
-    medians = {"floor": {"stream1": {"deliveries/s": 1.0}}}
-    assert [path.name for path in charts.draw(medians, tmp_path)] == ["medians.svg"]
+    medians = {"floor": {"stream1": {"deliveries/s": 1.0}, "clients": {"1": 1.0, "10": 2.0}}}
+    assert [path.name for path in charts.draw(medians, tmp_path)] == ["growth.svg"]
 
 
 def test_without_matplotlib_that_is_said(
@@ -170,4 +171,4 @@ def test_without_matplotlib_that_is_said(
 
 
 def test_every_contender_has_a_colour() -> None:
-    assert list(charts.COLOURS) == list(CONTENDERS)
+    assert charts.COLOURS.keys() == {*CONTENDERS, *PEERS}

@@ -122,6 +122,15 @@ async def test_a_slow_listener_gets_the_newest_state(autojump_clock: MockClock) 
         assert fast.drops == 0
 
 
+async def test_a_listener_that_keeps_up_gets_everything(autojump_clock: MockClock) -> None:
+    async with joined(numbers()) as (client, server):
+        events = client.events(high_water=10_000)
+        for n in range(200):
+            await server.send(report(members={"x": float(n)}))
+            assert [event["x"] for event in await heard(events)] == [n]
+        assert events.drops == 0
+
+
 async def test_a_listener_that_hears_nothing_costs_no_more_than_the_bound(
     autojump_clock: MockClock,
 ) -> None:
@@ -264,6 +273,17 @@ async def test_a_slow_viewer_gets_the_newest_frame(autojump_clock: MockClock) ->
         assert got[0] == 0
         assert got[-1] == 19
         assert slow.drops == 20 - len(got) > 10
+
+
+async def test_what_a_viewer_has_seen_is_no_burden(autojump_clock: MockClock) -> None:
+    async with joined(blobs()) as (client, server):
+        await client.enable_blobs("Dev")
+        frames = client.frames("Dev", "image")
+        size = 1024 * 1024
+        for n in range(BOUND // size + 5):
+            await server.send(frame(bytes([n]) * size))
+            assert (await frames.__anext__())[0] == n
+        assert frames.drops == 0
 
 
 async def test_frames_end_with_the_client(autojump_clock: MockClock) -> None:

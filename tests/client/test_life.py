@@ -126,6 +126,23 @@ async def test_more_can_be_asked_for_later(autojump_clock: MockClock) -> None:
             await client.get_properties(None, "v")
 
 
+async def test_what_is_asked_for_before_there_is_a_connection_is_asked_for_on_it(
+    autojump_clock: MockClock,
+) -> None:
+    client = IPyClient(ask_for=["Dev"])
+    await client.get_properties("Other")
+    await client.enable_blobs("Dev")
+    near, far = trio.testing.memory_stream_pair()
+    async with trio.open_nursery() as nursery:
+        await nursery.start(client.run_on, near)
+        assert await Server(far).greet() == [
+            getProperties("Dev"),
+            getProperties("Other"),
+            enableBLOB("Dev", None, BLOBPolicy.ALSO),
+        ]
+        nursery.cancel_scope.cancel()
+
+
 async def test_a_client_runs_once_at_a_time(autojump_clock: MockClock) -> None:
     async with joined() as (client, _server):
         near, _far = trio.testing.memory_stream_pair()
@@ -242,6 +259,9 @@ async def test_a_lost_connection_is_made_anew(
     second = await servers.next()
     assert vector.stale
     assert vector["x"] == 1.0
+    with trio.move_on_after(5) as waiting:
+        await client.wait_for("Dev", "target", lambda vector: vector["x"] == 1.0)
+    assert waiting.cancelled_caught
     assert await second.greet(numbers({"x": 2.0})) == [
         getProperties("Dev"),
         getProperties("Other"),

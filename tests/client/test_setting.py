@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +34,7 @@ from trindi import (
     setNumberVector,
 )
 from trindi.protocol import pingReply, pingRequest
+from trindi.transport import BOUND, Conditions
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -139,6 +141,41 @@ async def test_a_server_that_does_not_read_is_waited_for(nursery: trio.Nursery) 
     assert client.connected
 
 
+async def test_what_has_not_left_is_not_asked(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    to_client, from_server = trio.testing.memory_stream_one_way_pair()
+    to_server, from_client = trio.testing.lockstep_stream_one_way_pair()
+    server = Server(trio.StapledStream(to_client, from_client))
+    client = await nursery.start(IPyClient().run_on, trio.StapledStream(to_server, from_server))
+    await server.greet(blobs(), blobs("other"))
+    vector = await client.wait_defined("Dev", "image")
+    other = await client.wait_defined("Dev", "other")
+    many = [Setting(nursery, partial(vector.set, file=bytes(900_000))) for _ in range(10)]
+    assert await many[0].look() is None
+    with trio.CancelScope() as scope:
+        nursery.start_soon(scope_cancel, scope)
+        await other.set(file=bytes(900_000))
+    assert scope.cancelled_caught
+    assert (vector.state, other.state) == (State.BUSY, State.IDLE)
+    for _ in many:
+        assert (await server.next(newBLOBVector)).vectorname == "image"
+    assert await many[-1].look() == "done"
+
+
+async def scope_cancel(scope: trio.CancelScope) -> None:
+    await trio.testing.wait_all_tasks_blocked()
+    scope.cancel()
+
+
+async def test_an_upload_may_be_larger_than_all_that_may_wait() -> None:
+    async with joined(blobs()) as (client, server):
+        data = bytes(BOUND)
+        await client["Dev"]["image"].set(file=data)
+        assert (await server.next(newBLOBVector))["file"] == data
+        assert client.connected
+
+
 async def test_what_is_on_its_way_is_lost_with_the_connection(
     nursery: trio.Nursery, autojump_clock: MockClock
 ) -> None:
@@ -158,6 +195,24 @@ async def test_what_is_on_its_way_is_lost_with_the_connection(
     assert isinstance(await other.look(), NotConnected)
 
 
+async def test_what_is_on_its_way_is_lost_with_the_client(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    to_client, from_server = trio.testing.memory_stream_one_way_pair()
+    to_server, from_client = trio.testing.lockstep_stream_one_way_pair()
+    server = Server(trio.StapledStream(to_client, from_client))
+    async with trio.open_nursery() as within:
+        stream = trio.StapledStream(to_server, from_server)
+        client = await within.start(IPyClient().run_on, stream)
+        await server.greet(numbers())
+        vector = await client.wait_defined("Dev", "target")
+        settings = [Setting(nursery, partial(do, x=1)) for do in (vector.set, vector.set_and_wait)]
+        assert await settings[0].look() is None
+        within.cancel_scope.cancel()
+    for setting in settings:
+        assert "the client was stopped" in str(await setting.look())
+
+
 async def test_a_file_is_sent(tmp_path: Path) -> None:
     (tmp_path / "dark.fits").write_bytes(b"dark")
     async with joined(blobs()) as (client, server):
@@ -167,6 +222,30 @@ async def test_a_file_is_sent(tmp_path: Path) -> None:
         assert dict(event.sizeformat) == {"file": SizeFormat(4, ".fits")}
         with pytest.raises(FileNotFoundError):
             await client["Dev"]["image"].set(file=tmp_path / "other.fits")
+
+
+async def test_a_test_has_no_need_of_threads(autojump_clock: MockClock, tmp_path: Path) -> None:
+    (tmp_path / "dark.fits").write_bytes(b"dark")
+    began = trio.current_time()
+
+    async def in_this_thread(function: Any, *args: Any) -> Any:
+        await trio.lowlevel.checkpoint()
+        return function(*args)
+
+    noon = datetime(2026, 11, 23, 12, tzinfo=UTC)
+    client = IPyClient(conditions=Conditions(lambda: noon, in_this_thread))
+    async with joined(blobs(), client=client) as (_, server):
+        image = client["Dev"]["image"]
+        assert image.timestamp == noon
+        await client.enable_blobs("Dev")
+        saved = image.save_frames(tmp_path)
+        about = {"file": SizeFormat(4, ".fits")}
+        await image.set(file=tmp_path / "dark.fits")
+        assert (await server.next(newBLOBVector))["file"] == b"dark"
+        await server.send(setBLOBVector("Dev", "image", {"file": b"dark"}, about))
+        assert (await saved.__anext__()).name == "Dev.image.file.0001.fits"
+        # A mock clock runs ahead while a thread works.
+        assert trio.current_time() == began
 
 
 # Waiting for it --------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ import pytest
 import trindi
 import trindi.protocol
 import trindi.recording
+import trindi.testing
 from tests.support_docs import DOCS, ROOT, code, table
 from trindi.cli.serve import serve
 from trindi.protocol import ELEMENTS, format_number, parse_number
@@ -74,7 +75,10 @@ def test_the_page_leaves_no_bound_out() -> None:
 # What takes bounds, and those of its parameters that are none.
 CHANGED_WITH: dict[str, tuple[Any, set[str]]] = {
     "IPyServer": (trindi.IPyServer, {"drivers", "host", "port"}),
-    "IPyClient": (trindi.IPyClient, {"host", "port", "ask_for", "reconnect", "connect"}),
+    "IPyClient": (
+        trindi.IPyClient,
+        {"host", "port", "ask_for", "reconnect", "connect", "conditions"},
+    ),
     "record": (trindi.recording.record, {"stream", "file", "side", "now"}),
 }
 
@@ -140,11 +144,13 @@ def public_names(module: ModuleType) -> set[str]:
 
 
 @pytest.mark.parametrize(
-    "module", [trindi, trindi.protocol, trindi.recording], ids=lambda module: module.__name__
+    "module",
+    [trindi, trindi.protocol, trindi.recording, trindi.testing],
+    ids=lambda module: module.__name__,
 )
 def test_the_reference_has_every_public_name(module: ModuleType) -> None:
     reference = (DOCS / "reference.md").read_text(encoding="utf-8")
-    shown = set(re.findall(r"\btrindi\.(?:protocol\.|recording\.)?(\w+)", reference))
+    shown = set(re.findall(r"\btrindi\.(?:protocol\.|recording\.|testing\.)?(\w+)", reference))
     assert public_names(module) - shown == set()
 
 

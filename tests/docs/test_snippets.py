@@ -21,6 +21,7 @@ from trio.testing import wait_all_tasks_blocked
 
 from tests.support_docs import DOCS, PAGES, ROOT, SNIPPETS, Peer, WireClient
 from trindi import (
+    IPyClient,
     IPyServer,
     Message,
     defBLOBVector,
@@ -340,9 +341,18 @@ async def test_every_bound_that_can_be_set_is_set(
     snippet: Load, connect: Connect, nursery: trio.Nursery
 ) -> None:
     source = (SNIPPETS / "bounds.py").read_text(encoding="utf-8")
-    parameters = inspect.signature(IPyServer).parameters.keys() - {"drivers", "host"}
+    parameters = {
+        *inspect.signature(IPyServer).parameters.keys() - {"drivers", "host"},
+        *inspect.signature(IPyClient).parameters.keys() - {"host", "connect", "conditions"},
+    }
     assert {name for name in parameters if f"{name}=" not in source} == set()
-    server = await nursery.start(snippet("bounds").make_server(0).run)
+    module: Any = snippet("bounds")
+    server = await nursery.start(module.make_server(0).run)
+    async with trio.open_nursery() as within:
+        client = await within.start(module.make_client(server.port).run)
+        await client.settled()
+        assert list(client) == ["Thermostat"]
+        within.cancel_scope.cancel()
     with trio.fail_after(30):
         clients = [await connect(server.port) for _ in range(3)]
         for client in clients:

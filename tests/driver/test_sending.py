@@ -242,6 +242,29 @@ class TestOneStep:
         last: Any = link.events[-1]
         assert last["a"] == rounds - 1
 
+    async def test_nobody_comes_between_what_is_done_and_what_is_said(
+        self, nursery: trio.Nursery
+    ) -> None:
+        vector = numbers("a")
+        link = await start(nursery, driver_of(vector))
+        turns = 0
+
+        async def want_turns() -> None:
+            nonlocal turns
+            while True:
+                turns += 1
+                await trio.lowlevel.checkpoint()
+
+        nursery.start_soon(want_turns)
+        said_at: list[int] = []
+        link.publish = lambda _event: said_at.append(turns)  # type: ignore[method-assign, assignment]
+        done_at: list[int] = []
+        for _ in range(1000):
+            done_at.append(turns)
+            await vector.send_setVector()
+        assert said_at == done_at
+        assert turns > 1
+
     async def test_nothing_follows_a_deletion(self, nursery: trio.Nursery) -> None:
         vector = numbers("a")
         link = await start(nursery, driver_of(vector))

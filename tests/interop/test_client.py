@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import signal
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final
 
@@ -10,7 +12,7 @@ import pytest
 import trio
 
 from tests.support_processes import DEADLINE, EXAMPLES
-from trindi import IPyClient, NotConnected, PropertyTimeout, Settled, State
+from trindi import IPyClient, NotConnected, PropertyTimeout, Settled, State, delProperty
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -211,14 +213,46 @@ async def test_a_driver_that_dies_takes_its_device_with_it(bench: Bench) -> None
     program = bench.program("thermostat_target")
     server = bench.indiserver(program.path, *programs(["Weather Simulator"]))
     async with client_of(server.port) as client:
-        thermostat = (await client.wait_defined("Thermostat"))["targetvector"]
-        await thermostat.set_and_wait(target=18.5)
-        assert thermostat["target"] == 18.5
-        assert program.pid
+        target = (await client.wait_defined("Thermostat"))["targetvector"]
+        await target.set_and_wait(target=18.5)
+        assert target["target"] == 18.5
+        events = client.events("Thermostat")
+        os.kill(program.pid, signal.SIGKILL)
+        async for event in events:
+            if isinstance(event, delProperty):
+                break
+        assert target.stale
+        assert "Thermostat" not in client
+        assert "Weather Simulator" in client
+
+
+async def test_the_end_of_the_server_is_that_of_the_client(bench: Bench) -> None:
+    server = bench.indiserver(*programs(["Weather Simulator"]))
+    async with client_of(server.port) as client:
         server.process.kill()
         with pytest.raises(NotConnected, match="the server has closed the connection"):
-            await client.wait_for("Thermostat", "targetvector", lambda vector: vector.stale)
-        assert thermostat.stale
+            await client.wait_defined("Another")
+        assert client["Weather Simulator"].stale
+
+
+async def test_a_server_that_comes_back_is_connected_anew(bench: Bench) -> None:
+    path = bench.program("thermostat_target").path
+    first = bench.indiserver(path)
+    ports = [first.port]
+
+    async def connect() -> trio.abc.Stream:
+        return await trio.open_tcp_stream("127.0.0.1", ports[-1])
+
+    async with client_of(
+        first.port, reconnect=True, reconnect_delay=0.1, connect=connect
+    ) as client:
+        target = await client.wait_defined("Thermostat", "targetvector")
+        await target.set_and_wait(target=25)
+        first.process.kill()
+        ports.append(bench.indiserver(path).port)
+        # A new process, with the target that it begins with.
+        await client.wait_for("Thermostat", "targetvector", lambda vector: vector["target"] == 15)
+        await target.set_and_wait(target=25)
 
 
 async def test_trindi_behind_indiserver(bench: Bench) -> None:

@@ -14,6 +14,8 @@ import pytest
 from trindi.protocol import Decoder
 from trindi.protocol.framing import Framer
 
+pytestmark = pytest.mark.usefixtures("with_and_without_collecting")
+
 VECTOR = b"<newTextVector device='d' name='n'>"
 BLOBS = b"<newBLOBVector device='d' name='n'>"
 ADVERSARIAL: dict[str, Callable[[int], bytes]] = {
@@ -56,6 +58,10 @@ ADVERSARIAL: dict[str, Callable[[int], bytes]] = {
     "ampersands": lambda n: (
         VECTOR + b"<oneText name='a'>" + b"&#" * n + b"</oneText></newTextVector>"
     ),
+    "members of BLOBs, unfinished": lambda n: BLOBS + b"<oneBLOB name='a'>A" * n,
+    "blanks in a payload": lambda n: BLOBS + b"<oneBLOB name='a'>" + b"A \n" * n,
+    "greater-thans in a payload": lambda n: BLOBS + b"<oneBLOB name='a'>" + b"A>" * n,
+    "a member of BLOBs, large": lambda n: BLOBS + b"<oneBLOB name='" + b">" * n + b"'>AAAA",
     "a payload": lambda n: BLOBS + b"<oneBLOB name='a' size='0' format='.x'>" + b"A" * n,
 }
 IDS = list(ADVERSARIAL)

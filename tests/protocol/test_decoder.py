@@ -42,6 +42,8 @@ from trindi.protocol import (
     setTextVector,
 )
 
+pytestmark = pytest.mark.usefixtures("with_and_without_collecting")
+
 
 def decoded(data: str | bytes) -> Any:
     """The one event of these bytes, whole and in small pieces."""
@@ -557,6 +559,14 @@ def test_bad_base64(content: str, suffix: str) -> None:
 )
 def test_no_markup_in_a_payload(content: str) -> None:
     assert refusal(blob(content, "size='3' format='.x'")).reason == "there is markup in a payload"
+
+
+def test_no_payload_counts_twice() -> None:
+    # Control characters are dropped, and so are the names of these members mended; many of them
+    # would each be as large as the one payload.
+    other = "<one\x01BLOB name='c' size='3' format='.x'>[1]</one\x01BLOB>"
+    data = blob("AAcO", "size='3' format='.x'").replace("</set", other + "</set")
+    assert refusal(data).reason == "there is markup in a payload"
 
 
 def test_several_blobs_in_an_odd_form() -> None:

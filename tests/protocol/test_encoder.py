@@ -1,5 +1,6 @@
 """Events to bytes, in the layout that every INDI program reads (protocol §0, §1.4)."""
 
+import itertools
 import math
 import re
 from datetime import UTC, datetime, timedelta, timezone
@@ -12,6 +13,7 @@ from hypothesis import given
 from tests.strategies import EVENTS, events
 from trindi.protocol import (
     ELEMENT_OF,
+    Base64,
     BLOBPolicy,
     Event,
     Limits,
@@ -30,6 +32,7 @@ from trindi.protocol import (
     delProperty,
     enableBLOB,
     encode,
+    encode_parts,
     getProperties,
     newBLOBVector,
     newNumberVector,
@@ -243,6 +246,13 @@ def test_a_blob_is_one_unbroken_line_of_true_size() -> None:
     assert line.count(b"\n") == 1
     assert b"enclen" not in line
     assert b'size="2560"' in line
+
+
+@given(EVENTS[setBLOBVector])
+def test_a_blob_in_parts_is_the_same_line(event: setBLOBVector) -> None:
+    parts = encode_parts(event)
+    pieces = (part.pieces() if isinstance(part, Base64) else [part] for part in parts)
+    assert b"".join(itertools.chain.from_iterable(pieces)) == encode(event)
 
 
 def test_a_compressed_blob_says_what_it_decompresses_to() -> None:

@@ -1,5 +1,6 @@
 """The event classes and the table that ties them to element names."""
 
+import copy
 import dataclasses
 from collections.abc import Hashable
 from typing import Any
@@ -11,14 +12,17 @@ from tests.strategies import EVENTS, events
 from trindi.protocol import (
     ELEMENT_OF,
     ELEMENTS,
+    Decoder,
     Event,
     Message,
     Permission,
     State,
     defLightVector,
+    encode,
     getProperties,
     newNumberVector,
     newTextVector,
+    replace,
     setNumberVector,
 )
 
@@ -50,23 +54,41 @@ def test_attributes_are_in_the_order_of_the_protocol(cls: type[Any]) -> None:
 
 @given(events())
 def test_events_are_frozen_and_slotted(event: Any) -> None:
-    for field in dataclasses.fields(event):
-        with pytest.raises(dataclasses.FrozenInstanceError):
-            setattr(event, field.name, None)
-    assert not hasattr(event, "__dict__")
+    (decoded,) = Decoder().feed(encode(event))
+    for one in (event, decoded, replace(event)):
+        for field in dataclasses.fields(one):
+            with pytest.raises(dataclasses.FrozenInstanceError):
+                setattr(one, field.name, None)
+        assert not hasattr(one, "__dict__")
+        assert type(one) is type(event)
 
 
 @given(events())
 def test_events_are_values(event: Event) -> None:
-    same = dataclasses.replace(event)
-    assert same == event
+    (decoded,) = Decoder().feed(encode(event))
     assert isinstance(event, Hashable)
-    assert hash(same) == hash(event)
+    for same in (dataclasses.replace(event), replace(event), copy.copy(event), decoded):
+        assert same == event
+        assert hash(same) == hash(event)
+
+
+def test_what_is_replaced() -> None:
+    event = newNumberVector("d", "n", {"a": 1.0}, text={"a": "1"})
+    vector = object()
+    other = replace(event, vectorname="m", vector=vector)
+    assert (other.devicename, other.vectorname, other.members) == ("d", "m", {"a": 1.0})
+    assert other.text == {"a": "1"}
+    assert other.vector is vector
+    assert event.vectorname == "n"
+    with pytest.raises(TypeError):
+        replace(event, label="x")
 
 
 def test_a_vector_is_a_mapping_of_its_members() -> None:
     event = newTextVector("d", "n", {"a": "x", "b": "y"})
     assert dict(event) == {"a": "x", "b": "y"}
+    assert list(event.values()) == ["x", "y"]
+    assert list(event.items()) == [("a", "x"), ("b", "y")]
     assert event["a"] == "x"
     assert len(event) == 2
     assert "a" in event

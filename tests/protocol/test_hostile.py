@@ -5,6 +5,8 @@ import pytest
 from trindi.errors import ProtocolError
 from trindi.protocol import Decoder, Event, getProperties, newTextVector, pingReply
 
+pytestmark = pytest.mark.usefixtures("with_and_without_collecting")
+
 GOOD = pingReply("good")
 GOOD_BYTES = b'<pingReply uid="good"/>'
 

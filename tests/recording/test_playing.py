@@ -144,7 +144,13 @@ async def test_a_driver_answers_as_it_did(
     recording = Recording(tmp_path / "a")
     heard = await replay(recording, await join())
     said = [e for e in recording if e.source == "server" and not is_ping(e)]
-    assert without_time_of_day(heard) == without_time_of_day(said)
+    assert outline(heard) == outline(said)
+    # Whether the room cools down before or after a report of the same moment, nobody knows.
+    first, second = (
+        [entry for entry in entries if place(entry) != "temperaturevector"]
+        for entries in (heard, said)
+    )
+    assert without_time_of_day(first) == without_time_of_day(second)
     answers: list[Any] = [entry.item for entry in said if place(entry) == "targetvector"]
     assert [answer.state for answer in answers] == ["Ok", "Ok", "Alert"]
 
@@ -155,6 +161,14 @@ def is_ping(entry: Entry) -> bool:
 
 def place(entry: Any) -> str:
     return str(getattr(entry.item, "vectorname", ""))
+
+
+def outline(entries: list[Entry]) -> list[Any]:
+    return [
+        (round(entry.time, 6), entry.source, type(entry.item), place(entry))
+        for entry in entries
+        if not isinstance(entry.item, Ended)
+    ]
 
 
 def without_time_of_day(entries: list[Entry]) -> list[Any]:

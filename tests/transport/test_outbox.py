@@ -21,6 +21,7 @@ from trindi import (
     SwitchState,
     defNumberVector,
     delProperty,
+    newBLOBVector,
     setBLOBVector,
     setNumberVector,
     setSwitchVector,
@@ -132,6 +133,14 @@ class TestKeepingUp:
             assert (together.size, together.lagging) == (one_by_one.size, one_by_one.lagging)
             assert waiting(together) == waiting(one_by_one)
 
+    def test_a_closed_outbox_takes_nothing_more_even_once_it_has_drained(self) -> None:
+        outbox = lagging_outbox()
+        outbox.close()
+        assert len(waiting(outbox)) == 2
+        outbox.put(number("n", a=1))
+        outbox.put_all(Bundle([number("n", a=1)] * 5))
+        assert (len(outbox), outbox.size, outbox.lagging) == (0, 0, False)
+
     def test_nothing_to_take_is_an_error(self) -> None:
         with pytest.raises(IndexError):
             Outbox().pop()
@@ -147,6 +156,20 @@ class TestLagging:
             outbox.put(parcel)
         assert [(e.vectorname, e["a"]) for e in after_filler(outbox)] == [("n", 3), ("m", 2)]
         assert outbox.drops == 1
+
+    def test_a_set_far_in_front_is_delivered_as_well(self) -> None:
+        outbox = Outbox(high_water=500_000)
+        sent = [number("far", a=1), *(number(f"n{index % 7}", a=index) for index in range(6000))]
+        for parcel in sent:
+            outbox.put(parcel)
+        assert outbox.lagging
+        last = [number("far", a=2), *(number(f"n{index}", a=-1) for index in range(7))]
+        for parcel in last:
+            outbox.put(parcel)
+        heard = waiting(outbox)
+        assert [event["a"] for event in heard if event.vectorname == "far"] == [1, 2]
+        newest = {event.vectorname: event["a"] for event in heard}
+        assert newest == {"far": 2, **{f"n{index}": -1 for index in range(7)}}
 
     def test_the_newest_state_wins_member_by_member(self) -> None:
         outbox = lagging_outbox()
@@ -309,6 +332,13 @@ class TestOverflow:
         outbox.put(frame(50_000))
         outbox.put(text("t", 500))
         assert len(outbox) == 2
+
+    def test_an_upload_has_its_place_beside_the_bound_as_a_frame_has(self) -> None:
+        outbox = Outbox(high_water=100, bound=1000, on_overflow=lambda: pytest.fail("too early"))
+        about = {"b": SizeFormat(5000, ".bin")}
+        upload = encoded(newBLOBVector("Dev", "blob", {"b": bytes(5000)}, about))
+        outbox.put(upload)
+        assert waiting(outbox) == [upload.event]
 
     def test_what_nobody_encoded_is_guessed(self) -> None:
         event = setTextVector("Dev", "t", {"t": "x" * 100_000}, State.OK, message="y" * 100_000)

@@ -7,6 +7,7 @@ from typing import Final
 
 import click
 
+from trindi.cli.check import check
 from trindi.cli.get import get
 from trindi.cli.page import Commands
 from trindi.cli.record import record
@@ -24,7 +25,7 @@ logging.getLogger("trindi").addHandler(logging.NullHandler())
 _SECTIONS: Final = {
     "Serve": [serve],
     "Look and set": [get, set_values, wait, save_blobs],
-    "Record and check": [record, replay],
+    "Record and check": [record, replay, check],
 }
 
 _EXAMPLES: Final = [

@@ -24,7 +24,7 @@ from trindi.client.waiting import Completion, Condition, Place
 from trindi.client.wishes import Wishes
 from trindi.errors import ConfigurationError
 from trindi.protocol import MAX_BLOB_BYTES, MAX_ELEMENT_BYTES, BLOBPolicy, Kind, NewVector, State
-from trindi.transport import HIGH_WATER
+from trindi.transport import HIGH_WATER, USUAL, Conditions
 
 if TYPE_CHECKING:
     from collections import deque
@@ -61,6 +61,7 @@ class IPyClient(Mapping[str, RemoteDevice]):
         max_blob_bytes: bound of the BLOBs of one element, decoded, and of all newest frames
             together that are kept.
         max_picture_bytes: bound of all definitions, texts and messages together that are kept.
+        conditions: a test's are others than an observatory's.
 
     Raises:
         ValueError: an `ask_for` that names no device.
@@ -78,11 +79,13 @@ class IPyClient(Mapping[str, RemoteDevice]):
         max_element_bytes: int = MAX_ELEMENT_BYTES,
         max_blob_bytes: int = MAX_BLOB_BYTES,
         max_picture_bytes: int = MAX_PICTURE_BYTES,
+        conditions: Conditions = USUAL,
     ) -> None:
         self.host = host
         self.port = port
         self._delay = reconnect_delay if reconnect else None
         self._connect = connect or partial(open_tcp, host, port)
+        self._in_thread = conditions.in_thread
         self._wishes = Wishes(ask_for)
         self._session = Session(
             self,
@@ -91,6 +94,7 @@ class IPyClient(Mapping[str, RemoteDevice]):
             max_element_bytes=max_element_bytes,
             max_blob_bytes=max_blob_bytes,
             max_picture_bytes=max_picture_bytes,
+            conditions=conditions,
         )
         self._devices = self._session.picture.devices
 
@@ -233,7 +237,8 @@ class IPyClient(Mapping[str, RemoteDevice]):
         Raises:
             OSError: (by the iterator) a file cannot be written.
         """
-        return SavedFrames(self.frames(devicename, vectorname, progress), directory)
+        frames = self.frames(devicename, vectorname, progress)
+        return SavedFrames(frames, directory, self._in_thread)
 
     # Asking for definitions and BLOBs ------------------------------------------------------------
 
@@ -385,11 +390,8 @@ class IPyClient(Mapping[str, RemoteDevice]):
             NotConnected: there is no connection, or it was lost.
         """
         vector = self[devicename][vectorname]
-        request = await _make_request(vector, values)
-        link = self._session.need_link()
-        self._session.note_asked(vector)
-        await link.send(request)
-        link.check()
+        request = await self._make_request(vector, values)
+        await self._session.send(vector, request)
 
     async def set_and_wait(
         self,
@@ -420,33 +422,30 @@ class IPyClient(Mapping[str, RemoteDevice]):
             KeyError, ValueError, TypeError, OSError: see `set`.
         """
         vector = self[devicename][vectorname]
-        request = await _make_request(vector, values)
+        request = await self._make_request(vector, values)
         if vector.kind is Kind.BLOB and not self._wishes.wants(devicename, vectorname):
             raise ConfigurationError(
                 f"{devicename} {vectorname} would not be heard to answer: call enable_blobs first"
             )
-        link = self._session.need_link()
-        self._session.note_asked(vector)
         completion = Completion(vector, timeout)
         with self._session.waits.listed((devicename, vectorname), completion):
             try:
-                await link.send(request, completion.mark)
-                link.check()
+                await self._session.send(vector, request, completion.mark)
             except NotConnected as lost:
                 # Where the answer has come all the same, it counts.
                 completion.lose(str(lost), final=False)
             await completion.wait()
 
-
-async def _make_request(vector: RemoteVector, values: Mapping[str, Any]) -> NewVector:
-    if vector.kind is not Kind.BLOB:
+    async def _make_request(self, vector: RemoteVector, values: Mapping[str, Any]) -> NewVector:
+        if vector.kind is not Kind.BLOB:
+            await trio.lowlevel.checkpoint()
+            return make_request(vector, values)
+        upload = Upload(vector, values)
+        if not upload.at_hand:
+            loaded: NewVector = await self._in_thread(upload.load)
+            return loaded
         await trio.lowlevel.checkpoint()
-        return make_request(vector, values)
-    upload = Upload(vector, values)
-    if not upload.at_hand:
-        return await trio.to_thread.run_sync(upload.load)
-    await trio.lowlevel.checkpoint()
-    return upload.load()
+        return upload.load()
 
 
 def _is_there(_vector: RemoteVector) -> bool:

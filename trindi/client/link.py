@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from trindi.client.inbox import Progress
     from trindi.protocol import Event
+    from trindi.transport import Conditions
 
 __all__ = ["Link", "Mark"]
 
@@ -54,12 +55,11 @@ MAX_PINGS: Final = 1024
 class Ping:
     """A question whether the server is there, and how far it has read."""
 
-    __slots__ = ("answered", "definitions", "probe", "request")
+    __slots__ = ("answered", "definitions", "request")
 
-    def __init__(self, uid: str, definitions: int, probe: bool) -> None:
+    def __init__(self, uid: str, definitions: int) -> None:
         self.request = pingRequest(uid)
         self.definitions = definitions
-        self.probe = probe
         self.answered = False
 
 
@@ -94,6 +94,7 @@ class Link:
         decoder: reads its bytes.
         hear: is given all that the server says, but for pings.
         arriving: is told how much has come of a BLOB.
+        conditions: those of a test, or the usual ones.
 
     Attributes:
         lost: why the connection has ended, or "" while it has not.
@@ -111,10 +112,14 @@ class Link:
         decoder: Decoder,
         hear: Callable[[Event], None],
         arriving: Callable[[Progress], None],
+        conditions: Conditions,
     ) -> None:
         self._gauge = Gauge(stream, decoder, arriving)
         # An honest server may be broken in some corner, and all the rest of it work.
-        self._connection = Connection(self._gauge, name=name, decoder=decoder, max_errors=None)
+        self._connection = Connection(
+            self._gauge, name=name, decoder=decoder, max_errors=None, conditions=conditions
+        )
+        self._in_thread = conditions.in_thread
         self._hear = hear
         self._numbers = itertools.count(1)
         self._pings: dict[str, Ping] = {}
@@ -126,15 +131,6 @@ class Link:
         self.errors = 0
         self.answers_pings = False
         self.in_order: bool | None = None
-
-    def check(self) -> None:
-        """Say whether the connection is there.
-
-        Raises:
-            NotConnected: it is lost, or about to be.
-        """
-        if self.lost or self._gauge.broken:
-            raise NotConnected(self.lost or "the server does not take what is sent to it")
 
     # Life --------------------------------------------------------------------------------------
 
@@ -192,38 +188,56 @@ class Link:
         In the same write, so that one that does not answer in order has no time to.
         """
         if any(isinstance(question, getProperties) for question in questions):
-            return [*questions, self._make_ping(probe=True).request]
+            return [*questions, self._make_ping().request]
         return [*questions]
 
-    async def send(self, request: Event, mark: Mark | None = None) -> None:
+    async def send(
+        self, request: Event, note_sent: Callable[[], None], mark: Mark | None = None
+    ) -> None:
         """Send a request; returns when it is with the system, or the connection is lost.
 
         Waits while the server does not read. If cancelled, it may have been sent.
 
         Args:
             request: the request.
+            note_sent: is called at the moment in which it goes.
             mark: is put where its answer can begin. A server that answers pings is pinged right
                 before the request: what comes before the reply was on its way already. Of another
                 one only what was read before is known to be older.
+
+        Raises:
+            NotConnected: the connection is lost, or about to be.
         """
         parcel = Parcel(request)
-        await parcel.prepare()
+        await parcel.prepare(self._in_thread)
         outbox = self._connection.outbox
         await outbox.wait_room(parcel.weight)
+        self._check()
         if mark is not None:
             mark.place(self._gauge, self._ping() if self.answers_pings else None)
+        note_sent()
         outbox.put(parcel)
         self._asked = trio.current_time()
         await outbox.wait_drained()
+        self._check()
+
+    def _check(self) -> None:
+        """Say whether the connection is there.
+
+        Raises:
+            NotConnected: it is lost, or about to be.
+        """
+        if self.lost or self._gauge.broken:
+            raise NotConnected(self.lost or "the server does not take what is sent to it")
 
     def _ping(self) -> Ping:
         ping = self._make_ping()
         self._connection.reply(ping.request)
         return ping
 
-    def _make_ping(self, *, probe: bool = False) -> Ping:
+    def _make_ping(self) -> Ping:
         """Make a ping whose request is still to be sent."""
-        ping = Ping(f"trindi-{next(self._numbers)}", self._definitions, probe)
+        ping = Ping(f"trindi-{next(self._numbers)}", self._definitions)
         self._pings[ping.request.uid] = ping
         if len(self._pings) > MAX_PINGS:
             del self._pings[next(iter(self._pings))]
@@ -257,7 +271,8 @@ class Link:
             return
         ping.answered = True
         self.answers_pings = True
-        if ping.probe and self.in_order is None and self._definitions > ping.definitions:
+        # The first to come back is the one behind the first question.
+        if self.in_order is None and self._definitions > ping.definitions:
             self.in_order = True
         self._news.unpark_all()
 

@@ -6,10 +6,9 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-import trio
-
 if TYPE_CHECKING:
     from trindi.client.inbox import Frame, Frames
+    from trindi.transport.conditions import InThread
 
 __all__ = ["SavedFrames", "file_name"]
 
@@ -38,8 +37,9 @@ class SavedFrames:
         drops: how many frames a newer one took the place of.
     """
 
-    def __init__(self, frames: Frames, directory: str | Path) -> None:
+    def __init__(self, frames: Frames, directory: str | Path, in_thread: InThread) -> None:
         self._frames = frames
+        self._in_thread = in_thread
         self._directory = Path(directory)
         self._number = 0
 
@@ -53,7 +53,8 @@ class SavedFrames:
 
     async def __anext__(self) -> Path:
         frame = await self._frames.__anext__()
-        return await trio.to_thread.run_sync(self._save, frame)
+        path: Path = await self._in_thread(self._save, frame)
+        return path
 
     def _save(self, frame: Frame) -> Path:
         path = self._free_path(frame)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import logging
 import socket
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar
 
@@ -24,9 +23,11 @@ from trindi.client.waiting import Waits
 from trindi.protocol import Decoder, SnoopEvent, setBLOBVector
 
 if TYPE_CHECKING:
+    from trindi.client.link import Mark
     from trindi.client.remote import Outlet, RemoteVector
     from trindi.client.wishes import Wishes
-    from trindi.protocol import Event, enableBLOB, getProperties
+    from trindi.protocol import Event, NewVector, enableBLOB, getProperties
+    from trindi.transport import Conditions
 
 __all__ = ["Connect", "Session", "open_tcp"]
 
@@ -75,6 +76,7 @@ class Session:
         max_element_bytes: bound of one element without BLOBs.
         max_blob_bytes: bound of the BLOBs of one element, and of all newest frames together.
         max_picture_bytes: bound of all else that is kept.
+        conditions: those of a test, or the usual ones.
 
     Attributes:
         link: the connection, or None while there is none.
@@ -92,9 +94,11 @@ class Session:
         max_element_bytes: int,
         max_blob_bytes: int,
         max_picture_bytes: int,
+        conditions: Conditions,
     ) -> None:
         self._name = name
         self._wishes = wishes
+        self._conditions = conditions
         self._make_decoder = partial(
             Decoder, max_element_bytes=max_element_bytes, max_blob_bytes=max_blob_bytes
         )
@@ -105,7 +109,7 @@ class Session:
         self.link: Link | None = None
         self.picture = Picture(
             outlet,
-            now=lambda: datetime.now(UTC),
+            now=conditions.now,
             max_bytes=max_picture_bytes,
             max_frame_bytes=max_blob_bytes,
         )
@@ -175,6 +179,7 @@ class Session:
             decoder=self._make_decoder(),
             hear=self._hear,
             arriving=self.inboxes.arriving,
+            conditions=self._conditions,
         )
         try:
             self.link = link
@@ -226,23 +231,24 @@ class Session:
         else:
             await trio.lowlevel.checkpoint()
 
-    def note_asked(self, vector: RemoteVector) -> None:
-        """Take note that something is asked of a vector."""
-        vector.ask()
-        self.waits.look(vector)
-
-    # The connection there is ---------------------------------------------------------------------
-
-    def need_link(self) -> Link:
-        """Return the connection.
+    async def send(
+        self, vector: RemoteVector, request: NewVector, mark: Mark | None = None
+    ) -> None:
+        """Ask something of a vector, which is Busy from the moment in which that goes.
 
         Raises:
-            NotConnected: there is none.
+            NotConnected: there is no connection, or it is lost.
         """
         if self.link is None:
             reason = self._ended or "run it with nursery.start"
             raise NotConnected(f"the client is not connected: {reason}")
-        return self.link
+        await self.link.send(request, partial(self._note_asked, vector), mark)
+
+    def _note_asked(self, vector: RemoteVector) -> None:
+        vector.ask()
+        self.waits.look(vector)
+
+    # The connection there is ---------------------------------------------------------------------
 
     async def wait_link(self) -> Link:
         """Wait for a connection, and return it.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, TypeAlias
 
 import trio
@@ -28,20 +29,20 @@ Place: TypeAlias = tuple[str, str | None]
 """A device and one of its properties; None stands for any of them."""
 
 
-class Wait:
+class Wait(ABC):
     """Something that one task waits for, with what came of it."""
 
     def __init__(self) -> None:
         self._end = trio.Event()
         self._error: Exception | None = None
 
+    @abstractmethod
     def look(self, vector: RemoteVector, event: SnoopEvent | None) -> None:
         """Look at a change; it is the client's own where there is no event."""
-        raise NotImplementedError
 
+    @abstractmethod
     def lose(self, reason: str, *, final: bool) -> None:
         """Take note that the connection is lost, and whether there will be no other."""
-        raise NotImplementedError
 
     def finish(self, error: Exception | None = None) -> None:
         """Let the task go on, or raise; what came first holds."""

@@ -295,6 +295,8 @@ class Dispatcher:
                 # other one has woken.
                 self._call_worker()
             await self._serve(request)
+            # It may hold a large BLOB, and the next one may be long in coming.
+            del request
 
     async def _may_lead(self) -> bool:
         """Wait until nobody else leads; False where enough others wait for that already."""

@@ -204,9 +204,10 @@ class IPyDriver(Mapping[str, Device]):
         Raises:
             RuntimeError: the driver is not running.
         """
-        await self.outlet.turn()
+        await self.outlet.ready()
         time = self.outlet.now() if timestamp is None else to_utc(timestamp)
         self.outlet.publish(Message(None, check_text(message, "a message"), time))
+        await self.outlet.turn()
 
     async def send_getProperties(
         self, devicename: str | None = None, vectorname: str | None = None
@@ -221,8 +222,9 @@ class IPyDriver(Mapping[str, Device]):
             RuntimeError: the driver is not running.
         """
         request = self._snooping.add(devicename, vectorname)
-        await self.outlet.turn()
+        await self.outlet.ready()
         self.outlet.publish(request)
+        await self.outlet.turn()
 
     async def send_enableBLOB(
         self, devicename: str, vectorname: str | None = None, policy: str = "Also"
@@ -237,8 +239,9 @@ class IPyDriver(Mapping[str, Device]):
             RuntimeError: the driver is not running.
         """
         request = self._snooping.add_blobs(devicename, vectorname, policy)
-        await self.outlet.turn()
+        await self.outlet.ready()
         self.outlet.publish(request)
+        await self.outlet.turn()
 
     def snoop(self, devicename: str, vectorname: str, timeout: float = 30) -> None:
         """Snoop on a vector, and ask again whenever nothing was heard of it for some time.

@@ -1,14 +1,16 @@
 """What a driver's vectors and devices send through, and whose turn it is.
 
 A send never waits for a peer; but a driver that only sends would never let others run, so after
-some sends, or some time, it gives them a turn. It does so before it sends: what comes after is one
-step, which nobody sees half done and no cancellation cuts. This module knows neither peers nor
-properties.
+some sends, or some time, it gives them a turn. It does so when it has sent: what an author does
+right before a send, and the send, are one step, which nobody sees half done and no cancellation
+cuts. This module knows neither peers nor properties.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
+
+import trio
 
 from trindi.transport import USUAL, Turns
 
@@ -48,15 +50,20 @@ class DriverOutlet:
         """The time that events are stamped with."""
         return self.conditions.now()
 
-    def turn(self) -> Awaitable[None]:
-        """Return what gives others their turn now and then. If cancelled, nothing was sent.
+    def ready(self) -> Awaitable[None]:
+        """Return what raises where the sender is cancelled: then nothing was sent.
 
         Raises:
             RuntimeError: the driver is not running.
         """
         if self.link is None:
             raise RuntimeError("the driver is not running: send from its handlers and tasks")
-        return self._turns.step()
+        return trio.lowlevel.checkpoint_if_cancelled()  # noqa: ASYNC105 - the caller awaits it
+
+    async def turn(self) -> None:
+        """Give others their turn now and then, something having been sent."""
+        if self._turns.is_over():
+            await self._turns.go_round(done=True)
 
     def publish(self, event: Event) -> None:
         """Send an event, without waiting for anybody; nothing where the driver does not run."""

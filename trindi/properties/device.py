@@ -123,10 +123,11 @@ class Device(Mapping[str, Any]):
         Raises:
             RuntimeError: the driver is not running.
         """
-        await self.outlet.turn()
+        await self.outlet.ready()
         if self.enable:
             time, text = self._time(timestamp), check_text(message, "a message")
             self.outlet.publish(Message(self.devicename, text, time))
+        await self.outlet.turn()
 
     async def send_delProperty(self, message: str = "", timestamp: datetime | None = None) -> None:
         """Tell clients that the device is gone, and disable it.
@@ -137,11 +138,12 @@ class Device(Mapping[str, Any]):
         Raises:
             RuntimeError: the driver is not running.
         """
-        await self.outlet.turn()
+        await self.outlet.ready()
         if self.enable:
             time, text = self._time(timestamp), check_text(message, "a message")
             self.outlet.publish(delProperty(self.devicename, None, time, text))
         self.enable = False
+        await self.outlet.turn()
 
     async def devclientevent(self, event: ClientEvent, *args: Any, **kwargs: Any) -> None:
         """A place for the device's part of `clientevent`; the driver's author calls it."""

@@ -43,8 +43,11 @@ class Outlet(Protocol):
     def now(self) -> datetime:
         """The time that events are stamped with."""
 
-    def turn(self) -> Awaitable[None]:
-        """Let others have their turn now and then; raise where nothing can be sent."""
+    def ready(self) -> Awaitable[None]:
+        """Raise where nothing can be sent; awaited, where the sender is cancelled."""
+
+    async def turn(self) -> None:
+        """After something was sent: let others have their turn now and then."""
 
     def publish(self, event: Event) -> None:
         """Send an event to whoever wants it, without waiting for any of them."""
@@ -367,10 +370,11 @@ class Vector(Mapping[str, V], Generic[M, V]):
             ValueError: a state or timeout that is not legal.
             RuntimeError: the driver is not running.
         """
-        await self.outlet.turn()
+        await self.outlet.ready()
         self._keep(timeout, state)
         if self.enabled:
             self.outlet.publish(self.definition(message, timestamp))
+        await self.outlet.turn()
 
     async def send_delProperty(self, message: str = "", timestamp: datetime | None = None) -> None:
         """Tell clients that the property is gone, and disable it.
@@ -381,11 +385,12 @@ class Vector(Mapping[str, V], Generic[M, V]):
         Raises:
             RuntimeError: the driver is not running.
         """
-        await self.outlet.turn()
+        await self.outlet.ready()
         if self.enabled:
             time, text = self._time(timestamp), check_text(message, "a message")
             self.outlet.publish(delProperty(self.devicename, self.name, time, text))
         self.enable = False
+        await self.outlet.turn()
 
     async def send_setVectorMembers(
         self,
@@ -412,13 +417,16 @@ class Vector(Mapping[str, V], Generic[M, V]):
             RuntimeError: the driver is not running.
         """
         chosen = [self.member(name) for name in members]
-        await self.outlet.turn()
+        outlet = self.outlet
+        await outlet.ready()
         self._keep(timeout, state)
-        self._send(chosen, message, timestamp)
+        self._send(outlet, chosen, message, timestamp)
+        await outlet.turn()
 
-    def _send(self, members: list[M], message: str, timestamp: datetime | None) -> None:
+    def _send(
+        self, outlet: Outlet, members: list[M], message: str, timestamp: datetime | None
+    ) -> None:
         if self.enabled:
-            outlet = self.outlet
             time = outlet.now() if timestamp is None else to_utc(timestamp)
             outlet.publish(self._report(members, message, time))
             for member in members:
@@ -454,11 +462,13 @@ class ValueVector(Vector[M, V]):
             ValueError: a state or timeout that is not legal.
             RuntimeError: the driver is not running.
         """
-        await self.outlet.turn()
+        outlet = self.outlet
+        await outlet.ready()
         self._keep(timeout, state)
         members = [member for member in self.members.values() if allvalues or member.changed]
         if members or message or state is not None or timeout is not None:
-            self._send(members, message, timestamp)
+            self._send(outlet, members, message, timestamp)
+        await outlet.turn()
 
 
 def _check_perm(perm: str) -> Permission:

@@ -319,7 +319,7 @@ class BLOBVector(Vector[BLOBMember, bytes | Path | IO[bytes] | None]):
             RuntimeError: the driver is not running.
         """
         chosen = [self.member(name) for name in members]
-        await self.outlet.turn()
+        await self.outlet.ready()
         self._keep(timeout, state)
         sources = [(member, member.membervalue) for member in chosen]
         values = {member.name: await self._load(member) for member in chosen if self.enabled}
@@ -329,6 +329,7 @@ class BLOBVector(Vector[BLOBMember, bytes | Path | IO[bytes] | None]):
             await self.outlet.publish_blob(self._reporting(values, text, time))
             for member, source in sources:
                 member.changed = member.membervalue is not source
+        await self.outlet.turn()
 
     async def _load(self, member: BLOBMember) -> bytes:
         return member.load() if member.at_hand else await self.outlet.in_thread(member.load)

@@ -48,13 +48,13 @@ from trindi.protocol.events import (
     newTextVector as newTextVector,
     pingReply as pingReply,
     pingRequest as pingRequest,
-    replace as replace,
     setBLOBVector as setBLOBVector,
     setLightVector as setLightVector,
     setNumberVector as setNumberVector,
     setSwitchVector as setSwitchVector,
     setTextVector as setTextVector,
 )
+from trindi.protocol.making import replace as replace
 from trindi.protocol.syntax import (
     MAX_ATTRIBUTE_LENGTH as MAX_ATTRIBUTE_LENGTH,
     MAX_ATTRIBUTES as MAX_ATTRIBUTES,

@@ -14,20 +14,21 @@ This is the only importer of defusedxml. It knows no sockets, no tasks and no lo
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 from xml.etree.ElementTree import ParseError
 
 from defusedxml.ElementTree import DefusedXMLParser
 
 from trindi.errors import ProtocolError
 from trindi.protocol.blobs import Payloads
+from trindi.protocol.collecting import Collector
 from trindi.protocol.events import ELEMENTS
 from trindi.protocol.framing import Frame, Framer
 from trindi.protocol.reading import Malformed, read, read_address
 from trindi.protocol.syntax import NAME
 
 if TYPE_CHECKING:
-    from trindi.protocol.blobs import Attachments
+    from trindi.protocol.blobs import Attachments, Collected
     from trindi.protocol.events import Element, Event
 
 __all__ = ["MAX_BLOB_BYTES", "MAX_DEPTH", "MAX_ELEMENT_BYTES", "Decoder"]
@@ -40,6 +41,9 @@ MAX_BLOB_BYTES: Final = 1024 * 1024 * 1024
 
 MAX_DEPTH: Final = 2
 """A vector and its members (§1.1)."""
+
+Framed: TypeAlias = "tuple[int, Event | None, ProtocolError | None]"
+"""Where something in the stream ends, and its event or what is wrong, if there is either."""
 
 # Characters that no XML parser takes, but NUL, which shall be an error (§9).
 _CONTROL: Final = bytes([*range(1, 9), 11, 12, *range(14, 32), 127])
@@ -57,15 +61,24 @@ class _Plain:
 
     Args:
         element: what it is by its name.
-        payloads: those that were cut out, by what stands in their place.
+        payloads: where they were in it, by what stands in their place.
+        collected: those of them that are decoded already, by where they stood.
+
+    Attributes:
+        form: the element in the plain form.
+        collected: the same payloads, by where they stand in that.
     """
 
-    def __init__(self, element: Element, payloads: dict[str, bytes]) -> None:
+    def __init__(
+        self, element: Element, payloads: dict[str, re.Match[bytes]], collected: Collected
+    ) -> None:
         self._element = element
         self._payloads = payloads
+        self._decoded = collected
         self._depth = 0
         self._text: list[str] = []
-        self.parts: list[bytes] = []
+        self.form = bytearray()
+        self.collected: Collected = {}
 
     def start(self, name: str, attributes: dict[str, str]) -> None:
         self._depth += 1
@@ -78,7 +91,7 @@ class _Plain:
             if not _NAME.fullmatch(attribute):
                 raise ValueError(f"{attribute[:40]!r} is no name of an attribute")
             tag += f""" {attribute}="{value.replace('"', "&quot;")}\""""
-        self.parts.append(f"{tag}>".encode("latin-1"))
+        self.form += f"{tag}>".encode("latin-1")
         self._text.clear()
 
     def start_ns(self, prefix: str, _uri: str) -> None:
@@ -91,45 +104,54 @@ class _Plain:
         self._depth -= 1
         # Text beside members says nothing.
         if self._depth or not self._element.member:
-            self.parts.append(self._content("".join(self._text)))
-        self.parts.append(f"</{name}>".encode())
+            self._content("".join(self._text))
+        self.form += f"</{name}>".encode()
         self._text.clear()
 
-    def _content(self, text: str) -> bytes:
+    def _content(self, text: str) -> None:
         if self._element.member != "oneBLOB":
-            return text.replace("<", "&lt;").encode("latin-1")
-        try:
-            return self._payloads[text.strip()]
-        except KeyError:
-            raise ValueError("there is markup in a payload") from None
+            self.form += text.replace("<", "&lt;").encode("latin-1")
+        elif mark := text.strip():
+            self._payload(mark)
+
+    def _payload(self, mark: str) -> None:
+        # Each once: many in the place of one would take more memory than any bound allows.
+        payload = self._payloads.pop(mark, None)
+        if payload is None:
+            raise ValueError("there is markup in a payload")
+        place = payload.start(2)
+        if place in self._decoded:
+            self.collected[len(self.form)] = self._decoded[place]
+        else:
+            self.form += payload[2]
 
 
-def _to_plain(data: bytes, element: Element, max_markup: int) -> bytes:
+def _to_plain(data: bytes, element: Element, max_markup: int, collected: Collected) -> _Plain:
     """Write any element in the plain form.
 
     Raises:
         ParseError: it is not XML.
         ValueError: it is not INDI, or it is what defusedxml refuses.
     """
-    payloads = {"": b""}
+    payloads: dict[str, re.Match[bytes]] = {}
 
     def cut(match: re.Match[bytes]) -> bytes:
-        mark = f"[{len(payloads)}]"
-        payloads[mark] = match[2]
+        mark = f"[{len(payloads) + 1}]"
+        payloads[mark] = match
         return match[1] + mark.encode()
 
     size = len(data)
     if element.member == "oneBLOB":
         data = _PAYLOAD.sub(cut, data)
-    if size - sum(map(len, payloads.values())) > max_markup:
+    if size - sum(match.end(2) - match.start(2) for match in payloads.values()) > max_markup:
         raise ValueError(f"it is larger than {max_markup} bytes beside its payloads")
-    plain = _Plain(element, payloads)
+    plain = _Plain(element, payloads, collected)
     parser = DefusedXMLParser(target=plain, forbid_dtd=True)
     # References are resolved later, by the rules of INDI; a bare "&" is no fault there (§9).
     # The whole element goes in at once and is closed, so that expat has nothing to defer.
     parser.feed(data.translate(None, _CONTROL).replace(b"&", b"&amp;").decode("latin-1"))
     parser.close()
-    return b"".join(plain.parts)
+    return plain
 
 
 class Decoder:
@@ -159,11 +181,17 @@ class Decoder:
         # What no whole element has been made of yet; an element that was begun is at its start.
         self._held = bytearray()
         self._framer = Framer(self._bound)
+        self._collector = Collector(self._framer, self._payloads)
 
     @property
     def held(self) -> int:
         """Bytes of an element that is not complete yet."""
-        return len(self._held)
+        return len(self._held) + self._framer.taken
+
+    @property
+    def undecoded(self) -> int:
+        """Bytes of it that are decoded, or decompressed, only when it is complete."""
+        return len(self._held) + self._collector.compressed
 
     def feed(self, data: bytes | bytearray) -> list[Event]:
         """Read the next bytes of the stream, however they are cut.
@@ -177,37 +205,40 @@ class Decoder:
                 with the next element.
         """
         if self._held:
-            self._held += data
+            self._held += self._collector.more(data, self._held)
         buffer = self._held or data
         framer, markup, payloads = self._framer, self._max_markup, self._payloads
         stop, position = len(buffer), 0
         events: list[Event] = []
         error = None
         while error is None:
-            found: tuple[int, Event | str | None] | None = None
-            if framer.begun:
-                start = position
-            else:
+            start, found = position, None
+            if not framer.begun:
                 start = buffer.find(b"<", position)
                 if start < 0:
                     position = stop
                     break
                 bound = start + markup
                 found = read(buffer, start, bound if bound < stop else stop, payloads)
-            found = found or self._framed(buffer, start)
             if found is None:
-                position = start
-                break
-            position, item = found
-            if isinstance(item, str):
-                error = self._error(item, buffer, start, position)
-            elif item is not None:
-                events.append(item)
+                framed = self._framed(buffer, start)
+                if framed is None:
+                    position = start
+                    break
+                position, event, error = framed
+            else:
+                position, event, wrong = found
+                if wrong:
+                    error = self._error(wrong, buffer, start, position)
+            if event is not None:
+                events.append(event)
         self.offset += position
         if self._held:
             del self._held[:position]
-        else:
+        elif position < stop:
             self._held += memoryview(buffer)[position:]
+        if framer.tag:
+            self._collector.start(self._held)
         if error is not None:
             error.events = tuple(events)
             raise error
@@ -231,36 +262,46 @@ class Decoder:
         has_payloads = element is not None and element.member == "oneBLOB"
         return self._max_markup + (self._payloads.max_encoded if has_payloads else 0)
 
-    def _framed(
-        self, buffer: bytes | bytearray, start: int
-    ) -> tuple[int, Event | str | None] | None:
+    def _framed(self, buffer: bytes | bytearray, start: int) -> Framed | None:
         """Find the end of what starts at `start`, and read that.
 
         Returns:
-            Where it ends, and its event, what is wrong with it, or None where it is to be passed
-            over; None where more bytes are needed.
+            Where it ends, and its event, what is wrong with it, or neither where it is to be
+            passed over; None where more bytes are needed.
         """
+        taken = self._framer.taken
         frame = self._framer.advance(buffer, start)
         if frame is None:
             return None
+        event, wrong = None, ""
         if frame.whole:
-            return frame.end, self._whole(buffer, start, frame)
-        if frame.name and not frame.fault:
+            event, wrong = self._whole(buffer, start, frame)
+        elif frame.fault:
+            wrong = Malformed(frame.fault)
+        elif frame.name:
             self.skipped += 1
-        return frame.end, Malformed(frame.fault) if frame.fault else None
+        error = self._error(wrong, buffer, start, frame.end) if wrong else None
+        if taken:
+            self._collector.clear()
+            self.offset += taken
+        return frame.end, event, error
 
-    def _whole(self, buffer: bytes | bytearray, start: int, frame: Frame) -> Event | str:
+    def _whole(
+        self, buffer: bytes | bytearray, start: int, frame: Frame
+    ) -> tuple[Event | None, str]:
         """Read a frame, now that all of it is here: in the plain form after all, or as XML."""
-        found = read(buffer, start, min(frame.end, start + self._max_markup), self._payloads)
+        payloads, markup = self._payloads, self._max_markup
+        found = read(buffer, start, min(frame.end, start + markup), payloads)
         if found is None:
             data = bytes(memoryview(buffer)[start : frame.end])
             try:
-                plain = _to_plain(data, ELEMENTS[frame.name], self._max_markup)
+                plain = _to_plain(data, ELEMENTS[frame.name], markup, payloads.collected)
             except (ParseError, ValueError) as error:
-                return Malformed(error)
-            found = read(plain, 0, len(plain), self._payloads)
+                return None, Malformed(error)
+            payloads.collected = plain.collected
+            found = read(plain.form, 0, len(plain.form), payloads)
             assert found is not None, "it is in the plain form now"
-        return found[1]
+        return found[1:]
 
     def _error(self, reason: str, buffer: bytes | bytearray, start: int, end: int) -> ProtocolError:
         name = _NAME_AT.match(buffer, start, end)

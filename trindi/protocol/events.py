@@ -11,7 +11,7 @@ both read it. This module does no I/O and reads no XML.
 """
 
 from collections.abc import ItemsView, Iterator, KeysView, Mapping, ValuesView
-from dataclasses import MISSING, Field, dataclass, field, fields
+from dataclasses import field
 from datetime import datetime
 from enum import Enum
 from types import MappingProxyType
@@ -23,12 +23,11 @@ from typing import (
     NamedTuple,
     TypeAlias,
     TypeVar,
-    dataclass_transform,
 )
 
+from trindi.protocol.making import event
 from trindi.protocol.values import BLOBPolicy, Permission, Rule, State, SwitchState
 
-T = TypeVar("T")
 V = TypeVar("V")
 
 _EMPTY: Final[Mapping[str, Any]] = MappingProxyType({})
@@ -36,44 +35,6 @@ _EMPTY: Final[Mapping[str, Any]] = MappingProxyType({})
 
 def _nothing() -> Mapping[str, Any]:
     return _EMPTY
-
-
-@dataclass_transform(frozen_default=True, field_specifiers=(field,))
-def _event(cls: type[T]) -> type[T]:
-    """Make a frozen, slotted dataclass, with an `__init__` that takes half the time.
-
-    That of a frozen dataclass sets each field by name through `object.__setattr__`; this one uses
-    the slots' own setters. Every message that comes or goes is such a call.
-    """
-    cls = dataclass(frozen=True, slots=True)(cls)
-    described: tuple[Field[Any], ...] = fields(cls)  # type: ignore[arg-type]
-    names = [one.name for one in described]
-    space: dict[str, Any] = {f"set_{name}": vars(cls)[name].__set__ for name in names}
-    lines = [f"    set_{name}(self, {name})" for name in names]
-    exec("\n".join([f"def __init__(self, {', '.join(names)}):", *lines]), space)
-    init = space["__init__"]
-    init.__annotations__ = cls.__init__.__annotations__
-    init.__defaults__ = tuple(
-        one.default if one.default_factory is MISSING else one.default_factory()
-        for one in described
-        if one.default is not MISSING or one.default_factory is not MISSING
-    )
-    cls.__init__ = init  # type: ignore[method-assign]
-    kept = ", ".join(f"self.{name} if {name} is KEEP else {name}" for name in names)
-    space |= {"cls": cls, "KEEP": MISSING}
-    heading = f"def __replace__(self, {', '.join(f'{name}=KEEP' for name in names)}):"
-    exec(f"{heading}\n    return cls({kept})", space)
-    cls.__replace__ = space["__replace__"]  # type: ignore[attr-defined]
-    return cls
-
-
-def replace(event: T, **changes: Any) -> T:
-    """Return the event with other values in some of its fields.
-
-    It is `dataclasses.replace`, and Python 3.13's `copy.replace`, in a third of the time.
-    """
-    changed: T = event.__replace__(**changes)  # type: ignore[attr-defined]
-    return changed
 
 
 class Limits(NamedTuple):
@@ -158,7 +119,7 @@ def _as_received() -> Mapping[str, str]:
 # What a client asks ----------------------------------------------------------------------------
 
 
-@_event
+@event
 class getProperties:
     """Asks for definitions, and subscribes; from a driver: asks to snoop.
 
@@ -172,7 +133,7 @@ class getProperties:
     vector: Any = field(default=None, compare=False, repr=False)
 
 
-@_event
+@event
 class enableBLOB:
     """Says whether the sender wants BLOBs of a device, or of one of its properties."""
 
@@ -183,7 +144,7 @@ class enableBLOB:
     vector: Any = field(default=None, compare=False, repr=False)
 
 
-@_event
+@event
 class newSwitchVector(_Members[SwitchState]):
     """A client wants these switches set."""
 
@@ -194,7 +155,7 @@ class newSwitchVector(_Members[SwitchState]):
     vector: Any = field(default=None, compare=False, repr=False)
 
 
-@_event
+@event
 class newTextVector(_Members[str]):
     """A client wants these texts set."""
 
@@ -205,7 +166,7 @@ class newTextVector(_Members[str]):
     vector: Any = field(default=None, compare=False, repr=False)
 
 
-@_event
+@event
 class newNumberVector(_Members[float]):
     """A client wants these numbers set; `text` holds them as received."""
 
@@ -217,7 +178,7 @@ class newNumberVector(_Members[float]):
     vector: Any = field(default=None, compare=False, repr=False)
 
 
-@_event
+@event
 class newBLOBVector(_Members[bytes]):
     """A client sends these BLOBs; `sizeformat[name]` is ``(size, format)`` as received."""
 
@@ -232,7 +193,7 @@ class newBLOBVector(_Members[bytes]):
 # What a driver defines -------------------------------------------------------------------------
 
 
-@_event
+@event
 class defSwitchVector(_Members[SwitchState]):
     """Announces a vector of switches with all its members and their values."""
 
@@ -250,7 +211,7 @@ class defSwitchVector(_Members[SwitchState]):
     message: str = ""
 
 
-@_event
+@event
 class defTextVector(_Members[str]):
     """Announces a vector of texts with all its members and their values."""
 
@@ -267,7 +228,7 @@ class defTextVector(_Members[str]):
     message: str = ""
 
 
-@_event
+@event
 class defNumberVector(_Members[float]):
     """Announces a vector of numbers; `memberlabels` holds `NumberLabel` tuples."""
 
@@ -285,7 +246,7 @@ class defNumberVector(_Members[float]):
     text: Mapping[str, str] = _as_received()
 
 
-@_event
+@event
 class defLightVector(_Members[State]):
     """Announces a vector of lights; it has neither permission nor timeout."""
 
@@ -305,7 +266,7 @@ class defLightVector(_Members[State]):
         return Permission.RO
 
 
-@_event
+@event
 class defBLOBVector(_Members[None]):
     """Announces a vector of BLOBs; a definition carries no payload, so every value is None."""
 
@@ -325,7 +286,7 @@ class defBLOBVector(_Members[None]):
 # What a driver reports -------------------------------------------------------------------------
 
 
-@_event
+@event
 class setSwitchVector(_Members[SwitchState]):
     """Reports switches and state; holds only the members that were sent."""
 
@@ -338,7 +299,7 @@ class setSwitchVector(_Members[SwitchState]):
     message: str = ""
 
 
-@_event
+@event
 class setTextVector(_Members[str]):
     """Reports texts and state; holds only the members that were sent."""
 
@@ -351,7 +312,7 @@ class setTextVector(_Members[str]):
     message: str = ""
 
 
-@_event
+@event
 class setNumberVector(_Members[float]):
     """Reports numbers and state; `limits[name]` is there where new limits were sent (§2)."""
 
@@ -366,7 +327,7 @@ class setNumberVector(_Members[float]):
     text: Mapping[str, str] = _as_received()
 
 
-@_event
+@event
 class setLightVector(_Members[State]):
     """Reports lights and state; holds only the members that were sent."""
 
@@ -378,7 +339,7 @@ class setLightVector(_Members[State]):
     message: str = ""
 
 
-@_event
+@event
 class setBLOBVector(_Members[bytes]):
     """Delivers BLOBs; `sizeformat[name]` is ``(size, format)``.
 
@@ -396,7 +357,7 @@ class setBLOBVector(_Members[bytes]):
     message: str = ""
 
 
-@_event
+@event
 class Message:
     """A line for humans, about a device or, without `devicename`, about everything."""
 
@@ -405,7 +366,7 @@ class Message:
     timestamp: datetime | None = None
 
 
-@_event
+@event
 class delProperty:
     """A property is gone; without `vectorname` the whole device is."""
 
@@ -415,14 +376,14 @@ class delProperty:
     message: str = ""
 
 
-@_event
+@event
 class pingRequest:
     """Asks the peer to echo `uid`, in stream order (a libindi extension, §2)."""
 
     uid: str
 
 
-@_event
+@event
 class pingReply:
     """Answers a `pingRequest`."""
 

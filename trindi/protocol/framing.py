@@ -57,6 +57,11 @@ class Framer:
 
     Args:
         limit: gives the bound in bytes of an element of some name ("" for anything else).
+
+    Attributes:
+        begun: it has begun with an element, and not come to its end.
+        tag: where in it the last tag inside is, if there has been nothing but text since, or 0.
+        taken: how many bytes of it were taken out of the buffer.
     """
 
     def __init__(self, limit: Callable[[str], int]) -> None:
@@ -69,6 +74,8 @@ class Framer:
         self._seen = 0  # bytes after the start that need not be looked at again
         self._opening = 0  # where among them the last "<" is that has no ">" yet
         self._name = ""
+        self.tag = 0
+        self.taken = 0
         self._close = b""
         self._quote = b""
 
@@ -82,15 +89,25 @@ class Framer:
         self.begun = True
         while True:
             step = self._step
-            bound = start + self._limit(self._name)
+            limit = self._limit(self._name)
+            bound = start + limit - self.taken
             frame = step(buffer, start, min(bound, len(buffer)))
             if frame is None and self._step == step:
                 if len(buffer) < bound:
                     return None
-                frame = self._faulty(bound, f"it is larger than {bound - start} bytes")
+                frame = self._faulty(bound, f"it is larger than {limit} bytes")
             if frame is not None:
                 self._begin()
                 return frame
+
+    def room(self, held: int) -> int:
+        """Return how many more bytes there can be of an element of which so many are held."""
+        return self._limit(self._name) - self.taken - held
+
+    def took_out(self, count: int, held: int) -> None:
+        """Be told that as many bytes of text were taken out, and how many are held still."""
+        self._seen = held
+        self.taken += count
 
     # Each step looks at buffer[start + self._seen : stop]; it returns the frame, or sets the next
     # step, or else notes in `_seen` how far it came.
@@ -156,11 +173,14 @@ class Framer:
             last = buffer.rfind(b"<", before, at if at >= 0 else stop)
             if last >= 0:
                 self._opening = last - start
+                self.tag = 0
             if at < 0:
                 self._seen = stop - start
                 return None
             self._seen = at + 1 - start
-            opening, self._opening = start + self._opening, 0
+            opening = start + self._opening
+            if self._opening:
+                self.tag, self._opening = self._opening, 0
             if buffer.startswith(self._close, opening):
                 if not buffer[opening + len(self._close) : at].strip(BLANKS.encode()):
                     return self._whole(at + 1)

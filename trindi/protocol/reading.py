@@ -14,10 +14,9 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sized
 from datetime import datetime
-from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
 from trindi.protocol.events import ELEMENTS, Element, Event, Kind, SizeFormat
 from trindi.protocol.meaning import (
@@ -29,20 +28,24 @@ from trindi.protocol.meaning import (
     read_policy,
 )
 from trindi.protocol.syntax import ATTRIBUTES, BLANK, HEAD, read_attributes, text_of
-from trindi.protocol.values import parse_timestamp
+from trindi.protocol.values import MAX_NUMBER_LENGTH, parse_timestamp
 
 if TYPE_CHECKING:
     from trindi.protocol.blobs import Payloads
 
 __all__ = ["Malformed", "read", "read_address"]
 
+K = TypeVar("K", bound=Sized)
+V = TypeVar("V")
+
 Buffer: TypeAlias = bytes | bytearray
 Values: TypeAlias = list[Any] | str
 """The arguments of an event's class as far as a start tag gives them, or what is wrong there."""
 Said: TypeAlias = tuple[Values, datetime | None]
 """What a start tag says: those, and its time."""
-Found: TypeAlias = tuple[int, Event | str] | None
-"""Where an element ends, and its event or what is wrong; None if it is not plain, or not whole."""
+Found: TypeAlias = tuple[int, Event | None, str] | None
+"""Where an element ends, and its event, or None and what is wrong; None if it is not plain, or not
+whole."""
 
 # How many tags of a kind are remembered, and how long they may be, so that hostile ones cannot
 # fill the memory.
@@ -50,7 +53,21 @@ _REMEMBERED: Final = 1024
 _MAX_REMEMBERED: Final = 256
 
 _from_iso_format: Final = datetime.fromisoformat
-_is_usual_number: Final = re.compile(rb"-?[0-9]{1,20}(?:\.[0-9]{1,20})?").fullmatch
+
+
+class _Memory(dict[K, V]):
+    """What something short was read as; when there is too much of it, all is forgotten."""
+
+    def __init__(self, read: Callable[[K], V]) -> None:
+        self._read = read
+
+    def __missing__(self, key: K) -> V:
+        value = self._read(key)
+        if len(key) <= _MAX_REMEMBERED:
+            if len(self) >= _REMEMBERED:
+                self.clear()
+            self[key] = value
+        return value
 
 
 def _content_reader(kind: Kind) -> Callable[[bytes], tuple[str, Any]]:
@@ -62,12 +79,20 @@ def _content_reader(kind: Kind) -> Callable[[bytes], tuple[str, Any]]:
         return text, read_value(text)
 
     def read_number(content: bytes) -> tuple[str, Any]:
-        if _is_usual_number(content):
-            text = content.decode()
-            return text, float(text)
+        plain = content.strip()
+        # Python takes more for numbers than INDI does, but nothing else that is made of these.
+        if len(plain) <= MAX_NUMBER_LENGTH and not plain.strip(b"0123456789.+-"):
+            text = plain.decode()
+            try:
+                return text, float(text)
+            except ValueError:
+                pass
         return read(content)
 
-    return read_number if kind is Kind.NUMBER else read
+    if kind is Kind.NUMBER:
+        return read_number
+    # There are only so many states.
+    return _Memory(read).__getitem__ if kind in {Kind.SWITCH, Kind.LIGHT} else read
 
 
 class Malformed(str):
@@ -81,23 +106,23 @@ class _Reader:
 
     def __init__(self, element: Element) -> None:
         self._element = element
-        self._cls = element.cls
+        self._made = element.cls._made
         fields = [one.name for one in dataclasses.fields(element.cls)]
-        # Where the fields are among the arguments of the class; by position it is made faster.
+        # Where the fields are among the arguments that make an event.
         self._place = {name: place for place, name in enumerate(fields)}
         self._timestamp = self._place.get("timestamp")
         self._content = self._place.get(element.content)
         self._end = re.compile(f"([^<]*+)</{element.xml}>".encode())
-        self._known_values = lru_cache(_REMEMBERED)(self._values)
+        self._nothing = f"</{element.xml}>".encode()
+        self._values = _Memory(self._read_values)
 
-    def values(self, attributes: bytes) -> Values:
-        """Read the attributes of the start tag."""
-        short = len(attributes) <= _MAX_REMEMBERED
-        return (self._known_values if short else self._values)(attributes)
+    def start(self, head: re.Match[bytes]) -> tuple[Rest, Values]:
+        """Return what reads the rest of the element, and what its start tag says."""
+        return self.none if head[5] else self.rest, self._values[head[2] + head[4]]
 
-    def _values(self, attributes: bytes) -> Values:
+    def _read_values(self, attributes: bytes) -> Values:
         try:
-            event = self._cls(**read_fields(self._element, read_attributes(attributes)))
+            event = self._element.cls(**read_fields(self._element, read_attributes(attributes)))
         except ValueError as error:
             return Malformed(error)
         return [getattr(event, name) for name in self._place]
@@ -115,9 +140,10 @@ class _Reader:
         found = self._end.match(buffer, at, stop)
         if found is None:
             return None
+        end = found.end()
         values, timestamp = said
-        if isinstance(values, str):
-            return found.end(), values
+        if not isinstance(values, list):
+            return end, None, values
         values = values.copy()
         if self._timestamp is not None:
             values[self._timestamp] = timestamp
@@ -125,14 +151,13 @@ class _Reader:
             try:
                 values[self._content] = read_policy(text_of(found[1]))
             except ValueError as error:
-                return found.end(), str(error)
-        return found.end(), self._cls(*values)
+                return end, None, str(error)
+        return end, self._made(*values), ""
 
     def none(self, _buffer: Buffer, at: int, _stop: int, said: Said, payloads: Payloads) -> Found:
         """Read an element that ends with its start tag: it is as one with nothing in it."""
-        empty = f"</{self._element.xml}>".encode()
-        found = self.rest(empty, 0, len(empty), said, payloads)
-        return found and (at, found[1])
+        found = self.rest(self._nothing, 0, len(self._nothing), said, payloads)
+        return found and (at, *found[1:])
 
 
 class _VectorReader(_Reader):
@@ -143,7 +168,7 @@ class _VectorReader(_Reader):
         name = element.member
         member = f"<{name}({ATTRIBUTES}){BLANK}*+(?:/>|>([^<]*+)</{name}>)"
         self._member = re.compile(member.encode())
-        self._rest = re.compile(f"(?:{BLANK}*+{member})*{BLANK}*+</{element.xml}>".encode())
+        self._rest = re.compile(f"(?:{BLANK}*+{member})*+{BLANK}*+</{element.xml}>".encode())
         self._length = len(f"<{name}")
         self._read_content = _content_reader(kind)
         details, self._read_details = details_of(element)
@@ -151,7 +176,7 @@ class _VectorReader(_Reader):
         self._members = self._place["members"]
         self._text = self._place.get("text")
         self._details = self._place.get(details)
-        self._known_about = lru_cache(_REMEMBERED)(self._about)
+        self._about = _Memory(self._read_about)
 
     def rest(self, buffer: Buffer, at: int, stop: int, said: Said, payloads: Payloads) -> Found:
         """Read the members."""
@@ -160,8 +185,8 @@ class _VectorReader(_Reader):
             return None
         end = found.end()
         values, timestamp = said
-        if isinstance(values, str):
-            return end, values
+        if not isinstance(values, list):
+            return end, None, values
         if found.start(1) == at + self._length:
             # The groups hold the last member, and it is the first as well.
             pairs = [found.groups(b"")]
@@ -170,28 +195,27 @@ class _VectorReader(_Reader):
         members: dict[str, Any] = {}
         texts: dict[str, str] = {}
         details: dict[str, Any] = {}
-        read_content = self._read_content
+        about, read_content = self._about, self._read_content
         for attributes, content in pairs:
-            short = len(attributes) <= _MAX_REMEMBERED
-            name, detail = (self._known_about if short else self._about)(attributes)
+            name, detail = about[attributes]
             if not name:
-                return end, detail
+                return end, None, detail
             try:
                 texts[name], members[name] = read_content(content)
             except ValueError as error:
-                return end, f"{name}: {error}"
+                return end, None, f"{name}: {error}"
             if detail is not None:
                 details[name] = detail
         values = values.copy()
         values[self._when] = timestamp
         values[self._members] = members
-        if self._text:
+        if self._text is not None:
             values[self._text] = texts
-        if self._details:
+        if self._details is not None:
             values[self._details] = details
-        return end, self._cls(*values)
+        return end, self._made(*values), ""
 
-    def _about(self, attributes: bytes) -> tuple[str, Any]:
+    def _read_about(self, attributes: bytes) -> tuple[str, Any]:
         """Return a member's name and what else its attributes say; or "" and what is wrong."""
         try:
             found = read_attributes(attributes)
@@ -213,7 +237,7 @@ class _BLOBReader(_Reader):
     def rest(self, buffer: Buffer, at: int, stop: int, said: Said, payloads: Payloads) -> Found:
         """Read the members and their payloads."""
         last = min(len(buffer), stop + payloads.max_encoded)
-        pieces: list[tuple[bytes, slice]] = []
+        places: list[tuple[bytes, slice]] = []
         while found := self._start.match(buffer, at, min(stop, last)):
             start = end = at = found.end()
             if not found[2]:
@@ -222,31 +246,31 @@ class _BLOBReader(_Reader):
                     return None
                 at = end + len(b"</oneBLOB>")
                 stop += end - start
-            pieces.append((found[1], slice(start, end)))
+            places.append((found[1], slice(start, end)))
         found = self._end.match(buffer, at, min(stop, last))
         if found is None:
             return None
         values, timestamp = said
-        if isinstance(values, str):
-            return found.end(), values
+        if not isinstance(values, list):
+            return found.end(), None, values
         values = values.copy()
         values[self._place["timestamp"]] = timestamp
         try:
-            members, sizeformat = self._members(buffer, pieces, payloads)
+            members, sizeformat = self._members(buffer, places, payloads)
         except ValueError as error:
-            return found.end(), str(error)
+            return found.end(), None, str(error)
         values[self._place["members"]] = members
         values[self._place["sizeformat"]] = sizeformat
-        return found.end(), self._cls(*values)
+        return found.end(), self._made(*values), ""
 
     @staticmethod
     def _members(
-        buffer: Buffer, pieces: list[tuple[bytes, slice]], payloads: Payloads
+        buffer: Buffer, places: list[tuple[bytes, slice]], payloads: Payloads
     ) -> tuple[dict[str, bytes], dict[str, SizeFormat]]:
         members: dict[str, bytes] = {}
         sizeformat: dict[str, SizeFormat] = {}
         room = payloads.max_bytes
-        for attributes, piece in pieces:
+        for attributes, place in places:
             about = read_attributes(attributes)
             name = about.get("name")
             if not name:
@@ -256,9 +280,7 @@ class _BLOBReader(_Reader):
                 if attached:
                     data = payloads.attached(*sizeformat[name], room)
                 else:
-                    # A view that stayed alive would lock the buffer.
-                    with memoryview(buffer)[piece] as payload:
-                        data = payloads.inline(payload, *sizeformat[name], room)
+                    data = payloads.inline(buffer, place, *sizeformat[name], room)
             except ValueError as error:
                 raise ValueError(f"{name}: {error}") from None
             members[name] = data
@@ -282,20 +304,28 @@ _READERS: Final = {name.encode(): _reader(element) for name, element in ELEMENTS
 Rest: TypeAlias = Callable[[Buffer, int, int, Said, "Payloads"], Found]
 
 
-def _head(head: re.Match[bytes] | None) -> tuple[Rest, Values] | None:
+def _start(head: re.Match[bytes] | None) -> tuple[Rest, Values] | None:
     """Return what reads the rest of this element, and its values; None where it is unknown."""
     reader = _READERS.get(head[1]) if head else None
-    if head is None or reader is None:
-        return None
-    return reader.none if head[5] else reader.rest, reader.values(head[2] + head[4])
+    return reader.start(head) if head and reader else None
 
 
-@lru_cache(_REMEMBERED)
-def _known_head(before: str, stamp: str, quote: str, after: str) -> tuple[Rest, Values] | None:
-    """Read a start tag of which the time is cut out, if nothing else can be there in its place."""
-    head = HEAD.fullmatch(f"{before}{stamp}{quote}{after}>".encode("latin-1"))
-    place = len(before) + len(stamp) - 1 if stamp else -1
-    return _head(head) if head and head.start(3) == place else None
+def _read_start(text: str) -> tuple[Rest, Values] | None:
+    """Read a start tag without its ``>``, if there is no time in it."""
+    head = HEAD.fullmatch(f"{text}>".encode("latin-1"))
+    return _start(head) if head and not head[3] else None
+
+
+def _read_start_with_time(parts: tuple[str, str]) -> tuple[Rest, Values] | None:
+    """Read a start tag from before and after its time, if that can be nothing else there."""
+    before, after = parts
+    head = HEAD.fullmatch(f'{before}{_TIME}"{after}>'.encode("latin-1"))
+    return _start(head) if head and head.end(3) == len(before) + len(_TIME) + 1 else None
+
+
+_TIME: Final = ' timestamp="'
+_known_starts: Final = _Memory(_read_start)
+_known_starts_with_time: Final = _Memory(_read_start_with_time)
 
 
 def read_address(buffer: Buffer, start: int, stop: int) -> Attributes:
@@ -321,9 +351,12 @@ def read(buffer: Buffer, start: int, stop: int, payloads: Payloads) -> Found:
     """
     end = buffer.find(b">", start, start + _MAX_REMEMBERED)
     if 0 < end < stop:
-        before, stamp, rest = buffer[start:end].decode("latin-1").partition(' timestamp="')
-        time, quote, after = rest.partition('"')
-        known = _known_head(before, stamp, quote, after)
+        before, has_time, rest = buffer[start:end].decode("latin-1").partition(_TIME)
+        if has_time:
+            time, quote, after = rest.partition('"')
+            known = _known_starts_with_time[before, after] if quote else None
+        else:
+            time, known = "", _known_starts[before]
         if known is not None:
             try:
                 timestamp = _from_iso_format(time + "Z") if time else None
@@ -333,7 +366,7 @@ def read(buffer: Buffer, start: int, stop: int, payloads: Payloads) -> Found:
                 read_rest, values = known
                 return read_rest(buffer, end + 1, stop, (values, timestamp), payloads)
     head = HEAD.match(buffer, start, stop)
-    unknown = _head(head)
+    unknown = _start(head)
     if head is None or unknown is None:
         return None
     timestamp = parse_timestamp(head[3][1:-1].decode("latin-1")) if head[3] else None

@@ -20,6 +20,7 @@ from trindi.protocol import (
     Message,
     NewVector,
     SnoopEvent,
+    State,
     encode,
     getProperties,
     setBLOBVector,
@@ -83,12 +84,13 @@ class ReplayDriver(IPyDriver):
         self.finished.set()
 
     async def _show(self, event: SnoopEvent) -> None:
-        await self.outlet.turn()
+        await self.outlet.ready()
         self._picture.take(event)
         if isinstance(event, setBLOBVector):
             await self.outlet.publish_blob(event)
         else:
             self.outlet.publish(event)
+        await self.outlet.turn()
 
     def receive(self, item: Event | ProtocolError, sender: Sender) -> Awaitable[None] | None:
         """Begin where a client asks for definitions; refuse what it wants set."""
@@ -105,7 +107,8 @@ class ReplayDriver(IPyDriver):
         if report is None:
             sender.reply(Message(item.devicename, text, self.outlet.now()))
         else:
-            sender.reply(replace(report, message=text, timestamp=self.outlet.now()))
+            now = self.outlet.now()
+            sender.reply(replace(report, state=State.ALERT, message=text, timestamp=now))
 
     def defined(self, devicename: str | None = None, vectorname: str | None = None) -> Bundle:
         """The definitions as they are by now."""

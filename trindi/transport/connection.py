@@ -29,9 +29,12 @@ logger = logging.getLogger("trindi.connection")
 RECEIVE_BYTES: Final = 64 * 1024
 """Bytes of one read, which is decoded before anybody else has a turn."""
 
+RECEIVE_BLOB_BYTES: Final = 256 * 1024
+"""The same while a large element comes: it is decoded as fast as it is read."""
+
 THREAD_BYTES: Final = 16 * 1024 * 1024
-"""Bytes of an unfinished element from which on its end is decoded in a worker thread: fewer take a
-few milliseconds, and a thread would let a mock clock run ahead."""
+"""Bytes still to be decoded or decompressed at the end of an element from which on that is done in a
+worker thread: fewer take a few milliseconds."""
 
 SEND_BYTES: Final = 64 * 1024
 """Bytes that are gathered into one write; a larger event goes out by itself."""
@@ -163,7 +166,8 @@ class Connection:
     async def _read(self, handler: Handler) -> None:
         while True:
             try:
-                data = await self._wire.receive(RECEIVE_BYTES)
+                large = self._decoder.held > RECEIVE_BYTES
+                data = await self._wire.receive(RECEIVE_BLOB_BYTES if large else RECEIVE_BYTES)
             except (trio.BrokenResourceError, trio.ClosedResourceError):
                 self._abandon()
                 return
@@ -179,10 +183,12 @@ class Connection:
                 waiting = self._receive(item, handler)
                 if waiting is not None:
                     await waiting
+                # It may hold a large BLOB, and the peer may be silent for long.
+                del item
 
     async def _decode(self, data: bytes) -> list[Event | ProtocolError]:
         """Decode; what ends a large BLOB in a worker thread, for the others must not wait."""
-        if self._decoder.held > THREAD_BYTES and b"<" in data:
+        if self._decoder.undecoded > THREAD_BYTES and b"<" in data:
             items: list[Event | ProtocolError] = await self._conditions.in_thread(
                 self._decoder.feed_all, data
             )

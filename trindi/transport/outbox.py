@@ -11,6 +11,7 @@ This module knows events and tasks, but no streams.
 
 from __future__ import annotations
 
+import itertools
 from collections import deque
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
@@ -22,6 +23,7 @@ from trindi.protocol import (
     delProperty,
     encode,
     encode_parts,
+    newBLOBVector,
     replace,
     setBLOBVector,
     setLightVector,
@@ -53,15 +55,22 @@ BLOB_PATIENCE: Final = 5.0
 # gets the event itself.
 _UNENCODED_WEIGHT: Final = 512
 
+# Events that are looked through for sets to replace when a peer begins to lag: a few milliseconds.
+_LOOK_BACK: Final = 4096
+
 # From so many events on, they are not put one by one.
 _MANY: Final = 3
 
 _SETS: Final = (setSwitchVector, setTextVector, setNumberVector, setLightVector, setBLOBVector)
+# Uploads too: what a client sends may be as large.
+_BLOBS: Final = (setBLOBVector, newBLOBVector)
 Key: TypeAlias = tuple[str | None, str | None]
 
 
 class Parcel:
     """One event on its way to any number of peers, encoded at most once for all of them.
+
+    Only large payloads become base64 for each of them, as they leave.
 
     Attributes:
         event: the event.
@@ -73,7 +82,7 @@ class Parcel:
 
     def __init__(self, event: Event, data: bytes | None = None) -> None:
         self.event = event
-        self.blob = type(event) is setBLOBVector
+        self.blob = type(event) in _BLOBS
         self.weight = _guess_weight(event) if data is None else len(data)
         self._data = data
         self._parts: list[bytes | Base64] | None = None
@@ -82,7 +91,7 @@ class Parcel:
     def data(self) -> bytes:
         """The event as bytes."""
         if self._data is None:
-            self._data = encode(self.event)
+            self._data = b"".join(self.pieces()) if self._parts else encode(self.event)
         return self._data
 
     async def prepare(self, in_thread: InThread = USUAL.in_thread) -> None:
@@ -173,7 +182,7 @@ class Outbox:
         self._on_overflow = on_overflow
         self._send_nowait = send_nowait
         self._rest: bytes | memoryview = b""
-        # While the peer lags, each parcel has a place that another one may take over.
+        # While the peer lags, a parcel may have a place that another one can take over.
         self._queue: deque[Parcel | _Place] = deque()
         self._index: dict[Key, _Place] | None = None
         self._leaving_bytes = 0
@@ -295,11 +304,7 @@ class Outbox:
         if key is None:
             return False
         if self._index is None:
-            self._index = {}
-            places = [_Place(_parcel_of(item)) for item in self._queue]
-            self._queue = deque(places)
-            for place in places:
-                _note(self._index, place)
+            self._index = _make_index(self._queue)
         older = self._index.get(key)
         if older is None:
             return False
@@ -384,7 +389,7 @@ class Outbox:
         if self.lagging and not self._queue:
             self.lagging = False
             self._index = None
-            self._usual = self._most_usual
+            self._usual = -1 if self._closed else self._most_usual
         if self._progress:
             self._progress.unpark_all()
 
@@ -447,6 +452,31 @@ def _parcel_of(item: Parcel | _Place) -> Parcel:
 
 def _key(event: Any) -> Key | None:
     return (event.devicename, event.vectorname) if isinstance(event, _SETS) else None
+
+
+def _make_index(queue: deque[Parcel | _Place]) -> dict[Key, _Place]:
+    """Give a place to the last set of each property, where a newer one may take it over.
+
+    A set that stands far in front stays as it is; the newer one comes behind it.
+    """
+    index: dict[Key, _Place] = {}
+    closed: set[Key] = set()
+    found: list[tuple[int, _Place]] = []
+    for back, item in enumerate(itertools.islice(reversed(queue), _LOOK_BACK), 1):
+        parcel = _parcel_of(item)
+        event: Any = parcel.event
+        key = _key(event)
+        if key is None:
+            if isinstance(event, delProperty) and event.devicename is None:
+                break
+            if hasattr(event, "vectorname"):
+                closed.add((event.devicename, event.vectorname))
+        elif key not in index and key not in closed and (event.devicename, None) not in closed:
+            index[key] = _Place(parcel)
+            found.append((back, index[key]))
+    for back, place in found:
+        queue[-back] = place
+    return index
 
 
 def _note(index: dict[Key, _Place], place: _Place) -> None:

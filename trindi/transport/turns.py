@@ -29,22 +29,28 @@ class Turns:
 
     def __init__(self) -> None:
         self._start = 0.0
-        # The first step finds out whose clock it is.
-        self._steps = MAX_STREAK
-        self._now: Callable[[], float] = float
+        self._steps = 0
+        self._now: Callable[[], float] = self._begin
+
+    def _begin(self) -> float:
+        self._steps = 0
+        # `trio.current_time` would look for the clock each time.
+        self._now = trio.lowlevel.current_clock().current_time
+        self._start = self._now()
+        return self._start
 
     def is_over(self) -> bool:
         """Begin a step; True where others must have their turn first, by `go_round`."""
         self._steps += 1
         return self._steps >= MAX_STREAK or self._now() - self._start >= STREAK
 
-    async def go_round(self) -> None:
-        """Let the others run."""
-        await trio.lowlevel.checkpoint()
-        self._steps = 0
-        # `trio.current_time` would look for the clock each time.
-        self._now = trio.lowlevel.current_clock().current_time
-        self._start = self._now()
+    async def go_round(self, *, done: bool = False) -> None:
+        """Let the others run. Not cancelled where the step is done: it cannot be taken back."""
+        if done:
+            await trio.lowlevel.cancel_shielded_checkpoint()
+        else:
+            await trio.lowlevel.checkpoint()
+        self._begin()
 
     async def step(self) -> None:
         """Begin a step, others having had their turn if it is time. If cancelled, none is begun."""

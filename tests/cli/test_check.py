@@ -1,0 +1,228 @@
+"""`trindi check` as a user has it: what it takes, its report, and its exit status."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import re
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from click.testing import CliRunner
+
+from tests.support_processes import EXAMPLES, free_port, run_python, start_python, wait_until
+from trindi.cli import main
+from trindi.conformance import RULES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from click.testing import Result
+
+LED = str(EXAMPLES / "led.py")
+
+# Answers, and breaks a rule: a state that there is not.
+BROKEN = """\
+#!{python}
+import sys
+for line in sys.stdin:
+    if "getProperties" in line:
+        print("<defLightVector device='D' name='N' label='' group='' state='Okay'>", end="")
+        print("<defLight name='L' label=''>Ok</defLight></defLightVector>", flush=True)
+"""
+
+
+@pytest.fixture(autouse=True)
+def _nothing_is_left_behind(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(sys, "path", sys.path.copy())
+    before = sys.modules.copy()
+    yield
+    for name in sys.modules.keys() - before.keys():
+        del sys.modules[name]
+
+
+@pytest.fixture
+def program(tmp_path: Path) -> str:
+    """A program that ends at once."""
+    path = tmp_path / "ends"
+    path.write_text(f"#!{sys.executable}\nimport sys\nsys.exit(' '.join(sys.argv[1:]) or 'oh')\n")
+    path.chmod(0o755)
+    return str(path)
+
+
+def invoke(*arguments: str) -> Result:
+    return CliRunner().invoke(main, ["check", *arguments])
+
+
+def refusal(*arguments: str) -> str:
+    """The one line of an error."""
+    result = invoke(*arguments)
+    assert result.exit_code == 2, result.output
+    assert result.stdout == ""
+    (line,) = result.stderr.splitlines()
+    assert line.startswith("Error: ")
+    return line.removeprefix("Error: ")
+
+
+# What cannot be checked --------------------------------------------------------------------------
+
+
+def test_a_program_that_is_not_there() -> None:
+    expected = "there is no program no_such_driver; a server is named HOST:PORT"
+    assert refusal("no_such_driver") == expected
+    assert refusal("observatory:indi") == expected.replace("no_such_driver", "observatory:indi")
+
+
+def test_a_file_that_is_no_program(tmp_path: Path) -> None:
+    path = tmp_path / "driver"
+    path.write_text("garbage\n")
+    assert refusal(str(path)) == f"{path} is not executable"
+    path.chmod(0o755)
+    assert refusal(str(path)) == f"cannot start {path}: {os.strerror(errno.ENOEXEC)}"
+
+
+def test_a_python_file_that_makes_no_driver(tmp_path: Path) -> None:
+    path = tmp_path / "empty.py"
+    assert refusal(str(path)) == f"there is no file {path}"
+    path.write_text("")
+    assert refusal(str(path)) == f"{path} has no function make_driver"
+    assert refusal(f"{path}:other") == f"{path} has no function other"
+
+
+def test_a_python_file_that_makes_two_drivers() -> None:
+    line = refusal(str(EXAMPLES / "two_drivers.py"))
+    assert line.endswith(
+        "makes 2 drivers, and a program is one: use trindi serve, and check HOST:PORT"
+    )
+
+
+def test_nobody_listens() -> None:
+    port = free_port()
+    reason = os.strerror(errno.ECONNREFUSED)
+    assert refusal(f"127.0.0.1:{port}") == f"cannot connect to 127.0.0.1:{port}: {reason}"
+    assert refusal(f":{port}") == f"cannot connect to localhost:{port}: {reason}"
+    assert refusal("--port", str(port)) == f"cannot connect to localhost:{port}: {reason}"
+    assert refusal("--host", "127.0.0.1", "--port", str(port)).endswith(reason)
+    assert refusal(f"[::1]:{port}").startswith(f"cannot connect to [::1]:{port}: ")
+    assert refusal("--host", "a..b").startswith("cannot connect to a..b:7624: ")
+
+
+def test_what_is_no_setting(program: str) -> None:
+    assert refusal(program, "--set", "A.B=1") == "'A.B=1' is not DEVICE.PROPERTY.MEMBER=VALUE"
+
+
+def test_a_setting_that_cannot_be_made() -> None:
+    line = refusal(LED, "--set", "LED.LED_SWITCH.BLUE=On")
+    assert line == "cannot set 'LED.LED_SWITCH.BLUE=On': there is no member BLUE"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        ([], "name a PROGRAM or HOST:PORT"),
+        (["localhost:7624", "--port", "7624"], "either a TARGET, or --host and --port"),
+        (["localhost:7624", "argument"], "a server has no arguments"),
+        (["localhost:0"], "there is no port 0"),
+        (["localhost:65536"], "there is no port 65536"),
+        (["--port", "0"], "'--port'"),
+        ([LED, "--timeout", "0"], "'--timeout'"),
+        ([LED, "--no-such-option"], "No such option"),
+    ],
+)
+def test_wrong_usage(arguments: list[str], reason: str) -> None:
+    result = invoke(*arguments)
+    assert result.exit_code == 2
+    assert reason in result.stderr.splitlines()[-1]
+
+
+def test_a_mistake_is_one_line_to_a_shell_too() -> None:
+    done = run_python("-m", "trindi", "check", "no_such_driver")
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert re.fullmatch(r"Error: .+\n", done.stderr)
+
+
+# The report --------------------------------------------------------------------------------------
+
+
+def test_a_program_that_is_no_driver(program: str) -> None:
+    result = invoke(program, "--", "--some", "arguments")
+    assert result.exit_code == 1
+    assert result.stderr == ""
+    lines = result.stdout.splitlines()
+    assert lines[0] == f"{program}, a program"
+    title = "getProperties is answered by definitions (protocol §2)"
+    place = lines.index(f"  fail  ask-all             {title}")
+    said = "nothing was defined: it ended with exit status 1, and said: --some arguments"
+    assert lines[place + 1] == f"        {said}"
+    assert lines[-1].endswith("it does not conform")
+    shown = {line.split()[1] for line in lines if re.match(r"  (pass|warn|fail|n/a ) ", line)}
+    assert shown == set(RULES)
+
+
+def test_only_the_findings(program: str) -> None:
+    lines = invoke(program, "--findings").stdout.splitlines()
+    shown = [line.split()[1] for line in lines if re.match(r"  (pass|warn|fail|n/a ) ", line)]
+    assert shown == ["ask-all"]
+    assert "Asking for definitions" in lines
+    assert "A server" not in lines
+
+
+def test_as_json(tmp_path: Path) -> None:
+    path = tmp_path / "broken"
+    path.write_text(BROKEN.format(python=sys.executable))
+    path.chmod(0o755)
+    result = invoke(str(path), "--json", "--timeout", "0.5")
+    assert result.exit_code == 1
+    data: dict[str, Any] = json.loads(result.stdout)
+    assert (data["target"], data["kind"], data["conforms"]) == (str(path), "program", False)
+    rules = {each["rule"]: each for each in data["rules"]}
+    assert rules.keys() == RULES.keys()
+    assert rules["def-legal"]["verdict"] == "fail"
+    assert rules["def-legal"]["seen"] == ["D.N has the state 'Okay'"]
+    assert rules["def-legal"]["source"] == "protocol §2"
+    assert sum(data["counts"].values()) == len(RULES)
+
+
+def test_a_driver_that_conforms() -> None:
+    result = invoke(LED)
+    assert result.exit_code == 0, result.stdout
+    assert f"{LED}, a program\n  LED: 2 properties\n" in result.stdout
+    assert re.search(r"\n\d+ pass, 0 warn, 0 fail, \d+ n/a: it conforms\n$", result.stdout)
+
+
+def test_without_what_others_crash_on() -> None:
+    data = json.loads(invoke(LED, "--no-hostile", "--strict", "--json").stdout)
+    assert data["conforms"]
+    left_out = [each["rule"] for each in data["rules"] if each["seen"] == ["only with --hostile"]]
+    assert "bad-nesting" in left_out
+    assert "range" in left_out
+
+
+def test_a_server(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    process = start_python("-m", "trindi", "serve", LED, "--port", "0", log=log)
+    try:
+        found = wait_until(
+            lambda: re.search(r"^Serving .* port (\d+)", log.read_text(), re.MULTILINE), "it serves"
+        )
+        data = json.loads(invoke(f"localhost:{found[1]}", "--json", "--strict").stdout)
+    finally:
+        process.kill()
+        process.wait()
+    assert data["kind"] == "server"
+    assert data["conforms"]
+    assert data["devices"] == {"LED": ["LED_SWITCH", "LED_LIGHT"]}
+    verdicts = {each["rule"]: each["verdict"] for each in data["rules"]}
+    assert verdicts["two-clients"] == "pass"
+    assert verdicts["bad-nesting"] == "n/a"
+    assert verdicts["range"] == "n/a"
+
+
+def test_help_says_what_is_sent() -> None:
+    text = " ".join(invoke("--help").stdout.split())
+    for part in ("HOST:PORT", "--write", "--hostile", "--set", "--json", "Exit status", "moves"):
+        assert part in text

@@ -1,0 +1,630 @@
+"""A check as a whole: what it leaves alone, and drivers that end, hang, or take their time."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import trio
+import trio.testing
+
+from tests.support_conformance import (
+    SHOOT,
+    Line,
+    MemoryPeer,
+    Simple,
+    SimpleServer,
+    findings,
+    fragile,
+)
+from trindi.conformance import (
+    Options,
+    Peer,
+    SettingError,
+    UnreachableError,
+    Verdict,
+    check,
+    split_setting,
+)
+from trindi.conformance.hostile import INPUTS
+from trindi.protocol import (
+    Event,
+    NewVector,
+    getProperties,
+    newNumberVector,
+    newSwitchVector,
+    pingReply,
+    pingRequest,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from trindi.conformance import Report
+    from trindi.errors import ProtocolError
+
+HOSTILE = Options(hostile=True)
+
+
+@pytest.fixture(autouse=True)
+def inputs(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """The bad inputs that are sent; a test fills in those that it is about, for they take time."""
+    chosen: dict[str, Any] = {}
+    monkeypatch.setattr("trindi.conformance.surviving.INPUTS", chosen)
+    return chosen
+
+
+def seen(report: Report, rule: str) -> str:
+    return " | ".join(report.outcomes[rule].seen)
+
+
+# What it leaves alone ----------------------------------------------------------------------------
+
+
+class Noting(Simple):
+    """It notes every request, and takes all that can be taken."""
+
+    def __init__(self, nursery: trio.Nursery) -> None:
+        super().__init__(nursery)
+        self.requests: list[Any] = []
+
+    def take_request(self, line: Line, event: Any) -> None:
+        self.requests.append(event)
+        super().take_request(line, event)
+
+
+class NotingServer(Noting):
+    kind = "server"
+
+
+@pytest.mark.parametrize("base", [Noting, NotingServer])
+@pytest.mark.parametrize("options", [Options(), HOSTILE])
+async def test_no_request_is_one_that_a_driver_would_take(
+    base: type[Noting],
+    options: Options,
+    nursery: trio.Nursery,
+    autojump_clock: trio.testing.MockClock,
+    inputs: dict[str, Any],
+) -> None:
+    inputs.update(INPUTS)
+    driver = base(nursery)
+    before = {name: dict(values) for name, values in driver.values.items()}
+    report = await check(driver, options)
+    assert report.conforms()
+    # A BLOB of another size than it says is taken for what it is (§9).
+    taken = [event for event in driver.asked if not options.hostile or event.vectorname != "UPLOAD"]
+    assert taken == []
+    assert driver.values == before
+
+
+async def test_to_a_server_nothing_is_sent_that_could_move_anything(
+    nursery: trio.Nursery, autojump_clock: trio.testing.MockClock
+) -> None:
+    driver = NotingServer(nursery)
+    await check(driver)
+    requests = [event for event in driver.requests if event.vectorname in driver.defined]
+    writable = [
+        event
+        for event in requests
+        if driver.defined[event.vectorname].perm == "rw"
+        and not driver.wrong_kind(driver.defined[event.vectorname], event)
+    ]
+    # Nothing is left of the requests that could be taken but one Off for each OneOfMany.
+    assert all(dict(event) in ({"X": "Off"}, {"CONNECT": "Off"}) for event in writable)
+    assert all(isinstance(event, newSwitchVector) for event in writable)
+
+
+@pytest.mark.parametrize("base", [Noting, NotingServer])
+async def test_with_write_the_values_stay_as_they_are(
+    base: type[Noting], nursery: trio.Nursery, autojump_clock: trio.testing.MockClock
+) -> None:
+    driver = base(nursery)
+    before = {name: dict(values) for name, values in driver.values.items()}
+    report = await check(driver, Options(write=True))
+    assert findings(report) == {}
+    assert {event.vectorname for event in driver.asked} == {"CONNECTION", "TARGET", "NOTE", "MODE"}
+    assert driver.values == before
+
+
+class TakesAll(Simple):
+    def read_only(self, found: Any, event: Any) -> str:
+        return ""
+
+    def out_of_range(self, found: Any, event: Any) -> str:
+        return ""
+
+
+async def test_what_is_taken_once_is_not_tried_again(
+    nursery: trio.Nursery, autojump_clock: trio.testing.MockClock
+) -> None:
+    driver = TakesAll(nursery)
+    report = await check(driver, HOSTILE)
+    taken = "A 10.5, where the limit is 10, was taken: A became 10.5"
+    assert taken in seen(report, "range")
+    out = [event for event in driver.asked if event.vectorname == "TARGET" and event["A"] > 10]
+    assert len(out) == 1
+    assert not any(event.get("A", 0) < 0 for event in driver.asked)
+
+
+# Drivers that end ---------------------------------------------------------------------------------
+
+
+class EndsOn(Simple):
+    """It ends when something comes."""
+
+    starts = 0
+
+    def begin(self, line: Line, one_socket: bool) -> None:
+        self.starts += 1
+
+    def take(self, line: Line, item: Event | ProtocolError) -> None:
+        if self.is_too_much(item):
+            raise trio.BrokenResourceError
+        super().take(line, item)
+
+    def is_too_much(self, item: Any) -> bool:
+        raise NotImplementedError
+
+
+class EndsOnReading(EndsOn):
+    def is_too_much(self, item: Any) -> bool:
+        return getattr(item, "vectorname", "") == "READING" and isinstance(item, NewVector)
+
+
+async def test_a_driver_that_ends_is_started_again(
+    nursery: trio.Nursery, autojump_clock: trio.testing.MockClock
+) -> None:
+    driver = EndsOnReading(nursery)
+    report = await check(driver)
+    assert findings(report) == {"read-only": Verdict.FAIL}
+    assert seen(report, "read-only") == "Simple Device.READING: writing it: it ended"
+    # What comes after it is checked all the same.
+    assert report.outcomes["wrong-kind"].verdict is Verdict.PASS
+    assert driver.starts == 4
+
+
+class EndsWhenAskedByName(EndsOn):
+    def is_too_much(self, item: Any) -> bool:
+        return isinstance(item, getProperties) and item.vectorname is not None
+
+
+async def test_a_driver_that_ends_when_asked_by_name_is_asked_for_all(
+    nursery: trio.Nursery,
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    report = await check(EndsWhenAskedByName(nursery))
+    assert "it ended" in seen(report, "ask-property")
+    # A question for a name that there is not ends it, too.
+    assert findings(report).keys() == {"ask-property", "ask-nothing"}
+    assert report.outcomes["read-only"].verdict is Verdict.PASS
+
+
+class IgnoresNames(Simple):
+    def matching(self, asked: getProperties) -> Iterator[str]:
+        return iter(()) if asked.vectorname else super().matching(asked)
+
+
+async def test_a_driver_that_ignores_names_is_asked_for_all(
+    nursery: trio.Nursery, autojump_clock: trio.testing.MockClock
+) -> None:
+    report = await check(IgnoresNames(nursery))
+    assert findings(report) == {"ask-property": Verdict.FAIL}
+    assert "it does not answer" in seen(report, "ask-property")
+
+
+class DiesForGood(EndsOnReading):
+    """Then it cannot be started any more."""
+
+    async def connect(self, *, one_socket: bool = False) -> Peer:
+        if self.starts:
+            raise UnreachableError("cannot start it")
+        return await super().connect(one_socket=one_socket)
+
+
+async def test_a_driver_that_cannot_be_started_again_ends_the_check(
+    nursery: trio.Nursery, autojump_clock: trio.testing.MockClock
+) -> None:
+    report = await check(DiesForGood(nursery))
+    assert findings(report) == {"read-only": Verdict.FAIL}
+    assert seen(report, "wrong-kind") == "not reached: cannot start it"
+    assert seen(report, "eof") == "not reached: cannot start it"
+    assert report.devices["Simple Device"]
+
+
+class ForgetsAll(EndsOnReading):
+    """When it is started again, it defines nothing."""
+
+    def matching(self, asked: getProperties) -> Iterator[str]:
+        return super().matching(asked) if self.starts == 1 else iter(())
+
+
+async def test_a_driver_that_defines_nothing_any_more_ends_the_check(
+    nursery: trio.Nursery,
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    report = await check(ForgetsAll(nursery))
+    assert findings(report) == {"read-only": Verdict.FAIL}
+    assert seen(report, "eof") == "not reached: it defines nothing any more"
+
+
+class DeletesAll(Simple):
+    """It deletes its device when it is asked too much."""
+
+    def refuse(self, line: Line, name: str, reason: str) -> None:
+        super().refuse(line, name, reason)
+        if name == "UPLOAD":
+            line.queue.send_nowait(b'<delProperty device="Simple Device"/>')
+            self.defined.clear()
+
+
+async def test_a_driver_without_properties_ends_the_check(
+    nursery: trio.Nursery, autojump_clock: trio.testing.MockClock
+) -> None:
+    report = await check(DeletesAll(nursery))
+    assert "not reached" in seen(report, "eof")
+
+
+class EndsAtOnce(Simple):
+    def begin(self, line: Line, one_socket: bool) -> None:
+        raise trio.BrokenResourceError
+
+    def stderr(self) -> trio.abc.ReceiveStream:
+        stream = trio.testing.MemoryReceiveStream()
+        stream.put_data(b"Traceback:\nNameError: name 'x' is not defined\n")
+        stream.put_eof()
+        return stream
+
+
+async def test_a_program_that_is_no_driver(
+    nursery: trio.Nursery, autojump_clock: trio.testing.MockClock
+) -> None:
+    report = await check(EndsAtOnce(nursery))
+    assert seen(report, "ask-all") == (
+        "nothing was defined: it ended, and said: NameError: name 'x' is not defined"
+    )
+    assert report.devices == {}
+    assert not report.conforms()
+
+
+class Nowhere(Simple):
+    async def connect(self, *, one_socket: bool = False) -> Peer:
+        raise UnreachableError("there is nothing")
+
+
+async def test_there_is_nothing_to_check(
+    nursery: trio.Nursery, autojump_clock: trio.testing.MockClock
+) -> None:
+    with pytest.raises(UnreachableError, match="there is nothing"):
+        await check(Nowhere(nursery))
+
+
+class OnlyOne(SimpleServer):
+    """It takes two connections, and no more."""
+
+    async def connect(self, *, one_socket: bool = False) -> Peer:
+        if len(self.lines) == 2:
+            raise UnreachableError("too many")
+        return await super().connect(one_socket=one_socket)
+
+
+async def test_a_server_that_takes_no_further_connection(
+    nursery: trio.Nursery, autojump_clock: trio.testing.MockClock
+) -> None:
+    report = await check(OnlyOne(nursery))
+    assert findings(report) == {"two-clients": Verdict.FAIL}
+    assert seen(report, "ask-star") == "not reached: too many"
+
+
+# Drivers that hang -------------------------------------------------------------------------------
+
+
+class Hangs(Simple):
+    """It hangs when something comes, with what it has to say."""
+
+    async def read(self, line: Line) -> None:
+        async for data in line.stream:
+            for item in line.decoder.feed_all(bytes(data)):
+                if getattr(item, "vectorname", "") == "READING" and isinstance(item, NewVector):
+                    await trio.sleep_forever()
+                self.take(line, item)
+
+    async def serve(self, line: Line, peer: MemoryPeer, one_socket: bool) -> None:
+        with trio.CancelScope() as scope:
+            peer.kill = scope.cancel
+            await super().serve(line, peer, one_socket)
+
+
+async def test_a_driver_that_hangs_is_killed_and_started_again(
+    nursery: trio.Nursery, autojump_clock: trio.testing.MockClock
+) -> None:
+    report = await check(Hangs(nursery))
+    assert findings(report) == {"read-only": Verdict.FAIL}
+    assert seen(report, "read-only").endswith("writing it: it does not answer")
+    assert report.outcomes["wrong-kind"].verdict is Verdict.PASS
+
+
+class NeverEnds(Simple):
+    async def finish(self, line: Line) -> None:
+        await trio.sleep_forever()
+
+
+async def test_a_driver_that_does_not_end(
+    nursery: trio.Nursery, autojump_clock: trio.testing.MockClock
+) -> None:
+    report = await check(NeverEnds(nursery))
+    assert findings(report).keys() == {"eof", "eof-cut"}
+    assert seen(report, "eof") == "it has not ended after 10 s"
+
+
+# Requests that take their time -------------------------------------------------------------------
+
+
+class TakesTime(Simple):
+    """It is Busy for a time, as its definition says."""
+
+    timeout = 60.0
+    needed = 50.0
+    state = "Ok"
+
+    def __init__(self, nursery: trio.Nursery) -> None:
+        super().__init__(nursery)
+        self.defined["TARGET"] = replace(self.defined["TARGET"], timeout=self.timeout)
+
+    def obey(self, event: Any) -> None:
+        if event.vectorname != "TARGET":
+            super().obey(event)
+            return
+        self.tell(self.report("TARGET", "Busy"))
+        self.nursery.start_soon(self.work)
+
+    async def work(self) -> None:
+        await trio.sleep(self.needed)
+        self.tell(self.report("TARGET", self.state, "so it is"))
+
+
+class TakesTooLong(TakesTime):
+    timeout = 10.0
+
+
+class Fails(TakesTime):
+    state = "Alert"
+
+
+async def test_what_takes_its_time_is_waited_for(
+    nursery: trio.Nursery, autojump_clock: trio.testing.MockClock
+) -> None:
+    assert findings(await check(TakesTime(nursery), Options(write=True))) == {}
+
+
+async def test_what_takes_longer_than_it_says_is_found(
+    nursery: trio.Nursery, autojump_clock: trio.testing.MockClock
+) -> None:
+    report = await check(TakesTooLong(nursery), Options(write=True))
+    assert findings(report) == {"write-answered": Verdict.FAIL}
+    assert "it is Busy after 10 s" in seen(report, "write-answered")
+
+
+async def test_what_a_device_refuses_is_a_warning(
+    nursery: trio.Nursery, autojump_clock: trio.testing.MockClock
+) -> None:
+    report = await check(Fails(nursery), Options(write=True))
+    assert findings(report) == {"write-answered": Verdict.WARN}
+    assert "answered with Alert so it is" in seen(report, "write-answered")
+
+
+class CutsSexagesimals(Simple):
+    """It reads a number as C does: as far as its first component."""
+
+    def obey(self, event: Any) -> None:
+        if isinstance(event, newNumberVector):
+            numbers = {name: float(text.split(":")[0]) for name, text in event.text.items()}
+            event = replace(event, members=numbers)
+        super().obey(event)
+
+
+async def test_what_is_read_as_its_first_component_is_found(
+    nursery: trio.Nursery, autojump_clock: trio.testing.MockClock
+) -> None:
+    report = await check(CutsSexagesimals(nursery), Options(write=True))
+    assert findings(report) == {"write-sexagesimal": Verdict.FAIL}
+    assert "A was 5.5, and became 5" in seen(report, "write-sexagesimal")
+
+
+class Unreadable(Simple):
+    """What it takes makes its definition unreadable."""
+
+    def take_error(self, line: Line, error: ProtocolError) -> None:
+        if "nan" in error.reason:
+            self.values["TARGET"]["A"] = 10.25
+        super().take_error(line, error)
+
+    def form(self, event: Event) -> bytes:
+        return super().form(event).replace(b">10.25<", b">nan<")
+
+
+async def test_a_definition_that_becomes_unreadable_is_found(
+    nursery: trio.Nursery, autojump_clock: trio.testing.MockClock
+) -> None:
+    report = await check(Unreadable(nursery), Options(write=True))
+    assert "its definition cannot be read any more" in seen(report, "not-finite")
+
+
+# Settings ----------------------------------------------------------------------------------------
+
+
+async def test_settings_are_made_first_and_waited_for(
+    nursery: trio.Nursery, autojump_clock: trio.testing.MockClock
+) -> None:
+    driver = TakesTime(nursery)
+    settings = ("Simple Device.TARGET.B=2:30", SHOOT, "Simple Device.NOTE.T=a < b")
+    report = await check(driver, Options(settings=settings))
+    assert findings(report) == {}
+    assert [dict(event) for event in driver.asked] == [{"B": 2.5}, {"X": "On"}, {"T": "a < b"}]
+    assert report.outcomes["blob-size"].verdict is Verdict.PASS
+
+
+@pytest.mark.parametrize(
+    ("setting", "reason"),
+    [
+        ("Simple Device.NONE.A=1", "there is no Simple Device.NONE"),
+        ("Simple Device.TARGET.X=1", "there is no member X"),
+        ("Simple Device.READING.B=1", "it cannot be written"),
+        ("Simple Device.LAMP.L=Ok", "it cannot be written"),
+        ("Simple Device.UPLOAD.F=x", "it cannot be written"),
+        ("Simple Device.MODE.X=on", "a switch is On or Off"),
+        ("Simple Device.TARGET.A=five", "'five' is not a number"),
+        ("Simple Device.TARGET.A=11", "it was answered with Alert out of range"),
+    ],
+)
+async def test_a_setting_that_cannot_be_made(
+    nursery: trio.Nursery, autojump_clock: trio.testing.MockClock, setting: str, reason: str
+) -> None:
+    with pytest.raises(SettingError) as caught:
+        await check(Simple(nursery), Options(settings=(setting,)))
+    assert str(caught.value) == f"cannot set {setting!r}: {reason}"
+
+
+@pytest.mark.parametrize("text", ["A.B.C", "A.B=1", "A..C=1", ".B.C=1", "A.B.=1", "=1", ""])
+def test_what_is_no_setting(text: str) -> None:
+    with pytest.raises(SettingError, match=r"is not DEVICE\.PROPERTY\.MEMBER=VALUE"):
+        split_setting(text)
+
+
+def test_a_device_may_have_dots() -> None:
+    assert split_setting("My.Device.A.B=x=y") == (("My.Device", "A"), "B", "x=y")
+
+
+# Bad input ---------------------------------------------------------------------------------------
+
+
+class Falls(SimpleServer):
+    """A bad client ends the connections of all."""
+
+    async def read(self, line: Line) -> None:
+        try:
+            await super().read(line)
+        except trio.BrokenResourceError:
+            for each in self.lines:
+                await trio.aclose_forcefully(each.stream)
+
+
+async def test_a_server_may_send_a_bad_client_away(
+    nursery: trio.Nursery, autojump_clock: trio.testing.MockClock, inputs: dict[str, Any]
+) -> None:
+    inputs["bad-nesting"] = INPUTS["bad-nesting"]
+    report = await check(fragile(b"<a><a>", SimpleServer)(nursery), HOSTILE)
+    assert findings(report) == {}
+    assert seen(report, "bad-nesting") == "the connection that it came on was closed"
+
+
+async def test_a_server_may_not_fall_with_a_bad_client(
+    nursery: trio.Nursery, autojump_clock: trio.testing.MockClock, inputs: dict[str, Any]
+) -> None:
+    inputs["bad-tags"] = INPUTS["bad-tags"]
+    report = await check(fragile(b"<oneText[^<]*</oneNumber>", Falls)(nursery), HOSTILE)
+    assert report.outcomes["bad-tags"].verdict is Verdict.FAIL
+    assert "another client is not answered" in seen(report, "bad-tags")
+
+
+class LosesTheNext(Simple):
+    """What it reads up to the next semicolon is lost, once there was a bare &."""
+
+    lost = False
+
+    async def read(self, line: Line) -> None:
+        async for data in line.stream:
+            if b"salt & pepper" in data:
+                self.lost = True
+            elif b";" in data:
+                self.lost = False
+                data = data.partition(b";")[2]  # noqa: PLW2901 - what is left of it
+            for item in () if self.lost else line.decoder.feed_all(bytes(data)):
+                self.take(line, item)
+
+
+class LosesTheNextServer(LosesTheNext):
+    kind = "server"
+
+
+@pytest.mark.parametrize("base", [LosesTheNext, LosesTheNextServer])
+async def test_an_element_that_is_lost_is_a_warning(
+    base: type[Simple],
+    nursery: trio.Nursery,
+    autojump_clock: trio.testing.MockClock,
+    inputs: dict[str, Any],
+) -> None:
+    inputs["bad-ampersand"] = INPUTS["bad-ampersand"]
+    report = await check(base(nursery))
+    assert report.outcomes["bad-ampersand"].verdict is Verdict.WARN
+    assert seen(report, "bad-ampersand") == "the element behind it was lost"
+
+
+class Deaf(SimpleServer):
+    """It reads no more of a connection on which there was a bare &."""
+
+    async def read(self, line: Line) -> None:
+        async for data in line.stream:
+            if b"salt & pepper" in data:
+                await trio.sleep_forever()
+            for item in line.decoder.feed_all(bytes(data)):
+                self.take(line, item)
+
+
+async def test_a_connection_that_is_not_answered_is_a_warning(
+    nursery: trio.Nursery, autojump_clock: trio.testing.MockClock, inputs: dict[str, Any]
+) -> None:
+    inputs["bad-ampersand"] = INPUTS["bad-ampersand"]
+    report = await check(Deaf(nursery))
+    assert findings(report) == {"bad-ampersand": Verdict.WARN}
+    assert seen(report, "bad-ampersand") == "it does not answer any more"
+
+
+class ReadsComments(Simple):
+    """It ends a comment at any >."""
+
+    async def read(self, line: Line) -> None:
+        async for data in line.stream:
+            for item in line.decoder.feed_all(bytes(data).replace(b"<!-- a >", b"")):
+                self.take(line, item)
+
+
+async def test_a_comment_that_is_carried_out_is_a_warning(
+    nursery: trio.Nursery, autojump_clock: trio.testing.MockClock, inputs: dict[str, Any]
+) -> None:
+    inputs["bad-comment"] = INPUTS["bad-comment"]
+    report = await check(ReadsComments(nursery))
+    assert findings(report) == {"bad-comment": Verdict.WARN}
+
+
+# Pings -------------------------------------------------------------------------------------------
+
+
+class WaitsForPings(Simple):
+    """It asks for a ping after each BLOB, and says no more until it has it, as libindi does."""
+
+    waits = False
+    pings = 0
+
+    def obey(self, event: Any) -> None:
+        super().obey(event)
+        if event.vectorname == "SHOOT":
+            self.pings += 1
+            self.waits = True
+            for line in self.lines:
+                line.queue.send_nowait(self.form(pingRequest(f"SetBLOB/{self.pings}")))
+
+    def take(self, line: Line, item: Event | ProtocolError) -> None:
+        if item == pingReply(f"SetBLOB/{self.pings}"):
+            self.waits = False
+        if not self.waits:
+            super().take(line, item)
+
+
+async def test_pings_of_a_driver_are_answered(
+    nursery: trio.Nursery, autojump_clock: trio.testing.MockClock
+) -> None:
+    driver = WaitsForPings(nursery)
+    report = await check(driver, Options(settings=(SHOOT, SHOOT)))
+    assert driver.pings == 2
+    assert findings(report) == {}

@@ -1,0 +1,406 @@
+"""Faults on a line, at a byte or a time, and what both ends see of them."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import trio
+import trio.testing
+
+from trindi.errors import ConfigurationError
+from trindi.testing import Cut, Direction, Fault, FaultyStream, Garbage, Reset, Slow, Stall
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from trio.testing import MockClock
+
+SENT, RECEIVED = Direction.SENT, Direction.RECEIVED
+
+
+class Line:
+    """A faulty stream with somebody at its other end; what passed, and when.
+
+    Attributes:
+        stream: the faulty end.
+        far: the other end.
+    """
+
+    def __init__(self, *faults: Fault, lockstep: bool = True) -> None:
+        self.far: trio.abc.Stream
+        if lockstep:
+            within: trio.abc.Stream
+            within, self.far = trio.testing.lockstep_stream_pair()
+        else:
+            within, self.far = trio.testing.memory_stream_pair()
+        self._start = trio.current_time()
+        self.stream = FaultyStream(within, faults)
+
+    def now(self) -> float:
+        return round(trio.current_time() - self._start, 6)
+
+    async def read(
+        self, stream: trio.abc.ReceiveStream, most: int | None = None
+    ) -> list[tuple[float, Any]]:
+        """Read to the end; what came, and when, and last the end: b"" or the exception."""
+        found: list[tuple[float, Any]] = []
+        while not found or found[-1][1]:
+            try:
+                data: Any = bytes(await stream.receive_some(most))
+            except trio.BrokenResourceError:
+                data = None
+            found.append((self.now(), data))
+        return found
+
+    async def write(self, *pieces: tuple[float, bytes]) -> None:
+        """Let the other end write these pieces, each at its time, and close."""
+        for time, data in pieces:
+            await trio.sleep_until(self._start + time)
+            await self.far.send_all(data)
+        await self.far.aclose()
+
+    async def take(self) -> list[tuple[float, Any]]:
+        """Let the other end read all there is."""
+        return await self.read(self.far)
+
+
+async def both(first: Callable[[], Awaitable[Any]], other: Callable[[], Awaitable[Any]]) -> Any:
+    """Run two things at once; return what the first has returned."""
+    found: list[Any] = []
+
+    async def run() -> None:
+        found.append(await first())
+
+    async def run_other() -> None:
+        await other()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(run)
+        nursery.start_soon(run_other)
+    return found[0]
+
+
+async def hear(line: Line, *pieces: tuple[float, bytes], most: int | None = None) -> Any:
+    """What the faulty end reads of what the other end writes."""
+
+    async def write() -> None:
+        # The other end of a cut line cannot go on.
+        try:
+            await line.write(*pieces)
+        except trio.BrokenResourceError:
+            await line.far.aclose()
+
+    return await both(lambda: line.read(line.stream, most), write)
+
+
+async def say(line: Line, *pieces: bytes) -> tuple[Any, str]:
+    """What the other end reads of what the faulty end writes, and how that went."""
+    ends = []
+
+    async def write() -> None:
+        try:
+            for piece in pieces:
+                await line.stream.send_all(piece)
+        except trio.BrokenResourceError:
+            ends.append("broken")
+        else:
+            ends.append("all sent")
+        await line.stream.aclose()
+
+    heard = await both(line.take, write)
+    return heard, ends[0]
+
+
+@pytest.fixture(params=[True, False], ids=["lockstep", "buffered"])
+def lockstep(request: pytest.FixtureRequest) -> bool:
+    found: bool = request.param
+    return found
+
+
+def joined(found: list[tuple[float, Any]]) -> bytes:
+    return b"".join(data for _, data in found if data)
+
+
+# Without, and with each -------------------------------------------------------------------------
+
+
+async def test_without_faults_all_passes(lockstep: bool, autojump_clock: MockClock) -> None:
+    assert await hear(Line(lockstep=lockstep), (1, b"abc"), (2, b"def")) == [
+        (1, b"abc"),
+        (2, b"def"),
+        (2, b""),
+    ]
+    heard, end = await say(Line(lockstep=lockstep), b"abc", b"def")
+    assert (joined(heard), heard[-1], end) == (b"abcdef", (0, b""), "all sent")
+
+
+async def test_a_cut_in_what_is_received(lockstep: bool, autojump_clock: MockClock) -> None:
+    line = Line(Cut(byte=4), lockstep=lockstep)
+    heard = await hear(line, (1, b"abc"), (2, b"def"), (3, b"ghi"))
+    assert heard == [(1, b"abc"), (2, b"d"), (2, b"")]
+    assert await line.stream.receive_some() == b""
+    with pytest.raises(trio.BrokenResourceError):
+        await line.stream.send_all(b"x")
+
+
+async def test_a_cut_in_what_is_sent(lockstep: bool, autojump_clock: MockClock) -> None:
+    line = Line(Cut(byte=4, direction=SENT), lockstep=lockstep)
+    heard, end = await say(line, b"abc", b"def")
+    assert (joined(heard), heard[-1], end) == (b"abcd", (0, b""), "broken")
+    with pytest.raises(trio.BrokenResourceError):
+        await line.far.send_all(b"x")
+
+
+async def test_a_cut_right_behind_what_is_sent_does_not_wait(
+    lockstep: bool, autojump_clock: MockClock
+) -> None:
+    line = Line(Cut(byte=3, direction="sent"), lockstep=lockstep)
+    heard, end = await say(line, b"abc")
+    assert (joined(heard), end) == (b"abc", "all sent")
+    with pytest.raises(trio.BrokenResourceError):
+        await line.stream.send_all(b"")
+
+
+@pytest.mark.parametrize("direction", Direction)
+async def test_a_cut_by_time_strikes_who_reads(
+    lockstep: bool, direction: Direction, autojump_clock: MockClock
+) -> None:
+    line = Line(Cut(time=5, direction=direction), lockstep=lockstep)
+    assert await hear(line, (1, b"abc"), (9, b"def")) == [(1, b"abc"), (5, b"")]
+
+
+async def test_a_cut_by_time_strikes_who_writes(autojump_clock: MockClock) -> None:
+    line = Line(Cut(time=5))
+    with pytest.raises(trio.BrokenResourceError):
+        await line.stream.send_all(b"nobody reads this")
+    assert line.now() == 5
+    # What was on its way may arrive.
+    assert (await line.take())[-1] == (5, b"")
+
+
+async def test_a_cut_in_what_is_sent_strikes_who_reads_as_well(
+    lockstep: bool, autojump_clock: MockClock
+) -> None:
+    line = Line(Cut(byte=2, direction=SENT), lockstep=lockstep)
+
+    async def write() -> None:
+        await trio.sleep(3)
+        with pytest.raises(trio.BrokenResourceError):
+            await line.stream.send_all(b"abc")
+
+    async def far() -> None:
+        assert await line.take() == [(3, b"ab"), (3, b"")]
+
+    async def read() -> Any:
+        return await line.read(line.stream)
+
+    assert await both(read, lambda: both(write, far)) == [(3, b"")]
+
+
+@pytest.mark.parametrize("fault", [Reset(byte=4), Reset(time=2.5)], ids=["byte", "time"])
+async def test_a_reset_breaks_the_line(
+    lockstep: bool, fault: Fault, autojump_clock: MockClock
+) -> None:
+    line = Line(fault, lockstep=lockstep)
+    *before, end = await hear(line, (1, b"abc"), (2, b"d"), (9, b"efg"))
+    assert joined(before) == b"abcd"
+    assert end == (2.5 if fault.time else 2, None)
+    with pytest.raises(trio.BrokenResourceError):
+        await line.stream.send_all(b"x")
+
+
+async def test_a_reset_is_an_end_for_the_other_side(
+    lockstep: bool, autojump_clock: MockClock
+) -> None:
+    line = Line(Reset(byte=2, direction=SENT), lockstep=lockstep)
+    heard, end = await say(line, b"abcd")
+    assert (joined(heard), heard[-1], end) == (b"ab", (0, b""), "broken")
+    with pytest.raises(trio.BrokenResourceError):
+        await line.far.send_all(b"x")
+
+
+async def test_garbage_at_a_byte(lockstep: bool, autojump_clock: MockClock) -> None:
+    line = Line(Garbage(b"<<<", byte=2), lockstep=lockstep)
+    assert joined(await hear(line, (1, b"abcdef"))) == b"ab<<<cdef"
+    line = Line(Garbage(b"<<<", byte=2, direction=SENT), lockstep=lockstep)
+    heard, end = await say(line, b"abc", b"def")
+    assert (joined(heard), end) == (b"ab<<<cdef", "all sent")
+
+
+async def test_garbage_behind_the_last_byte(lockstep: bool, autojump_clock: MockClock) -> None:
+    line = Line(Garbage(b"<<<", byte=3), lockstep=lockstep)
+    assert joined(await hear(line, (1, b"abc"))) == b"abc<<<"
+    line = Line(Garbage(b"<<<", byte=3, direction=SENT), lockstep=lockstep)
+    assert joined((await say(line, b"abc"))[0]) == b"abc<<<"
+
+
+async def test_garbage_at_a_time(lockstep: bool, autojump_clock: MockClock) -> None:
+    line = Line(Garbage(b"<<<", time=5), Garbage(time=6), lockstep=lockstep)
+    heard = await hear(line, (1, b"abc"), (9, b"def"))
+    assert heard[:2] == [(1, b"abc"), (5, b"<<<")]
+    (time, junk), *rest = heard[2:]
+    assert (time, rest) == (6, [(9, b"def"), (9, b"")])
+    assert b"<" in junk
+
+
+async def test_no_more_is_read_than_was_asked_for(autojump_clock: MockClock) -> None:
+    line = Line(Garbage(b"<<<", byte=2), lockstep=False)
+    heard = await hear(line, (1, b"abcd"), most=1)
+    assert [data for _, data in heard] == [b"a", b"b", b"<", b"<", b"<", b"c", b"d", b""]
+
+
+async def test_a_stall_at_a_byte(lockstep: bool, autojump_clock: MockClock) -> None:
+    line = Line(Stall(10, byte=2), lockstep=lockstep)
+    assert await hear(line, (1, b"abcd"), (2, b"ef")) == [
+        (1, b"ab"),
+        *([(11, b"cd"), (11, b"ef")] if lockstep else [(11, b"cdef")]),
+        (11, b""),
+    ]
+    line = Line(Stall(10, byte=2, direction=SENT), lockstep=lockstep)
+    heard, _ = await say(line, b"abcd")
+    assert heard == [(0, b"ab"), (10, b"cd"), (10, b"")]
+
+
+async def test_a_stall_at_a_time_holds_what_comes_meanwhile(
+    lockstep: bool, autojump_clock: MockClock
+) -> None:
+    line = Line(Stall(10, time=2), lockstep=lockstep)
+    heard = await hear(line, (1, b"a"), (3, b"b"), (15, b"c"))
+    assert heard == [(1, b"a"), (12, b"b"), (15, b"c"), (15, b"")]
+
+
+async def test_a_stall_that_is_over_before_anything_comes_is_not_noticed(
+    autojump_clock: MockClock,
+) -> None:
+    assert await hear(Line(Stall(10, time=2)), (20, b"a")) == [(20, b"a"), (20, b"")]
+
+
+async def test_a_stall_for_ever_may_end_in_a_cut(autojump_clock: MockClock) -> None:
+    line = Line(Stall(time=2), Cut(time=100))
+    assert await hear(line, (1, b"a"), (3, b"b")) == [(1, b"a"), (100, b"")]
+    assert Stall(time=2).seconds == math.inf
+
+
+async def test_a_stall_outlives_who_gives_up(autojump_clock: MockClock, nursery: Any) -> None:
+    line = Line(Stall(10, byte=1))
+    nursery.start_soon(line.write, (0, b"abc"))
+    assert await line.stream.receive_some() == b"a"
+    with trio.move_on_after(4) as scope:
+        await line.stream.receive_some()
+    assert scope.cancelled_caught
+    assert await line.stream.receive_some() == b"bc"
+    assert line.now() == 10
+
+
+async def test_nothing_is_lost_to_who_gives_up(autojump_clock: MockClock, nursery: Any) -> None:
+    line = Line(Stall(10, time=1))
+    nursery.start_soon(line.write, (2, b"abc"))
+    for _ in range(3):
+        with trio.move_on_after(3):
+            await line.stream.receive_some()
+    assert await line.stream.receive_some() == b"abc"
+    assert line.now() == 11
+
+
+async def test_a_slow_reader(lockstep: bool, autojump_clock: MockClock) -> None:
+    line = Line(Slow(100, byte=0), lockstep=lockstep)
+    heard = await hear(line, (0, bytes(1000)))
+    assert joined(heard) == bytes(1000)
+    assert heard[-1][0] == pytest.approx(10)
+    assert max(len(data) for _, data in heard) == 10
+
+
+async def test_a_slow_reader_slows_down_who_writes(autojump_clock: MockClock) -> None:
+    line = Line(Slow(100, byte=0))
+    done: list[float] = []
+
+    async def write() -> None:
+        await line.far.send_all(bytes(1000))
+        done.append(line.now())
+        await line.far.aclose()
+
+    await both(lambda: line.read(line.stream), write)
+    assert done[0] == pytest.approx(9.9)
+
+
+async def test_a_slow_writer_from_some_time_on(lockstep: bool, autojump_clock: MockClock) -> None:
+    line = Line(Slow(2, time=5, direction=SENT), lockstep=lockstep)
+
+    async def write() -> None:
+        await line.stream.send_all(b"abc")
+        await trio.sleep(6)
+        await line.stream.send_all(b"def")
+        await line.stream.aclose()
+
+    heard = await both(line.take, write)
+    assert heard == [(0, b"abc"), (6, b"d"), (6.5, b"e"), (7, b"f"), (7, b"")]
+
+
+async def test_a_slow_line_can_be_cut(autojump_clock: MockClock) -> None:
+    line = Line(Slow(10, byte=0), Cut(time=3.05))
+    heard = await hear(line, (0, bytes(100)))
+    assert (len(joined(heard)), heard[-1]) == (31, (3.05, b""))
+
+
+async def test_several_strike_in_the_order_given(autojump_clock: MockClock) -> None:
+    faults = [Garbage(b"1", byte=1), Garbage(b"2", byte=1), Garbage(b"3", byte=2), Cut(byte=3)]
+    assert joined(await hear(Line(*faults), (0, b"abcd"))) == b"a12b3c"
+
+
+async def test_the_directions_do_not_mix(autojump_clock: MockClock) -> None:
+    line = Line(Cut(byte=3, direction=SENT), Garbage(b"!", byte=0))
+    assert joined(await hear(line, (0, b"abcdef"))) == b"!abcdef"
+
+
+# What is around it ------------------------------------------------------------------------------
+
+
+async def test_it_can_be_closed_by_halves(autojump_clock: MockClock) -> None:
+    line = Line(lockstep=False)
+    await line.stream.wait_send_all_might_not_block()
+    await line.stream.send_eof()
+    assert await line.far.receive_some() == b""
+    line = Line(Cut(byte=0))
+    assert await line.stream.receive_some() == b""
+    await line.stream.wait_send_all_might_not_block()
+    await line.stream.send_eof()
+
+
+async def test_closed_it_says_so(autojump_clock: MockClock) -> None:
+    line = Line()
+    await line.stream.aclose()
+    with pytest.raises(trio.ClosedResourceError):
+        await line.stream.receive_some()
+    with pytest.raises(trio.ClosedResourceError):
+        await line.stream.send_all(b"x")
+
+
+async def test_a_stream_that_cannot_be_closed_by_halves(autojump_clock: MockClock) -> None:
+    class Whole(trio.abc.Stream):
+        send_all: Any = None
+        wait_send_all_might_not_block: Any = None
+        receive_some: Any = None
+        aclose: Any = None
+
+    await FaultyStream(Whole(), []).send_eof()
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        Cut,
+        lambda: Cut(byte=1, time=1),
+        lambda: Reset(byte=-1),
+        lambda: Stall(time=-0.5),
+        lambda: Stall(time=math.nan),
+        lambda: Slow(0, byte=1),
+        lambda: Slow(math.nan, byte=1),
+        lambda: Cut(byte=1, direction="up"),
+    ],
+)
+def test_a_fault_that_cannot_be_is_refused(make: Callable[[], Fault]) -> None:
+    with pytest.raises(ValueError, match=r"a fault strikes|rate is above|not a valid Direction"):
+        make()
+    assert issubclass(ConfigurationError, ValueError)

@@ -1,0 +1,183 @@
+"""What can be checked: a program that is a driver, or whatever listens on a port.
+
+A `Target` gives a new `Peer` each time it is asked: another run of the program, or another
+connection. What cannot be reached is an `UnreachableError`, a line for the user. This module knows
+nothing of INDI.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+from subprocess import PIPE
+from typing import TYPE_CHECKING, Final, Protocol
+
+import trio
+
+from trindi.errors import TrindiError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["Peer", "Program", "Server", "Target", "UnreachableError"]
+
+_CONNECT: Final = 10.0
+"""Seconds for a connection to be made."""
+
+# Far from UTC, so that a driver that takes local time for UTC is found on any machine.
+_ZONE: Final = "CHK-05:30"
+
+
+class UnreachableError(TrindiError):
+    """There is nothing to check; the text is one line for the user."""
+
+
+class Peer:
+    """One run of a program, or one connection.
+
+    Args:
+        stream: what it is spoken to by.
+
+    Attributes:
+        stderr: what a program says besides, if it is one.
+    """
+
+    stderr: trio.abc.ReceiveStream | None = None
+
+    def __init__(self, stream: trio.abc.HalfCloseableStream) -> None:
+        self.stream = stream
+
+    async def wait_ended(self) -> str:
+        """Wait until it has ended, and say how; of a connection it is known by then."""
+        await trio.lowlevel.checkpoint()
+        return "it closed the connection"
+
+    async def aclose(self) -> None:
+        """End it."""
+        await trio.aclose_forcefully(self.stream)
+
+
+class Target(Protocol):
+    """What is checked."""
+
+    @property
+    def name(self) -> str:
+        """What the user calls it."""
+
+    @property
+    def kind(self) -> str:
+        """Whether it is a "program" or a "server"."""
+
+    async def connect(self, *, one_socket: bool = False) -> Peer:
+        """Give a new peer.
+
+        Args:
+            one_socket: a program has one unix socket for standard input and output.
+
+        Raises:
+            UnreachableError: there is none.
+        """
+
+
+# A server ----------------------------------------------------------------------------------------
+
+
+class Server:
+    """Whatever listens on a TCP port."""
+
+    kind = "server"
+
+    def __init__(self, host: str, port: int) -> None:
+        self.name = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        self._address = (host, port)
+
+    async def connect(self, *, one_socket: bool = False) -> Peer:
+        """Connect once more."""
+        try:
+            with trio.fail_after(_CONNECT):
+                return Peer(await trio.open_tcp_stream(*self._address))
+        except trio.TooSlowError:
+            raise UnreachableError(f"{self.name} does not answer") from None
+        except (OSError, UnicodeError) as error:
+            raise UnreachableError(f"cannot connect to {self.name}: {_reason(error)}") from None
+
+
+def _reason(error: OSError | UnicodeError) -> str:
+    """Say why in a few words; where several addresses were tried, the first one's reason."""
+    while isinstance(error.__cause__, (OSError, BaseExceptionGroup)):
+        cause = error.__cause__
+        first = cause if isinstance(cause, OSError) else cause.exceptions[0]
+        assert isinstance(first, OSError), "connecting fails in no other way"
+        error = first
+    if isinstance(error, socket.gaierror) or not isinstance(error, OSError) or not error.errno:
+        return getattr(error, "strerror", None) or " ".join(str(error).split())
+    return os.strerror(error.errno)
+
+
+# A program ---------------------------------------------------------------------------------------
+
+
+class Program:
+    """A driver as a program.
+
+    Args:
+        name: what the user calls it.
+        command: the program and its arguments.
+    """
+
+    kind = "program"
+
+    def __init__(self, name: str, command: Sequence[str]) -> None:
+        self.name = name
+        self._command = list(command)
+
+    async def connect(self, *, one_socket: bool = False) -> Peer:
+        """Start it once more."""
+        environment = os.environ | {"TZ": _ZONE}
+        ours, theirs = socket.socketpair() if one_socket else (None, None)
+        place: int = PIPE if theirs is None else theirs.fileno()
+        try:
+            process = await trio.lowlevel.open_process(
+                self._command, stdin=place, stdout=place, stderr=PIPE, env=environment
+            )
+        except OSError as error:
+            if ours is not None:
+                ours.close()
+            raise UnreachableError(f"cannot start {self.name}: {error.strerror}") from None
+        finally:
+            if theirs is not None:
+                theirs.close()
+        return _Run(process, ours)
+
+
+class _Run(Peer):
+    """One run of a program."""
+
+    def __init__(self, process: trio.Process, ours: socket.socket | None) -> None:
+        stream: trio.abc.HalfCloseableStream
+        if ours is not None:
+            stream = trio.SocketStream(trio.socket.from_stdlib_socket(ours))
+        else:
+            assert process.stdin is not None
+            assert process.stdout is not None
+            stream = trio.StapledStream(process.stdin, process.stdout)
+        super().__init__(stream)
+        self._process = process
+        self.stderr = process.stderr
+
+    async def wait_ended(self) -> str:
+        """Wait until it has ended, and say how."""
+        status = await self._process.wait()
+        if status < 0:
+            return f"it was ended by {signal.Signals(-status).name}"
+        return f"it ended with exit status {status}"
+
+    async def aclose(self) -> None:
+        """Kill it, as indiserver does."""
+        if self._process.returncode is None:
+            self._process.kill()
+        await super().aclose()
+        assert self.stderr is not None
+        await trio.aclose_forcefully(self.stderr)
+        await self._process.wait()
