@@ -115,13 +115,15 @@ class Background:
 class Served(Background):
     """Drivers on a free port of this machine."""
 
-    def __init__(self, *drivers: IPyDriver) -> None:
+    def __init__(self, *drivers: IPyDriver, port: int = 0) -> None:
+        self._wanted = port
         self.bench = Bench()
         self.drivers = drivers or (self.bench, Shop())
         super().__init__(self._serve)
 
     async def _serve(self, nursery: trio.Nursery) -> int:
-        server: IPyServer = await nursery.start(IPyServer(self.drivers, "127.0.0.1", 0).run)
+        wanted = IPyServer(self.drivers, "127.0.0.1", self._wanted)
+        server: IPyServer = await nursery.start(wanted.run)
         return server.addresses[0][1]
 
 

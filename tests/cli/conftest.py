@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support_cli import Background, Script, Served
+from tests.support_terminal import Terminal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -52,6 +53,14 @@ def script(started: list[Background]) -> Callable[..., Script]:
         return made
 
     return start
+
+
+@pytest.fixture
+def terminal() -> Iterator[Terminal]:
+    """A terminal for a command to run in."""
+    terminal = Terminal()
+    yield terminal
+    terminal.close()
 
 
 @pytest.fixture

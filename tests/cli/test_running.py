@@ -14,7 +14,7 @@ import pytest
 import trio
 
 from tests.support_cli import at, refusal, trindi
-from tests.support_processes import DEADLINE, ENVIRONMENT, ROOT, free_port, wait_until
+from tests.support_processes import DEADLINE, ENVIRONMENT, ROOT, free_port, run_python, wait_until
 from trindi.cli import main, running
 
 if TYPE_CHECKING:
@@ -22,7 +22,14 @@ if TYPE_CHECKING:
 
     from tests.support_cli import Script, Served
 
-COMMANDS = [["get"], ["set", "A.b.c=1"], ["wait", "A.b.c > 1"]]
+COMMANDS = [
+    ["get"],
+    ["set", "A.b.c=1"],
+    ["wait", "A.b.c > 1"],
+    ["watch"],
+    ["save-blobs", "A.b", "."],
+    ["record", "night.jsonl"],
+]
 
 
 def shell(command: str, **variables: str) -> subprocess.CompletedProcess[str]:
@@ -165,3 +172,11 @@ def test_a_terminal_that_has_not_all_characters(script: Callable[..., Script]) -
         f"trindi get --host 127.0.0.1 --port {server.port} D.v.t", PYTHONIOENCODING="latin-1"
     )
     assert (done.stdout, done.stderr, done.returncode) == ("D.v.t=20 ? 30\n", "", 0)
+
+
+# What it costs -----------------------------------------------------------------------------------
+
+
+def test_only_who_draws_waits_for_rich() -> None:
+    code = "import sys, trindi, trindi.cli; sys.exit('rich' in sys.modules)"
+    assert run_python("-c", code).returncode == 0

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tests.support_cli import at, refusal, trindi
 from tests.support_processes import wait_until
+from tests.support_terminal import Terminal, plain
 from trindi import enableBLOB
+from trindi.cli import main
 from trindi.cli.meter import Meter, size_text
 from trindi.client import Progress
 
@@ -104,6 +107,46 @@ def test_a_directory_that_cannot_be_made(served: Served, tmp_path: Path) -> None
 @pytest.mark.parametrize("arguments", [["A", "."], ["A.b.c", "."], ["A.*", "."], ["A.b"]])
 def test_wrong_usage(arguments: list[str]) -> None:
     refusal("save-blobs", *arguments, status=2)
+
+
+def test_a_bar_in_a_terminal(
+    served: Served,
+    beside: Callable[..., None],
+    tmp_path: Path,
+    terminal: Terminal,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("TERM", "xterm-256color")
+    for name in ("stdout", "stderr"):
+        monkeypatch.setattr(sys, name, terminal.open("w"))
+    beside(exposing(served, 3))
+    with pytest.raises(SystemExit) as ended:
+        main(["save-blobs", *at(served), "Bench.frame", str(tmp_path), "-n", "3"])
+    assert ended.value.code == 0
+    said = wait_until(lambda: plain(terminal.said) if terminal.is_restored else "", "it is over")
+    # Each path has a line of its own, above the bar.
+    for number in (1, 2, 3):
+        assert re.search(rf"[\r\n]{tmp_path}/Bench.frame.image.000{number}.fits *\r\n", said)
+    assert "300.0/300.0 kB" in said
+    assert "3 saved" in said.splitlines()[-1]
+
+
+def test_a_bar_beside_a_file(
+    served: Served,
+    beside: Callable[..., None],
+    tmp_path: Path,
+    terminal: Terminal,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.setattr(sys, "stderr", terminal.open("w"))
+    beside(exposing(served, 1))
+    with pytest.raises(SystemExit):
+        main(["save-blobs", *at(served), "Bench.frame", str(tmp_path), "-n", "1"])
+    assert capsys.readouterr().out == f"{tmp_path}/Bench.frame.image.0001.fits\n"
+    wait_until(lambda: "1 saved" in terminal.said, "the bar is there")
+    assert "fits" not in terminal.said
 
 
 # How fast ----------------------------------------------------------------------------------------

@@ -58,6 +58,20 @@ def test_what_does_not_become_so(served: Served) -> None:
     )
 
 
+def test_what_is_deleted_is_not_there(script: Callable[..., Script]) -> None:
+    number = (
+        b"<defNumberVector device='D' name='v' state='Ok' perm='ro'>"
+        b"<defNumber name='n' format='%g' min='0' max='0' step='0'>5</defNumber></defNumberVector>"
+    )
+    for end in (b"<delProperty device='D' name='v'/>", b"<delProperty device='D'/>"):
+        server = script(number + end + b"<message message='x'/>")
+        said = refusal("wait", *at(server), "-t", "0.2", "not D.v.n == 5")
+        assert said == "not within 0.2 s: D.v.n is not there"
+    server = script(number + b"<delProperty device='E'/><delProperty device='D' name='w'/>")
+    said = refusal("wait", *at(server), "-t", "0.2", "not D.v.n == 5")
+    assert said == "not within 0.2 s: D.v.n is 5"
+
+
 def test_a_blob_is_not_known(served: Served) -> None:
     said = refusal("wait", *at(served), "-t", "0.1", "Bench.frame.image == 'x'")
     assert said == "not within 0.1 s: Bench.frame.image is not there"
@@ -65,7 +79,7 @@ def test_a_blob_is_not_known(served: Served) -> None:
 
 def test_a_member_that_is_not_there(served: Served) -> None:
     said = refusal("wait", *at(served), "Bench.target.y > 1")
-    assert said == "target has no member 'y', only x, free"
+    assert said == "Bench.target.y is not there: target has x, free"
 
 
 def test_a_server_that_leaves(script: Callable[..., Script]) -> None:

@@ -16,6 +16,7 @@ from trindi.cli.save_blobs import save_blobs
 from trindi.cli.serve import serve
 from trindi.cli.set import set_values
 from trindi.cli.wait import wait
+from trindi.cli.watch import watch
 
 __all__ = ["main"]
 
@@ -24,7 +25,7 @@ logging.getLogger("trindi").addHandler(logging.NullHandler())
 
 _SECTIONS: Final = {
     "Serve": [serve],
-    "Look and set": [get, set_values, wait, save_blobs],
+    "Look and set": [watch, get, set_values, wait, save_blobs],
     "Record and check": [record, replay, check],
 }
 

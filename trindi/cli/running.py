@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from trindi.client import RemoteVector
 
 __all__ = [
+    "Again",
     "Work",
     "connect",
     "find_vector",
@@ -87,8 +88,34 @@ def patience_option(meaning: str) -> Callable[[F], F]:
 # Running ---------------------------------------------------------------------------------------
 
 
+class Again:
+    """Connects a client again and again, the first time with the stream that is there already.
+
+    It is given to the client as its way to connect.
+    """
+
+    def __init__(self, host: str, port: int) -> None:
+        self._host = host
+        self._port = port
+        self.first: trio.abc.Stream | None = None
+
+    async def __call__(self) -> trio.abc.Stream:
+        """Connect.
+
+        Raises:
+            OSError: it cannot.
+        """
+        stream, self.first = self.first, None
+        return await open_tcp(self._host, self._port) if stream is None else stream
+
+
 def run_client(
-    work: Work, client: IPyClient, *, farewell: bool = False, wrap: Wrap | None = None
+    work: Work,
+    client: IPyClient,
+    *,
+    farewell: bool = False,
+    wrap: Wrap | None = None,
+    again: Again | None = None,
 ) -> None:
     """Connect a client, do the work, and end.
 
@@ -97,12 +124,13 @@ def run_client(
         client: is not running yet. Whoever is to hear all listens to it already.
         farewell: let the server read all that it was sent before the connection is closed.
         wrap: makes of the stream the one that is used.
+        again: how the client reconnects, if it does. It must be able to connect the first time.
 
     Raises:
         ClickException: it cannot connect, or the answer is no.
         SystemExit: it was told to stop by a signal.
     """
-    run_until_told(partial(_talk, work, client, farewell, wrap))
+    run_until_told(partial(_talk, work, client, farewell, wrap, again))
 
 
 def run_until_told(work: Callable[[], Awaitable[BaseException | None]]) -> None:
@@ -134,7 +162,7 @@ async def _until_told(
 
 
 async def _talk(
-    work: Work, client: IPyClient, farewell: bool, wrap: Wrap | None
+    work: Work, client: IPyClient, farewell: bool, wrap: Wrap | None, again: Again | None
 ) -> BaseException | None:
     """Connect and do the work; return what is to be raised outside of all nurseries."""
     try:
@@ -148,7 +176,11 @@ async def _talk(
         return explain(error)
     failure: BaseException | None = None
     async with trio.open_nursery() as nursery:
-        await nursery.start(client.run_on, stream)
+        if again is None:
+            await nursery.start(client.run_on, stream)
+        else:
+            again.first = stream
+            await nursery.start(client.run)
         try:
             await work(client)
         except _NOES as error:

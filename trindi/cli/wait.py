@@ -3,32 +3,31 @@
 from __future__ import annotations
 
 import math
-from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 import trio
 
-from trindi.cli.expressions import Condition, Look, parse_condition
+from trindi.cli.expressions import Condition, parse_condition
 from trindi.cli.running import run_client, server_options
 from trindi.client import IPyClient
-from trindi.protocol import format_timestamp
+from trindi.protocol import DefVector, Message, SetVector, delProperty, format_timestamp
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Iterable, Mapping
 
     from trindi.cli.addresses import Address
-    from trindi.client import RemoteVector
+    from trindi.protocol import SnoopEvent
 
 __all__ = ["wait"]
 
-_ATTRIBUTES: Final[Mapping[str, Callable[[RemoteVector], Any]]] = {
-    "_LABEL": lambda vector: vector.label,
-    "_GROUP": lambda vector: vector.group,
-    "_STATE": lambda vector: vector.state,
-    "_PERM": lambda vector: vector.perm,
-    "_TO": lambda vector: vector.timeout,
-    "_TS": lambda vector: format_timestamp(vector.timestamp),
+_ATTRIBUTES: Final[Mapping[str, str]] = {
+    "_LABEL": "label",
+    "_GROUP": "group",
+    "_STATE": "state",
+    "_PERM": "perm",
+    "_TO": "timeout",
+    "_TS": "timestamp",
 }
 
 
@@ -60,48 +59,68 @@ def wait(condition: Condition, timeout: float | None, host: str, port: int) -> N
     if not addresses:
         raise click.UsageError("the condition is about no property")
     devices = list(dict.fromkeys(address.devicename for address in addresses))
-    work = partial(_wait, condition, math.inf if timeout is None else timeout)
-    run_client(work, IPyClient(host, port, ask_for=devices))
+    client = IPyClient(host, port, ask_for=devices)
+    run_client(_Waiter(client, condition, addresses, timeout).run, client)
 
 
-async def _wait(condition: Condition, patience: float, client: IPyClient) -> None:
-    look = partial(_look, client)
-    with trio.move_on_after(patience):
-        await _wait_until(condition, look, client)
-        return
-    known = ", ".join(f"{one} is {_shown(look(one))}" for one in condition.addresses())
-    raise click.ClickException(f"not within {patience:g} s: {known}")
+class _Waiter:
+    """Looks at a condition with each event, so that no moment is missed."""
+
+    def __init__(
+        self,
+        client: IPyClient,
+        condition: Condition,
+        addresses: Iterable[Address],
+        patience: float | None,
+    ) -> None:
+        self._events = client.events()
+        self._condition = condition
+        self._values: dict[Address, Any] = dict.fromkeys(addresses)
+        self._patience = math.inf if patience is None else patience
+
+    async def run(self, _client: IPyClient) -> None:
+        """Wait until the condition holds.
+
+        Raises:
+            ClickException: it does not, or cannot.
+        """
+        with trio.move_on_after(self._patience):
+            async for event in self._events:
+                self._take(event)
+                if self._condition.holds(self._values.get):
+                    return
+            raise click.ClickException("the server has closed the connection")
+        known = ", ".join(f"{one} is {_shown(value)}" for one, value in self._values.items())
+        raise click.ClickException(f"not within {self._patience:g} s: {known}")
+
+    def _take(self, event: SnoopEvent) -> None:
+        """Take the values that an event brings."""
+        if isinstance(event, Message):
+            return
+        for address in self._values:
+            if event.devicename not in (None, address.devicename):
+                continue
+            if event.vectorname not in (None, address.vectorname):
+                continue
+            if isinstance(event, delProperty):
+                self._values[address] = None
+            else:
+                self._take_one(event, address)
+
+    def _take_one(self, event: DefVector | SetVector, address: Address) -> None:
+        name = address.membername
+        value = _attribute(event, name) if name in _ATTRIBUTES else event.get(name)
+        if value is not None:
+            self._values[address] = value
+        elif isinstance(event, DefVector) and name not in event and name not in _ATTRIBUTES:
+            # It will not have it later: to wait would be in vain.
+            known = ", ".join(event)
+            raise click.ClickException(f"{address} is not there: {event.vectorname} has {known}")
 
 
-async def _wait_until(condition: Condition, look: Look, client: IPyClient) -> None:
-    """Look whenever one of the properties has changed, so that no moment is missed."""
-
-    async def mind(devicename: str, vectorname: str) -> None:
-        await client.wait_for(devicename, vectorname, lambda _vector: condition.holds(look) is True)
-        nursery.cancel_scope.cancel()
-
-    async with trio.open_nursery() as nursery:
-        for place in dict.fromkeys(address[:2] for address in condition.addresses()):
-            nursery.start_soon(mind, *place)
-
-
-def _look(client: IPyClient, address: Address) -> Any:
-    """Say what a value is now; None where it is not known.
-
-    Raises:
-        ClickException: there is no such member.
-    """
-    device = client.get(address.devicename)
-    vector = None if device is None else device.get(address.vectorname)
-    if vector is None or vector.stale:
-        return None
-    attribute = _ATTRIBUTES.get(address.membername)
-    if attribute is not None:
-        return attribute(vector)
-    try:
-        return vector.member(address.membername).value
-    except KeyError as error:
-        raise click.ClickException(error.args[0]) from None
+def _attribute(event: DefVector | SetVector, name: str) -> Any:
+    value = getattr(event, _ATTRIBUTES[name], None)
+    return format_timestamp(value) if name == "_TS" and value is not None else value
 
 
 def _shown(value: Any) -> str:
