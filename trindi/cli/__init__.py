@@ -8,6 +8,7 @@ from typing import Final
 import click
 
 from trindi.cli.check import check
+from trindi.cli.completion import completion
 from trindi.cli.get import get
 from trindi.cli.page import Commands
 from trindi.cli.record import record
@@ -27,6 +28,7 @@ _SECTIONS: Final = {
     "Serve": [serve],
     "Look and set": [watch, get, set_values, wait, save_blobs],
     "Record and check": [record, replay, check],
+    "Your shell": [completion],
 }
 
 _EXAMPLES: Final = [

@@ -9,6 +9,7 @@ import click
 import trio
 
 from trindi.cli.addresses import Pattern, devices_of, join, parse_pattern
+from trindi.cli.completion import complete_members
 from trindi.cli.lines import ATTRIBUTES, Line, kind_of, lines_of, to_json
 from trindi.cli.running import patience_option, run_client, server_options
 from trindi.client import IPyClient, NotConnected, Settled
@@ -27,7 +28,13 @@ that answers a ping in between looks as if it had told all."""
 
 
 @click.command()
-@click.argument("patterns", metavar="[DEV.VEC.MEMBER]...", nargs=-1, type=parse_pattern)
+@click.argument(
+    "patterns",
+    metavar="[DEV.VEC.MEMBER]...",
+    nargs=-1,
+    type=parse_pattern,
+    shell_complete=complete_members,
+)
 @patience_option("How long to wait for what is not there, or for more where a * may match more.")
 @click.option("-1", "--value", "only_value", is_flag=True, help="Print just the value, of one.")
 @click.option("-w", "--write-only", is_flag=True, help="Include write-only properties.")

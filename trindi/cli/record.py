@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 import trio
 
+from trindi.cli.completion import complete_devices
 from trindi.cli.running import run_client, server_options
 from trindi.client import IPyClient
 from trindi.protocol import defBLOBVector
@@ -21,7 +22,7 @@ __all__ = ["record"]
 
 @click.command()
 @click.argument("file", type=click.Path(dir_okay=False, writable=True))
-@click.argument("devices", metavar="[DEV]...", nargs=-1)
+@click.argument("devices", metavar="[DEV]...", nargs=-1, shell_complete=complete_devices)
 @click.option("--blobs", is_flag=True, help="Receive BLOBs, too, into a directory beside the file.")
 @click.option(
     "--duration",

@@ -9,6 +9,7 @@ import click
 import trio
 
 from trindi.cli.addresses import Address, join, parse_property
+from trindi.cli.completion import complete_blobs
 from trindi.cli.lines import to_json
 from trindi.cli.meter import Display, Meter, make_display
 from trindi.cli.running import find_vector, patience_option, run_client, server_options
@@ -22,7 +23,7 @@ __all__ = ["save_blobs"]
 
 
 @click.command("save-blobs")
-@click.argument("place", metavar="DEV.VEC", type=parse_property)
+@click.argument("place", metavar="DEV.VEC", type=parse_property, shell_complete=complete_blobs)
 @click.argument("directory", metavar="DIR", type=click.Path(file_okay=False))
 @click.option(
     "-n",

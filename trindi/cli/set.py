@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import click
 
 from trindi.cli.addresses import Address, AddressError, join, make_address, split
+from trindi.cli.completion import complete_assignments
 from trindi.cli.running import find_vector, patience_option, run_client, server_options
 from trindi.client import IPyClient
 from trindi.client.requests import Upload, check_writable, make_request
@@ -56,6 +57,7 @@ class Request(NamedTuple):
     nargs=-1,
     required=True,
     type=parse_assignment,
+    shell_complete=complete_assignments,
 )
 @click.option("--wait", is_flag=True, help="Wait until each is done, before the next is asked for.")
 @patience_option("How long to wait for a property that is not there.")

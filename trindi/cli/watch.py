@@ -12,6 +12,7 @@ import click
 import trio
 
 from trindi.cli.addresses import ANY, Part, Pattern, devices_of, join, parse_pattern
+from trindi.cli.completion import complete_members
 from trindi.cli.keys import read_keys, unbuffered
 from trindi.cli.lines import ATTRIBUTES, Line, lines_of, to_json
 from trindi.cli.running import Again, run_client, server_options
@@ -36,7 +37,13 @@ _IDLE_SECONDS: Final = 1.0
 
 
 @click.command()
-@click.argument("pattern", required=False, default="*", type=parse_pattern)
+@click.argument(
+    "pattern",
+    required=False,
+    default="*",
+    type=parse_pattern,
+    shell_complete=complete_members,
+)
 @click.option("--plain", is_flag=True, help="Print lines in a terminal, too.")
 @click.option("--json", "as_json", is_flag=True, help="Print lines, each one JSON object.")
 @server_options
