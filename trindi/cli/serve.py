@@ -16,7 +16,7 @@ from trindi.server import IPyServer
 if TYPE_CHECKING:
     from trindi.driver import IPyDriver
 
-__all__ = ["serve"]
+__all__ = ["serve", "serve_until_told"]
 
 LEVELS = ["debug", "info", "warning", "error"]
 
@@ -70,6 +70,15 @@ def serve(
         raise click.ClickException(str(error)) from None
     except (ValueError, TypeError) as error:
         raise click.ClickException(str(error)) from None
+    serve_until_told(server)
+
+
+def serve_until_told(server: IPyServer) -> None:
+    """Serve until Ctrl-C or SIGTERM.
+
+    Raises:
+        ClickException: it cannot listen.
+    """
     if refusal := trio.run(_serve, server):
         raise click.ClickException(refusal)
 

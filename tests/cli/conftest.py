@@ -1,0 +1,68 @@
+"""Servers for commands to talk to."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.support_cli import Background, Script, Served
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from trindi import IPyDriver
+
+
+@pytest.fixture
+def started() -> Iterator[list[Background]]:
+    """What is to be ended with the test."""
+    backgrounds: list[Background] = []
+    yield backgrounds
+    for background in backgrounds:
+        background.close()
+
+
+@pytest.fixture
+def serve(started: list[Background]) -> Callable[..., Served]:
+    """Serve drivers."""
+
+    def start(*drivers: IPyDriver) -> Served:
+        served = Served(*drivers)
+        started.append(served)
+        return served
+
+    return start
+
+
+@pytest.fixture
+def served(serve: Callable[..., Served]) -> Served:
+    """A server with a property of every kind."""
+    return serve()
+
+
+@pytest.fixture
+def script(started: list[Background]) -> Callable[..., Script]:
+    """Serve what a test has written."""
+
+    def start(said: bytes, stays: float = 30.0) -> Script:
+        made = Script(said, stays)
+        started.append(made)
+        return made
+
+    return start
+
+
+@pytest.fixture
+def beside() -> Iterator[Callable[[Callable[[], object]], None]]:
+    """Do something beside the command."""
+    threads: list[threading.Thread] = []
+
+    def start(work: Callable[[], object]) -> None:
+        threads.append(threading.Thread(target=work))
+        threads[-1].start()
+
+    yield start
+    for thread in threads:
+        thread.join()

@@ -1,0 +1,160 @@
+"""Conditions: what they mean, and what is none."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from trindi import Permission, State, SwitchState
+from trindi.cli.expressions import ConditionError, parse_condition
+
+KNOWN: dict[tuple[str, str, str], Any] = {
+    ("T", "v", "n"): 15.0,
+    ("T", "v", "neg"): -0.5,
+    ("T", "v", "_STATE"): State.OK,
+    ("T", "v", "_PERM"): Permission.RW,
+    ("T", "v", "on"): SwitchState.ON,
+    ("T", "v", "text"): "left  right",
+    ("T", "v", "digits"): "12",
+    ("CCD Simulator", "CCD 1", "a.b"): 1.0,
+    ("T", "v", "_TS"): "2026-11-23T01:02:03",
+}
+
+
+def holds(text: str) -> bool | None:
+    return parse_condition(text).holds(KNOWN.get)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "T.v.n == 15",
+        "T.v.n==15",
+        "T.v.n>14.9",
+        "T.v.n >= 15 and T.v.n <= 15",
+        "15 == T.v.n",
+        "14 < T.v.n < 16",
+        "T.v.n != 16",
+        "T.v.n > T.v.neg",
+        "T.v.n == 15:00:00",
+        "T.v.neg == -0:30",
+        "T.v.n > -1e3",
+        "T.v._STATE == Ok",
+        'T.v._STATE == "Ok"',
+        "T.v._STATE == 'Ok'",
+        "Ok == T.v._STATE",
+        "T.v._PERM == 'rw'",
+        "T.v.on == On",
+        "T.v.text == 'left  right'",
+        "T.v.text != ''",
+        "T.v.digits > 11",
+        "T.v.digits == 12",
+        "T.v.text != 5",
+        '"CCD Simulator"."CCD 1"."a.b" == 1',
+        "'CCD Simulator'.'CCD 1'.'a.b' == 1",
+        "T.v._TS > '2026-11-23'",
+        "(T.v.n == 15)",
+        "((T.v.n == 15) and (T.v.on == On))",
+        "T.v.n == 1 or T.v.on == On",
+        "not T.v.n == 1",
+        "not not T.v.n == 15",
+        "not (T.v.n == 1 or T.v.n == 2)",
+        # "and" binds more closely.
+        "T.v.n == 15 or T.v.n == 1 and T.v.n == 2",
+        "not T.v.n == 1 and T.v.n == 15",
+        # What is not known does not matter here.
+        "T.v.n == 15 or No.v.n == 1",
+        "No.v.n == 1 or T.v.n == 15",
+        "not (No.v.n == 1 and T.v.n == 1)",
+    ],
+)
+def test_what_holds(text: str) -> None:
+    assert holds(text) is True
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "T.v.n == 16",
+        "T.v.n > 15",
+        "T.v.n < 15 < 16",
+        "T.v._STATE == Busy",
+        "T.v._STATE != Ok",
+        "T.v.text == 5",
+        "T.v.text > 5",
+        "T.v.text <= 5",
+        "T.v.text == 'left right'",
+        "not T.v.n == 15",
+        "T.v.n == 15 and T.v.on == Off",
+        "T.v.n == 1 and No.v.n == 1",
+    ],
+)
+def test_what_does_not_hold(text: str) -> None:
+    assert holds(text) is False
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "No.v.n == 1",
+        "not No.v.n == 1",
+        "No.v.n != 1",
+        "No.v.n == 1 or T.v.n == 1",
+        "No.v.n == 1 and T.v.n == 15",
+        "No.v.n == No.v.m",
+    ],
+)
+def test_what_is_not_known(text: str) -> None:
+    assert holds(text) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("", "something is missing at its end"),
+        ("T.v.n >", "something is missing at its end"),
+        ("T.v.n == 1 and", "something is missing at its end"),
+        ("T.v.n", "compare it with something"),
+        ("not T.v.n", "compare it with something"),
+        ("(T.v.n) > 1", "compare it with something"),
+        ("T.v.n = 15", "compare it with something"),
+        ("T.v.n == = 15", "'=' is not expected there"),
+        ("T.v.n > 1 T.v.n", "'T.v.n' is not expected there"),
+        ("T.v.n > 1)", r"'\)' is not expected there"),
+        ("(T.v.n > 1", "a parenthesis is not closed"),
+        ("and T.v.n > 1", "'and' is not expected there"),
+        ("T.v.n > 'x", "a quote is not closed: 'x"),
+        ("T.v > 1", "'T.v' is no number and no DEVICE.VECTOR.MEMBER"),
+        ("T.*.n > 1", "no DEVICE.VECTOR.MEMBER"),
+        ("CCD Simulator.a.b > 1", "quote texts, and names that have blanks"),
+        ("T.v.n > fast", "'fast' is no number"),
+        ("__import__('os').x > 1", r"'__import__' is no number"),
+        ("(" * 60 + "T.v.n > 1" + ")" * 60, "it is nested too deeply"),
+        ("not " * 60 + "T.v.n > 1", "it is nested too deeply"),
+    ],
+)
+def test_what_is_no_condition(text: str, reason: str) -> None:
+    with pytest.raises(ConditionError, match=reason):
+        parse_condition(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("T.v._STATE == OK", "'OK' is no number"),
+        ("T.v._STATE == 'OK'", "it is one of Idle, Ok, Busy, Alert, and never 'OK'"),
+        ("T.v._STATE == 1", "it is one of Idle, Ok, Busy, Alert, and never 1"),
+        ("T.v.on == 'on'", "it is one of Off, On, and never 'on'"),
+        ("T.v.n == 'warm'", "it is a number, and never 'warm'"),
+        ("T.v.n == Ok", "it is a number, and never 'Ok'"),
+    ],
+)
+def test_what_can_never_be(text: str, reason: str) -> None:
+    with pytest.raises(ConditionError, match=reason):
+        holds(text)
+
+
+def test_a_condition_names_what_it_is_about() -> None:
+    condition = parse_condition("not (A.b.c > 1 and 1 < A.b.d) or A.b.c == 'D.e.f'")
+    assert [str(address) for address in condition.addresses()] == ["A.b.c", "A.b.d"]

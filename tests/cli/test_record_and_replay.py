@@ -1,0 +1,201 @@
+"""`trindi record` and `trindi replay`: what was said is there, and is said again."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.support_cli import at, lines, refusal, trindi
+from tests.support_processes import DEADLINE, ENVIRONMENT, ROOT, start_python, wait_until
+from trindi import (
+    defBLOBVector,
+    defNumberVector,
+    enableBLOB,
+    getProperties,
+    setBLOBVector,
+    setNumberVector,
+)
+from trindi.recording import Ended, Recording, record
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from tests.support_cli import Script, Served
+
+
+def counting(served: Served, path: Path) -> Callable[[], None]:
+    """Let something happen once it is recorded."""
+
+    def count() -> None:
+        wait_until(lambda: path.exists() and "pingReply" in path.read_text(), "it is recorded")
+        served.call(served.bench.count, 3)
+
+    return count
+
+
+def test_what_a_server_says_is_recorded(
+    served: Served, beside: Callable[..., None], tmp_path: Path
+) -> None:
+    path = tmp_path / "night.jsonl"
+    beside(counting(served, path))
+    result = trindi("record", *at(served), str(path), "--duration", "1")
+    assert result.exit_code == 0, result.output
+    place = f"127.0.0.1:{served.port}"
+    assert result.stderr == f"Recording {place} in {path} until 1 s have passed\n"
+    assert result.stdout == ""
+    recording = Recording(path)
+    assert recording.said_by("client")[0] == getProperties()
+    said = recording.said_by("server")
+    assert {one.devicename for one in said if isinstance(one, defNumberVector)} == {
+        "Bench",
+        "My Shop",
+    }
+    counted = [one["n"] for one in said if isinstance(one, setNumberVector)]
+    assert counted == [1, 2, 3]
+    assert isinstance(list(recording)[-1].item, Ended)
+
+
+def test_devices_are_asked_for_where_they_are_named(served: Served, tmp_path: Path) -> None:
+    path = tmp_path / "night.jsonl"
+    path.write_text("old")
+    arguments = [str(path), "My Shop", "--duration", "0.3"]
+    assert trindi("record", *at(served), *arguments).exit_code == 0
+    said = Recording(path).said_by("server")
+    assert {getattr(one, "devicename", "My Shop") for one in said} == {"My Shop"}
+
+
+def test_blobs_are_recorded_where_they_are_wanted(
+    served: Served, beside: Callable[..., None], tmp_path: Path
+) -> None:
+    path = tmp_path / "night.jsonl"
+    frame = bytes(range(256)) * 100
+
+    def expose() -> None:
+        wait_until(lambda: path.exists() and "enableBLOB" in path.read_text(), "they are wanted")
+        served.call(served.bench.expose, frame)
+
+    beside(expose)
+    arguments = [str(path), "--blobs", "--duration", "1"]
+    assert trindi("record", *at(served), *arguments).exit_code == 0
+    recording = Recording(path)
+    wanted = [one.vectorname for one in recording.said_by("client") if isinstance(one, enableBLOB)]
+    defined = recording.said_by("server")
+    assert wanted == [one.vectorname for one in defined if isinstance(one, defBLOBVector)]
+    (blob,) = [one for one in recording.said_by("server") if isinstance(one, setBLOBVector)]
+    assert blob["image"] == frame
+
+
+def test_ctrl_c_ends_a_recording_that_is_whole(served: Served, tmp_path: Path) -> None:
+    path = tmp_path / "night.jsonl"
+    process = subprocess.Popen(
+        [sys.executable, "-m", "trindi", "record", *at(served), str(path)],
+        cwd=ROOT,
+        env=ENVIRONMENT,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        wait_until(lambda: path.exists() and "pingReply" in path.read_text(), "it is recorded")
+        process.send_signal(signal.SIGINT)
+        _, stderr = process.communicate(timeout=DEADLINE)
+    finally:
+        process.kill()
+    assert process.returncode == 130
+    assert stderr == f"Recording 127.0.0.1:{served.port} in {path} until Ctrl-C\n"
+    assert isinstance(list(Recording(path))[-1].item, Ended)
+
+
+def test_a_server_that_leaves(script: Callable[..., Script], tmp_path: Path) -> None:
+    server = script(b"<message device='D' message='good night'/>", stays=0)
+    path = tmp_path / "night.jsonl"
+    result = trindi("record", *at(server), str(path))
+    assert result.exit_code == 1
+    assert result.stderr.splitlines()[1:] == ["Error: the server has closed the connection"]
+    assert "good night" in path.read_text()
+
+
+def test_a_file_that_cannot_be_written(served: Served, tmp_path: Path) -> None:
+    path = tmp_path / "no" / "night.jsonl"
+    said = refusal("record", *at(served), str(path))
+    assert said == f"{path}: No such file or directory"
+
+
+def test_a_disk_that_fills(
+    served: Served, beside: Callable[..., None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def record_little(stream: object, file: str) -> object:
+        return record(stream, file, max_bytes=6000)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(sys.modules["trindi.cli.record"], "record_stream", record_little)
+    path = tmp_path / "night.jsonl"
+    beside(lambda: _count_until(served, path))
+    result = trindi("record", *at(served), str(path))
+    assert result.exit_code == 1
+    assert result.stderr.splitlines()[1:] == [f"Error: {path}: it has reached its bound"]
+
+
+def _count_until(served: Served, path: Path) -> None:
+    wait_until(lambda: path.exists() and path.stat().st_size > 3000, "it is recorded")
+    served.call(served.bench.count, 100)
+
+
+# Replay ------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def recording(served: Served, beside: Callable[..., None], tmp_path: Path) -> Path:
+    path = tmp_path / "night.jsonl"
+    beside(counting(served, path))
+    arguments = [str(path), "--duration", "0.5", "Bench"]
+    assert trindi("record", *at(served), *arguments).exit_code == 0
+    return path
+
+
+@pytest.mark.parametrize("speed", [[], ["--speed", "inf"], ["--speed", "60"]], ids=" ".join)
+def test_a_recording_is_served(recording: Path, tmp_path: Path, speed: list[str]) -> None:
+    log = tmp_path / "log"
+    arguments = [str(recording), "--serve", "0", "--host", "127.0.0.1", *speed]
+    process = start_python("-m", "trindi", "replay", *arguments, log=log)
+    try:
+        line = wait_until(log.read_text, "it serves")
+        assert line.startswith("Serving Bench on 127.0.0.1 port ")
+        port = ("--host", "127.0.0.1", "-p", line.split()[-1])
+        assert lines("wait", *port, "-t", "30", "Bench.count.n == 3") == []
+        assert lines("get", *port, "-1", "Bench.serial.number") == ["42"]
+        assert lines("set", *port, "Bench.note.a=new") == []
+        assert lines("get", *port, "-1", "Bench.note.a") == [""]
+    finally:
+        process.terminate()
+        assert process.wait(DEADLINE) == 0
+
+
+def test_files_that_are_no_recordings(tmp_path: Path) -> None:
+    path = tmp_path / "x.jsonl"
+    path.write_text("{}\n")
+    assert refusal("replay", str(path)) == f"{path} is no recording of trindi's"
+    first = '{"trindi recording": 1, "side": "client", "clock": "wall", "start": "2026-11-23"}\n'
+    path.write_text(first)
+    assert refusal("replay", str(path)) == f"{path} has no devices to show"
+    path.write_text(first + "nonsense\n")
+    assert refusal("replay", str(path)).startswith(f"{path}, line 2")
+
+
+def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
+    if os.geteuid() == 0:
+        pytest.skip("to the administrator nothing is refused")
+    path = tmp_path / "x.jsonl"
+    path.touch(0o000)
+    assert refusal("replay", str(path)) == f"{path}: Permission denied"
+
+
+@pytest.mark.parametrize("options", [["--speed", "0"], ["--speed", "-1"], ["--serve", "99999"]])
+def test_wrong_usage(tmp_path: Path, options: list[str]) -> None:
+    (tmp_path / "x.jsonl").touch()
+    refusal("replay", str(tmp_path / "x.jsonl"), *options, status=2)
+    refusal("replay", str(tmp_path / "missing.jsonl"), status=2)

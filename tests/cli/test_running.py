@@ -1,0 +1,167 @@
+"""How every command that talks to a server ends: one line, a status, and nothing else."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+import trio
+
+from tests.support_cli import at, refusal, trindi
+from tests.support_processes import DEADLINE, ENVIRONMENT, ROOT, free_port, wait_until
+from trindi.cli import main, running
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.support_cli import Script, Served
+
+COMMANDS = [["get"], ["set", "A.b.c=1"], ["wait", "A.b.c > 1"]]
+
+
+def shell(command: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run a line of bash, in which `trindi` is the command."""
+    script = f'set -o pipefail; trindi() {{ "{sys.executable}" -m trindi "$@"; }}; {command}'
+    return subprocess.run(
+        ["bash", "-c", script],
+        cwd=ROOT,
+        env=ENVIRONMENT | variables,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=2 * DEADLINE,
+        check=False,
+    )
+
+
+# It cannot connect -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command[0])
+def test_nobody_listens(command: list[str]) -> None:
+    port = free_port()
+    said = refusal(command[0], "--host", "127.0.0.1", "--port", str(port), *command[1:])
+    assert said == f"cannot connect to 127.0.0.1:{port}: Connection refused"
+
+
+def test_a_host_of_several_addresses() -> None:
+    port = free_port()
+    said = refusal("get", "--port", str(port))
+    assert said == f"cannot connect to localhost:{port}: Connection refused"
+
+
+def test_a_host_that_cannot_be_one() -> None:
+    said = refusal("get", "--host", "a..b")
+    assert said.startswith("cannot connect to a..b:7624: ")
+
+
+def test_a_host_that_nobody_knows(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def look_up(*_arguments: object, **_options: object) -> None:
+        raise trio.socket.gaierror(trio.socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(trio.socket, "getaddrinfo", look_up)
+    said = refusal("get", "--host", "observatory")
+    assert said == "cannot connect to observatory:7624: Name or service not known"
+
+
+def test_a_host_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def open_nothing(_host: str, _port: int) -> None:
+        await trio.sleep_forever()
+
+    monkeypatch.setattr(running, "open_tcp", open_nothing)
+    monkeypatch.setattr(running, "_CONNECT_SECONDS", 0.01)
+    assert refusal("get") == "cannot connect to localhost:7624: no answer within 0.01 s"
+
+
+# Wrong usage -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["--no-such"], ["nonsense"], *([*one, "--no-such"] for one in COMMANDS), ["get", "-p", "x"]],
+    ids=" ".join,
+)
+def test_wrong_usage_is_one_line_and_2(arguments: list[str]) -> None:
+    assert re.search(r" \(see main.* --help\)$", refusal(*arguments, status=2))
+
+
+def test_without_a_command_there_is_help() -> None:
+    result = trindi()
+    assert result.exit_code == 2
+    assert "Examples:" in result.output
+
+
+def test_help_has_each_command_once() -> None:
+    result = trindi("--help")
+    assert result.exit_code == 0
+    for name, command in main.commands.items():
+        assert len(re.findall(rf"^  {name} +\S", result.stdout, re.MULTILINE)) == 1
+        assert trindi(name, "--help").exit_code == 0
+        assert command.get_short_help_str(200).endswith(".")
+
+
+# Ctrl-C and closed pipes -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_it_quietly(script: Callable[..., Script], signum: signal.Signals) -> None:
+    server = script(b"")
+    with subprocess.Popen(
+        [sys.executable, "-m", "trindi", "get", *at(server), "-t", "3600"],
+        cwd=ROOT,
+        env=ENVIRONMENT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    ) as process:
+        try:
+            wait_until(lambda: b"getProperties" in server.heard, "it has asked")
+            process.send_signal(signum)
+            output, _ = process.communicate(timeout=DEADLINE)
+        finally:
+            process.kill()
+    assert process.returncode == 128 + signum
+    assert output == b""
+
+
+def test_ctrl_c_before_there_is_anything_to_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*_arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(trio, "run", interrupt)
+    result = trindi("get")
+    assert result.exit_code == 130
+    assert result.output == ""
+
+
+def test_a_pipe_that_is_closed(served: Served) -> None:
+    name, _, port = at(served)[1:]
+    done = shell(f"trindi get --host {name} --port {port} | true; echo ${{PIPESTATUS[*]}}")
+    assert done.stderr == ""
+    assert done.stdout == "1 0\n"
+
+
+def test_a_disk_that_is_full(served: Served) -> None:
+    if not Path("/dev/full").exists():
+        pytest.skip("this system has no /dev/full")
+    name, _, port = at(served)[1:]
+    done = shell(f"trindi get --host {name} --port {port} >/dev/full")
+    assert done.returncode == 1
+    assert done.stderr == f"Error: {os.strerror(28)}\n"
+
+
+def test_a_terminal_that_has_not_all_characters(script: Callable[..., Script]) -> None:
+    text = (
+        "<defTextVector device='D' name='v' state='Ok' perm='rw'>"
+        "<defText name='t'>20 → 30</defText></defTextVector>"
+    )
+    server = script(text.encode())
+    done = shell(
+        f"trindi get --host 127.0.0.1 --port {server.port} D.v.t", PYTHONIOENCODING="latin-1"
+    )
+    assert (done.stdout, done.stderr, done.returncode) == ("D.v.t=20 ? 30\n", "", 0)

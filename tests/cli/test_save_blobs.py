@@ -1,0 +1,156 @@
+"""`trindi save-blobs`: files that are whole, in any number, and what is said of them."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.support_cli import at, refusal, trindi
+from tests.support_processes import wait_until
+from trindi import enableBLOB
+from trindi.cli.meter import Meter, size_text
+from trindi.client import Progress
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from trio.testing import MockClock
+
+    from tests.support_cli import Script, Served
+
+FRAMES = [bytes([number]) * 300_000 for number in range(3)]
+
+
+def exposing(served: Served, count: int) -> Callable[[], None]:
+    """Publish frames once somebody wants them."""
+
+    def expose() -> None:
+        wait_until(
+            lambda: any(isinstance(one, enableBLOB) for one in served.bench.asked), "it is asked"
+        )
+        for frame in FRAMES[:count]:
+            served.call(served.bench.expose, frame)
+
+    return expose
+
+
+def save(served: Served, directory: Path, *options: str) -> Any:
+    return trindi("save-blobs", *at(served), "Bench.frame", str(directory), *options)
+
+
+def test_each_is_saved_and_its_path_printed(
+    served: Served, beside: Callable[..., None], tmp_path: Path
+) -> None:
+    beside(exposing(served, 3))
+    directory = tmp_path / "new" / "images"
+    result = save(served, directory, "--count", "3")
+    assert result.exit_code == 0, result.output
+    paths = [directory / f"Bench.frame.image.000{number}.fits" for number in (1, 2, 3)]
+    assert result.stdout.splitlines() == [str(path) for path in paths]
+    assert [path.read_bytes() for path in paths] == FRAMES
+    assert re.fullmatch(r"(300\.0 kB(, \d+\.\d [kMG]B/s)?\n){3}", result.stderr)
+
+
+def test_what_was_there_stays(served: Served, beside: Callable[..., None], tmp_path: Path) -> None:
+    (tmp_path / "Bench.frame.image.0001.fits").write_bytes(b"old")
+    beside(exposing(served, 1))
+    assert save(served, tmp_path, "-n", "1").exit_code == 0
+    assert (tmp_path / "Bench.frame.image.0001.fits").read_bytes() == b"old"
+    assert (tmp_path / "Bench.frame.image.0002.fits").read_bytes() == FRAMES[0]
+
+
+def test_json(served: Served, beside: Callable[..., None], tmp_path: Path) -> None:
+    beside(exposing(served, 1))
+    about = json.loads(save(served, tmp_path, "-n", "1", "--json").stdout)
+    rate = about.pop("bytes_per_second")
+    assert rate is None or rate > 0
+    assert about == {"path": str(tmp_path / "Bench.frame.image.0001.fits"), "size": 300_000}
+
+
+def test_a_server_that_leaves(served: Served, beside: Callable[..., None], tmp_path: Path) -> None:
+    def expose_and_leave() -> None:
+        exposing(served, 1)()
+        wait_until(lambda: list(tmp_path.glob("*.fits")), "one is saved")
+        served.close()
+
+    beside(expose_and_leave)
+    result = save(served, tmp_path)
+    assert result.exit_code == 1
+    assert result.stderr.endswith("Error: the server has closed the connection; 1 saved\n")
+
+
+def test_what_is_no_blob(served: Served, tmp_path: Path) -> None:
+    said = refusal("save-blobs", *at(served), "Bench.note", str(tmp_path))
+    assert said == "Bench.note is a Text vector, and has no BLOBs"
+
+
+def test_what_is_not_there(script: Callable[..., Script], tmp_path: Path) -> None:
+    server = script(b"")
+    said = refusal("save-blobs", *at(server), "A.b", str(tmp_path), "-t", "0.1")
+    assert said == f"no A.b from 127.0.0.1:{server.port}"
+
+
+def test_a_directory_that_cannot_be_made(served: Served, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    place = str(tmp_path / "file" / "below")
+    said = refusal("save-blobs", *at(served), "Bench.frame", place)
+    assert said == f"{place}: Not a directory"
+
+
+@pytest.mark.parametrize("arguments", [["A", "."], ["A.b.c", "."], ["A.*", "."], ["A.b"]])
+def test_wrong_usage(arguments: list[str]) -> None:
+    refusal("save-blobs", *arguments, status=2)
+
+
+# How fast ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("size", "text"),
+    [(0, "0 bytes"), (999, "999 bytes"), (1000, "1.0 kB"), (1.5e6, "1.5 MB"), (2e12, "2000.0 GB")],
+)
+def test_sizes(size: float, text: str) -> None:
+    assert size_text(size) == text
+
+
+class Shown:
+    """What a meter tells."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[int, int | None, float | None]] = []
+
+    def arriving(self, received: int, total: int | None, rate: float | None) -> None:
+        self.told.append((received, total, rate))
+
+    def saved(self, line: str, size: int, rate: float | None, drops: int) -> None:
+        raise AssertionError
+
+
+async def test_the_rate_is_that_of_each_blob(mock_clock: MockClock) -> None:
+    display = Shown()
+    meter = Meter(display)
+    for received, seconds in ((0, 2.0), (500, 2.0), (1000, 100.0), (10, 1.0), (1000, 0.0)):
+        meter(Progress("D", "v", received, 1000))
+        mock_clock.jump(seconds)
+    assert display.told == [
+        (0, 1000, None),
+        (500, 1000, 250),
+        (1000, 1000, 250),
+        (10, 1000, None),
+        (1000, 1000, 1000),
+    ]
+    assert meter.rate(1000) == 1000
+    meter(Progress("D", "v", 2000, 2000))
+    assert meter.rate(2000) is None
+
+
+async def test_a_blob_that_is_given_up_does_not_count(mock_clock: MockClock) -> None:
+    meter = Meter(Shown())
+    for received, total in ((500, None), (100, None), (200, None)):
+        meter(Progress("D", "v", received, total))
+        mock_clock.jump(1)
+    assert meter.rate(200) == 200

@@ -1,0 +1,170 @@
+"""`trindi set`: values as the property wants them, refused before anything leaves, waited for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.support_cli import at, lines, refusal, trindi
+from tests.support_processes import wait_until
+from trindi import newBLOBVector, newNumberVector, newSwitchVector, newTextVector
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from tests.support_cli import Script, Served
+
+
+def asked(served: Served, *kinds: type[Any]) -> list[Any]:
+    """What the driver was asked for, in order, once there is something."""
+
+    def look() -> list[Any]:
+        return [one for one in served.bench.asked if isinstance(one, kinds)]
+
+    return wait_until(look, "something was asked")
+
+
+# Values ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "number"), [("5", 5), ("-12:30:00", -12.5), ("1e1", 10), (".5", 0.5), ("-0:30", -0.5)]
+)
+def test_numbers(served: Served, text: str, number: float) -> None:
+    assert lines("set", *at(served), f"Bench.target.x={text}") == []
+    assert dict(asked(served, newNumberVector)[0]) == {"x": number, "free": 1}
+
+
+@pytest.mark.parametrize("text", ["On", "on", "ON"])
+def test_switches(served: Served, text: str) -> None:
+    lines("set", *at(served), f"Bench.mode.fast={text}")
+    assert dict(asked(served, newSwitchVector)[0]) == {"fast": "On"}
+
+
+@pytest.mark.parametrize("text", ["", "On", "a=b.c", "@file", "  two  words", "ü <&>"])
+def test_texts(served: Served, text: str) -> None:
+    lines("set", *at(served), "--wait", f"Bench.note.a={text}")
+    # The wire cannot carry blanks around a text.
+    assert dict(asked(served, newTextVector)[0]) == {"a": text.strip(), "b": ""}
+
+
+@pytest.mark.parametrize("wait", [[], ["--wait"]])
+def test_blobs(served: Served, tmp_path: Path, wait: list[str]) -> None:
+    data = bytes(range(256)) * 1000
+    (tmp_path / "flat.fits").write_bytes(data)
+    lines("set", *at(served), *wait, f"Bench.upload.file=@{tmp_path}/flat.fits")
+    (event,) = asked(served, newBLOBVector)
+    assert event["file"] == data
+    assert event.sizeformat["file"].format == ".fits"
+
+
+def test_members_of_one_vector_go_in_one_request(served: Served) -> None:
+    arguments = ["Bench.target.x=2", "Bench.note.a=one", "Bench.target.free=3"]
+    lines("set", *at(served), "--wait", *arguments)
+    numbers, texts = asked(served, newNumberVector, newTextVector)
+    assert dict(numbers) == {"x": 2, "free": 3}
+    assert dict(texts) == {"a": "one", "b": ""}
+
+
+def test_all_is_sent_before_the_connection_ends(script: Callable[..., Script]) -> None:
+    # What the server has said, and nobody has read, must not make the end of the connection a
+    # reset, which loses what was sent.
+    vector = (
+        b"<defTextVector device='D' name='v' state='Ok' perm='rw'>"
+        b"<defText name='t'>one</defText></defTextVector>"
+    )
+    server = script(vector + b"<message device='D' message='x'/>" * 10_000)
+    assert trindi("set", *at(server), "D.v.t=two").exit_code == 0
+    wait_until(lambda: b"</newTextVector>" in server.heard, "the request has arrived")
+
+
+# Refusals ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("argument", "reason"),
+    [
+        ("Bench.target.x=91", "Bench.target: x is between -90 and 90, not 91"),
+        ("Bench.target.x=far", "Bench.target: x: 'far' is not a number"),
+        ("Bench.target.y=1", "Bench.target: target has no member 'y', only x, free"),
+        ("Bench.count.n=1", "Bench.count: it is read-only: it can be watched, not set"),
+        ("Bench.lamp.power=Ok", "Bench.lamp: it is read-only: it can be watched, not set"),
+        ("Bench.mode.slow=Off", "Bench.mode: turn another On instead, under OneOfMany: fast"),
+        ("Bench.mode.slow=yes", "Bench.mode: slow is On or Off, not 'yes'"),
+        ("Bench.upload.file=x.fits", "Bench.upload: file is a BLOB, and is given as @FILE"),
+    ],
+)
+def test_what_cannot_be_right_is_not_sent(served: Served, argument: str, reason: str) -> None:
+    said = refusal("set", *at(served), "Bench.note.a=first", argument)
+    assert said == f"cannot set {reason}"
+    # Neither is what could have been.
+    assert lines("get", *at(served), "-1", "Bench.note.a") == [""]
+    assert served.bench.asked == []
+
+
+def test_a_file_that_is_not_there(served: Served) -> None:
+    said = refusal("set", *at(served), "Bench.upload.file=@no/such.fits")
+    assert said == "no/such.fits: No such file or directory"
+
+
+@pytest.mark.parametrize("name", ["Nobody.a", "Bench.nothing", "My Shop.late"])
+def test_what_is_not_there(served: Served, name: str) -> None:
+    said = refusal("set", *at(served), "-t", "0.1", "Bench.note.a=first", f"{name}.x=1")
+    assert said == f"no {name} from 127.0.0.1:{served.port}"
+    assert served.bench.asked == []
+
+
+def test_a_server_that_leaves(script: Callable[..., Script]) -> None:
+    said = refusal("set", *at(script(b"", stays=0)), "D.v.t=1")
+    assert "the server has closed the connection" in said
+
+
+@pytest.mark.parametrize(
+    ("argument", "reason"),
+    [
+        ("Bench.target.x", "'Bench.target.x' is not DEVICE.VECTOR.MEMBER=VALUE"),
+        ("Bench.target=1", "'Bench.target=1' is not DEVICE.VECTOR.MEMBER"),
+        ("Bench.*.x=1", "'Bench.*.x=1' is to name one thing: no wildcards here"),
+        ("=1", "'=1' has an empty part: write DEVICE.VECTOR.MEMBER"),
+    ],
+)
+def test_wrong_usage(argument: str, reason: str) -> None:
+    assert reason in refusal("set", argument, status=2)
+
+
+def test_two_values_for_one_member() -> None:
+    said = refusal("set", "A.b.c=1", "A.b.d=1", "A.b.c=2", status=2)
+    assert said == "A.b.c is given two values (see main set --help)"
+
+
+# Waiting -----------------------------------------------------------------------------------------
+
+
+def test_it_waits_until_it_is_done(served: Served) -> None:
+    assert lines("set", *at(served), "--wait", "My Shop.task.n=50") == []
+    assert lines("get", *at(served), "-1", "My Shop.task._STATE") == ["Ok"]
+
+
+def test_an_alert_comes_with_the_devices_words(served: Served) -> None:
+    said = refusal("set", *at(served), "--wait", "My Shop.task.n=-1")
+    assert said == "My Shop task is in Alert: out of wood"
+    # Who does not wait is not told.
+    assert lines("set", *at(served), "My Shop.task.n=-1") == []
+
+
+def test_what_takes_too_long(served: Served) -> None:
+    said = refusal("set", *at(served), "--wait", "My Shop.task.n=51")
+    assert said == "My Shop task is Busy for too long: more than 0.1 s"
+
+
+def test_what_is_there_only_once_the_device_is_connected(served: Served) -> None:
+    arguments = ["My Shop.CONNECTION.CONNECT=On", "My Shop.late.t=hello"]
+    assert lines("set", *at(served), "--wait", *arguments) == []
+    assert lines("get", *at(served), "-1", "My Shop.late.t") == ["hello"]
+
+
+def test_one_failure_is_the_end(served: Served) -> None:
+    refusal("set", *at(served), "--wait", "My Shop.task.n=-1", "Bench.note.a=later")
+    assert lines("get", *at(served), "-1", "Bench.note.a") == [""]

@@ -1,0 +1,129 @@
+"""trindi's commands beside libindi's, on the same servers: the stock one, and trindi's own."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.support_cli import lines, refusal
+from tests.support_processes import EXAMPLES
+
+if TYPE_CHECKING:
+    from tests.support_interop import Bench
+
+SIMULATORS = ("indi_simulator_ccd", "indi_simulator_telescope", "indi_simulator_weather")
+
+
+def simulators(*names: str) -> list[str]:
+    found = [shutil.which(name) for name in names]
+    assert all(found), "the simulators are part of indi-bin"
+    return [path for path in found if path]
+
+
+@pytest.fixture(params=["indiserver", "trindi"])
+def port(request: pytest.FixtureRequest, bench: Bench) -> int:
+    """A server whose values stay as they are."""
+    if request.param == "trindi":
+        return bench.trindi_serve(EXAMPLES / "camera.py", EXAMPLES / "focuser.py").port
+    return bench.indiserver(*simulators(*SIMULATORS)).port
+
+
+@pytest.fixture
+def indiserver(bench: Bench) -> int:
+    return bench.indiserver(*simulators(*SIMULATORS)).port
+
+
+def at(port: int) -> tuple[str, ...]:
+    return ("--host", "127.0.0.1", "--port", str(port))
+
+
+# get ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "patterns",
+    [
+        [],
+        ["*.*.*"],
+        ["-w", "*.*._PERM"],
+        ["*.*._STATE"],
+        ["*.*._LABEL"],
+        ["*.*._GROUP", "*.*._TO"],
+    ],
+    ids=lambda patterns: " ".join(patterns) or "all",
+)
+def test_get_prints_the_lines_of_indi_getprop(port: int, bench: Bench, patterns: list[str]) -> None:
+    theirs = bench.run("indi_getprop", port, *patterns)
+    assert theirs.returncode == 0
+    # It prints a property as often as it is defined, and who else connects makes that more often.
+    assert sorted(lines("get", *at(port), *patterns)) == sorted(set(theirs.stdout.splitlines()))
+
+
+def test_get_prints_one_value_as_indi_getprop_does(port: int, bench: Bench) -> None:
+    every = lines("get", *at(port))
+    places = [line.partition("=")[0] for line in every]
+    for place in places[:: len(places) // 4]:
+        theirs = bench.run("indi_getprop", port, "-1", place)
+        assert lines("get", *at(port), "-1", place) == theirs.stdout.splitlines()
+        theirs = bench.run("indi_getprop", port, place)
+        assert lines("get", *at(port), place) == theirs.stdout.splitlines()
+
+
+def test_get_prints_timestamps_in_the_form_of_indi_getprop(port: int, bench: Bench) -> None:
+    theirs = bench.run("indi_getprop", port, "*.*._TS").stdout.splitlines()
+    ours = lines("get", *at(port), "*.*._TS")
+    form = re.compile(r"(.*\._TS)=\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?")
+    named = [{(form.fullmatch(line) or [line, line])[1] for line in one} for one in (ours, theirs)]
+    assert named[0] == named[1]
+    assert all(name.endswith("._TS") for name in named[0])
+
+
+def test_get_misses_what_indi_getprop_misses(port: int, bench: Bench) -> None:
+    for place in ("Nobody.a.b", "*.nothing.*"):
+        theirs = bench.run("indi_getprop", port, "-t", "1", place)
+        assert theirs.returncode == 1
+        said = refusal("get", *at(port), "-t", "1", place)
+        assert said == f"no {place} from 127.0.0.1:{port}"
+
+
+# set ---------------------------------------------------------------------------------------------
+
+
+def test_what_set_has_set_indi_getprop_sees(port: int, bench: Bench) -> None:
+    every = {line.partition("=")[0] for line in lines("get", *at(port))}
+    (place,) = every & {"CCD Simulator.SIMULATOR_SETTINGS.SIM_XRES", "Camera.CCD_FRAME.WIDTH"}
+    assert lines("set", *at(port), f"{place}=600") == []
+    bench.wait_for(port, place, "600")
+
+
+def test_a_camera_is_connected_and_exposes_in_one_command(indiserver: int) -> None:
+    camera = "CCD Simulator"
+    arguments = [f"{camera}.CONNECTION.CONNECT=On", f"{camera}.CCD_EXPOSURE.CCD_EXPOSURE_VALUE=1"]
+    assert lines("set", *at(indiserver), "--wait", *arguments) == []
+    exposure = f"{camera}.CCD_EXPOSURE"
+    assert lines("get", *at(indiserver), "-1", f"{exposure}._STATE") == ["Ok"]
+    said = refusal("set", *at(indiserver), f"{exposure}.CCD_EXPOSURE_VALUE=4000")
+    assert said.startswith(f"cannot set {exposure}: CCD_EXPOSURE_VALUE is between 0.01 and 3600")
+
+
+def test_an_alert_of_libindi_comes_with_its_words(indiserver: int) -> None:
+    camera = "CCD Simulator"
+    said = refusal("set", *at(indiserver), "--wait", f"{camera}.CONFIG_PROCESS.CONFIG_LOAD=On")
+    assert said.startswith(f"{camera} CONFIG_PROCESS is in Alert: [INFO] No previous configuration")
+
+
+# wait --------------------------------------------------------------------------------------------
+
+
+def test_wait_for_an_exposure(indiserver: int) -> None:
+    exposure = '"CCD Simulator".CCD_EXPOSURE'
+    setting = "CCD Simulator.CCD_EXPOSURE.CCD_EXPOSURE_VALUE=1"
+    connected = "CCD Simulator.CONNECTION.CONNECT=On"
+    assert lines("set", *at(indiserver), "--wait", connected) == []
+    assert lines("wait", *at(indiserver), "-t", "30", f"{exposure}._STATE == Idle") == []
+    assert lines("set", *at(indiserver), setting) == []
+    done = f"{exposure}._STATE == Ok and {exposure}.CCD_EXPOSURE_VALUE == 0"
+    assert lines("wait", *at(indiserver), "-t", "30", done) == []

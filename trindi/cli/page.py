@@ -1,0 +1,90 @@
+"""The group of all commands: its help page, in sections, and how every command ends.
+
+Wrong usage is one line and exit status 2. This module does not know what the commands do.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from io import TextIOWrapper
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+__all__ = ["Commands"]
+
+
+class _UsageError(click.ClickException):
+    """Wrong usage, in one line."""
+
+    exit_code = 2
+
+
+@contextlib.contextmanager
+def _ending() -> Iterator[None]:
+    """End in one line where the usage is wrong, and quietly at Ctrl-C."""
+    try:
+        yield
+    except click.exceptions.NoArgsIsHelpError:
+        raise
+    except click.UsageError as error:
+        command = error.ctx.command_path if error.ctx is not None else "trindi"
+        said = " ".join(error.format_message().split())
+        raise _UsageError(f"{said.removesuffix('.')} (see {command} --help)") from None
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+class Commands(click.Group):
+    """Commands under headings.
+
+    Args:
+        sections: headings with the commands below each.
+        examples: lines of a shell, each with what it does.
+        more: the names of the attributes of a group.
+    """
+
+    def __init__(
+        self,
+        *,
+        sections: Mapping[str, Sequence[click.Command]],
+        examples: Sequence[tuple[str, str]],
+        **more: Any,
+    ) -> None:
+        super().__init__(**more)
+        self._sections = sections
+        self._examples = examples
+        for command in (one for commands in sections.values() for one in commands):
+            self.add_command(command)
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Name the commands in the order of the page."""
+        return list(self.commands)
+
+    def make_context(self, *args: Any, **more: Any) -> click.Context:
+        """Read what was typed before the command."""
+        with _ending():
+            return super().make_context(*args, **more)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command."""
+        # What a device says may be more than the terminal has characters for.
+        if isinstance(sys.stdout, TextIOWrapper):
+            sys.stdout.reconfigure(errors="replace")
+        with _ending():
+            return super().invoke(ctx)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the commands, section by section, and the examples."""
+        width = max(map(len, self.commands))
+        for heading, commands in self._sections.items():
+            with formatter.section(heading):
+                formatter.write_dl(
+                    [(f"{one.name or '':{width}}", one.get_short_help_str(80)) for one in commands]
+                )
+        with formatter.section("Examples"):
+            formatter.write_dl([(f"$ {line}", what) for line, what in self._examples], 60)

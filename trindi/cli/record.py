@@ -1,0 +1,83 @@
+"""``trindi record``: all that a server says, into a file, until it is told to stop."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import click
+import trio
+
+from trindi.cli.running import run_client, server_options
+from trindi.client import IPyClient
+from trindi.protocol import defBLOBVector
+from trindi.recording import record as record_stream
+
+if TYPE_CHECKING:
+    from trindi.recording import RecordedStream
+
+__all__ = ["record"]
+
+
+@click.command()
+@click.argument("file", type=click.Path(dir_okay=False, writable=True))
+@click.argument("devices", metavar="[DEV]...", nargs=-1)
+@click.option("--blobs", is_flag=True, help="Receive BLOBs, too, into a directory beside the file.")
+@click.option(
+    "--duration",
+    type=click.FloatRange(min=0),
+    metavar="SECONDS",
+    help="How long to record.  [default: until Ctrl-C, or until the server leaves]",
+)
+@server_options
+def record(
+    file: str, devices: tuple[str, ...], blobs: bool, duration: float | None, host: str, port: int
+) -> None:
+    """Record what a server says about all devices, or about those named.
+
+    FILE, by custom *.jsonl, is overwritten. It is written as things are said: at Ctrl-C, or if all
+    is lost, it has what was said until then. Look at it with trindi replay.
+
+    Exit status: 0 if the time is over, 1 if the server has gone, or FILE cannot be written.
+    """
+    client = IPyClient(host, port, ask_for=devices)
+    recorder = _Recorder(client, file, blobs, duration)
+    run_client(recorder.run, client, wrap=recorder.wrap)
+
+
+class _Recorder:
+    """Records what a client hears, and minds that it can be written."""
+
+    def __init__(self, client: IPyClient, file: str, blobs: bool, duration: float | None) -> None:
+        self._events = client.events()
+        self._file = file
+        self._blobs = blobs
+        self._duration = math.inf if duration is None else duration
+        self._enabled: set[tuple[str, str]] = set()
+
+    def wrap(self, stream: trio.abc.Stream) -> RecordedStream:
+        """Record what passes through a stream."""
+        self._stream = record_stream(stream, self._file)
+        return self._stream
+
+    async def run(self, client: IPyClient) -> None:
+        """Record until the time is over.
+
+        Raises:
+            ClickException: there is nothing more to record, or no room for it.
+        """
+        until = "Ctrl-C" if self._duration == math.inf else f"{self._duration:g} s have passed"
+        click.echo(f"Recording {client.host}:{client.port} in {self._file} until {until}", err=True)
+        with trio.move_on_after(self._duration):
+            async for event in self._events:
+                if self._stream.stopped:
+                    raise click.ClickException(f"{self._file}: {self._stream.stopped}")
+                if self._blobs and isinstance(event, defBLOBVector):
+                    await self._enable(client, event)
+            raise click.ClickException("the server has closed the connection")
+
+    async def _enable(self, client: IPyClient, event: defBLOBVector) -> None:
+        place = (event.devicename, event.vectorname)
+        if place not in self._enabled:
+            self._enabled.add(place)
+            await client.enable_blobs(*place)

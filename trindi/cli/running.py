@@ -1,0 +1,242 @@
+"""What all commands share that talk to a server: where it is, how they end, what they say then.
+
+Each is one async function of a client. It is done when the function returns: exit status 0. Where
+the answer is no it raises, and that is one line and exit status 1. Ctrl-C and SIGTERM end it
+quietly, with the exit status that shells expect. This module does not know what is asked.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sys
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
+
+import click
+import trio
+
+from trindi.cli.addresses import join
+from trindi.client import IPyClient
+from trindi.client.session import open_tcp
+from trindi.errors import TrindiError
+
+if TYPE_CHECKING:
+    from trindi.client import RemoteVector
+
+__all__ = [
+    "Work",
+    "connect",
+    "find_vector",
+    "patience_option",
+    "run_client",
+    "run_until_told",
+    "server_options",
+]
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_CONNECT_SECONDS: Final = 10.0
+"""Seconds in which a server must let itself be connected to."""
+
+_FAREWELL_SECONDS: Final = 1.0
+"""Seconds in which a server is to have read what it was sent, and to close the connection."""
+
+_NOES: Final = (click.ClickException, TrindiError, OSError)
+"""What a command may run into, and its user is told in one line."""
+
+
+Work: TypeAlias = Callable[[IPyClient], Awaitable[None]]
+Wrap: TypeAlias = Callable[[trio.abc.Stream], trio.abc.Stream]
+
+
+# Options ---------------------------------------------------------------------------------------
+
+
+def server_options(command: F) -> F:
+    """Add the options that say where the server is: `host` and `port`."""
+    port = click.option(
+        "-p",
+        "--port",
+        default=7624,
+        show_default=True,
+        type=click.IntRange(1, 65535),
+        help="Port of the server.",
+    )
+    host = click.option(
+        "--host", default="localhost", show_default=True, help="Name or address of the server."
+    )
+    return host(port(command))
+
+
+def patience_option(meaning: str) -> Callable[[F], F]:
+    """Add the option ``-t``."""
+    return click.option(
+        "-t",
+        "--timeout",
+        default=2.0,
+        show_default=True,
+        type=click.FloatRange(min=0),
+        metavar="SECONDS",
+        help=meaning,
+    )
+
+
+# Running ---------------------------------------------------------------------------------------
+
+
+def run_client(
+    work: Work, client: IPyClient, *, farewell: bool = False, wrap: Wrap | None = None
+) -> None:
+    """Connect a client, do the work, and end.
+
+    Args:
+        work: what to do.
+        client: is not running yet. Whoever is to hear all listens to it already.
+        farewell: let the server read all that it was sent before the connection is closed.
+        wrap: makes of the stream the one that is used.
+
+    Raises:
+        ClickException: it cannot connect, or the answer is no.
+        SystemExit: it was told to stop by a signal.
+    """
+    run_until_told(partial(_talk, work, client, farewell, wrap))
+
+
+def run_until_told(work: Callable[[], Awaitable[BaseException | None]]) -> None:
+    """Do the work, and raise what it returns; end quietly if told to stop by a signal."""
+    signum, failure = trio.run(_until_told, work)
+    if signum:
+        sys.exit(128 + signum)
+    if failure is not None:
+        raise failure
+
+
+async def _until_told(
+    work: Callable[[], Awaitable[BaseException | None]],
+) -> tuple[int, BaseException | None]:
+    told = 0
+    failure = None
+
+    async def listen(scope: trio.CancelScope) -> None:
+        nonlocal told
+        told = await anext(aiter(signals))
+        scope.cancel()
+
+    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(listen, nursery.cancel_scope)
+            failure = await work()
+            nursery.cancel_scope.cancel()
+    return told, failure
+
+
+async def _talk(
+    work: Work, client: IPyClient, farewell: bool, wrap: Wrap | None
+) -> BaseException | None:
+    """Connect and do the work; return what is to be raised outside of all nurseries."""
+    try:
+        stream = await connect(client.host, client.port)
+    except click.ClickException as error:
+        return error
+    try:
+        stream = stream if wrap is None else wrap(stream)
+    except OSError as error:
+        await trio.aclose_forcefully(stream)
+        return explain(error)
+    failure: BaseException | None = None
+    async with trio.open_nursery() as nursery:
+        await nursery.start(client.run_on, stream)
+        try:
+            await work(client)
+        except _NOES as error:
+            failure = explain(error)
+        except ExceptionGroup as group:
+            noes, others = group.split(_NOES)
+            if noes is None or others is not None:
+                raise
+            # Several tasks have run into it.
+            failure = explain(_first(noes))
+        else:
+            if farewell:
+                await _say_farewell(client, stream)
+        nursery.cancel_scope.cancel()
+    return failure
+
+
+async def connect(host: str, port: int) -> trio.abc.Stream:
+    """Connect to a server.
+
+    Raises:
+        ClickException: it cannot.
+    """
+    reason = f"no answer within {_CONNECT_SECONDS:g} s"
+    with trio.move_on_after(_CONNECT_SECONDS):
+        try:
+            return await open_tcp(host, port)
+        except (OSError, UnicodeError) as error:
+            # A host may be such that it is not even looked up: UnicodeError.
+            reason = _reason(error)
+    raise click.ClickException(f"cannot connect to {host}:{port}: {reason}")
+
+
+async def find_vector(
+    client: IPyClient, devicename: str, vectorname: str, patience: float
+) -> RemoteVector:
+    """Wait for a property, but not longer than that.
+
+    Raises:
+        ClickException: it is not there.
+    """
+    with trio.move_on_after(patience):
+        return await client.wait_defined(devicename, vectorname)
+    names = join(devicename, vectorname)
+    raise click.ClickException(f"no {names} from {client.host}:{client.port}")
+
+
+async def _say_farewell(client: IPyClient, stream: trio.abc.Stream) -> None:
+    """Wait until the server has read all, and has closed the connection in answer to that.
+
+    Closed at once, a connection with something unread in it is reset, and what was sent last may
+    never be read.
+    """
+    with trio.move_on_after(_FAREWELL_SECONDS):
+        assert isinstance(stream, trio.abc.HalfCloseableStream)
+        try:
+            await stream.send_eof()
+        except trio.BrokenResourceError:
+            return
+        async for _event in client.events():
+            pass
+
+
+# What it says ----------------------------------------------------------------------------------
+
+
+def _first(error: Exception) -> Exception:
+    while isinstance(error, ExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
+def explain(error: Exception) -> BaseException:
+    """Turn what a command may run into into one line for its user."""
+    if isinstance(error, (click.ClickException, BrokenPipeError)):
+        # Whoever read our output has gone: click ends quietly then.
+        return error
+    if isinstance(error, OSError):
+        where = f"{error.filename}: " if error.filename else ""
+        return click.ClickException(where + _reason(error))
+    return click.ClickException(str(error))
+
+
+def _reason(error: BaseException) -> str:
+    """What the system says; where several ways were tried, of the last one."""
+    while isinstance(cause := error.__cause__, (OSError, ExceptionGroup)):
+        error = cause.exceptions[-1] if isinstance(cause, ExceptionGroup) else cause
+    if isinstance(error, socket.gaierror):
+        return str(error.strerror)
+    number = getattr(error, "errno", None)
+    return os.strerror(number) if number else str(error)

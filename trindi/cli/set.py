@@ -1,0 +1,165 @@
+"""``trindi set``: ask devices for new values, each read as the property's definition wants it."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import click
+
+from trindi.cli.addresses import Address, AddressError, join, make_address, split
+from trindi.cli.running import find_vector, patience_option, run_client, server_options
+from trindi.client import IPyClient
+from trindi.client.requests import Upload, check_writable, make_request
+from trindi.protocol import Kind, SwitchState
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from trindi.client import RemoteVector
+
+__all__ = ["set_values"]
+
+
+class Assignment(NamedTuple):
+    """A member and what it is to be, as typed."""
+
+    address: Address
+    text: str
+
+
+def parse_assignment(text: str) -> Assignment:
+    """Read DEV.VEC.MEMBER=VALUE.
+
+    Raises:
+        AddressError: it is none.
+    """
+    parts, rest = split(text)
+    if not rest.startswith("="):
+        raise AddressError(f"{text!r} is not DEVICE.VECTOR.MEMBER=VALUE")
+    return Assignment(make_address(parts, "", text), rest[1:])
+
+
+class Request(NamedTuple):
+    """What is asked of one property: member name to text."""
+
+    devicename: str
+    vectorname: str
+    texts: dict[str, str]
+
+
+@click.command("set")
+@click.argument(
+    "assignments",
+    metavar="DEV.VEC.MEMBER=VALUE...",
+    nargs=-1,
+    required=True,
+    type=parse_assignment,
+)
+@click.option("--wait", is_flag=True, help="Wait until each is done, before the next is asked for.")
+@patience_option("How long to wait for a property that is not there.")
+@server_options
+def set_values(
+    assignments: tuple[Assignment, ...], wait: bool, timeout: float, host: str, port: int
+) -> None:
+    """Set values of properties.
+
+    What VALUE is depends on the property: a number (also sexagesimal, 12:30:00), On or Off, a text,
+    or for a BLOB @FILE. Members of one vector go in one request. What cannot be right (read-only,
+    beyond the limits, against the rule of switches) is refused before anything is sent.
+
+    With --wait, properties are set one after another, each once the one before is Ok or Idle. So
+    what a device defines only when it is connected can be set in the same command.
+
+    Exit status: 0 if it was sent, or done with --wait; 1 if it was refused, or the device reports
+    Alert, or takes longer than it says itself.
+    """
+    requests = group(assignments)
+    work = partial(_set, requests, wait, timeout)
+    devices = list(dict.fromkeys(request.devicename for request in requests))
+    run_client(work, IPyClient(host, port, ask_for=devices), farewell=True)
+
+
+def group(assignments: tuple[Assignment, ...]) -> list[Request]:
+    """Make one request of all that is asked of one property.
+
+    Raises:
+        UsageError: one member is given two values.
+    """
+    requests: dict[tuple[str, str], Request] = {}
+    for address, text in assignments:
+        names = (address.devicename, address.vectorname)
+        texts = requests.setdefault(names, Request(*names, {})).texts
+        if address.membername in texts:
+            raise click.UsageError(f"{address} is given two values")
+        texts[address.membername] = text
+    return list(requests.values())
+
+
+async def _set(requests: list[Request], wait: bool, patience: float, client: IPyClient) -> None:
+    for request in requests[:1] if wait else requests:
+        await find_vector(client, request.devicename, request.vectorname, patience)
+    # All that is known is checked before anything is sent.
+    for request in requests:
+        if request.vectorname in client.get(request.devicename, ()):
+            _check(client[request.devicename][request.vectorname], request)
+    for request in requests:
+        vector = await find_vector(client, request.devicename, request.vectorname, patience)
+        values = _check(vector, request)
+        if not wait:
+            await vector.set(values)
+        else:
+            await _set_and_wait(client, vector, values)
+
+
+async def _set_and_wait(client: IPyClient, vector: RemoteVector, values: dict[str, Any]) -> None:
+    if vector.kind is Kind.BLOB:
+        # The answer is a BLOB vector, too.
+        await client.enable_blobs(vector.devicename, vector.name)
+    await vector.set_and_wait(values)
+
+
+# Values ----------------------------------------------------------------------------------------
+
+
+def _check(vector: RemoteVector, request: Request) -> dict[str, Any]:
+    """Return the values that are asked for, having checked them.
+
+    Raises:
+        ClickException: they cannot be right.
+    """
+    try:
+        check_writable(vector, request.texts)
+        read = _READ.get(vector.kind, _as_typed)
+        values = {name: read(name, text) for name, text in request.texts.items()}
+        if vector.kind is Kind.BLOB:
+            Upload(vector, values)
+        else:
+            make_request(vector, values)
+    except (KeyError, ValueError, TypeError) as error:
+        names = request[:2]
+        reason = str(error.args[0]).replace(f"{' '.join(names)} is", "it is", 1)
+        raise click.ClickException(f"cannot set {join(*names)}: {reason}") from None
+    return values
+
+
+def _as_typed(_name: str, text: str) -> str:
+    """Numbers and texts are read further down."""
+    return text
+
+
+def _switch(name: str, text: str) -> SwitchState:
+    try:
+        return SwitchState(text.capitalize())
+    except ValueError:
+        raise ValueError(f"{name} is On or Off, not {text!r}") from None
+
+
+def _file(name: str, text: str) -> Path:
+    if not text.startswith("@"):
+        raise ValueError(f"{name} is a BLOB, and is given as @FILE")
+    return Path(text[1:])
+
+
+_READ: Final[Mapping[Kind, Callable[[str, str], Any]]] = {Kind.SWITCH: _switch, Kind.BLOB: _file}
