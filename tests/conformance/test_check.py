@@ -33,7 +33,6 @@ from trindi.protocol import (
     NewVector,
     getProperties,
     newNumberVector,
-    newSwitchVector,
     pingReply,
     pingRequest,
 )
@@ -110,9 +109,9 @@ async def test_to_a_server_nothing_is_sent_that_could_move_anything(
         if driver.defined[event.vectorname].perm == "rw"
         and not driver.wrong_kind(driver.defined[event.vectorname], event)
     ]
-    # Nothing is left of the requests that could be taken but one Off for each OneOfMany.
-    assert all(dict(event) in ({"X": "Off"}, {"CONNECT": "Off"}) for event in writable)
-    assert all(isinstance(event, newSwitchVector) for event in writable)
+    # All that can be read, is of the right kind, and is about what may be written, would move it.
+    assert writable == []
+    assert requests != []
 
 
 @pytest.mark.parametrize("base", [Noting, NotingServer])
@@ -211,6 +210,21 @@ async def test_a_driver_that_ignores_names_is_asked_for_all(
     report = await check(IgnoresNames(nursery))
     assert findings(report) == {"ask-property": Verdict.FAIL}
     assert "it does not answer" in seen(report, "ask-property")
+
+
+class IgnoresTheNameOfLamp(Simple):
+    def matching(self, asked: getProperties) -> Iterator[str]:
+        return iter(()) if asked.vectorname == "LAMP" else super().matching(asked)
+
+
+async def test_a_driver_that_ignores_one_name_is_asked_for_all_instead(
+    nursery: trio.Nursery, autojump_clock: trio.testing.MockClock
+) -> None:
+    report = await check(IgnoresTheNameOfLamp(nursery))
+    assert findings(report) == {"ask-property": Verdict.FAIL}
+    assert seen(report, "ask-property") == "Simple Device.LAMP was asked for: it does not answer"
+    # As many as there are properties, and once more alone.
+    assert report.outcomes["ask-property"].checked == 12
 
 
 class DiesForGood(EndsOnReading):

@@ -35,7 +35,12 @@ _SERVER: Final = re.compile(r"(\[[^\]]+\]|[^\s/:\[\]]*):([0-9]+)")
 
 _COLOURS: Final = {Verdict.PASS: "green", Verdict.WARN: "yellow", Verdict.FAIL: "red"}
 
-_RUN_DRIVER: Final = "import sys; from trindi.cli.check import run_driver; run_driver(sys.argv[1])"
+# The Python that is started finds trindi where this one has found it.
+_RUN_DRIVER: Final = (
+    "import sys; sys.path.append(sys.argv.pop()); "
+    "from trindi.cli.check import run_driver; run_driver(sys.argv[1])"
+)
+_PLACE: Final = str(Path(__file__).parents[2])
 
 
 class CheckError(click.ClickException):
@@ -49,11 +54,15 @@ class CheckError(click.ClickException):
 @click.argument("arguments", metavar="[ARG]...", nargs=-1, type=click.UNPROCESSED)
 @click.option("--host", help="Check the server there, instead of a TARGET.")
 @click.option("--port", type=click.IntRange(1, 65535), help="Its port.  [default: 7624]")
-@click.option("--write", is_flag=True, help="Also write values, as they are, to what is writable.")
+@click.option(
+    "--write",
+    is_flag=True,
+    help="Also make requests that a driver may act on, and write values as they are.",
+)
 @click.option(
     "--hostile/--no-hostile",
     default=None,
-    help="Also send what others are known to take, or to crash on.  [default: to a program only]",
+    help="Also send what others are known to crash on.  [default: to a program only]",
 )
 @click.option(
     "--set",
@@ -97,7 +106,7 @@ def check(
 
     What is sent must be refused by a driver that keeps to the protocol, or says what is so
     already, so that nothing moves. One that does not refuse it may act on it. To a server less is
-    sent by default: nothing that drivers in wide use are known to act on, or to crash on. Where an
+    sent by default: nothing that drivers in wide use are known to act on, or to crash on. If an
     instrument must not be disturbed, check its driver as a program, away from it.
     """
     options = Options(timeout, write, False, settings)
@@ -163,7 +172,7 @@ def _driver(target: str) -> Program:
     if len(drivers) > 1:
         text = f"{target} makes {len(drivers)} drivers, and a program is one"
         raise TargetError(f"{text}: use trindi serve, and check HOST:PORT")
-    return Program(target, [sys.executable, "-c", _RUN_DRIVER, target])
+    return Program(target, [sys.executable, "-c", _RUN_DRIVER, target, _PLACE])
 
 
 def run_driver(target: str) -> None:
