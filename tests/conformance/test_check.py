@@ -506,7 +506,9 @@ def test_what_is_no_setting(text: str) -> None:
 
 
 def test_a_device_may_have_dots() -> None:
-    assert split_setting("My.Device.A.B=x=y") == (("My.Device", "A"), "B", "x=y")
+    expected = (("My.Device", "A"), "B", "x=y")
+    assert split_setting("My.Device.A.B=x=y") == expected
+    assert split_setting('"My.Device".A.B=x=y') == expected
 
 
 # Bad input ---------------------------------------------------------------------------------------

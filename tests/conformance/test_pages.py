@@ -55,7 +55,7 @@ def test_the_findings_are_of_rules_that_there_are(checks: Any) -> None:
 
 def test_the_options_are_those_of_the_command() -> None:
     shown = [code(row[0]).split()[0] for row in table(PAGE, "check")]
-    options = [param.opts[0] for param in check.params if param.opts[0].startswith("-")]
+    options = [param.opts[-1] for param in check.params if param.opts[-1].startswith("-")]
     assert sorted(shown) == sorted(options)
     defaults = {code(row[0]).split()[0]: row[1] for row in table(PAGE, "check")}
     timeout = next(param for param in check.params if param.name == "timeout")

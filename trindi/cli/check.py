@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 import click
 import trio
 
+from trindi.cli.running import run_until_told
 from trindi.cli.targets import TargetError, load_drivers
 from trindi.conformance import (
     Options,
@@ -20,6 +21,7 @@ from trindi.conformance import (
     Report,
     Server,
     SettingError,
+    Target,
     UnreachableError,
     Verdict,
     check as check_target,
@@ -53,7 +55,7 @@ class CheckError(click.ClickException):
 @click.argument("target", required=False)
 @click.argument("arguments", metavar="[ARG]...", nargs=-1, type=click.UNPROCESSED)
 @click.option("--host", help="Check the server there, instead of a TARGET.")
-@click.option("--port", type=click.IntRange(1, 65535), help="Its port.  [default: 7624]")
+@click.option("-p", "--port", type=click.IntRange(1, 65535), help="Its port.  [default: 7624]")
 @click.option(
     "--write",
     is_flag=True,
@@ -116,7 +118,7 @@ def check(
         found = _server(host, port, target, arguments) or _program(target or "", arguments)
         is_program = isinstance(found, Program)
         options = options._replace(hostile=is_program if hostile is None else hostile)
-        report = trio.run(check_target, found, options)
+        report = _run(found, options)
     except (TargetError, UnreachableError, SettingError) as error:
         raise CheckError(str(error)) from None
     if as_json:
@@ -124,6 +126,21 @@ def check(
     else:
         _show(report, findings=findings, strict=strict)
     sys.exit(0 if report.conforms(strict=strict) else 1)
+
+
+def _run(target: Target, options: Options) -> Report:
+    """Check it; told to stop by a signal, end quietly."""
+    reports: list[Report] = []
+
+    async def work() -> Exception | None:
+        try:
+            reports.append(await check_target(target, options))
+        except (UnreachableError, SettingError) as error:
+            return error
+        return None
+
+    run_until_told(work)
+    return reports[0]
 
 
 # What to check -----------------------------------------------------------------------------------
