@@ -543,6 +543,37 @@ async def test_a_server_may_not_fall_with_a_bad_client(
     assert "another client is not answered" in seen(report, "bad-tags")
 
 
+class Restarts(SimpleServer):
+    """A server that starts its driver again, and says so, as indiserver does."""
+
+    def restart(self) -> None:
+        for line in self.lines:
+            line.queue.send_nowait(b'<delProperty device="Simple Device"/>')
+            for name in self.defined:
+                self.say(line, self.definition(name))
+
+    def take_request(self, line: Line, event: Any) -> None:
+        if event.vectorname == "READING":
+            self.restart()
+        else:
+            super().take_request(line, event)
+
+    def survive(self, data: bytes) -> None:
+        if b"version='2.0'" in data:
+            self.restart()
+
+
+async def test_a_driver_that_ends_behind_a_server_is_found(
+    nursery: trio.Nursery, autojump_clock: trio.testing.MockClock, inputs: dict[str, Any]
+) -> None:
+    inputs["bad-version"] = INPUTS["bad-version"]
+    report = await check(Restarts(nursery), HOSTILE)
+    said = "a driver behind it has ended: its device was deleted"
+    assert findings(report) == {"read-only": Verdict.FAIL, "bad-version": Verdict.FAIL}
+    assert seen(report, "read-only") == f"Simple Device.READING: writing it: {said}"
+    assert seen(report, "bad-version") == said
+
+
 class LosesTheNext(Simple):
     """What it reads up to the next semicolon is lost, once there was a bare &."""
 

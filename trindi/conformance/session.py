@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from trindi.conformance.targets import Target
     from trindi.conformance.wire import Seen
 
-__all__ = ["Answer", "GoneError", "Options", "Session", "definitions", "is_definition"]
+__all__ = ["BEHIND", "Answer", "GoneError", "Options", "Session", "definitions", "is_definition"]
 
 _START: Final = 15.0
 """Seconds at least for the first definition: a program has to start."""
@@ -40,6 +40,10 @@ _PAUSE: Final = 0.2
 
 _SETTLE: Final = 10.0
 """Seconds that silence is waited for."""
+
+
+BEHIND: Final = "a driver behind it has ended: its device was deleted"
+"""What is said of a server whose driver has not survived something."""
 
 
 class GoneError(TrindiError):
