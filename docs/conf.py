@@ -8,6 +8,7 @@ from sphinx.application import Sphinx
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+import checks
 from elements import MARKER, elements_table
 
 with (Path(__file__).parent.parent / "pyproject.toml").open("rb") as pyproject:
@@ -38,8 +39,9 @@ html_title = f"trindi {release}"
 
 
 def fill_in(_app: Sphinx, _page: str, source: list[str]) -> None:
-    """Put the table of elements in the place of its marker."""
+    """Put the tables that are made of the code in the places of their markers."""
     source[0] = source[0].replace(MARKER, elements_table())
+    source[0] = source[0].replace(checks.MARKER, checks.rules_table())
 
 
 def setup(app: Sphinx) -> None:

@@ -33,7 +33,6 @@ from trindi.protocol import (
     NewVector,
     getProperties,
     newNumberVector,
-    newSwitchVector,
     pingReply,
     pingRequest,
 )
@@ -110,9 +109,9 @@ async def test_to_a_server_nothing_is_sent_that_could_move_anything(
         if driver.defined[event.vectorname].perm == "rw"
         and not driver.wrong_kind(driver.defined[event.vectorname], event)
     ]
-    # Nothing is left of the requests that could be taken but one Off for each OneOfMany.
-    assert all(dict(event) in ({"X": "Off"}, {"CONNECT": "Off"}) for event in writable)
-    assert all(isinstance(event, newSwitchVector) for event in writable)
+    # All that can be read, is of the right kind, and is about what may be written, would move it.
+    assert writable == []
+    assert requests != []
 
 
 @pytest.mark.parametrize("base", [Noting, NotingServer])
@@ -211,6 +210,21 @@ async def test_a_driver_that_ignores_names_is_asked_for_all(
     report = await check(IgnoresNames(nursery))
     assert findings(report) == {"ask-property": Verdict.FAIL}
     assert "it does not answer" in seen(report, "ask-property")
+
+
+class IgnoresTheNameOfLamp(Simple):
+    def matching(self, asked: getProperties) -> Iterator[str]:
+        return iter(()) if asked.vectorname == "LAMP" else super().matching(asked)
+
+
+async def test_a_driver_that_ignores_one_name_is_asked_for_all_instead(
+    nursery: trio.Nursery, autojump_clock: trio.testing.MockClock
+) -> None:
+    report = await check(IgnoresTheNameOfLamp(nursery))
+    assert findings(report) == {"ask-property": Verdict.FAIL}
+    assert seen(report, "ask-property") == "Simple Device.LAMP was asked for: it does not answer"
+    # As many as there are properties, and once more alone.
+    assert report.outcomes["ask-property"].checked == 12
 
 
 class DiesForGood(EndsOnReading):
@@ -492,7 +506,9 @@ def test_what_is_no_setting(text: str) -> None:
 
 
 def test_a_device_may_have_dots() -> None:
-    assert split_setting("My.Device.A.B=x=y") == (("My.Device", "A"), "B", "x=y")
+    expected = (("My.Device", "A"), "B", "x=y")
+    assert split_setting("My.Device.A.B=x=y") == expected
+    assert split_setting('"My.Device".A.B=x=y') == expected
 
 
 # Bad input ---------------------------------------------------------------------------------------
@@ -525,6 +541,37 @@ async def test_a_server_may_not_fall_with_a_bad_client(
     report = await check(fragile(b"<oneText[^<]*</oneNumber>", Falls)(nursery), HOSTILE)
     assert report.outcomes["bad-tags"].verdict is Verdict.FAIL
     assert "another client is not answered" in seen(report, "bad-tags")
+
+
+class Restarts(SimpleServer):
+    """A server that starts its driver again, and says so, as indiserver does."""
+
+    def restart(self) -> None:
+        for line in self.lines:
+            line.queue.send_nowait(b'<delProperty device="Simple Device"/>')
+            for name in self.defined:
+                self.say(line, self.definition(name))
+
+    def take_request(self, line: Line, event: Any) -> None:
+        if event.vectorname == "READING":
+            self.restart()
+        else:
+            super().take_request(line, event)
+
+    def survive(self, data: bytes) -> None:
+        if b"version='2.0'" in data:
+            self.restart()
+
+
+async def test_a_driver_that_ends_behind_a_server_is_found(
+    nursery: trio.Nursery, autojump_clock: trio.testing.MockClock, inputs: dict[str, Any]
+) -> None:
+    inputs["bad-version"] = INPUTS["bad-version"]
+    report = await check(Restarts(nursery), HOSTILE)
+    said = "a driver behind it has ended: its device was deleted"
+    assert findings(report) == {"read-only": Verdict.FAIL, "bad-version": Verdict.FAIL}
+    assert seen(report, "read-only") == f"Simple Device.READING: writing it: {said}"
+    assert seen(report, "bad-version") == said
 
 
 class LosesTheNext(Simple):

@@ -8,7 +8,7 @@ from trindi.conformance import RULES, Needs, Report, Verdict
 from trindi.conformance.report import Ledger
 
 
-def outcome(ledger: Ledger, name: str = "range") -> tuple[Verdict, tuple[str, ...], int]:
+def outcome(ledger: Ledger, name: str = "no-member") -> tuple[Verdict, tuple[str, ...], int]:
     found = ledger.outcome(RULES[name])
     return found.verdict, found.seen, found.more
 
@@ -21,7 +21,7 @@ def test_what_needs_something_that_is_missing_says_so() -> None:
     ledger = Ledger(frozenset({Needs.HOSTILE, Needs.SERVER}))
     assert outcome(ledger)[1] == ("only with --hostile",)
     assert outcome(ledger, "slow-reader")[1] == ("only for a server",)
-    assert not ledger.allows("range")
+    assert not ledger.allows("no-member")
     assert ledger.allows("read-only")
 
 
@@ -34,10 +34,10 @@ def test_what_was_not_reached_says_why() -> None:
 
 def test_what_holds_passes_with_what_was_seen() -> None:
     ledger = Ledger()
-    ledger.judge("range")
-    ledger.judge("range")
+    ledger.judge("no-member")
+    ledger.judge("no-member")
     assert outcome(ledger) == (Verdict.PASS, ("2 checked",), 0)
-    ledger.remark("range", "it is fine")
+    ledger.remark("no-member", "it is fine")
     assert outcome(ledger) == (Verdict.PASS, ("it is fine",), 0)
 
 
@@ -52,7 +52,7 @@ def test_the_worst_fault_decides_and_comes_first() -> None:
 def test_a_fault_is_noted_once_and_not_all_are_shown() -> None:
     ledger = Ledger()
     for number in [*range(8)] * 3:
-        ledger.judge("range", f"fault {number}")
+        ledger.judge("no-member", f"fault {number}")
     assert outcome(ledger) == (Verdict.FAIL, tuple(f"fault {n}" for n in range(5)), 3)
 
 

@@ -13,7 +13,7 @@ import trio
 import trio.testing
 
 from tests.support_processes import DEADLINE, free_port
-from trindi.conformance import Program, Server, UnreachableError
+from trindi.conformance import Program, Server, UnreachableError, check
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -87,6 +87,27 @@ async def test_a_program_that_stays_is_killed(start: Start) -> None:
     with trio.fail_after(DEADLINE):
         await peer.aclose()
         assert await peer.wait_ended() == "it was ended by SIGKILL"
+
+
+STAYS = """
+import os, pathlib, signal, sys
+pathlib.Path(sys.argv[1]).write_text(f"{os.getpid()}\\n")
+signal.pause()
+"""
+
+
+async def test_a_check_that_is_cancelled_leaves_no_program_behind(tmp_path: Path) -> None:
+    note = tmp_path / "pid"
+    program = Program("it", [sys.executable, "-c", STAYS, str(note)])
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(check, program)
+        with trio.fail_after(DEADLINE):
+            # Nothing else tells of it.
+            while not (note.exists() and note.read_text().endswith("\n")):  # noqa: ASYNC110
+                await trio.sleep(0.01)
+        nursery.cancel_scope.cancel()
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(note.read_text()), 0)
 
 
 @pytest.mark.parametrize("one_socket", [False, True])

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import trio
+import trio.testing
 
 from tests.support_driver import Peer, RecordingLink
 from trindi import (
@@ -26,8 +28,6 @@ from trindi.protocol import Decoder, DefVector, replace
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    import trio
 
     from trindi.transport import Parcel
 
@@ -164,3 +164,21 @@ def test_what_is_no_format_is_refused_at_once() -> None:
         member.format = "%d items"
     with pytest.raises(TypeError, match="is a str"):
         member.label = 7
+
+
+def test_members_cannot_be_put_in_or_taken_out_by_hand() -> None:
+    members = make_driver()["One"]["number"].members
+    with pytest.raises(TypeError):
+        members["m"] = NumberMember("m")
+    with pytest.raises(AttributeError):
+        members.pop("n")
+
+
+async def test_each_run_begins_with_new_definitions(autojump_clock: trio.testing.MockClock) -> None:
+    driver = make_driver()
+    before = parcels(driver)
+    async with trio.open_nursery() as nursery:
+        await nursery.start(driver.serve, RecordingLink())
+        after = parcels(driver)
+        nursery.cancel_scope.cancel()
+    assert all(before[place] is not after[place] for place in before)

@@ -265,6 +265,23 @@ class TestOneStep:
         assert said_at == done_at
         assert turns > 1
 
+    async def test_cancelled_while_others_have_their_turn_it_was_sent(
+        self, nursery: trio.Nursery, autojump_clock: trio.testing.MockClock
+    ) -> None:
+        vector = numbers("a")
+        link = await start(nursery, driver_of(vector))
+        returned = 0
+
+        async def cancel() -> None:
+            scope.cancel()
+
+        with trio.CancelScope() as scope:
+            nursery.start_soon(cancel)
+            while True:
+                await vector.send_setVector()
+                returned += 1
+        assert returned == len(link.events) > 1
+
     async def test_nothing_follows_a_deletion(self, nursery: trio.Nursery) -> None:
         vector = numbers("a")
         link = await start(nursery, driver_of(vector))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -23,12 +24,12 @@ from trindi.protocol import (
     pingRequest,
     setTextVector,
 )
-from trindi.transport import Connection, Parcel
+from trindi.transport import Conditions, Connection, Parcel
 from trindi.transport.connection import FAREWELL, LINGER, MAX_ERRORS
 from trindi.transport.turns import MAX_STREAK
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable
+    from collections.abc import Awaitable, Callable
 
 FAULT = b"<newTextVector =></newTextVector>"
 
@@ -390,13 +391,25 @@ async def test_events_are_gathered_into_large_writes(autojump_clock: Any) -> Non
     assert connection.outbox.taken == 1000
 
 
-async def test_a_large_blob_is_decoded_beside_the_others(
-    nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("suffix", "calls"), [(".bin", 0), (".bin.z", 1)])
+async def test_only_what_is_left_to_do_at_its_end_is_done_beside_the_others(
+    nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch, suffix: str, calls: int
 ) -> None:
-    monkeypatch.setattr("trindi.transport.connection.THREAD_BYTES", 1000)
-    line = Line(nursery)
-    payload = bytes(range(256)) * 1000
-    blob = newBLOBVector("A", "b", {"m": payload}, {"m": SizeFormat(len(payload), ".bin")})
-    await line.peer.send(blob, getProperties("A"))
+    monkeypatch.setattr("trindi.transport.connection.THREAD_BYTES", 100_000)
+    called: list[Any] = []
+
+    async def noted(function: Callable[..., Any], *args: Any) -> Any:
+        called.append(function)
+        return await trio.to_thread.run_sync(function, *args)
+
+    line = Line(nursery, conditions=Conditions(in_thread=noted))
+    payload = random.Random(0).randbytes(400_000)
+    blob = newBLOBVector("A", "b", {"m": payload}, {"m": SizeFormat(len(payload), suffix)})
+    data = encode(blob)
+    for start in range(0, len(data), 50_000):
+        await line.peer.send(data[start : start + 50_000])
+        await trio.testing.wait_all_tasks_blocked()
+    await line.peer.send(getProperties("A"))
     await line.peer.sync()
     assert line.heard == [blob, getProperties("A")]
+    assert len(called) == calls

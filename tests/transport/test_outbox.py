@@ -27,7 +27,7 @@ from trindi import (
     setSwitchVector,
     setTextVector,
 )
-from trindi.protocol import encode
+from trindi.protocol import Decoder, encode
 from trindi.transport import BLOB_PATIENCE, BOUND, HIGH_WATER, Bundle, Outbox, Parcel, put_when_room
 
 ON, OFF = SwitchState.ON, SwitchState.OFF
@@ -156,6 +156,37 @@ class TestLagging:
             outbox.put(parcel)
         assert [(e.vectorname, e["a"]) for e in after_filler(outbox)] == [("n", 3), ("m", 2)]
         assert outbox.drops == 1
+
+    def test_it_is_as_before_once_it_has_drained(self) -> None:
+        outbox = lagging_outbox()
+        waiting(outbox)
+        outbox.put(number("n", a=1))
+        outbox.put(number("n", a=2))
+        assert (len(outbox), outbox.lagging) == (2, False)
+
+    def test_a_set_never_moves_before_the_end_of_its_device(self) -> None:
+        outbox = Outbox(high_water=1000)
+        gone = encoded(delProperty("Dev"))
+        for parcel in (number("n", a=1), gone, text("filler", 900), number("n", a=2)):
+            outbox.put(parcel)
+        outbox.put(number("n", a=3))
+        heard = [e for e in waiting(outbox) if e.vectorname != "filler"]
+        assert heard[:2] == [number("n", a=1).event, gone.event]
+        assert [event["a"] for event in heard[2:]] == [3]
+
+    def test_after_many_answers_nothing_goes_at_once(self) -> None:
+        at_once: list[bytes] = []
+
+        def send(data: bytes) -> int:
+            at_once.append(data)
+            return len(data)
+
+        outbox = Outbox(send_nowait=send)
+        outbox.prompt = True
+        outbox.put_all(Bundle([number("n", a=1)] * 5))
+        waiting(outbox)
+        outbox.put(number("n", a=2))
+        assert (at_once, len(outbox)) == ([], 1)
 
     def test_a_set_far_in_front_is_delivered_as_well(self) -> None:
         outbox = Outbox(high_water=500_000)
@@ -531,6 +562,37 @@ class TestBLOBs:
         assert b"".join(pieces) == encode(event)
         assert max(map(len, pieces)) <= 2**16
         assert parcel.weight == outbox.size == len(encode(event))
+
+
+@pytest.mark.parametrize("suffix", [".bin", ".bin.z"])
+async def test_frames_that_are_merged_still_leave_in_small_pieces(suffix: str) -> None:
+    size = 2**20
+    payloads = {name: random.Random(name).randbytes(size) for name in "abc"}
+
+    async def frame_of(**members: bytes) -> Parcel:
+        about = {name: SizeFormat(size, suffix) for name in members}
+        parcel = Parcel(setBLOBVector("Dev", "b", members, about, State.BUSY, message="hello"))
+        await parcel.prepare()
+        return parcel
+
+    outbox = Outbox(high_water=1000)
+    outbox.put(text("filler", 900))
+    outbox.put(text("more filler", 500))
+    outbox.put(await frame_of(a=payloads["b"], b=payloads["b"]))
+    outbox.put(await frame_of(c=payloads["c"]))
+    outbox.put(await frame_of(a=payloads["a"]))
+    outbox.take(100)
+    outbox.left()
+    outbox.take(100)
+    outbox.left()
+    size_before = outbox.size
+    pieces = list(outbox.take(2**16))
+    (event,) = Decoder().feed(b"".join(pieces))
+    assert isinstance(event, setBLOBVector)
+    assert dict(event) == payloads
+    assert event.message == "hello"
+    assert max(map(len, pieces)) <= 2**16
+    assert size_before == sum(map(len, pieces))
 
 
 # What the reader has in the end -----------------------------------------------------------------

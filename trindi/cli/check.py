@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 import click
 import trio
 
+from trindi.cli.running import run_until_told
 from trindi.cli.targets import TargetError, load_drivers
 from trindi.conformance import (
     Options,
@@ -20,6 +21,7 @@ from trindi.conformance import (
     Report,
     Server,
     SettingError,
+    Target,
     UnreachableError,
     Verdict,
     check as check_target,
@@ -35,7 +37,12 @@ _SERVER: Final = re.compile(r"(\[[^\]]+\]|[^\s/:\[\]]*):([0-9]+)")
 
 _COLOURS: Final = {Verdict.PASS: "green", Verdict.WARN: "yellow", Verdict.FAIL: "red"}
 
-_RUN_DRIVER: Final = "import sys; from trindi.cli.check import run_driver; run_driver(sys.argv[1])"
+# The Python that is started finds trindi where this one has found it.
+_RUN_DRIVER: Final = (
+    "import sys; sys.path.append(sys.argv.pop()); "
+    "from trindi.cli.check import run_driver; run_driver(sys.argv[1])"
+)
+_PLACE: Final = str(Path(__file__).parents[2])
 
 
 class CheckError(click.ClickException):
@@ -48,12 +55,16 @@ class CheckError(click.ClickException):
 @click.argument("target", required=False)
 @click.argument("arguments", metavar="[ARG]...", nargs=-1, type=click.UNPROCESSED)
 @click.option("--host", help="Check the server there, instead of a TARGET.")
-@click.option("--port", type=click.IntRange(1, 65535), help="Its port.  [default: 7624]")
-@click.option("--write", is_flag=True, help="Also write values, as they are, to what is writable.")
+@click.option("-p", "--port", type=click.IntRange(1, 65535), help="Its port.  [default: 7624]")
+@click.option(
+    "--write",
+    is_flag=True,
+    help="Also make requests that a driver may act on, and write values as they are.",
+)
 @click.option(
     "--hostile/--no-hostile",
     default=None,
-    help="Also send what others are known to take, or to crash on.  [default: to a program only]",
+    help="Also send what others are known to crash on.  [default: to a program only]",
 )
 @click.option(
     "--set",
@@ -97,7 +108,7 @@ def check(
 
     What is sent must be refused by a driver that keeps to the protocol, or says what is so
     already, so that nothing moves. One that does not refuse it may act on it. To a server less is
-    sent by default: nothing that drivers in wide use are known to act on, or to crash on. Where an
+    sent by default: nothing that drivers in wide use are known to act on, or to crash on. If an
     instrument must not be disturbed, check its driver as a program, away from it.
     """
     options = Options(timeout, write, False, settings)
@@ -107,7 +118,7 @@ def check(
         found = _server(host, port, target, arguments) or _program(target or "", arguments)
         is_program = isinstance(found, Program)
         options = options._replace(hostile=is_program if hostile is None else hostile)
-        report = trio.run(check_target, found, options)
+        report = _run(found, options)
     except (TargetError, UnreachableError, SettingError) as error:
         raise CheckError(str(error)) from None
     if as_json:
@@ -115,6 +126,21 @@ def check(
     else:
         _show(report, findings=findings, strict=strict)
     sys.exit(0 if report.conforms(strict=strict) else 1)
+
+
+def _run(target: Target, options: Options) -> Report:
+    """Check it; told to stop by a signal, end quietly."""
+    reports: list[Report] = []
+
+    async def work() -> Exception | None:
+        try:
+            reports.append(await check_target(target, options))
+        except (UnreachableError, SettingError) as error:
+            return error
+        return None
+
+    run_until_told(work)
+    return reports[0]
 
 
 # What to check -----------------------------------------------------------------------------------
@@ -163,7 +189,7 @@ def _driver(target: str) -> Program:
     if len(drivers) > 1:
         text = f"{target} makes {len(drivers)} drivers, and a program is one"
         raise TargetError(f"{text}: use trindi serve, and check HOST:PORT")
-    return Program(target, [sys.executable, "-c", _RUN_DRIVER, target])
+    return Program(target, [sys.executable, "-c", _RUN_DRIVER, target, _PLACE])
 
 
 def run_driver(target: str) -> None:

@@ -27,6 +27,9 @@ NOBODY: Final = "trindi check: nobody"
 NOTHING: Final = "TRINDI_CHECK_NOTHING"
 """A property, or a member, that there is not."""
 
+_PATIENCE: Final = 5
+"""Properties that are not defined by name, after which no more are asked for so."""
+
 _FIRST: Final = 0.5
 """Seconds in which something may be said before it is asked for."""
 
@@ -150,9 +153,11 @@ async def _check_each(session: Session) -> None:
         elif place in session.picture.properties:
             fate = await session.link.fate()
             session.ledger.judge("ask-property", f"{show_place(place)} was asked for: {fate}")
-            session.ask_for_all_from_now_on()
-            await session.mend()
-            return
+            session.nameless.add(place)
+            if session.link.ended or len(session.nameless) == _PATIENCE:
+                session.by_name = False
+                await session.mend()
+                return
 
 
 async def _check_star(session: Session) -> None:

@@ -68,6 +68,7 @@ def _missing(target: Target, options: Options) -> frozenset[Needs]:
         Needs.PROGRAM: is_program,
         Needs.SERVER: not is_program,
         Needs.WRITE: options.write,
+        Needs.PRIVATE: is_program or options.write,
         Needs.HOSTILE: options.hostile,
     }
     return frozenset(need for need, is_there in there.items() if not is_there)

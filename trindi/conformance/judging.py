@@ -12,7 +12,7 @@ import trio
 
 from trindi.conformance.elements import CHECKS, applies
 from trindi.errors import ProtocolError
-from trindi.protocol import ELEMENTS, parse_timestamp, setBLOBVector
+from trindi.protocol import ELEMENTS, delProperty, parse_timestamp, setBLOBVector
 
 if TYPE_CHECKING:
     from trindi.conformance.link import Link
@@ -42,6 +42,7 @@ class Judge:
     Attributes:
         last_words: the last line of a program's standard error.
         echoes: what we send may come back, broken as it is.
+        deleted: how often a whole device was deleted; a server says so of a driver that has ended.
         without_blobs: a link that has asked for everything, but not for BLOBs.
     """
 
@@ -52,6 +53,7 @@ class Judge:
         self._ahead: list[float] = []
         self.last_words = ""
         self.echoes = False
+        self.deleted = 0
         self.without_blobs: Link | None = None
 
     # Elements ----------------------------------------------------------------------------------
@@ -72,6 +74,8 @@ class Judge:
         self._judge_form(seen.raw, seen.item, broken=self._judge_element(seen.raw))
         for rule, fault in self._picture.take(seen):
             self._ledger.judge(rule, fault)
+        if isinstance(seen.item, delProperty) and seen.item.vectorname is None:
+            self.deleted += 1
         self._note_time(seen)
         self._judge_blobs(link, seen)
 

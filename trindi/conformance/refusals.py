@@ -288,10 +288,10 @@ def foreign(place: Place) -> Iterator[tuple[str, Request]]:
 
 REFUSED: Final = (
     ("read-only", read_only),
-    ("switch-rule", last_off),
     ("bad-number", no_number),
     ("bad-switch", no_switch),
     ("wrong-kind", wrong_kind),
+    ("switch-rule", last_off),
     ("range", out_of_range),
     ("two-on", two_on),
     ("not-finite", not_finite),

@@ -32,6 +32,7 @@ class Needs(StrEnum):
     PROGRAM = "only for a program"
     SERVER = "only for a server"
     WRITE = "only with --write"
+    PRIVATE = "only for a program, or with --write"
     HOSTILE = "only with --hostile"
 
 
@@ -113,18 +114,19 @@ GROUPS: Final[Mapping[str, tuple[Rule, ...]]] = MappingProxyType(
         ),
         "Requests that must be refused": (
             Rule("read-only", "a property that is read-only", "§2, §3.5"),
-            Rule("switch-rule", "the Off of the one that is On, in OneOfMany", "§3.4"),
             Rule("bad-number", "what is no number", "§3.1"),
             Rule("bad-switch", "what is neither On nor Off", "§3.4"),
             Rule("wrong-kind", "another kind than that of the property", "§3.5"),
             Rule("no-property", "a property that there is not", "§3.5"),
             Rule("no-device", "a device that there is not", "§3.5, §9"),
             Rule("refusal-said", "whoever asked is told", "§0 rule 8, §3.5", _WARN),
+            # What libindi's drivers, unlike the rest, see themselves, and some act upon.
             *_with(
-                Needs.HOSTILE,
+                Needs.PRIVATE,
+                Rule("switch-rule", "the Off of the one that is On, in OneOfMany", "§3.4"),
                 Rule("range", "a number out of its limits", "§3.3"),
-                Rule("no-member", "a member that there is not", "§3.5"),
             ),
+            *_with(Needs.HOSTILE, Rule("no-member", "a member that there is not", "§3.5")),
             *_with(
                 Needs.WRITE,
                 Rule("two-on", "two switches On, but for AnyOfMany", "§3.4"),

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from trindi.conformance.targets import Target
     from trindi.conformance.wire import Seen
 
-__all__ = ["Answer", "GoneError", "Options", "Session", "definitions", "is_definition"]
+__all__ = ["BEHIND", "Answer", "GoneError", "Options", "Session", "definitions", "is_definition"]
 
 _START: Final = 15.0
 """Seconds at least for the first definition: a program has to start."""
@@ -42,6 +42,10 @@ _SETTLE: Final = 10.0
 """Seconds that silence is waited for."""
 
 
+BEHIND: Final = "a driver behind it has ended: its device was deleted"
+"""What is said of a server whose driver has not survived something."""
+
+
 class GoneError(TrindiError):
     """There is nothing left to check."""
 
@@ -51,8 +55,8 @@ class Options(NamedTuple):
 
     Attributes:
         timeout: seconds for each answer.
-        write: requests that must be taken are made, too, with the values as they are.
-        hostile: what drivers and servers in wide use take, or crash on, is sent, too.
+        write: requests that a driver may act on are made, too, and values are written as they are.
+        hostile: what drivers and servers in wide use crash on is sent, too.
         settings: what to set first, each ``DEVICE.PROPERTY.MEMBER=VALUE``.
     """
 
@@ -105,7 +109,8 @@ class Session:
         picture: what is known of its properties.
         judge: judges all that is seen.
         devices: the names of the properties of each device, as a report shows them.
-        narrow: sentinels are asked for by their names.
+        by_name: sentinels are asked for by their names.
+        nameless: those that are not defined when they are.
     """
 
     link: Link
@@ -120,7 +125,8 @@ class Session:
         self.judge = Judge(ledger, self.picture, of_server=not self.is_program)
         self.devices: dict[str, tuple[str, ...]] = {}
         self._nursery = nursery
-        self.narrow = True
+        self.by_name = True
+        self.nameless: set[Place] = set()
 
     @property
     def is_program(self) -> bool:
@@ -211,10 +217,6 @@ class Session:
         """Wait a moment for what should not come."""
         await (link or self.link).wait_quiet(_PAUSE, _SETTLE)
 
-    def ask_for_all_from_now_on(self) -> None:
-        """Use the form of getProperties for sentinels that every peer answers."""
-        self.narrow = False
-
     async def exchange(
         self, *items: Event | bytes, place: Place, link: Link | None = None, patience: float = 1.0
     ) -> Answer | None:
@@ -232,7 +234,8 @@ class Session:
         link = link or self.link
         seconds = self.options.timeout * patience
         link.forget()
-        sentinel = getProperties(*place) if self.narrow else getProperties()
+        named = self.by_name and place not in self.nameless
+        sentinel = getProperties(*place) if named else getProperties()
         await link.send(*items, sentinel, seconds=seconds)
         if not await link.wait_for(lambda seen: is_definition(seen, place), seconds):
             return None
@@ -248,12 +251,12 @@ class Session:
         return list(self.picture.properties.values())
 
     def some_place(self, device: str | None = None) -> Place:
-        """Return a property of the device, or of any one.
+        """Return a property of the device, or of any one; one that can be asked for, if it can be.
 
         Raises:
             GoneError: there is none.
         """
-        for place in self.picture.properties:
-            if device in (None, place[0]):
-                return place
-        raise GoneError("there is no property that can be read")
+        places = [place for place in self.picture.properties if device in (None, place[0])]
+        if not places:
+            raise GoneError("there is no property that can be read")
+        return next((place for place in places if place not in self.nameless), places[0])

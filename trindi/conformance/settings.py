@@ -1,7 +1,7 @@
 """What the user wants set before anything is checked, such as a connection or an exposure.
 
-A setting is written as for `indi_setprop`: DEVICE.PROPERTY.MEMBER=VALUE. Nothing else that a check
-sends is meant to change anything.
+A setting is written as DEVICE.PROPERTY.MEMBER=VALUE, where the device may have quotes. Nothing else
+that a check sends is meant to change anything.
 """
 
 from __future__ import annotations
@@ -35,6 +35,8 @@ def split_setting(text: str) -> tuple[Place, str, str]:
     if not equals or len(parts) != 3 or not all(parts):
         raise SettingError(f"{text!r} is not DEVICE.PROPERTY.MEMBER=VALUE")
     device, name, member = parts
+    if device[0] in "\"'" and device[0] == device[-1] and len(device) > 2:
+        device = device[1:-1]
     return (device, name), member, value
 
 

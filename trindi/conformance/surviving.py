@@ -13,7 +13,7 @@ import trio
 
 from trindi.conformance.hostile import HALF, INPUTS, aim_at
 from trindi.conformance.rules import Verdict
-from trindi.conformance.session import definitions
+from trindi.conformance.session import BEHIND, definitions
 from trindi.protocol import encode, getProperties
 
 if TYPE_CHECKING:
@@ -56,6 +56,7 @@ async def check_inputs(session: Session) -> None:
 
 async def _attack(session: Session, rule: str, data: bytes, place: Place) -> bool:
     """Send one bad input and judge what comes of it; returns whether it was survived."""
+    deleted = session.judge.deleted
     async with session.fresh() as link:
         fault = await _feed(session, link, data, place)
         if rule in _QUESTIONS_THEMSELVES:
@@ -68,6 +69,8 @@ async def _attack(session: Session, rule: str, data: bytes, place: Place) -> boo
         gone = fate or (fault if fault == _SILENT else "")
     else:
         gone = await _bystander(session, place)
+        if session.judge.deleted > deleted:
+            gone = gone or BEHIND
         if fate and not gone:
             session.ledger.remark(rule, "the connection that it came on was closed")
     session.ledger.judge(rule, gone or fault, Verdict.FAIL if gone else Verdict.WARN)

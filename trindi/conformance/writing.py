@@ -14,6 +14,7 @@ from trindi.conformance.asking import NOBODY, NOTHING
 from trindi.conformance.picture import place_of, show_place
 from trindi.conformance.refusals import REFUSED, Request, foreign, new
 from trindi.conformance.rules import Verdict
+from trindi.conformance.session import BEHIND
 from trindi.protocol import (
     DefVector,
     Kind,
@@ -71,6 +72,7 @@ async def _check_rule(
 async def _try(session: Session, rule: str, request: Request) -> None:
     """Make one request; judge what became of it, and whether anybody was told."""
     before = dict(session.picture.properties[request.place].values)
+    deleted = session.judge.deleted
     answer = await session.exchange(request.data, place=request.place)
     what = f"{show_place(request.place)}: {request.about}"
     if answer is None:
@@ -79,6 +81,9 @@ async def _try(session: Session, rule: str, request: Request) -> None:
         return
     if answer.definition is None:
         session.ledger.judge(rule, f"{what}, and its definition cannot be read any more")
+        return
+    if session.judge.deleted > deleted:
+        session.ledger.judge(rule, f"{what}: {BEHIND}")
         return
     fault = request.taken(before, dict(answer.definition))
     session.ledger.judge(rule, f"{what} was taken: {fault}" if fault else "")

@@ -28,6 +28,12 @@ class Definitions:
         self._parcels: dict[Vector[Any, Any], Parcel] = {}
         self._bundles: dict[str | None, tuple[int, Bundle]] = {}
 
+    def forget(self) -> None:
+        """Make all definitions anew: a run may have another time of day than the last."""
+        for device in self._devices.values():
+            for vector in device.values():
+                vector.redefine()
+
     def of(self, devicename: str | None, vectorname: str | None) -> Bundle:
         """The definitions that a getProperties with these attributes asks for, as they are now."""
         if vectorname is not None or (devicename not in ALL and devicename not in self._devices):

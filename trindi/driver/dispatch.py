@@ -171,6 +171,7 @@ class Dispatcher:
         intake, requests = trio.open_memory_channel[_Request](INTAKE)
         self._intake, self._requests = intake, requests
         self._led = self._called = False
+        self._turns = Turns()
         self._unread = 0
         try:
             async with trio.open_nursery() as nursery:

@@ -287,7 +287,8 @@ class IPyDriver(Mapping[str, Device]):
             async with trio.open_nursery() as nursery:
                 await nursery.start(self._dispatcher.run)
                 self._nursery = nursery
-                self.outlet.link = link
+                self.outlet.begin(link)
+                self._definitions.forget()
                 self._snooping.start(nursery)
                 task_status.started()
                 nursery.start_soon(self.hardware)

@@ -46,6 +46,11 @@ class DriverOutlet:
         self.conditions = USUAL
         self._turns = Turns()
 
+    def begin(self, link: Link) -> None:
+        """Send to whoever listens from now on."""
+        self.link = link
+        self._turns = Turns()
+
     def now(self) -> datetime:
         """The time that events are stamped with."""
         return self.conditions.now()

@@ -8,6 +8,7 @@ that it needs to know neither tasks nor peers.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar
 
 from trindi.errors import ConfigurationError, RefusedError
@@ -86,7 +87,8 @@ class Vector(Mapping[str, V], Generic[M, V]):
         self._perm = _check_perm(perm)
         self._state = check_state(state)
         self._timeout = 0.0
-        self.members: dict[str, M] = {}
+        self._members: dict[str, M] = {}
+        self.members: Mapping[str, M] = MappingProxyType(self._members)
         for member in members:
             self._add(member)
         if not self.members:
@@ -105,7 +107,7 @@ class Vector(Mapping[str, V], Generic[M, V]):
                 f"member {member.name!r} is part of vector {member.vector.name!r}: make another"
             )
         member.vector = self
-        self.members[member.name] = member
+        self._members[member.name] = member
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.devicename or '?'}.{self.name} {self.state}>"

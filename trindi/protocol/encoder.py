@@ -10,7 +10,6 @@ This module only writes: it trusts the types of an event, and refuses what must 
 from __future__ import annotations
 
 import re
-from functools import lru_cache
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final
 
@@ -65,13 +64,30 @@ _WRITE: Final[dict[Type, str]] = {
     Type.STATE: "{}",
     Type.PERM: "{}",
     Type.RULE: "{}",
-    Type.SECONDS: "number_to_text({})",
+    Type.SECONDS: "number_to_text({} + 0.0)",
     Type.TIMESTAMP: "format_timestamp({})",
 }
 
 # Start tags and tags of members that are remembered: most of what a driver sends it has sent
 # before, but for a time and a value.
 _REMEMBERED: Final = 4096
+_MAX_REMEMBERED: Final = 1024
+
+
+class _Memory(dict[tuple[Any, ...], str]):
+    """What was written of some values; short texts only, and not too many of them."""
+
+    def __init__(self, write: Callable[..., str]) -> None:
+        super().__init__()
+        self._write = write
+
+    def __missing__(self, values: tuple[Any, ...]) -> str:
+        text = self._write(*values)
+        if len(text) <= _MAX_REMEMBERED:
+            if len(self) >= _REMEMBERED:
+                self.clear()
+            self[values] = text
+        return text
 
 
 def _changes(attribute: Attribute) -> bool:
@@ -90,16 +106,17 @@ def _compile_head(element: Element) -> Callable[[Any], str]:
         "escape": _escape,
         "number_to_text": number_to_text,
         "format_timestamp": format_timestamp,
-        "remember": lru_cache(_REMEMBERED),
+        "remember": _Memory,
     }
+    values = "".join(f"event.{attribute.field}," for attribute in lasting)
     lines = [
-        "@remember",
-        f"def start({', '.join(attribute.field for attribute in lasting)}):",
+        f"def write_start({', '.join(attribute.field for attribute in lasting)}):",
         f"    text = {f'<{element.xml} {element.fixed}'.rstrip()!r}",
         *(_append(attribute, attribute.field) for attribute in lasting),
         "    return text",
+        "start = remember(write_start)",
         "def head(event):",
-        f"    text = start({', '.join(f'event.{attribute.field}' for attribute in lasting)})",
+        f"    text = start[{values or '()'}]",
         *(
             _append(attribute, f"event.{attribute.field}")
             for attribute in element.attributes
@@ -149,7 +166,8 @@ def _label(name: str, label: str | None) -> str:
 
 
 def _limits(low: float, high: float, step: float) -> str:
-    low_text, high_text, step_text = map(number_to_text, (low, high, step))
+    # A zero has no sign here: 0.0 and -0.0 are remembered as one.
+    low_text, high_text, step_text = (number_to_text(one + 0.0) for one in (low, high, step))
     return f' min="{low_text}" max="{high_text}" step="{step_text}"'
 
 
@@ -201,11 +219,10 @@ class _VectorWriter(_Writer):
         self._write_value = _WRITE_VALUE[kind]
         self._close = f"</{element.member}>"
 
-        @lru_cache(_REMEMBERED)
         def open_member(name: str, detail: Any) -> str:
             return f'<{element.member} name="{_escape(name)}"{details(name, detail)}>'
 
-        self._open = open_member
+        self._open = _Memory(open_member)
 
     def write(self, event: Any) -> bytes:
         """Write one line."""
@@ -213,7 +230,7 @@ class _VectorWriter(_Writer):
         detail = self._details(event).get
         members = ""
         for name, value in event.members.items():
-            members += f"{open_member(name, detail(name))}{write(value)}{close}"
+            members += f"{open_member[name, detail(name)]}{write(value)}{close}"
         return f"{self._head(event)}>{members}{self._end}".encode()
 
 

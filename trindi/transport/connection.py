@@ -33,8 +33,8 @@ RECEIVE_BLOB_BYTES: Final = 256 * 1024
 """The same while a large element comes: it is decoded as fast as it is read."""
 
 THREAD_BYTES: Final = 16 * 1024 * 1024
-"""Bytes still to be decoded or decompressed at the end of an element from which on that is done in a
-worker thread: fewer take a few milliseconds."""
+"""Bytes still to be decoded or decompressed at the end of an element from which on a worker thread
+does it: fewer take a few milliseconds."""
 
 SEND_BYTES: Final = 64 * 1024
 """Bytes that are gathered into one write; a larger event goes out by itself."""

@@ -75,23 +75,24 @@ class Parcel:
     Attributes:
         event: the event.
         blob: it carries payloads.
+        parts: what it is as bytes, payloads still to be encoded; empty before `prepare`.
         weight: bytes that the event takes, or a guess at them where it was not encoded.
     """
 
-    __slots__ = ("_data", "_parts", "blob", "event", "weight")
+    __slots__ = ("_data", "blob", "event", "parts", "weight")
 
     def __init__(self, event: Event, data: bytes | None = None) -> None:
         self.event = event
         self.blob = type(event) in _BLOBS
         self.weight = _guess_weight(event) if data is None else len(data)
         self._data = data
-        self._parts: list[bytes | Base64] | None = None
+        self.parts: list[bytes | Base64] = []
 
     @property
     def data(self) -> bytes:
         """The event as bytes."""
         if self._data is None:
-            self._data = b"".join(self.pieces()) if self._parts else encode(self.event)
+            self._data = b"".join(self.pieces()) if self.parts else encode(self.event)
         return self._data
 
     async def prepare(self, in_thread: InThread = USUAL.in_thread) -> None:
@@ -101,16 +102,20 @@ class Parcel:
         """
         event: Any = self.event
         if not hasattr(event, "sizeformat"):
-            self._parts = [self.data]
+            self.weight = len(self.data)
         elif any(said.format.endswith(COMPRESSED) for said in event.sizeformat.values()):
-            self._parts = await in_thread(encode_parts, event)
+            self.pack(await in_thread(encode_parts, event))
         else:
-            self._parts = encode_parts(event)
-        self.weight = sum(map(len, self._parts))
+            self.pack(encode_parts(event))
+
+    def pack(self, parts: list[bytes | Base64]) -> None:
+        """Take what the event is as bytes, payloads still to be encoded."""
+        self.parts = parts
+        self.weight = sum(map(len, parts))
 
     def pieces(self) -> Iterator[bytes]:
         """The event as bytes, payloads encoded piece by piece."""
-        for part in self._parts or (self.data,):
+        for part in self.parts or (self.data,):
             if isinstance(part, Base64):
                 yield from part.pieces()
             else:
@@ -227,7 +232,7 @@ class Outbox:
             self._wake()
 
     def put_all(self, bundle: Bundle) -> None:
-        """Add the events of a bundle, as `put` does with each."""
+        """Add the events of a bundle, as `put` does with each; none of many is sent at once."""
         size = self.size + bundle.weight
         if size > self._usual or len(bundle.parcels) < _MANY:
             for parcel in bundle.parcels:
@@ -516,7 +521,22 @@ def _merge(older: Parcel, newer: Parcel) -> Parcel:
     if "members" in kept and isinstance(new, setSwitchVector):
         # Those going Off stand first (§3.4).
         kept["members"] = dict(sorted(kept["members"].items(), key=lambda item: item[1] == "On"))
-    return Parcel(replace(new, **kept)) if kept else newer
+    return _repack(replace(new, **kept), older, newer) if kept else newer
+
+
+def _repack(event: Any, older: Parcel, newer: Parcel) -> Parcel:
+    """Return a parcel of an event that two parcels make; what was encoded of payloads is kept."""
+    parcel = Parcel(event)
+    if older.parts and newer.parts:
+        # A start tag, three parts for each member, an end tag.
+        first, last = encode_parts(replace(event, members={}))
+        of_member: dict[str, list[bytes | Base64]] = {}
+        for one in (older, newer):
+            for place, name in enumerate(getattr(one.event, "members", ())):
+                of_member[name] = one.parts[3 * place + 1 : 3 * place + 4]
+        middle = itertools.chain.from_iterable(of_member[name] for name in event.members)
+        parcel.pack([first, *middle, last])
+    return parcel
 
 
 def _says(event: Any, name: str) -> bool:

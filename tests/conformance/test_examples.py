@@ -1,0 +1,100 @@
+"""Every example keeps the rules: each as a program, and those of one server together."""
+
+from __future__ import annotations
+
+import re
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import trio
+
+from tests.support_conformance import findings
+from tests.support_processes import EXAMPLES, start_python, wait_until
+from trindi.conformance import Options, Program, Server, Verdict, check
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from trindi.conformance import Report
+
+RUN = "import sys, trio, {name}; trio.run({name}.make_driver().run)"
+
+# Two drivers are no program.
+PROGRAMS = sorted(
+    path.stem
+    for path in EXAMPLES.glob("*.py")
+    if "def make_driver" in path.read_text(encoding="utf-8") and path.stem != "two_drivers"
+)
+
+KNOWN: dict[str, dict[str, Verdict]] = {
+    # An exposure has a least time, and none is being made: as all cameras of libindi say it.
+    "camera": {"def-within": Verdict.WARN},
+}
+
+
+@pytest.fixture(scope="module")
+def reports() -> dict[str, Report]:
+    """Check all programs, two at a time."""
+    found: dict[str, Report] = {}
+    limiter = trio.CapacityLimiter(2)
+
+    async def check_one(name: str) -> None:
+        command = [sys.executable, "-c", RUN.format(name=name)]
+        async with limiter:
+            found[name] = await check(Program(name, command), Options(write=True, hostile=True))
+
+    async def check_all() -> None:
+        async with trio.open_nursery() as nursery:
+            for name in PROGRAMS:
+                nursery.start_soon(check_one, name)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(EXAMPLES)
+        patch.setenv("PYTHONPATH", f"{EXAMPLES.parent}")
+        trio.run(check_all)
+    return found
+
+
+def test_these_are_all() -> None:
+    assert set(PROGRAMS) >= {
+        "camera",
+        "focuser",
+        "led",
+        "thermostat",
+        "thermostat_target",
+        "window",
+    }
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_each_example_keeps_the_rules_as_a_program(reports: dict[str, Report], name: str) -> None:
+    report = reports[name]
+    assert findings(report) == KNOWN.get(name, {}), report.outcomes
+    assert report.outcomes["eof"].verdict is Verdict.PASS
+    assert report.devices
+
+
+def test_the_examples_keep_the_rules_in_one_server(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    targets = [EXAMPLES / f"{name}.py" for name in ("two_drivers", "led", "camera", "focuser")]
+    process = start_python("-m", "trindi", "serve", *targets, "--port", "0", log=log)
+    try:
+        found = wait_until(
+            lambda: re.search(r"^Serving .* port (\d+)", log.read_text(), re.MULTILINE), "it serves"
+        )
+        options = Options(
+            write=True,
+            hostile=True,
+            settings=("Camera.CCD_EXPOSURE.CCD_EXPOSURE_VALUE=0.1",),
+        )
+        report: Any = trio.run(check, Server("localhost", int(found[1])), options)
+    finally:
+        process.kill()
+        process.wait()
+    assert findings(report) == KNOWN["camera"], report.outcomes
+    assert set(report.devices) == {"Thermostat", "Window", "LED", "Camera", "Focuser"}
+    # The image has been seen, and only by the client that had asked for it.
+    assert report.outcomes["blob-size"].verdict is Verdict.PASS
+    assert report.outcomes["blob-gate"].verdict is Verdict.PASS
+    assert report.outcomes["slow-reader"].verdict is Verdict.PASS
