@@ -26,7 +26,7 @@ from trindi.protocol import (
     pingReply,
     pingRequest,
 )
-from trindi.transport import Connection, Parcel
+from trindi.transport import USUAL, Connection, Parcel
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -47,6 +47,10 @@ PING_DEADLINE: Final = 30.0
 
 NO_WORD: Final = 5
 """How many quiet periods a server may take to say its first word: its drivers may be starting."""
+
+PROBATION: Final = 0.25
+"""Seconds without a definition after which a server is believed to answer in order: the reply of
+indiserver may come between the definitions of two drivers."""
 
 MAX_PINGS: Final = 1024
 """Pings that may be unanswered; of further ones the oldest is no longer waited for."""
@@ -131,6 +135,8 @@ class Link:
         self.errors = 0
         self.answers_pings = False
         self.in_order: bool | None = None
+        # In a test the server is in the same program, and its order is known.
+        self._proven = conditions is not USUAL
 
     # Life --------------------------------------------------------------------------------------
 
@@ -264,6 +270,9 @@ class Link:
         if self.answers_pings and self.in_order is None:
             # It had answered the ping before it answered the question that came before.
             self.in_order = False
+        elif self.in_order and not self._proven:
+            self.in_order = False
+            self._news.unpark_all()
 
     def _note_reply(self, reply: pingReply) -> None:
         ping = self._pings.pop(reply.uid, None)
@@ -284,13 +293,24 @@ class Link:
         It is also over when the connection is lost.
         """
         ping = self._ping()
-        while not self.lost and not (ping.answered and self.in_order):
-            due = math.inf if self.in_order else self._quiet_at(quiet)
-            if trio.current_time() >= due:
+        while not self.lost and not (ping.answered and self.in_order and self._proven):
+            due = self._due(ping, quiet)
+            if trio.current_time() < due:
+                with trio.move_on_at(due):
+                    await self._news.park()
+            elif self.in_order:
+                self._proven = True
+            else:
                 return False
-            with trio.move_on_at(due):
-                await self._news.park()
         return not self.lost
+
+    def _due(self, ping: Ping, quiet: float) -> float:
+        """When there is no more to wait for, if nothing comes until then."""
+        if not self.in_order:
+            return self._quiet_at(quiet)
+        if not ping.answered or self._proven:
+            return math.inf
+        return self._last_word + PROBATION
 
     def _quiet_at(self, quiet: float) -> float:
         if self._definitions:
