@@ -63,11 +63,18 @@ def server_options(command: F) -> F:
         "--port",
         default=7624,
         show_default=True,
+        envvar="TRINDI_PORT",
+        metavar="PORT",
         type=click.IntRange(1, 65535),
         help="Port of the server.",
     )
     host = click.option(
-        "--host", default="localhost", show_default=True, help="Name or address of the server."
+        "--host",
+        default="localhost",
+        show_default=True,
+        envvar="TRINDI_HOST",
+        metavar="HOST",
+        help="Name or address of the server.",
     )
     return host(port(command))
 
