@@ -176,12 +176,13 @@ def test_each_example_of_the_help_is_a_command(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "night.jsonl").touch()
-    page = main.get_help(main.make_context("trindi", ["get"]))
+    context = main.make_context("trindi", ["get"])
+    page = main.get_help(context)
     lines = re.findall(r"^ {6}trindi (.*)$", page.partition("Examples:")[2], re.M)
     assert len(lines) > 6
     for line in lines:
         name, *arguments = shlex.split(line.partition(" | ")[0])
-        main.commands[name].make_context(name, arguments)
+        main.commands[name].make_context(name, arguments, parent=context)
 
 
 # The tour ----------------------------------------------------------------------------------------
