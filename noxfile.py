@@ -69,7 +69,7 @@ def bench(session: nox.Session) -> None:
 
 @nox.session
 def soak(session: nox.Session) -> None:
-    """Load that must be survived, for four minutes; `-- --quick` takes forty seconds."""
+    """Load that must be survived, for three minutes; `-- --quick` takes forty seconds."""
     session.install(".")
     session.run("python", "-m", "benchmarks.soak", *session.posargs)
 

@@ -43,12 +43,14 @@ def draw(medians: Medians, place: Path) -> list[Path]:
         return []
     mpl.use("svg")
     ratios = [row for row in rows(medians) if row.ratio(row.best)]
+    # Where the goal is a figure of its own, being better than a peer is not what is wanted.
+    compared = [row for row in ratios if row.goal is None or row.goal.ratio]
     grown = list(growths(medians))
     place.mkdir(parents=True, exist_ok=True)
     drawn = []
     with mpl.rc_context(STYLE):
         for name, figure in (
-            ("ratios", _ratios(ratios) if ratios else None),
+            ("ratios", _ratios(compared) if compared else None),
             ("medians", _medians(ratios) if ratios else None),
             ("growth", _growth(grown) if grown else None),
         ):

@@ -91,7 +91,7 @@ def run(name: str, *, quick: bool) -> list[Figure]:
 def main(arguments: list[str] | None = None) -> int:
     """Run, print, write; return the exit status."""
     parser = argparse.ArgumentParser(prog="benchmarks.soak", description="Load to be survived.")
-    parser.add_argument("--quick", action="store_true", help="shorter: 40 s instead of 4 minutes")
+    parser.add_argument("--quick", action="store_true", help="shorter: 40 s instead of 3 minutes")
     parser.add_argument("--only", nargs="+", choices=list(SCENARIOS), help="these scenarios")
     parser.add_argument("--json", type=Path, default=BUILD / "soak.json", help="where figures go")
     parser.add_argument("--docs", action="store_true", help="write the documentation's page")
