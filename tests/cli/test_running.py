@@ -100,6 +100,20 @@ def test_wrong_usage_is_one_line_and_2(arguments: list[str]) -> None:
     assert re.search(r" \(see main.* --help\)$", refusal(*arguments, status=2))
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["get", "-t", "nan"],
+        ["wait", "A.b.c > 1", "-t", "NaN"],
+        ["record", "x", "--duration", "nan"],
+        ["save-blobs", "A.b", ".", "-t", "-1"],
+    ],
+    ids=" ".join,
+)
+def test_times_are_numbers(command: list[str]) -> None:
+    assert "--" in refusal(*command, status=2)
+
+
 def test_without_a_command_there_is_help() -> None:
     result = trindi()
     assert result.exit_code == 2
