@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import signal
@@ -10,6 +11,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import click
 import pytest
 import trio
 
@@ -98,6 +100,20 @@ def test_wrong_usage_is_one_line_and_2(arguments: list[str]) -> None:
     assert re.search(r" \(see main.* --help\)$", refusal(*arguments, status=2))
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["get", "-t", "nan"],
+        ["wait", "A.b.c > 1", "-t", "NaN"],
+        ["record", "x", "--duration", "nan"],
+        ["save-blobs", "A.b", ".", "-t", "-1"],
+    ],
+    ids=" ".join,
+)
+def test_times_are_numbers(command: list[str]) -> None:
+    assert "--" in refusal(*command, status=2)
+
+
 def test_without_a_command_there_is_help() -> None:
     result = trindi()
     assert result.exit_code == 2
@@ -180,3 +196,38 @@ def test_a_terminal_that_has_not_all_characters(script: Callable[..., Script]) -
 def test_only_who_draws_waits_for_rich() -> None:
     code = "import sys, trindi, trindi.cli; sys.exit('rich' in sys.modules)"
     assert run_python("-c", code).returncode == 0
+
+
+# What a command runs into ------------------------------------------------------------------------
+
+
+def test_what_any_of_its_tasks_runs_into_is_one_line(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_text: str) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(click, "echo", fail)
+    with pytest.raises(click.ClickException, match="No space left on device"):
+        main(["get", *at(served)], standalone_mode=False)
+
+
+def test_a_reader_that_has_gone_is_clicks_own_matter(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_text: str) -> None:
+        raise BrokenPipeError
+
+    monkeypatch.setattr(click, "echo", fail)
+    with pytest.raises(BrokenPipeError):
+        main(["get", *at(served)], standalone_mode=False)
+
+
+def test_a_mistake_of_ours_is_not_hidden(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_text: str) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(click, "echo", fail)
+    with pytest.raises(ExceptionGroup) as raised:
+        main(["get", *at(served)], standalone_mode=False)
+    assert raised.group_contains(ZeroDivisionError)

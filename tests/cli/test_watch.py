@@ -199,7 +199,9 @@ def test_keys_scroll(served: Served, session: Session, user: Callable[..., None]
     assert session.status == 0
 
 
-@pytest.mark.parametrize(("width", "height"), [(30, 5), (60, 7), (200, 60), (10, 1), (1, 3)])
+@pytest.mark.parametrize(
+    ("width", "height"), [(30, 5), (60, 7), (200, 60), (10, 1), (1, 3), (0, 0)]
+)
 def test_it_fits_into_any_window(
     served: Served, session: Session, user: Callable[..., None], width: int, height: int
 ) -> None:
@@ -210,15 +212,16 @@ def test_it_fits_into_any_window(
         terminal.wait_for("count.n")
         terminal.resize(width, height)
         os.kill(os.getpid(), signal.SIGWINCH)
-        seen.append(terminal.wait(lambda lines: len(lines) == height, "it has that height"))
+        if height:
+            seen.append(terminal.wait(lambda lines: len(lines) == height, "it has that height"))
         terminal.resize(80, 24)
         os.kill(os.getpid(), signal.SIGWINCH)
         terminal.wait(lambda lines: len(lines) == 24, "it is large again")
 
     user(use)
     session.run("watch", *at(served))
-    (lines,) = seen
-    assert max(map(len, lines)) <= width
+    for lines in seen:
+        assert max(map(len, lines)) <= width
     assert session.status == 0
 
 
@@ -464,6 +467,14 @@ def test_lines_in_a_terminal(
 def test_a_terminal_that_can_do_nothing(script: Callable[..., Script], session: Session) -> None:
     session.run("watch", *at(script(SAID, stays=0)), term="dumb")
     assert SCREEN_ON not in session.terminal.said
+
+
+def test_what_is_remembered_is_bounded(
+    script: Callable[..., Script], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.modules["trindi.cli.watch"], "_MAX_KNOWN", 2)
+    result = trindi("watch", *at(script(2 * SAID, stays=0)), "D")
+    assert result.stdout.splitlines()[-1] == "D: bye"
 
 
 def test_wrong_usage() -> None:

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import re
 import shutil
+import signal
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.support_cli import lines, refusal
-from tests.support_processes import EXAMPLES
+from tests.support_processes import DEADLINE, EXAMPLES, run_python, start_python, wait_until
+from tests.support_terminal import Terminal
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.support_interop import Bench
 
 SIMULATORS = ("indi_simulator_ccd", "indi_simulator_telescope", "indi_simulator_weather")
@@ -127,3 +131,69 @@ def test_wait_for_an_exposure(indiserver: int) -> None:
     assert lines("set", *at(indiserver), setting) == []
     done = f"{exposure}._STATE == Ok and {exposure}.CCD_EXPOSURE_VALUE == 0"
     assert lines("wait", *at(indiserver), "-t", "30", done) == []
+
+
+# save-blobs, record, replay and watch ------------------------------------------------------------
+
+
+def exposed(port: int) -> bool:
+    exposure = "CCD Simulator.CCD_EXPOSURE.CCD_EXPOSURE_VALUE=0.1"
+    done = run_python("-m", "trindi", "set", *at(port), "--wait", exposure)
+    return done.returncode == 0
+
+
+def test_an_image_of_a_camera_is_saved_recorded_and_shown_again(
+    indiserver: int, tmp_path: Path
+) -> None:
+    connected = "CCD Simulator.CONNECTION.CONNECT=On"
+    assert lines("set", *at(indiserver), "--wait", connected) == []
+    night, images = tmp_path / "night.jsonl", tmp_path / "images"
+    recording = start_python(
+        "-m", "trindi", "record", *at(indiserver), "--blobs", night, "CCD Simulator"
+    )
+    saving = start_python(
+        "-m", "trindi", "save-blobs", *at(indiserver), "CCD Simulator.CCD1", images, "-n", "1"
+    )
+    try:
+        wait_until(lambda: night.exists() and "CCD1" in night.read_text(), "it records")
+        wait_until(lambda: exposed(indiserver) and saving.poll() is not None, "one is saved")
+        assert saving.returncode == 0
+        wait_until(lambda: list(tmp_path.glob("night.blobs/*")), "one is recorded")
+        recording.send_signal(signal.SIGINT)
+        assert recording.wait(DEADLINE) == 130
+    finally:
+        for process in (recording, saving):
+            process.kill()
+            process.wait()
+    (image,) = images.iterdir()
+    assert image.name == "CCD Simulator.CCD1.CCD1.0001.fits"
+    assert image.read_bytes().startswith(b"SIMPLE  =                    T")
+    log = tmp_path / "log"
+    arguments = ["--serve", "0", "--speed", "inf"]
+    replaying = start_python("-m", "trindi", "replay", night, *arguments, log=log)
+    try:
+        port = wait_until(lambda: re.search(r" port (\d+)", log.read_text()), "it is replayed")[1]
+        shown = lines("get", *at(int(port)), "-1", "CCD Simulator.CONNECTION.CONNECT")
+        assert shown == ["On"]
+    finally:
+        replaying.kill()
+        replaying.wait()
+
+
+def test_watch_shows_simulators(indiserver: int) -> None:
+    terminal = Terminal(100, 30)
+    watching = terminal.start("watch", *at(indiserver), "*Simulator")
+    try:
+        shown = terminal.wait_for("CONNECTION.CONNECT")
+        heads = {line.split("   ")[0] for line in shown}
+        assert heads & {"CCD Simulator", "Telescope Simulator", "Weather Simulator"}
+        terminal.press("/driver_name\r")
+        terminal.wait(
+            lambda lines: sum("DRIVER_NAME" in line for line in lines) == len(SIMULATORS), "names"
+        )
+        terminal.press("q")
+        assert watching.wait(DEADLINE) == 0
+    finally:
+        watching.kill()
+        watching.wait()
+        terminal.close()

@@ -32,10 +32,15 @@ _SECTIONS: Final = {
 }
 
 _EXAMPLES: Final = [
-    ("trindi serve examples/thermostat_target.py", "A thermostat at port 7624."),
-    ("trindi get 'Thermostat.*._STATE'", "In which states its properties are."),
-    ("trindi set Thermostat.targetvector.target=18", "Warmer."),
-    ("trindi wait 'Thermostat.temperaturevector.temperature > 17'", "Until it is."),
+    ("A thermostat on port 7624", "trindi serve examples/thermostat_target.py"),
+    ("All that it says, live", "trindi watch"),
+    ("Warmer, and wait until it is", "trindi set --wait Thermostat.targetvector.target=18"),
+    ("", "trindi wait 'Thermostat.temperaturevector.temperature > 17'"),
+    ("All properties that are busy", "trindi get '*.*._STATE' | grep =Busy"),
+    ("Ten images", "trindi save-blobs 'CCD Simulator.CCD1' images --count 10"),
+    ("A night, and again in a minute", "trindi record night.jsonl"),
+    ("", "trindi replay night.jsonl --serve 7625 --speed 600"),
+    ("Does a driver keep to the protocol", "trindi check ./my_driver.py"),
 ]
 
 
@@ -47,4 +52,12 @@ _EXAMPLES: Final = [
 )
 @click.version_option(package_name="trindi")
 def main() -> None:
-    """INDI instrument drivers on Trio: serve them, look at them, set them, test them."""
+    """INDI instrument drivers on Trio: serve them, look at them, set them.
+
+    All commands but serve and replay are clients of any INDI server, trindi's or not: on this
+    machine at port 7624, or where --host and --port say, or TRINDI_HOST and TRINDI_PORT in the
+    environment. Properties are named DEVICE.VECTOR.MEMBER, as "trindi get" prints them.
+
+    They end with exit status 0 if all is well, 1 if the answer is no (with one line that says
+    why), and 2 if they were called wrongly. "trindi COMMAND --help" says more of each.
+    """

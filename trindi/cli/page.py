@@ -44,7 +44,7 @@ class Commands(click.Group):
 
     Args:
         sections: headings with the commands below each.
-        examples: lines of a shell, each with what it does.
+        examples: what is done, or nothing where it goes on, and a line of a shell that does it.
         more: the names of the attributes of a group.
     """
 
@@ -78,13 +78,16 @@ class Commands(click.Group):
         with _ending():
             return super().invoke(ctx)
 
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the commands, section by section, and the examples."""
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the commands, section by section, then the few options, and examples."""
         width = max(map(len, self.commands))
         for heading, commands in self._sections.items():
             with formatter.section(heading):
                 formatter.write_dl(
                     [(f"{one.name or '':{width}}", one.get_short_help_str(80)) for one in commands]
                 )
+        click.Command.format_options(self, ctx, formatter)
         with formatter.section("Examples"):
-            formatter.write_dl([(f"$ {line}", what) for line, what in self._examples], 60)
+            for what, line in self._examples:
+                formatter.write(f"  {what}:\n" if what else "")
+                formatter.write(f"      {line}\n")

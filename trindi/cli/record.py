@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import click
 import trio
 
 from trindi.cli.completion import complete_devices
-from trindi.cli.running import run_client, server_options
+from trindi.cli.running import Seconds, run_client, server_options
 from trindi.client import IPyClient
 from trindi.protocol import defBLOBVector
 from trindi.recording import record as record_stream
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 __all__ = ["record"]
 
+_MAX_ENABLED: Final = 10_000
+"""Properties whose BLOBs are asked for; a server that defines more of them means no good."""
+
 
 @click.command()
 @click.argument("file", type=click.Path(dir_okay=False, writable=True))
@@ -26,7 +29,7 @@ __all__ = ["record"]
 @click.option("--blobs", is_flag=True, help="Receive BLOBs, too, into a directory beside the file.")
 @click.option(
     "--duration",
-    type=click.FloatRange(min=0),
+    type=Seconds(min=0),
     metavar="SECONDS",
     help="How long to record.  [default: until Ctrl-C, or until the server leaves]",
 )
@@ -79,6 +82,6 @@ class _Recorder:
 
     async def _enable(self, client: IPyClient, event: defBLOBVector) -> None:
         place = (event.devicename, event.vectorname)
-        if place not in self._enabled:
+        if place not in self._enabled and len(self._enabled) < _MAX_ENABLED:
             self._enabled.add(place)
             await client.enable_blobs(*place)

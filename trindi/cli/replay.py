@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from trindi.cli.running import explain
+from trindi.cli.running import Seconds, explain
 from trindi.cli.serve import serve_until_told
 from trindi.errors import TrindiError
 from trindi.recording import Recording, ReplayDriver
@@ -31,7 +31,7 @@ __all__ = ["replay"]
     "--speed",
     default=1.0,
     show_default=True,
-    type=click.FloatRange(min=0, min_open=True),
+    type=Seconds(min=0, min_open=True),
     help="Recorded seconds in a second; inf leaves no pauses.",
 )
 def replay(file: str, port: int, host: str, speed: float) -> None:

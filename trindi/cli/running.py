@@ -7,6 +7,7 @@ quietly, with the exit status that shells expect. This module does not know what
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import socket
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Again",
+    "Seconds",
     "Work",
     "connect",
     "find_vector",
@@ -56,6 +58,17 @@ Wrap: TypeAlias = Callable[[trio.abc.Stream], trio.abc.Stream]
 # Options ---------------------------------------------------------------------------------------
 
 
+class Seconds(click.FloatRange):
+    """A parameter that is a number, which may be infinite."""
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> float:
+        """Read it; what is no number at all is wrong usage."""
+        number: float = super().convert(value, param, ctx)
+        if math.isnan(number):
+            self.fail(f"{value!r} is not a number", param, ctx)
+        return number
+
+
 def server_options(command: F) -> F:
     """Add the options that say where the server is: `host` and `port`."""
     port = click.option(
@@ -63,11 +76,18 @@ def server_options(command: F) -> F:
         "--port",
         default=7624,
         show_default=True,
+        envvar="TRINDI_PORT",
+        metavar="PORT",
         type=click.IntRange(1, 65535),
         help="Port of the server.",
     )
     host = click.option(
-        "--host", default="localhost", show_default=True, help="Name or address of the server."
+        "--host",
+        default="localhost",
+        show_default=True,
+        envvar="TRINDI_HOST",
+        metavar="HOST",
+        help="Name or address of the server.",
     )
     return host(port(command))
 
@@ -79,7 +99,7 @@ def patience_option(meaning: str) -> Callable[[F], F]:
         "--timeout",
         default=2.0,
         show_default=True,
-        type=click.FloatRange(min=0),
+        type=Seconds(min=0),
         metavar="SECONDS",
         help=meaning,
     )

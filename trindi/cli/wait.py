@@ -9,7 +9,7 @@ import click
 import trio
 
 from trindi.cli.expressions import Condition, parse_condition
-from trindi.cli.running import run_client, server_options
+from trindi.cli.running import Seconds, run_client, server_options
 from trindi.client import IPyClient
 from trindi.protocol import DefVector, Message, SetVector, delProperty, format_timestamp
 
@@ -36,7 +36,7 @@ _ATTRIBUTES: Final[Mapping[str, str]] = {
 @click.option(
     "-t",
     "--timeout",
-    type=click.FloatRange(min=0),
+    type=Seconds(min=0),
     metavar="SECONDS",
     help="How long to wait.  [default: for ever]",
 )

@@ -35,6 +35,9 @@ _DRAW_SECONDS: Final = 0.1
 _IDLE_SECONDS: Final = 1.0
 """Seconds after which it is drawn again, though the server has said nothing: it may be gone."""
 
+_MAX_KNOWN: Final = 100_000
+"""Values that are remembered, so that only what is new is printed; then all are forgotten."""
+
 
 @click.command()
 @click.argument(
@@ -127,6 +130,9 @@ class _Lines:
         """Take note of a line, and say whether it is new."""
         place = (line.devicename, line.vectorname, line.name)
         before = self._known.get(place)
+        if len(self._known) >= _MAX_KNOWN:
+            # What is defined again is then printed again.
+            self._known.clear()
         self._known[place] = line.text
         return before != line.text
 
@@ -203,6 +209,8 @@ class _Screen:
 
         # rich asks the environment first, which does not know when a window is resized.
         size = os.get_terminal_size(sys.stdout.fileno())
+        if not all(size):
+            size = os.terminal_size((80, 24))
         self._console.size = ConsoleDimensions(*size)
         self._live.update(Group(*self._table.lines(*size)), refresh=True)
 

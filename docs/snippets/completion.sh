@@ -1,0 +1,2 @@
+# in ~/.bashrc
+eval "$(trindi completion bash)"
