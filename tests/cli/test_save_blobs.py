@@ -91,6 +91,15 @@ def test_what_is_no_blob(served: Served, tmp_path: Path) -> None:
     assert said == "Bench.note is a Text vector, and has no BLOBs"
 
 
+def test_what_is_never_sent(script: Callable[..., Script], tmp_path: Path) -> None:
+    server = script(
+        b"<defBLOBVector device='D' name='v' state='Ok' perm='wo'><defBLOB name='b'/>"
+        b"</defBLOBVector>"
+    )
+    said = refusal("save-blobs", *at(server), "D.v", str(tmp_path))
+    assert said == "D.v is write-only: its BLOBs are never sent"
+
+
 def test_what_is_not_there(script: Callable[..., Script], tmp_path: Path) -> None:
     server = script(b"")
     said = refusal("save-blobs", *at(server), "A.b", str(tmp_path), "-t", "0.1")

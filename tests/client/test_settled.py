@@ -12,7 +12,7 @@ from tests.support_client import Server, joined, numbers, report, texts
 from tests.support_server import Bench, start
 from trindi import Device, IPyClient, IPyDriver, NumberMember, NumberVector, Settled
 from trindi.client.client import QUIET
-from trindi.client.link import NO_WORD
+from trindi.client.link import NO_WORD, PROBATION
 from trindi.protocol import getProperties, pingReply, pingRequest
 
 if TYPE_CHECKING:
@@ -57,9 +57,28 @@ async def test_a_server_that_answers_in_order_is_taken_at_its_word(
     assert [how for how, _when in settled] == [Settled.PING]
 
 
+async def test_a_reply_between_two_drivers_is_no_proof(
+    pair: tuple[IPyClient, Server], nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    client, server = pair
+    settled: list[Any] = []
+    nursery.start_soon(settle, client, settled)
+    await server.send(numbers())
+    await server.pong()
+    await trio.sleep(PROBATION / 2)
+    await server.send(numbers(device="Other"))
+    await server.pong()
+    await trio.sleep(QUIET - 0.1)
+    assert settled == []
+    await trio.sleep(0.2)
+    assert [how for how, _when in settled] == [Settled.QUIET]
+    assert set(client) == {"Dev", "Other"}
+
+
 async def test_a_question_that_comes_later_is_waited_for_too(autojump_clock: MockClock) -> None:
     async with joined(numbers()) as (client, server), trio.open_nursery() as nursery:
         settled: list[Any] = []
+        await trio.sleep(PROBATION)
         await client.get_properties("Other")
         nursery.start_soon(settle, client, settled)
         assert await server.next(getProperties) == getProperties("Other")
@@ -68,7 +87,7 @@ async def test_a_question_that_comes_later_is_waited_for_too(autojump_clock: Moc
         assert settled == []
         await server.send(numbers(device="Other"))
         await server.pong()
-        await trio.testing.wait_all_tasks_blocked()
+        await trio.sleep(PROBATION)
         assert [how for how, _when in settled] == [Settled.PING]
         assert "Other" in client
 

@@ -48,7 +48,7 @@ _SHELLS: Final = ("bash", "zsh", "fish")
 @click.command()
 @click.argument("shell", type=click.Choice(_SHELLS))
 def completion(shell: str) -> None:
-    r"""Print a script that lets a shell complete trindi's commands.
+    """Print a script that lets a shell complete trindi's commands.
 
     \b
     bash: add to ~/.bashrc      eval "$(trindi completion bash)"
@@ -58,7 +58,7 @@ def completion(shell: str) -> None:
 
     Names of devices, properties and members are completed, too, from the server at --host and
     --port, if one answers within a second.
-    """
+    """  # noqa: D301 - for click
     found = get_completion_class(shell)
     assert found is not None, "click knows these shells"
     main = click.get_current_context().find_root().command

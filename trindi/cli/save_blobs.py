@@ -14,7 +14,7 @@ from trindi.cli.lines import to_json
 from trindi.cli.meter import Display, Meter, make_display
 from trindi.cli.running import find_vector, patience_option, run_client, server_options
 from trindi.client import IPyClient
-from trindi.protocol import Kind
+from trindi.protocol import Kind, Permission
 
 if TYPE_CHECKING:
     from trindi.client import SavedFrames
@@ -85,6 +85,8 @@ class _Saver:
             raise click.ClickException(
                 f"{join(*names)} is a {vector.kind.value} vector, and has no BLOBs"
             )
+        if vector.perm is Permission.WO:
+            raise click.ClickException(f"{join(*names)} is write-only: its BLOBs are never sent")
         await trio.Path(self._directory).mkdir(parents=True, exist_ok=True)
         with make_display() as display:
             meter = Meter(display)

@@ -42,7 +42,7 @@ _ATTRIBUTES: Final[Mapping[str, str]] = {
 )
 @server_options
 def wait(condition: Condition, timeout: float | None, host: str, port: int) -> None:
-    r"""Wait until a condition holds.
+    """Wait until a condition holds.
 
     \b
     trindi wait 'Thermostat.temperaturevector.temperature > 15'
@@ -54,7 +54,7 @@ def wait(condition: Condition, timeout: float | None, host: str, port: int) -> N
     there yet is waited for.
 
     Exit status: 0 once it holds; 1 if it does not within --timeout, or the server has gone.
-    """
+    """  # noqa: D301 - for click
     addresses = condition.addresses()
     if not addresses:
         raise click.UsageError("the condition is about no property")

@@ -2,7 +2,7 @@
 
 A server that answers pings tells two things by it: that it is there, and where in its stream the
 answer to a request can begin. Whether a ping that comes back also means that all definitions are
-here is another matter: `indiserver` answers it before its drivers have said a word, `IPyServer`
+here is another matter: `indiserver` answers it whatever its drivers have said, `IPyServer`
 after all that it was asked before. So it is learnt from what comes first. This module does not know
 what the events mean.
 """
@@ -263,6 +263,7 @@ class Link:
 
     def _note_definition(self) -> None:
         self._definitions += 1
+        quiet = trio.current_time() - self._last_word
         self._last_word = trio.current_time()
         if self._definitions == 1:
             # For the first one more time was given.
@@ -271,7 +272,8 @@ class Link:
             # It had answered the ping before it answered the question that came before.
             self.in_order = False
         elif self.in_order and not self._proven:
-            self.in_order = False
+            self._proven = quiet >= PROBATION
+            self.in_order = self._proven
             self._news.unpark_all()
 
     def _note_reply(self, reply: pingReply) -> None:
