@@ -286,8 +286,8 @@ class IPyClient(Mapping[str, RemoteDevice]):
         """Wait until all definitions that were asked for have arrived; say how that is known.
 
         A server that answers in order, as `IPyServer` does, is pinged: what it says before the
-        reply is all there is to say. For others (`indiserver` answers pings whatever its drivers have
-        said by then, and some never do) it is enough that no definition comes for a while.
+        reply is all there is to say. For others (`indiserver` answers pings whatever its drivers
+        have said by then, and some never do) it is enough that no definition comes for a while.
 
         Args:
             quiet: seconds of that while; the first definition of all may take five times as long.
