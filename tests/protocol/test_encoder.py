@@ -265,3 +265,11 @@ def test_a_compressed_blob_says_what_it_decompresses_to() -> None:
 def test_a_blob_always_has_a_size_and_a_format(about: dict[str, SizeFormat]) -> None:
     line = encode(setBLOBVector("D", "N", {"b": b"abc"}, about))
     assert b'<oneBLOB name="b" size="3" format=".bin">YWJj</oneBLOB>' in line
+
+
+def test_what_is_remembered_changes_nothing_however_much_there_is() -> None:
+    long = "x" * 5000
+    for number in range(10_000):
+        name = f"{long}{number}" if number % 1000 == 0 else f"n{number}"
+        data = encode(getProperties("Dev", name))
+        assert data == f'<getProperties version="1.7" device="Dev" name="{name}"/>\n'.encode()
