@@ -43,9 +43,7 @@ class Camera(IPyDriver):
             perm="rw",
             state="Idle",
             numbermembers=[
-                NumberMember(
-                    "CCD_EXPOSURE_VALUE", "Duration (s)", "%5.2f", min=0.01, max=3600, step=1
-                ),
+                NumberMember("CCD_EXPOSURE_VALUE", "Duration (s)", "%5.2f", max=3600, step=1),
             ],
         )
         self.abort = SwitchVector(

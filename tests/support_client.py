@@ -116,21 +116,20 @@ class Server(Client):
                 self._items += self._decoder.feed(bytes(data))
         return self._items.pop(0)
 
-    async def greet(self, *definitions: Event, in_order: bool = True) -> list[Event]:
+    async def greet(self, *definitions: Event) -> list[Event]:
         """Answer the first questions of a client; return them."""
         asked = await self.until(lambda event: isinstance(event, pingRequest))
-        await self.answer(*definitions, ping=asked[-1], in_order=in_order)
+        await self.answer(*definitions, ping=asked[-1])
         return asked[:-1]
 
-    async def answer(self, *events: Event, ping: Any, in_order: bool = True) -> None:
-        """Say something before the reply to a ping, or, as indiserver does, after it."""
-        reply = pingReply(ping.uid)
-        await self.send(*((*events, reply) if in_order else (reply, *events)))
+    async def answer(self, *events: Event, ping: Any) -> None:
+        """Say something before the reply to a ping."""
+        await self.send(*events, pingReply(ping.uid))
 
-    async def pong(self) -> None:
-        """Answer the next ping."""
+    async def pong(self, *, all_sent: bool = False) -> None:
+        """Answer the next ping; where it asks so, that all definitions are sent."""
         ping = await self.next(pingRequest)
-        await self.send(pingReply(ping.uid))
+        await self.send(pingReply(ping.uid, ping.after if all_sent else ""))
 
     async def close(self) -> None:
         """Close the connection."""
@@ -139,7 +138,7 @@ class Server(Client):
 
 @asynccontextmanager
 async def joined(
-    *definitions: Event, in_order: bool = True, client: IPyClient | None = None
+    *definitions: Event, client: IPyClient | None = None
 ) -> AsyncIterator[tuple[IPyClient, Server]]:
     """Join a client and a server in memory; the client knows the definitions already."""
     near, far = trio.testing.memory_stream_pair()
@@ -147,7 +146,7 @@ async def joined(
     async with trio.open_nursery() as nursery:
         client = IPyClient() if client is None else client
         await nursery.start(client.run_on, near)
-        await server.greet(*definitions, in_order=in_order)
+        await server.greet(*definitions)
         await trio.testing.wait_all_tasks_blocked()
         yield client, server
         nursery.cancel_scope.cancel()

@@ -17,6 +17,7 @@ from trindi.protocol import Decoder, Event, encode
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from trindi.protocol import ClientEvent
     from trindi.transport import Bundle
 
 ROOT = Path(__file__).parents[1]
@@ -89,10 +90,10 @@ class Peer:
         for parcel in bundle.parcels:
             self.reply(parcel.event)
 
-    def begin(self) -> None:
+    def begin(self, _event: ClientEvent) -> None:
         """Nothing to do: a peer in memory does not end."""
 
-    def done(self) -> None:
+    def done(self, _event: ClientEvent) -> None:
         """Nothing to do: a peer in memory does not end."""
 
     def about(self, vectorname: str) -> list[Any]:

@@ -11,7 +11,7 @@ from trindi import Device, IPyDriver
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from trindi import Event, setBLOBVector
+    from trindi import ClientEvent, Event, setBLOBVector
     from trindi.transport import Bundle
 
 E = TypeVar("E")
@@ -55,10 +55,10 @@ class Peer:
         for parcel in bundle.parcels:
             self.reply(parcel.event)
 
-    def begin(self) -> None:
+    def begin(self, _event: ClientEvent) -> None:
         self.pending += 1
 
-    def done(self) -> None:
+    def done(self, _event: ClientEvent) -> None:
         self.pending -= 1
 
     def take(self) -> Event:

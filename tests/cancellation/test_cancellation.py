@@ -365,10 +365,10 @@ class Recorder:
         await trio.lowlevel.checkpoint()
         self.publish(event)
 
-    def begin(self) -> None:
+    def begin(self, _event: ClientEvent) -> None:
         self.pending += 1
 
-    def done(self) -> None:
+    def done(self, _event: ClientEvent) -> None:
         self.pending -= 1
         self._news.unpark_all()
 

@@ -45,10 +45,10 @@ class Silence:
     def forward(self, bundle: Bundle) -> None:
         """Nobody listens."""
 
-    def begin(self) -> None:
+    def begin(self, _event: ClientEvent) -> None:
         self.pending += 1
 
-    def done(self) -> None:
+    def done(self, _event: ClientEvent) -> None:
         self.pending -= 1
 
 

@@ -206,6 +206,22 @@ async def test_blobs_are_asked_for(autojump_clock: MockClock) -> None:
             await client.enable_blobs("Dev", policy="Sometimes")
 
 
+async def test_blobs_of_what_has_none_are_refused(
+    autojump_clock: MockClock, tmp_path: Path
+) -> None:
+    async with joined(numbers(), blobs()) as (client, server):
+        vector = client["Dev"]["target"]
+        with pytest.raises(ValueError, match="Dev target has no BLOBs, it is a Number vector"):
+            await client.enable_blobs("Dev", "target")
+        for listen in (vector.frames, lambda: vector.save_frames(tmp_path)):
+            with pytest.raises(ValueError, match="has no BLOBs"):
+                listen()
+        # What is not there yet may be a BLOB one day.
+        client.frames("Dev", "other")
+        await client.enable_blobs("Dev", "other")
+        assert await server.next(enableBLOB) == enableBLOB("Dev", "other", BLOBPolicy.ALSO)
+
+
 async def test_frames_are_bytes_that_know_where_they_are_from(autojump_clock: MockClock) -> None:
     async with joined(blobs()) as (client, server):
         await client.enable_blobs("Dev", "image")

@@ -24,7 +24,7 @@ from trindi import (
     getProperties,
     newNumberVector,
 )
-from trindi.client.link import IDLE, PING_DEADLINE, PROBATION
+from trindi.client.link import IDLE, PING_DEADLINE
 from trindi.client.session import MAX_RECONNECT_DELAY, RECONNECT_DELAY
 from trindi.protocol import pingReply, pingRequest
 
@@ -292,8 +292,8 @@ async def test_who_waits_goes_on_waiting(nursery: trio.Nursery, autojump_clock: 
     second = await servers.next()
     assert waited == []
     await second.greet(numbers())
-    await second.pong()
-    await trio.sleep(PROBATION)
+    await second.pong(all_sent=True)
+    await trio.testing.wait_all_tasks_blocked()
     assert len(waited) == 3
 
 

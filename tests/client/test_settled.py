@@ -9,11 +9,13 @@ import trio
 import trio.testing
 
 from tests.support_client import Server, joined, numbers, report, texts
-from tests.support_server import Bench, start
-from trindi import Device, IPyClient, IPyDriver, NumberMember, NumberVector, Settled
+from tests.support_server import PATIENCE, Bench, Client, start
+from trindi import Device, IPyClient, IPyDriver, IPyServer, NumberMember, NumberVector, Settled
 from trindi.client.client import QUIET
-from trindi.client.link import NO_WORD, PROBATION
+from trindi.client.link import NO_WORD
 from trindi.protocol import getProperties, pingReply, pingRequest
+from trindi.testing import connect, start_server
+from trindi.transport.connection import MAX_HELD
 
 if TYPE_CHECKING:
     from trio.testing import MockClock
@@ -38,36 +40,39 @@ async def test_a_trindi_server_tells_by_a_ping(nursery: trio.Nursery) -> None:
     assert str(Settled.PING) == "ping"
 
 
-async def test_a_server_that_answers_in_order_is_taken_at_its_word(
+async def test_a_server_that_says_when_all_are_sent_is_taken_at_its_word(
     pair: tuple[IPyClient, Server], nursery: trio.Nursery, autojump_clock: MockClock
 ) -> None:
     client, server = pair
     settled: list[Any] = []
     nursery.start_soon(settle, client, settled)
-    first = await server.next(pingRequest)
-    second = await server.next(pingRequest)
+    await server.pong()
+    asking = await server.next(pingRequest)
+    assert asking.after == "getProperties"
     await server.send(numbers())
     # However long it takes.
-    await trio.sleep(QUIET / 2)
-    await server.send(texts(), pingReply(first.uid))
+    await trio.sleep(20 * QUIET)
+    await server.send(texts())
     await trio.sleep(20 * QUIET)
     assert settled == []
-    await server.send(pingReply(second.uid))
+    await server.send(pingReply(asking.uid, "getProperties"))
     await trio.testing.wait_all_tasks_blocked()
     assert [how for how, _when in settled] == [Settled.PING]
 
 
+@pytest.mark.parametrize("answered", ["", "enableBLOB"])
 async def test_a_reply_between_two_drivers_is_no_proof(
-    pair: tuple[IPyClient, Server], nursery: trio.Nursery, autojump_clock: MockClock
+    pair: tuple[IPyClient, Server], nursery: trio.Nursery, autojump_clock: MockClock, answered: str
 ) -> None:
     client, server = pair
     settled: list[Any] = []
     nursery.start_soon(settle, client, settled)
     await server.send(numbers())
-    await server.pong()
-    await trio.sleep(PROBATION / 2)
+    for _ in range(2):
+        ping = await server.next(pingRequest)
+        await server.send(pingReply(ping.uid, answered))
+    await trio.sleep(0.9 * QUIET)
     await server.send(numbers(device="Other"))
-    await server.pong()
     await trio.sleep(QUIET - 0.1)
     assert settled == []
     await trio.sleep(0.2)
@@ -75,19 +80,31 @@ async def test_a_reply_between_two_drivers_is_no_proof(
     assert set(client) == {"Dev", "Other"}
 
 
+async def test_what_a_reply_says_of_its_own_accord_is_no_proof(
+    pair: tuple[IPyClient, Server], nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    client, server = pair
+    settled: list[Any] = []
+    nursery.start_soon(settle, client, settled)
+    # To the plain one at the start, but not yet to the one that asks.
+    first, asking = [await server.next(pingRequest) for _ in range(2)]
+    assert (first.after, asking.after) == ("", "getProperties")
+    await server.send(pingReply(first.uid, "getProperties"))
+    await trio.sleep(20 * QUIET)
+    assert settled == []
+
+
 async def test_a_question_that_comes_later_is_waited_for_too(autojump_clock: MockClock) -> None:
     async with joined(numbers()) as (client, server), trio.open_nursery() as nursery:
         settled: list[Any] = []
-        await trio.sleep(PROBATION)
         await client.get_properties("Other")
         nursery.start_soon(settle, client, settled)
         assert await server.next(getProperties) == getProperties("Other")
-        await server.pong()
         await trio.testing.wait_all_tasks_blocked()
         assert settled == []
         await server.send(numbers(device="Other"))
-        await server.pong()
-        await trio.sleep(PROBATION)
+        await server.pong(all_sent=True)
+        await trio.testing.wait_all_tasks_blocked()
         assert [how for how, _when in settled] == [Settled.PING]
         assert "Other" in client
 
@@ -117,7 +134,6 @@ async def test_a_server_that_answers_pings_too_early_has_to_be_quiet(
     nursery.start_soon(settle, client, settled)
     await server.send(numbers(device="Other"))
     await server.pong()
-    await server.pong()
     await trio.sleep(QUIET / 2)
     assert settled == []
     await trio.sleep(QUIET)
@@ -143,9 +159,15 @@ async def test_the_first_word_may_take_longer(
 ) -> None:
     client, server = pair
     began = trio.current_time()
-    if pings:
-        await server.pong()
-    assert await client.settled() is Settled.QUIET
+
+    async def answer() -> None:
+        for _ in range(2):
+            await server.pong()
+
+    async with trio.open_nursery() as nursery:
+        if pings:
+            nursery.start_soon(answer)
+        assert await client.settled() is Settled.QUIET
     assert trio.current_time() - began == pytest.approx(NO_WORD * QUIET)
 
 
@@ -190,15 +212,86 @@ class Slow(IPyDriver):
     """Answers getProperties itself, when it has the time."""
 
     auto_send_def = False
+    seconds = 60.0
 
     async def clientevent(self, event: Any) -> None:
-        await trio.sleep(0.05)
+        await trio.sleep(self.seconds)
         await event.vector.send_defVector()
 
 
-async def test_a_driver_that_answers_itself_is_waited_for(nursery: trio.Nursery) -> None:
+def make_slow(name: str = "Slow") -> Slow:
     vectors = [NumberVector(f"n{n}", numbermembers=[NumberMember("x")]) for n in range(3)]
-    server = await start(nursery, Slow([Device("Slow", vectors)]))
-    client = await nursery.start(IPyClient("127.0.0.1", server.port).run)
-    assert await client.settled(quiet=0.3) is Settled.QUIET
-    assert len(client["Slow"]) == 3
+    return Slow([Device(name, vectors)])
+
+
+async def test_a_driver_that_answers_itself_is_waited_for(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    client = await start_server(nursery, [Bench("A"), make_slow(), Bench("B")], settle=False)
+    began = trio.current_time()
+    assert await client.settled() is Settled.PING
+    assert trio.current_time() - began == 60
+    assert [len(device) for device in client.values()] == [9, 9, 3]
+
+
+async def test_only_the_client_that_has_asked_waits_for_it(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    server = IPyServer([Bench("A"), make_slow()])
+    await start_server(nursery, server, settle=False)
+    began = trio.current_time()
+    near = connect(nursery, server)
+    other = await nursery.start(IPyClient(ask_for=["A"]).run_on, near)
+    assert await other.settled() is Settled.PING
+    assert trio.current_time() == began
+
+
+async def test_a_request_that_takes_long_keeps_nobody_waiting(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    class Mount(Bench):
+        async def clientevent(self, event: Any) -> None:
+            await trio.sleep(3600)
+
+    client = await start_server(nursery, [Mount("A")])
+    await client["A"]["target"].set(x=5)
+    began = trio.current_time()
+    assert await client.settled() is Settled.PING
+    assert trio.current_time() == began
+
+
+async def test_a_driver_that_fails_while_it_answers_keeps_nobody_waiting(
+    nursery: trio.Nursery, autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Failing(Slow):
+        async def hardware(self) -> None:
+            await trio.sleep(5)
+            raise OSError("unplugged")
+
+    vectors = [NumberVector("n", numbermembers=[NumberMember("x")])]
+    drivers = [Bench("A"), Failing([Device("Slow", vectors)])]
+    client = await start_server(nursery, drivers, contain=True, settle=False)
+    began = trio.current_time()
+    assert await client.settled() is Settled.PING
+    assert trio.current_time() - began == 5
+    assert "unplugged" in caplog.text
+
+
+async def test_pings_that_ask_are_bounded_while_a_driver_answers(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    slow = make_slow()
+    slow.seconds = PATIENCE / 2
+    server = IPyServer([slow])
+    await start_server(nursery, server, settle=False)
+    peer = Client(connect(nursery, server))
+    await peer.send(getProperties())
+    pings = [pingRequest(str(number), "getProperties") for number in range(MAX_HELD + 2)]
+    await peer.send(*pings, pingRequest("plain"))
+    # Those beyond the bound, and the plain one, are answered at once, and say nothing of it.
+    early = [pingReply(str(MAX_HELD)), pingReply(str(MAX_HELD + 1)), pingReply("plain")]
+    assert [await peer.next(pingReply) for _ in early] == early
+    assert trio.current_time() < 1
+    held = [pingReply(str(number), "getProperties") for number in range(MAX_HELD)]
+    assert [await peer.next(pingReply) for _ in held] == held
+    assert trio.current_time() == PATIENCE / 2

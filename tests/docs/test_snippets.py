@@ -105,7 +105,8 @@ def test_the_readers_own_tests_pass(tmp_path: Path) -> None:
     assert shown[-1].startswith("3 passed")
     path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
     done = subprocess.run(
-        [sys.executable, "-m", *shlex.split(command)],
+        # As where trindi is installed: the plugin is there.
+        [sys.executable, "-m", *shlex.split(command), "-p", "pytest_trindi"],
         cwd=tmp_path,
         env={**os.environ, "PYTHONPATH": path},
         capture_output=True,

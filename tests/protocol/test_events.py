@@ -47,7 +47,7 @@ def test_a_class_is_named_as_its_element(cls: type[Any]) -> None:
 @pytest.mark.parametrize("cls", EVENTS)
 def test_attributes_are_in_the_order_of_the_protocol(cls: type[Any]) -> None:
     order = ["device", "name", "label", "group", "state", "perm", "rule", "timeout", "timestamp"]
-    order += ["message", "uid"]
+    order += ["message", "uid", "after", "answered"]
     found = [attribute.xml for attribute in ELEMENT_OF[cls].attributes]
     assert found == sorted(found, key=order.index)
 

@@ -234,6 +234,8 @@ async def test_a_fault_may_strike_before_all_is_there(
     client = await start_driver(nursery, Bench(), faults=[Reset(byte=300)], settle=False)
     await trio.testing.wait_all_tasks_blocked()
     assert not client.connected
+    with pytest.raises(NotConnected, match="the connection to the server broke"):
+        await client.wait_connected()
 
 
 async def test_garbage_costs_nothing_but_itself(

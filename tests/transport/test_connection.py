@@ -143,13 +143,13 @@ async def test_replies_are_finished_after_the_peer_has_said_its_last(
 ) -> None:
     class Worker(Line):
         def handle(self, item: Event | ProtocolError) -> None:
-            self.connection.begin()
+            self.connection.begin(getProperties())
             nursery.start_soon(self.work)
 
         async def work(self) -> None:
             await trio.sleep(LINGER / 2)
             self.connection.reply(Message(None, "done"))
-            self.connection.done()
+            self.connection.done(getProperties())
 
     line = Worker(nursery)
     await line.peer.send(getProperties(), getProperties())
@@ -164,7 +164,7 @@ async def test_work_that_takes_long_does_not_hold_a_peer_that_has_said_its_last(
 ) -> None:
     class Endless(Line):
         def handle(self, item: Event | ProtocolError) -> None:
-            self.connection.begin()
+            self.connection.begin(getProperties())
             self.connection.reply(Message(None, "begun"))
 
     line = Endless(nursery)

@@ -208,9 +208,10 @@ class IPyClient(Mapping[str, RemoteDevice]):
     ) -> Frames:
         """Receive the BLOBs of a property, from now on: an async iterator over `Frame` objects.
 
-        `enable_blobs` is to be called too. Bounded: beyond `high_water` bytes that wait, or one
-        frame where that is larger, the newer frame takes the place of the older one; `drops` counts
-        them. It ends when the client does, and is forgotten when nobody holds it.
+        `enable_blobs` is to be called too, and the property need not be there yet. Bounded: beyond
+        `high_water` bytes that wait, or one frame where that is larger, the newer frame takes the
+        place of the older one; `drops` counts them. It ends when the client does, and is forgotten
+        when nobody holds it.
 
         Args:
             devicename: the device.
@@ -218,7 +219,11 @@ class IPyClient(Mapping[str, RemoteDevice]):
             progress: is called with a `Progress` while a frame arrives, and when it is here. It
                 must not block; what it raises is raised by the iterator.
             high_water: bytes that may wait.
+
+        Raises:
+            ValueError: the property has no BLOBs.
         """
+        self._check_blobs(devicename, vectorname)
         return self._session.listen(Frames(devicename, vectorname, progress, high_water))
 
     def save_frames(
@@ -235,6 +240,7 @@ class IPyClient(Mapping[str, RemoteDevice]):
         that name only once it is whole.
 
         Raises:
+            ValueError: the property has no BLOBs.
             OSError: (by the iterator) a file cannot be written.
         """
         frames = self.frames(devicename, vectorname, progress)
@@ -267,15 +273,26 @@ class IPyClient(Mapping[str, RemoteDevice]):
             policy: ``Never``, ``Also``, or ``Only`` for nothing but BLOBs (§4.4).
 
         Raises:
-            ValueError: the policy is none of these.
+            ValueError: the policy is none of these, or the property has no BLOBs.
         """
+        if vectorname is not None:
+            self._check_blobs(devicename, vectorname)
         request = self._wishes.set_policy(devicename, vectorname, policy)
         await self._session.ask(request)
+
+    def _check_blobs(self, devicename: str, vectorname: str) -> None:
+        """Refuse a property that is known, and is none of BLOBs."""
+        device = self._devices.get(devicename)
+        vector = device.get(vectorname) if device is not None else None
+        if vector is not None and vector.kind is not Kind.BLOB:
+            raise ConfigurationError(
+                f"{devicename} {vectorname} has no BLOBs, it is a {vector.kind.value} vector"
+            )
 
     # Waiting -----------------------------------------------------------------------------------
 
     async def wait_connected(self) -> None:
-        """Wait until there is a connection.
+        """Wait until there is a connection; where the client does not run yet, for that, too.
 
         Raises:
             NotConnected: there will be none, because the client has ended.
@@ -285,9 +302,10 @@ class IPyClient(Mapping[str, RemoteDevice]):
     async def settled(self, *, quiet: float = QUIET) -> Settled:
         """Wait until all definitions that were asked for have arrived; say how that is known.
 
-        A server that answers in order, as `IPyServer` does, is pinged: what it says before the
-        reply is all there is to say. For others (`indiserver` answers pings whatever its drivers
-        have said by then, and some never do) it is enough that no definition comes for a while.
+        A server is pinged, and asked whether it has sent them all; `IPyServer` replies when it has,
+        and handlers that define something themselves are done. For others (`indiserver` replies
+        whatever its drivers have said by then, and some never do) it is enough that no definition
+        comes for a while. Where the client does not run yet, it waits for that, too.
 
         Args:
             quiet: seconds of that while; the first definition of all may take five times as long.

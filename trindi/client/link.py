@@ -1,10 +1,9 @@
 """One connection to a server: what is sent, what is pinged, what is known of the server's ways.
 
 A server that answers pings tells two things by it: that it is there, and where in its stream the
-answer to a request can begin. Whether a ping that comes back also means that all definitions are
-here is another matter: `indiserver` answers it whatever its drivers have said, `IPyServer`
-after all that it was asked before. So it is learnt from what comes first. This module does not know
-what the events mean.
+answer to a request can begin. That all definitions are here is another matter: `indiserver` answers
+a ping whatever its drivers have said by then. So a ping may ask just this, and a server that knows
+what is asked says so in its reply. This module does not know what the events mean.
 """
 
 from __future__ import annotations
@@ -19,6 +18,7 @@ from trindi.client.errors import NotConnected
 from trindi.client.gauge import Gauge
 from trindi.errors import ProtocolError
 from trindi.protocol import (
+    ELEMENT_OF,
     Decoder,
     DefVector,
     enableBLOB,
@@ -26,10 +26,10 @@ from trindi.protocol import (
     pingReply,
     pingRequest,
 )
-from trindi.transport import USUAL, Connection, Parcel
+from trindi.transport import Connection, Parcel
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from trindi.client.inbox import Progress
     from trindi.protocol import Event
@@ -48,23 +48,27 @@ PING_DEADLINE: Final = 30.0
 NO_WORD: Final = 5
 """How many quiet periods a server may take to say its first word: its drivers may be starting."""
 
-PROBATION: Final = 0.25
-"""Seconds without a definition after which a server is believed to answer in order: the reply of
-indiserver may come between the definitions of two drivers."""
-
 MAX_PINGS: Final = 1024
 """Pings that may be unanswered; of further ones the oldest is no longer waited for."""
 
+_GET_PROPERTIES: Final = ELEMENT_OF[getProperties].xml
+
 
 class Ping:
-    """A question whether the server is there, and how far it has read."""
+    """A question whether the server is there, and how far it has read.
 
-    __slots__ = ("answered", "definitions", "request")
+    Attributes:
+        request: what asks it.
+        answered: the reply is here.
+        all_sent: and it says that all definitions were sent before it.
+    """
 
-    def __init__(self, uid: str, definitions: int) -> None:
-        self.request = pingRequest(uid)
-        self.definitions = definitions
+    __slots__ = ("all_sent", "answered", "request")
+
+    def __init__(self, uid: str, after: str) -> None:
+        self.request = pingRequest(uid, after)
         self.answered = False
+        self.all_sent = False
 
 
 class Mark:
@@ -104,8 +108,6 @@ class Link:
         lost: why the connection has ended, or "" while it has not.
         errors: how many elements of the server were malformed or not legal.
         answers_pings: the server has answered one.
-        in_order: it has answered a ping after the question that came before; None while nothing
-            is known of that.
     """
 
     def __init__(
@@ -128,15 +130,11 @@ class Link:
         self._numbers = itertools.count(1)
         self._pings: dict[str, Ping] = {}
         self._news = trio.lowlevel.ParkingLot()
-        self._definitions = 0
-        self._last_word = -math.inf
+        self._last_word: float | None = None
         self._asked = trio.current_time()
         self.lost = ""
         self.errors = 0
         self.answers_pings = False
-        self.in_order: bool | None = None
-        # In a test the server is in the same program, and its order is known.
-        self._proven = conditions is not USUAL
 
     # Life --------------------------------------------------------------------------------------
 
@@ -150,7 +148,11 @@ class Link:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._mind_silence, nursery.cancel_scope)
                 await self._connection.run(self._receive)
-                lost = self.lost or "the server has closed the connection"
+                lost = self.lost or (
+                    "the connection to the server broke"
+                    if self._connection.broken
+                    else "the server has closed the connection"
+                )
                 nursery.cancel_scope.cancel()
         finally:
             self.lost = self.lost or self._connection.sent_away or lost
@@ -177,8 +179,11 @@ class Link:
 
     def ask_nowait(self, *questions: Question) -> None:
         """Ask for definitions or BLOBs, without waiting."""
-        for event in self._with_probe(questions):
-            self._connection.reply(event)
+        for question in questions:
+            self._connection.reply(question)
+        if not (self.answers_pings or self._pings):
+            # To learn whether it answers any.
+            self._ping()
         self._asked = trio.current_time()
 
     async def ask(self, question: Question) -> None:
@@ -187,15 +192,6 @@ class Link:
         await outbox.wait_room(0)
         self.ask_nowait(question)
         await outbox.wait_drained()
-
-    def _with_probe(self, questions: Sequence[Question]) -> list[Question | pingRequest]:
-        """Put a ping behind questions for definitions, to learn how the server answers.
-
-        In the same write, so that one that does not answer in order has no time to.
-        """
-        if any(isinstance(question, getProperties) for question in questions):
-            return [*questions, self._make_ping().request]
-        return [*questions]
 
     async def send(
         self, request: Event, note_sent: Callable[[], None], mark: Mark | None = None
@@ -236,17 +232,12 @@ class Link:
         if self.lost or self._gauge.broken:
             raise NotConnected(self.lost or "the server does not take what is sent to it")
 
-    def _ping(self) -> Ping:
-        ping = self._make_ping()
-        self._connection.reply(ping.request)
-        return ping
-
-    def _make_ping(self) -> Ping:
-        """Make a ping whose request is still to be sent."""
-        ping = Ping(f"trindi-{next(self._numbers)}", self._definitions)
+    def _ping(self, after: str = "") -> Ping:
+        ping = Ping(f"trindi-{next(self._numbers)}", after)
         self._pings[ping.request.uid] = ping
         if len(self._pings) > MAX_PINGS:
             del self._pings[next(iter(self._pings))]
+        self._connection.reply(ping.request)
         return ping
 
     # Hearing -----------------------------------------------------------------------------------
@@ -262,29 +253,18 @@ class Link:
             self._hear(item)
 
     def _note_definition(self) -> None:
-        self._definitions += 1
-        quiet = trio.current_time() - self._last_word
-        self._last_word = trio.current_time()
-        if self._definitions == 1:
+        if self._last_word is None:
             # For the first one more time was given.
             self._news.unpark_all()
-        if self.answers_pings and self.in_order is None:
-            # It had answered the ping before it answered the question that came before.
-            self.in_order = False
-        elif self.in_order and not self._proven:
-            self._proven = quiet >= PROBATION
-            self.in_order = self._proven
-            self._news.unpark_all()
+        self._last_word = trio.current_time()
 
     def _note_reply(self, reply: pingReply) -> None:
         ping = self._pings.pop(reply.uid, None)
         if ping is None:
             return
         ping.answered = True
+        ping.all_sent = reply.answered == ping.request.after != ""
         self.answers_pings = True
-        # The first to come back is the one behind the first question.
-        if self.in_order is None and self._definitions > ping.definitions:
-            self.in_order = True
         self._news.unpark_all()
 
     # All definitions are here ------------------------------------------------------------------
@@ -294,27 +274,19 @@ class Link:
 
         It is also over when the connection is lost.
         """
-        ping = self._ping()
-        while not self.lost and not (ping.answered and self.in_order and self._proven):
-            due = self._due(ping, quiet)
-            if trio.current_time() < due:
-                with trio.move_on_at(due):
-                    await self._news.park()
-            elif self.in_order:
-                self._proven = True
-            else:
+        ping = self._ping(_GET_PROPERTIES)
+        while not self.lost and not ping.all_sent:
+            due = self._quiet_at(quiet)
+            if self.answers_pings and not ping.answered:
+                # It has more to say first.
+                due = math.inf
+            if trio.current_time() >= due:
                 return False
+            with trio.move_on_at(due):
+                await self._news.park()
         return not self.lost
 
-    def _due(self, ping: Ping, quiet: float) -> float:
-        """When there is no more to wait for, if nothing comes until then."""
-        if not self.in_order:
-            return self._quiet_at(quiet)
-        if not ping.answered or self._proven:
-            return math.inf
-        return self._last_word + PROBATION
-
     def _quiet_at(self, quiet: float) -> float:
-        if self._definitions:
-            return max(self._asked, self._last_word) + quiet
-        return self._asked + NO_WORD * quiet
+        if self._last_word is None:
+            return self._asked + NO_WORD * quiet
+        return max(self._asked, self._last_word) + quiet

@@ -77,10 +77,10 @@ class Sender(Protocol):
     def forward(self, bundle: Bundle) -> None:
         """Send what is encoded already to this peer alone, without waiting."""
 
-    def begin(self) -> None:
+    def begin(self, event: ClientEvent, /) -> None:
         """Say that a request of this peer is being worked on."""
 
-    def done(self) -> None:
+    def done(self, event: ClientEvent, /) -> None:
         """Say that it is no longer."""
 
 
@@ -190,7 +190,7 @@ class Dispatcher:
                 left.append(requests.receive_nowait())
         requests.close()
         for request in left:
-            request.sender.done()
+            request.sender.done(request.event)
         for line in self._lines.values():
             line.open_to_all()
         self._lines.clear()
@@ -256,7 +256,7 @@ class Dispatcher:
         except trio.WouldBlock:
             return _Waiting(request, intake, self.noted)
         line.enter(sender)
-        sender.begin()
+        sender.begin(event)
         self.noted()
         return None
 
@@ -343,7 +343,7 @@ class Dispatcher:
                 try:
                     await self._handle(request.event, request.vector)
                 finally:
-                    request.sender.done()
+                    request.sender.done(request.event)
                     line.leave(request.sender)
                 if not line.waiting:
                     return
@@ -414,7 +414,7 @@ class _Waiting:
     async def _send(self) -> None:
         line, sender = self._request.line, self._request.sender
         counted = False
-        sender.begin()
+        sender.begin(self._request.event)
         try:
             while line.is_full_for(sender):
                 await line.room.park()
@@ -430,7 +430,7 @@ class _Waiting:
             if not self._sent:
                 if counted:
                     line.leave(sender)
-                sender.done()
+                sender.done(self._request.event)
 
 
 async def wait_for_all(waits: list[Awaitable[None]]) -> None:

@@ -378,16 +378,25 @@ class delProperty:
 
 @event
 class pingRequest:
-    """Asks the peer to echo `uid`, in stream order (a libindi extension, §2)."""
+    """Asks the peer to echo `uid`, in stream order (a libindi extension, §2).
+
+    Where `after` is ``getProperties``, not before all definitions that were asked for were sent (an
+    extension of ours: others take no notice of it, and reply at once).
+    """
 
     uid: str
+    after: str = ""
 
 
 @event
 class pingReply:
-    """Answers a `pingRequest`."""
+    """Answers a `pingRequest`.
+
+    Where `answered` is ``getProperties``, all definitions that were asked for were sent before it.
+    """
 
     uid: str
+    answered: str = ""
 
 
 NewVector: TypeAlias = newSwitchVector | newTextVector | newNumberVector | newBLOBVector
@@ -493,6 +502,9 @@ _NEW_TIMEOUT = Attribute("timeout", "timeout", Type.SECONDS)
 _TIMESTAMP = Attribute("timestamp", "timestamp", Type.TIMESTAMP)
 _MESSAGE = Attribute("message", "message", default="")
 _UID = Attribute("uid", "uid", required=True)
+_AFTER = Attribute("after", "after", default="")
+# Of another name: indiserver makes the reply of the request, with all attributes that this has.
+_ANSWERED = Attribute("answered", "answered", default="")
 
 
 def _vectors() -> Iterator[Element]:
@@ -531,8 +543,8 @@ ELEMENTS: Final[Mapping[str, Element]] = MappingProxyType(
             Element("enableBLOB", enableBLOB, (_DEVICE, _ANY_NAME), content="policy"),
             Element("message", Message, (_ANY_DEVICE, _TIMESTAMP, _MESSAGE)),
             Element("delProperty", delProperty, (_ANY_DEVICE, _ANY_NAME, _TIMESTAMP, _MESSAGE)),
-            Element("pingRequest", pingRequest, (_UID,)),
-            Element("pingReply", pingReply, (_UID,)),
+            Element("pingRequest", pingRequest, (_UID, _AFTER)),
+            Element("pingReply", pingReply, (_UID, _ANSWERED)),
             *_vectors(),
         )
     }

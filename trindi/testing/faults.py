@@ -93,7 +93,8 @@ class Garbage(Fault):
 class Stall(Fault):
     """Nothing passes for some time; what comes meanwhile passes later.
 
-    A half-open line is two of them, one for each direction.
+    A half-open line is two of them, one for each direction. An `IPyClient` that hears nothing for
+    30 seconds pings, and gives the line up 30 seconds later.
 
     Attributes:
         seconds: how long; for ever where none are given.

@@ -4,7 +4,8 @@ The reader hands every event, and every `ProtocolError`, to a handler that canno
 handler returns something to await, the reader waits, and the stream pushes back on that peer alone.
 The writer is the only one who writes to the stream, with one exception: the first event after each
 request goes out at once, if nothing waits and nothing is being written. Pings are answered here, in
-stream order. This module does not know who hears what.
+stream order; one that asks whether all definitions were sent, when they were. This module does not
+know who hears what.
 """
 
 from __future__ import annotations
@@ -16,7 +17,17 @@ from typing import Final, TypeAlias
 import trio
 
 from trindi.errors import ProtocolError
-from trindi.protocol import Decoder, Event, Message, encode, pingReply, pingRequest
+from trindi.protocol import (
+    ELEMENT_OF,
+    ClientEvent,
+    Decoder,
+    Event,
+    Message,
+    encode,
+    getProperties,
+    pingReply,
+    pingRequest,
+)
 from trindi.transport.conditions import USUAL, Conditions
 from trindi.transport.outbox import BOUND, HIGH_WATER, Bundle, Outbox, Parcel
 from trindi.transport.turns import Turns
@@ -45,8 +56,14 @@ MAX_ERRORS: Final = 100
 LINGER: Final = 2.0
 """Seconds for replies still to come, and as long to leave, once a peer has said its last (§9)."""
 
+MAX_HELD: Final = 64
+"""Pings of one peer that may wait until its getProperties are answered; further ones are replied to
+at once, and do not say that they are."""
+
 FAREWELL: Final = 1.0
 """Seconds for telling a peer why it is sent away."""
+
+_GET_PROPERTIES: Final = ELEMENT_OF[getProperties].xml
 
 Handler: TypeAlias = Callable[[Event | ProtocolError], Awaitable[None] | None]
 """Takes what a peer sent; returns something to await where the receiver's queue is full."""
@@ -72,6 +89,7 @@ class Connection:
         errors: how many malformed elements it has sent.
         pending: how many of its requests are being worked on.
         sent_away: why it was sent away, or "".
+        broken: the stream broke while the peer was read, rather than that the peer has ended it.
     """
 
     def __init__(
@@ -96,8 +114,11 @@ class Connection:
         self._idle = trio.lowlevel.ParkingLot()
         self._turns = Turns()
         self._writing = Turns()
-        self._broken = False
+        self._unwritable = False
+        self._asking = 0
+        self._held: list[pingRequest] = []
         self.sent_away = ""
+        self.broken = False
         self.name = name
         self.outbox = Outbox(
             high_water=high_water,
@@ -120,13 +141,18 @@ class Connection:
         """Send what is encoded already to this peer alone. Never blocks."""
         self.outbox.put_all(bundle)
 
-    def begin(self) -> None:
+    def begin(self, event: ClientEvent) -> None:
         """Say that a request of this peer is being worked on."""
         self.pending += 1
+        if isinstance(event, getProperties):
+            self._asking += 1
 
-    def done(self) -> None:
+    def done(self, event: ClientEvent) -> None:
         """Say that it is no longer."""
         self.pending -= 1
+        if isinstance(event, getProperties):
+            self._asking -= 1
+            self._release()
         self._idle.unpark_all()
 
     # Life --------------------------------------------------------------------------------------
@@ -169,6 +195,7 @@ class Connection:
                 large = self._decoder.held > RECEIVE_BYTES
                 data = await self._wire.receive(RECEIVE_BLOB_BYTES if large else RECEIVE_BYTES)
             except (trio.BrokenResourceError, trio.ClosedResourceError):
+                self.broken = True
                 self._abandon()
                 return
             if not data:
@@ -197,13 +224,27 @@ class Connection:
 
     def _receive(self, item: Event | ProtocolError, handler: Handler) -> Awaitable[None] | None:
         if isinstance(item, pingRequest):
-            self.reply(pingReply(item.uid))
+            self._answer(item)
             return None
         if isinstance(item, ProtocolError):
             self._note_error(item)
         else:
             self.events_in += 1
         return handler(item)
+
+    def _answer(self, ping: pingRequest) -> None:
+        """Reply to a ping at once, or when the last handler that may define something is done."""
+        if ping.after != _GET_PROPERTIES or len(self._held) >= MAX_HELD:
+            self.reply(pingReply(ping.uid))
+            return
+        self._held.append(ping)
+        self._release()
+
+    def _release(self) -> None:
+        if not self._asking:
+            for ping in self._held:
+                self.reply(pingReply(ping.uid, _GET_PROPERTIES))
+            self._held.clear()
 
     def _note_error(self, error: ProtocolError) -> None:
         if not error.malformed:
@@ -233,14 +274,14 @@ class Connection:
 
     def _abandon(self) -> None:
         """Forget what waits: nobody will read it."""
-        self._broken = True
+        self._unwritable = True
         self.outbox.clear()
         self.outbox.close()
         self.outbox.left()
 
     async def _finish(self) -> None:
         """Let replies be made and leave, but not for ever."""
-        if self._broken:
+        if self._unwritable:
             return
         with trio.move_on_after(self._linger):
             while self.pending and not self.sent_away:
