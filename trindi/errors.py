@@ -1,12 +1,13 @@
 """What can go wrong, by whose fault it is.
 
 `ProtocolError` is the peer's fault: it ends or warns that peer only. `ConfigurationError` (a
-`ValueError`) is the author's fault: it is raised at once, at the line that is wrong. This module
-knows nothing else of trindi.
+`ValueError`) is the author's fault: it is raised at once, at the line that is wrong; the two checks
+are for the numbers that authors give. This module knows nothing else of trindi.
 """
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 
@@ -55,3 +56,31 @@ class ProtocolError(TrindiError):
 
 class RefusedError(TrindiError):
     """A client asked for something that a property does not allow; the text says why."""
+
+
+def check_count(name: str, value: Any, least: int, most: float = math.inf) -> int:
+    """Return the value of an argument that is a number of things.
+
+    Raises:
+        TypeError: it is no int.
+        ValueError: it is below `least`, or above `most`.
+    """
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"{name} is an int, not {type(value).__name__}")
+    if not least <= value <= most:
+        limit = f"at least {least}" if value < least else f"at most {most}"
+        raise ConfigurationError(f"{name} is {limit}, not {value}")
+    return value
+
+
+def check_delay(name: str, value: Any) -> float:
+    """Return the value of an argument that is a number of seconds.
+
+    Raises:
+        TypeError: it is no number.
+        ValueError: it is below 0, or without an end.
+    """
+    delay = float(value)
+    if not 0 <= delay < math.inf:
+        raise ConfigurationError(f"{name} is a number of seconds, not {value!r}")
+    return delay

@@ -118,6 +118,20 @@ def test_what_cannot_be_asked_for() -> None:
         IPyClient(ask_for=nothing)
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"reconnect": True, "reconnect_delay": -1}, "reconnect_delay is a number of seconds"),
+        ({"max_element_bytes": 0}, "max_element_bytes is at least 1, not 0"),
+        ({"max_blob_bytes": -1}, "max_blob_bytes is at least 0"),
+        ({"max_picture_bytes": -1}, "max_picture_bytes is at least 0"),
+    ],
+)
+def test_numbers_that_cannot_be_are_refused(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message):
+        IPyClient(**options)
+
+
 async def test_more_can_be_asked_for_later(autojump_clock: MockClock) -> None:
     async with joined(client=IPyClient(ask_for=["Dev"])) as (client, server):
         await client.get_properties("Other", "v")

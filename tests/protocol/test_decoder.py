@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from trindi.errors import ProtocolError
+from trindi.errors import ConfigurationError, ProtocolError
 from trindi.protocol import (
     BLOBPolicy,
     Decoder,
@@ -683,6 +683,12 @@ def test_the_bound_of_an_element() -> None:
     error = refusal(message(101), Decoder(max_element_bytes=100))
     assert error.reason == "it is larger than 100 bytes"
     assert error.element == "message"
+
+
+@pytest.mark.parametrize("bounds", [{"max_element_bytes": 0}, {"max_blob_bytes": -1}])
+def test_a_bound_that_cannot_be_is_refused(bounds: dict[str, int]) -> None:
+    with pytest.raises(ConfigurationError, match=f"{next(iter(bounds))} is at least"):
+        Decoder(**bounds)  # type: ignore[arg-type]
 
 
 def test_an_element_without_end_is_not_held_for_ever() -> None:

@@ -386,6 +386,10 @@ async def test_a_server_can_run_again(nursery: trio.Nursery, connect: Connect) -
         pytest.param([Bench()], {"max_restarts": -1}, "at least 0", id="negative restarts"),
         pytest.param([Bench()], {"restart_delay": -1}, "seconds", id="negative delay"),
         pytest.param([Bench()], {"restart_delay": float("nan")}, "seconds", id="no delay"),
+        pytest.param([Bench()], {"high_water": -1}, "at least 0", id="negative mark"),
+        pytest.param([Bench()], {"bound": 0}, "bound is at least 1", id="no bound"),
+        pytest.param([Bench()], {"max_element_bytes": 0}, "at least 1", id="no elements"),
+        pytest.param([Bench()], {"max_blob_bytes": -1}, "at least 0", id="negative BLOBs"),
     ],
 )
 def test_wrong_values_are_refused_at_once(
@@ -403,6 +407,7 @@ def test_wrong_values_are_refused_at_once(
         (None, {}),
         ([Bench()], {"maxconnections": "5"}),
         ([Bench()], {"port": True}),
+        ([Bench()], {"bound": 1e6}),
     ],
 )
 def test_wrong_types_are_refused_at_once(drivers: Any, options: dict[str, Any]) -> None:

@@ -22,7 +22,7 @@ from trindi.client.saving import SavedFrames
 from trindi.client.session import RECONNECT_DELAY, Connect, Session, open_tcp
 from trindi.client.waiting import Completion, Condition, Place
 from trindi.client.wishes import Wishes
-from trindi.errors import ConfigurationError
+from trindi.errors import ConfigurationError, check_count, check_delay
 from trindi.protocol import MAX_BLOB_BYTES, MAX_ELEMENT_BYTES, BLOBPolicy, Kind, NewVector, State
 from trindi.transport import HIGH_WATER, USUAL, Conditions
 
@@ -64,7 +64,7 @@ class IPyClient(Mapping[str, RemoteDevice]):
         conditions: a test's are others than an observatory's.
 
     Raises:
-        ValueError: an `ask_for` that names no device.
+        ValueError: an `ask_for` that names no device, or a number that is out of range.
     """
 
     def __init__(
@@ -83,7 +83,7 @@ class IPyClient(Mapping[str, RemoteDevice]):
     ) -> None:
         self.host = host
         self.port = port
-        self._delay = reconnect_delay if reconnect else None
+        self._delay = check_delay("reconnect_delay", reconnect_delay) if reconnect else None
         self._connect = connect or partial(open_tcp, host, port)
         self._in_thread = conditions.in_thread
         self._wishes = Wishes(ask_for)
@@ -91,9 +91,9 @@ class IPyClient(Mapping[str, RemoteDevice]):
             self,
             "the server" if connect else f"the server at {host}:{port}",
             self._wishes,
-            max_element_bytes=max_element_bytes,
-            max_blob_bytes=max_blob_bytes,
-            max_picture_bytes=max_picture_bytes,
+            max_element_bytes=check_count("max_element_bytes", max_element_bytes, 1),
+            max_blob_bytes=check_count("max_blob_bytes", max_blob_bytes, 0),
+            max_picture_bytes=check_count("max_picture_bytes", max_picture_bytes, 0),
             conditions=conditions,
         )
         self._devices = self._session.picture.devices

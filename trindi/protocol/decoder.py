@@ -19,7 +19,7 @@ from xml.etree.ElementTree import ParseError
 
 from defusedxml.ElementTree import DefusedXMLParser
 
-from trindi.errors import ProtocolError
+from trindi.errors import ProtocolError, check_count
 from trindi.protocol.blobs import Payloads
 from trindi.protocol.collecting import Collector
 from trindi.protocol.events import ELEMENTS
@@ -174,8 +174,8 @@ class Decoder:
         max_blob_bytes: int = MAX_BLOB_BYTES,
         attachments: Attachments | None = None,
     ) -> None:
-        self._max_markup = max_element_bytes
-        self._payloads = Payloads(max_blob_bytes, attachments)
+        self._max_markup = check_count("max_element_bytes", max_element_bytes, 1)
+        self._payloads = Payloads(check_count("max_blob_bytes", max_blob_bytes, 0), attachments)
         self.offset = 0
         self.skipped = 0
         # What no whole element has been made of yet; an element that was begun is at its start.

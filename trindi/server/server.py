@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import math
 from collections.abc import Awaitable, Iterable, Mapping
 from functools import partial
 from typing import Any, Final
@@ -16,7 +15,7 @@ from typing import Any, Final
 import trio
 
 from trindi.driver import IPyDriver, wait_for_all
-from trindi.errors import ConfigurationError, ProtocolError
+from trindi.errors import ConfigurationError, ProtocolError, check_count, check_delay
 from trindi.protocol import (
     Decoder,
     Event,
@@ -170,13 +169,19 @@ class IPyServer:
     ) -> None:
         self.drivers = _check_drivers(drivers)
         self.host = host
-        self._port = _check_count("port", port, 0, _MAX_PORT)
-        self.maxconnections = _check_count("maxconnections", maxconnections, 1)
-        self._max_restarts = _check_count("max_restarts", max_restarts, 0)
-        self._restart_delay = _check_delay(restart_delay)
-        self._make_connection = partial(Connection, high_water=high_water, bound=bound)
+        self._port = check_count("port", port, 0, _MAX_PORT)
+        self.maxconnections = check_count("maxconnections", maxconnections, 1)
+        self._max_restarts = check_count("max_restarts", max_restarts, 0)
+        self._restart_delay = check_delay("restart_delay", restart_delay)
+        self._make_connection = partial(
+            Connection,
+            high_water=check_count("high_water", high_water, 0),
+            bound=check_count("bound", bound, 1),
+        )
         self._make_decoder = partial(
-            Decoder, max_element_bytes=max_element_bytes, max_blob_bytes=max_blob_bytes
+            Decoder,
+            max_element_bytes=check_count("max_element_bytes", max_element_bytes, 1),
+            max_blob_bytes=check_count("max_blob_bytes", max_blob_bytes, 0),
         )
         self._router: Router[Connection, _Post] = Router()
         self._posts = [_Post(driver, self._router) for driver in self.drivers]
@@ -450,19 +455,3 @@ def _check_drivers(drivers: Any) -> tuple[IPyDriver, ...]:
     if not checked:
         raise ConfigurationError("the server has no drivers: give it at least one")
     return checked
-
-
-def _check_count(name: str, value: Any, least: int, most: float = math.inf) -> int:
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise TypeError(f"{name} is an int, not {type(value).__name__}")
-    if not least <= value <= most:
-        limit = f"at least {least}" if value < least else f"at most {most}"
-        raise ConfigurationError(f"{name} is {limit}, not {value}")
-    return value
-
-
-def _check_delay(value: Any) -> float:
-    delay = float(value)
-    if not 0 <= delay < math.inf:
-        raise ConfigurationError(f"restart_delay is a number of seconds, not {value!r}")
-    return delay
