@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -118,7 +119,10 @@ def test_what_is_not_there(served: Served, name: str) -> None:
 
 def test_a_server_that_leaves(script: Callable[..., Script]) -> None:
     said = refusal("set", *at(script(b"", stays=0)), "D.v.t=1")
-    assert "the server has closed the connection" in said
+    # One that leaves before it has read all may look like either.
+    assert re.search(
+        "the server has closed the connection|the connection to the server broke", said
+    )
 
 
 @pytest.mark.parametrize(
