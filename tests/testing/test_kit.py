@@ -39,6 +39,7 @@ from trindi.testing import (
     start_replay,
     start_server,
 )
+from trindi.testing.kit import SETTLE_PATIENCE
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
@@ -236,6 +237,21 @@ async def test_a_fault_may_strike_before_all_is_there(
     assert not client.connected
     with pytest.raises(NotConnected, match="the connection to the server broke"):
         await client.wait_connected()
+
+
+async def test_a_handler_that_never_returns_is_told(
+    autojump_clock: MockClock, nursery: trio.Nursery
+) -> None:
+    class Stuck(Bench):
+        auto_send_def = False
+
+        async def clientevent(self, event: ClientEvent) -> None:
+            await trio.sleep_forever()
+
+    with pytest.raises(trio.TooSlowError) as caught:
+        await start_driver(nursery, Stuck())
+    assert "a handler of getProperties has not returned" in caught.value.__notes__[0]
+    assert trio.current_time() == SETTLE_PATIENCE
 
 
 async def test_garbage_costs_nothing_but_itself(

@@ -8,7 +8,7 @@ client that does not read is noticed at once, and nothing is ever on its way out
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import trio
 from trio.testing import lockstep_stream_pair
@@ -34,6 +34,9 @@ if TYPE_CHECKING:
     from trindi.transport import Conditions
 
 __all__ = ["connect", "join", "replay_to", "start_driver", "start_replay", "start_server"]
+
+SETTLE_PATIENCE: Final = 600.0
+"""Seconds for all definitions to arrive; a test that waits for ever tells nobody why."""
 
 
 async def start_driver(
@@ -64,6 +67,7 @@ async def start_driver(
     Raises:
         RuntimeError: the driver is running already.
         NotConnected: a fault has struck before the definitions were here.
+        TooSlowError: they were not here after ten minutes.
     """
     server = await _start(nursery, driver, seed, contain)
     return await join(nursery, server, faults=faults, recording=recording, settle=settle)
@@ -94,6 +98,7 @@ async def start_server(
     Raises:
         RuntimeError: one of the drivers is running already.
         NotConnected: a fault has struck before the definitions were here.
+        TooSlowError: they were not here after ten minutes.
         ValueError: no driver, or a device name in two drivers.
     """
     server = await _start(nursery, drivers, seed, contain)
@@ -120,6 +125,7 @@ async def join(
     Raises:
         NotConnected: a fault has struck before the definitions were here, or the server has turned
             the client away.
+        TooSlowError: they were not here after ten minutes.
     """
     stream = connect(nursery, server)
     if troubles := tuple(faults):
@@ -128,7 +134,15 @@ async def join(
         stream = record(stream, recording, now=virtual_now if is_virtual() else None)
     client: IPyClient = await nursery.start(IPyClient(conditions=make_conditions()).run_on, stream)
     if settle:
-        await client.settled()
+        try:
+            with trio.fail_after(SETTLE_PATIENCE):
+                await client.settled()
+        except trio.TooSlowError as error:
+            error.add_note(
+                f"the definitions were not here after {SETTLE_PATIENCE:g} s: a handler of"
+                " getProperties has not returned, or a fault holds them up; see settle=False"
+            )
+            raise
     return client
 
 
