@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from trindi import Permission, State, SwitchState
-from trindi.cli.expressions import ConditionError, parse_condition
+from trindi.cli.expressions import ConditionError, parse_condition, unfinished, write_address
 
 KNOWN: dict[tuple[str, str, str], Any] = {
     ("T", "v", "n"): 15.0,
@@ -20,6 +20,10 @@ KNOWN: dict[tuple[str, str, str], Any] = {
     ("CCD Simulator", "CCD 1", "a.b"): 1.0,
     ("T", "v", "_TS"): "2026-11-23T01:02:03",
 }
+
+
+def quote_it(written: str) -> str:
+    return f"quote what has a blank, within the quotes of the shell: '{written} ...'"
 
 
 def holds(text: str) -> bool | None:
@@ -118,16 +122,31 @@ def test_what_is_not_known(text: str) -> None:
         ("T.v.n", "compare it with something"),
         ("not T.v.n", "compare it with something"),
         ("(T.v.n) > 1", "compare it with something"),
-        ("T.v.n = 15", "compare it with something"),
+        ("(T.v.n = 15)", "'=' is not expected there: write =="),
+        ("T.v.n = 15", "'=' is not expected there: write =="),
         ("T.v.n == = 15", "'=' is not expected there"),
+        ("T.v.n =< 15", "'=' is not expected there: write =="),
+        ("!T.v.n == 15", "'!' is not expected there: write not"),
+        ("T.v.n > 1 && T.v.n < 2", "'&&' is not expected there: write and"),
+        ("(T.v.n > 1 || T.v.n < 2)", r"'\|\|' is not expected there: write or"),
+        ("T.v.n > 1 AND T.v.n < 2", "'AND' is not expected there: write and"),
+        ("NOT T.v.n > 1", "'NOT' is not expected there: write not"),
         ("T.v.n > 1 T.v.n", "'T.v.n' is not expected there"),
         ("T.v.n > 1)", r"'\)' is not expected there"),
         ("(T.v.n > 1", "a parenthesis is not closed"),
         ("and T.v.n > 1", "'and' is not expected there"),
         ("T.v.n > 'x", "a quote is not closed: 'x"),
-        ("T.v > 1", "'T.v' is no number and no DEVICE.VECTOR.MEMBER"),
+        ("T.v > 1", "'T.v' is no number and no DEVICE.VECTOR.MEMBER: quote texts, and names"),
         ("T.*.n > 1", "no DEVICE.VECTOR.MEMBER"),
-        ("CCD Simulator.a.b > 1", "quote texts, and names that have blanks"),
+        ("CCD Simulator.a.b > 1", quote_it('"CCD Simulator".a.b')),
+        ("1 < CCD Simulator.a.b", quote_it('"CCD Simulator".a.b')),
+        ("10 Micron.a.b > 1", quote_it('"10 Micron".a.b')),
+        ("My CCD.My Chip.Set Point > 1 and A.b.c > 2", quote_it('"My CCD"."My Chip"."Set Point"')),
+        ("T.v.Set Point > 1", quote_it('T.v."Set Point"')),
+        ("'CCD Simulator'.My Chip.x > 1", quote_it('"CCD Simulator"."My Chip".x')),
+        ("T.v.text == left right", quote_it('"left right"')),
+        ("T.v.text == on the ..left", quote_it('"on the ..left"')),
+        ("T.v._STATE == ok", "'ok' is no number and no DEVICE.VECTOR.MEMBER: write Ok"),
         ("T.v.n > fast", "'fast' is no number"),
         ("__import__('os').x > 1", r"'__import__' is no number"),
         ("(" * 60 + "T.v.n > 1" + ")" * 60, "it is nested too deeply"),
@@ -143,11 +162,20 @@ def test_what_is_no_condition(text: str, reason: str) -> None:
     ("text", "reason"),
     [
         ("T.v._STATE == OK", "'OK' is no number"),
-        ("T.v._STATE == 'OK'", "it is one of Idle, Ok, Busy, Alert, and never 'OK'"),
-        ("T.v._STATE == 1", "it is one of Idle, Ok, Busy, Alert, and never 1"),
-        ("T.v.on == 'on'", "it is one of Off, On, and never 'on'"),
-        ("T.v.n == 'warm'", "it is a number, and never 'warm'"),
-        ("T.v.n == Ok", "it is a number, and never 'Ok'"),
+        (
+            "T.v._STATE == 'OK'",
+            "T.v._STATE is one of Idle, Ok, Busy, Alert, now 'Ok', and never 'OK'",
+        ),
+        ("1 == T.v._STATE", "T.v._STATE is one of Idle, Ok, Busy, Alert, now 'Ok', and never 1"),
+        ("T.v.on == 'on'", "T.v.on is one of Off, On, now 'On', and never 'on'"),
+        (
+            "T.v.on == T.v._STATE",
+            "T.v._STATE is one of Idle, Ok, Busy, Alert, now 'Ok', and never 'On'",
+        ),
+        ("T.v.n == 'warm'", "T.v.n is a number, now 15, and never 'warm'"),
+        ("'warm' == T.v.n", "T.v.n is a number, now 15, and never 'warm'"),
+        ("T.v.n == Ok", "T.v.n is a number, now 15, and never 'Ok'"),
+        ("T.v.n > 1 and 2 == 'x'", "2 is a number, now 2, and never 'x'"),
     ],
 )
 def test_what_can_never_be(text: str, reason: str) -> None:
@@ -158,3 +186,39 @@ def test_what_can_never_be(text: str, reason: str) -> None:
 def test_a_condition_names_what_it_is_about() -> None:
     condition = parse_condition("not (A.b.c > 1 and 1 < A.b.d) or A.b.c == 'D.e.f'")
     assert [str(address) for address in condition.addresses()] == ["A.b.c", "A.b.d"]
+
+
+@pytest.mark.parametrize(
+    ("before", "operand"),
+    [
+        ("", ""),
+        ("", "T.v"),
+        ("", '"My Sh'),
+        ("", '"My Shop".v."a b'),
+        ("not ", ""),
+        ("not (", "T"),
+        # It may go on, to be a name.
+        ("T.v.n == 'x y' ", "and"),
+        ("T.v.n == 'x y' and ", "'x"),
+        ("T.v.n>", "T.v"),
+        ("T.v.n>", '"x'),
+        ("T.v.n ", ""),
+    ],
+)
+def test_where_an_operand_begins_that_is_not_finished(before: str, operand: str) -> None:
+    assert unfinished(before + operand) == len(before)
+
+
+@pytest.mark.parametrize("names", KNOWN)
+@pytest.mark.parametrize("quote", ['"', "'"])
+def test_an_address_is_written_so_that_it_can_be_read(
+    names: tuple[str, str, str], quote: str
+) -> None:
+    condition = parse_condition(f"{write_address(names, quote)} > 1")
+    assert condition.addresses() == [names]
+
+
+@pytest.mark.parametrize("name", ["a*b", "a=b", "(a)", "it's", '6" Newton', "a.b", " "])
+def test_a_name_that_looks_otherwise_is_quoted(name: str) -> None:
+    condition = parse_condition(f"{write_address(['D', 'v', name])} > 1")
+    assert condition.addresses() == [("D", "v", name)]

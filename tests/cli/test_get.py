@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+import trio
 
 from tests.support_cli import at, lines, objects, refusal, trindi
+from tests.support_processes import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -46,8 +48,6 @@ SHOP = ["My Shop.task.n=0", "My Shop.CONNECTION.CONNECT=Off", "My Shop.CONNECTIO
         (["Bench.target.x", "*.target.x"], ["Bench.target.x=7"]),
         (["-w", "My Shop.bell"], ["My Shop.bell.press=Off"]),
         (["-1", "Bench.target.x"], ["7"]),
-        (["-1", "Bench.target"], BENCH[1:3]),
-        (["-1", "Bench.target.x", "Bench.serial.number"], [BENCH[1], BENCH[3]]),
         (["-1", "Bench.lamp._STATE"], ["Ok"]),
         (["My Shop.task._STATE"], ["My Shop.task._STATE=Ok"]),
         (["My Shop.task._LABEL"], ["My Shop.task._LABEL=Task"]),
@@ -56,6 +56,9 @@ SHOP = ["My Shop.task.n=0", "My Shop.CONNECTION.CONNECT=Off", "My Shop.CONNECTIO
             ("count", "ro"), ("target", "rw"), ("serial", "ro"), ("note", "rw"), ("mode", "rw"),
             ("abort", "rw"), ("lamp", "")]]),
         (["Bench.frame._PERM"], ["Bench.frame._PERM=ro"]),
+        (["-w", "Bench.*._RULE"], [f"Bench.{name}._RULE={rule}" for name, rule in [
+            ("count", ""), ("target", ""), ("serial", ""), ("note", ""), ("mode", "OneOfMany"),
+            ("abort", "AtMostOne"), ("lamp", "")]]),
         (["My Shop.task._TO", "Bench.lamp._TO"], ["My Shop.task._TO=0.1", "Bench.lamp._TO="]),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else None,
@@ -112,8 +115,11 @@ def test_json_has_all_that_is_known(served: Served) -> None:
         "kind": "number",
         "value": 0.0,
         "state": "Ok",
+        "message": None,
         "group": "Main",
         "perm": "rw",
+        "timeout": 0.1,
+        "vector_label": "Task",
         "label": "Number",
         "format": "%5.2f",
         "min": -100.0,
@@ -123,17 +129,31 @@ def test_json_has_all_that_is_known(served: Served) -> None:
     assert objects("get", *at(served), "Bench.lamp._STATE") == [
         {"device": "Bench", "vector": "lamp", "attribute": "_STATE", "value": "Ok"}
     ]
-    values = {one["member"]: one["value"] for one in objects("get", *at(served), "Bench")}
-    assert values["slow"] == "On"
-    assert values["a"] == ""
-    assert values["power"] == "Ok"
+    every = {one["member"]: one for one in objects("get", *at(served), "Bench")}
+    assert every["slow"]["value"] == "On"
+    assert every["a"]["value"] == ""
+    assert every["power"]["value"] == "Ok"
+    # Lights have no timeout, and only switches a rule.
+    assert every["power"]["timeout"] is None
+    assert {name: one["rule"] for name, one in every.items() if "rule" in one} == {
+        "slow": "OneOfMany",
+        "fast": "OneOfMany",
+        "now": "AtMostOne",
+    }
+
+
+def test_json_has_what_was_said_with_the_definition(script: Callable[..., Script]) -> None:
+    server = script(DEFINED.replace(b" perm=", b" timeout='60' message='at last' label='V' perm="))
+    (about,) = objects("get", *at(server), "D.v.t")
+    assert (about["message"], about["vector_label"], about["label"]) == ("at last", "V", "t")
+    assert about["timeout"] == 60
 
 
 # When the answer is no ---------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    "pattern", ["Bench.target.z", "Bench.nothing.*", "Nobody", "My Shop.bell.press", "My Shop.late"]
+    "pattern", ["Bench.nothing.*", "Nobody", "Nobody.*._STATE", "My Shop.late", "*.*.z"]
 )
 def test_what_is_not_there(served: Served, pattern: str) -> None:
     said = refusal("get", *at(served), "-t", "0.1", pattern)
@@ -147,22 +167,94 @@ def test_what_is_there_is_printed_before_what_is_not_is_named(served: Served) ->
     assert result.stderr == f"Error: no A.b.c, D.e.f from 127.0.0.1:{served.port}\n"
 
 
-def test_a_blob_is_no_value(served: Served) -> None:
-    said = refusal("get", *at(served), "-t", "0.1", "Bench.frame.image")
-    assert said == "Bench.frame has BLOBs: receive them with trindi save-blobs"
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["Bench.frame.image"], "Bench.frame has BLOBs: receive them with trindi save-blobs"),
+        (["Bench.frame"], "Bench.frame has BLOBs: receive them with trindi save-blobs"),
+        (["My Shop.bell.press"], "My Shop.bell is write-only: print it with -w"),
+        (["My Shop.bell._STATE"], "My Shop.bell is write-only: print it with -w"),
+        (
+            ["My Shop.bell", "Bench.frame.i*"],
+            "My Shop.bell is write-only: print it with -w; "
+            "Bench.frame has BLOBs: receive them with trindi save-blobs",
+        ),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else None,
+)
+def test_what_is_there_and_has_no_line(served: Served, arguments: list[str], reason: str) -> None:
+    said = refusal("get", *at(served), "-t", "30", *arguments)
+    assert sorted(said.split("; ")) == sorted(reason.split("; "))
+
+
+@pytest.mark.parametrize("arguments", [["D.v"], ["D.v.b"], ["-w", "D.v.b"], ["-w", "D.v"]])
+def test_a_blob_that_is_never_sent(script: Callable[..., Script], arguments: list[str]) -> None:
+    defined = b"<defBLOBVector device='D' name='v' state='Ok' perm='wo'><defBLOB name='b'/>"
+    server = script(defined + b"</defBLOBVector>")
+    said = refusal("get", *at(server), "-t", "0.2", *arguments)
+    assert said == "D.v is write-only: its BLOBs are never sent"
+
+
+def test_what_has_no_line_is_named_beside_what_is_not_there(served: Served) -> None:
+    said = refusal("get", *at(served), "-t", "0.1", "Bench.frame.image", "Nobody.a.b")
+    assert said == (
+        "Bench.frame has BLOBs: receive them with trindi save-blobs; "
+        f"no Nobody.a.b from 127.0.0.1:{served.port}"
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["-1"], "-1 prints one value: name one DEVICE.VECTOR.MEMBER, without a *"),
+        (["-1", "A.b"], "-1 prints one value: name one DEVICE.VECTOR.MEMBER, without a *"),
+        (["-1", "A.b.*"], "-1 prints one value: name one DEVICE.VECTOR.MEMBER, without a *"),
+        (
+            ["-1", "A.b.c", "A.b.d"],
+            "-1 prints one value: name one DEVICE.VECTOR.MEMBER, without a *",
+        ),
+        (
+            ["-1", "--json", "A.b.c"],
+            "-1 prints a value alone, and --json all about it: give one of them",
+        ),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else None,
+)
+def test_a_value_alone_is_one(arguments: list[str], reason: str) -> None:
+    assert refusal("get", *arguments, status=2) == f"{reason} (see main get --help)"
 
 
 def test_a_server_that_leaves(script: Callable[..., Script]) -> None:
     server = script(DEFINED, stays=0)
     assert lines("get", *at(server), "D.v.t") == ["D.v.t=one"]
     said = refusal("get", *at(server), "D.v.x")
-    assert said == f"no D.v.x from 127.0.0.1:{server.port}, which has closed the connection"
+    end = f"from 127.0.0.1:{server.port}, which has closed the connection"
+    assert said == f"no D.v.x (D.v has t) {end}"
+    assert refusal("get", *at(server), "E.v.x") == f"no E.v.x {end}"
 
 
 def test_a_server_that_talks_nonsense(script: Callable[..., Script]) -> None:
     nonsense = b"\0junk </a> <setNumberVector device='D'/> <defText>&nope;</defText>"
-    server = script(nonsense + DEFINED)
+    server = script(nonsense + b"<message message='x'/>" + DEFINED)
     assert lines("get", *at(server), "D.v.t") == ["D.v.t=one"]
+
+
+def test_a_server_that_says_when_it_has_told_all(served: Served) -> None:
+    # Nothing more is waited for, though a * may match more, and nothing of it is left out.
+    assert sorted(lines("get", *at(served), "-t", "3600")) == sorted(BENCH + SHOP)
+    assert lines("get", *at(served), "-t", "3600", "Bench") == BENCH
+
+
+def test_what_comes_when_all_was_told(served: Served, beside: Callable[..., None]) -> None:
+    def come() -> None:
+        wait_until(lambda: served.bench.running, "the driver runs")
+        served.call(trio.sleep, 1)
+        late = served.drivers[1]["My Shop"]["late"]
+        late.enable = True
+        served.call(late.send_defVector)
+
+    beside(come)
+    assert lines("get", *at(served), "-t", "30", "My Shop.late") == ["My Shop.late.t="]
 
 
 def test_patience_is_for_what_may_yet_come(script: Callable[..., Script]) -> None:

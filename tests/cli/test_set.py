@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import trio
 
 from tests.support_cli import at, lines, refusal, trindi
 from tests.support_processes import wait_until
@@ -89,7 +91,6 @@ def test_all_is_sent_before_the_connection_ends(script: Callable[..., Script]) -
     [
         ("Bench.target.x=91", "Bench.target: x is between -90 and 90, not 91"),
         ("Bench.target.x=far", "Bench.target: x: 'far' is not a number"),
-        ("Bench.target.y=1", "Bench.target: target has no member 'y', only x, free"),
         ("Bench.count.n=1", "Bench.count: it is read-only: it can be watched, not set"),
         ("Bench.lamp.power=Ok", "Bench.lamp: it is read-only: it can be watched, not set"),
         ("Bench.mode.slow=Off", "Bench.mode: turn another On instead, under OneOfMany: fast"),
@@ -114,6 +115,15 @@ def test_a_file_that_is_not_there(served: Served) -> None:
 def test_what_is_not_there(served: Served, name: str) -> None:
     said = refusal("set", *at(served), "-t", "0.1", "Bench.note.a=first", f"{name}.x=1")
     assert said == f"no {name} from 127.0.0.1:{served.port}"
+    assert served.bench.asked == []
+
+
+def test_a_member_that_is_not_there(served: Served) -> None:
+    arguments = ["Bench.target.y=1", "Bench.target.x=1", "Bench.target.fre=1"]
+    said = refusal("set", *at(served), "Bench.note.a=first", *arguments)
+    end = f"from 127.0.0.1:{served.port}"
+    alike = "Bench.target.fre (did you mean Bench.target.free?)"
+    assert said == f"no Bench.target.y (Bench.target has x, free), {alike} {end}"
     assert served.bench.asked == []
 
 
@@ -160,7 +170,36 @@ def test_an_alert_comes_with_the_devices_words(served: Served) -> None:
 
 def test_what_takes_too_long(served: Served) -> None:
     said = refusal("set", *at(served), "--wait", "My Shop.task.n=51")
-    assert said == "My Shop task is Busy for too long: more than 0.1 s"
+    more = "it may take longer with --timeout"
+    assert said == f"My Shop.task is still Busy: more than 0.1 s; {more}"
+
+
+# Of `endless` the device says that it takes 0 s, which means that it says nothing of it.
+UNANSWERED = (
+    b"<defTextVector device='D' name='endless' state='Ok' perm='rw'>"
+    b"<defText name='t'>one</defText></defTextVector>"
+)
+
+
+@pytest.mark.parametrize("place", ["My Shop.task.n=51", "D.endless.t=two"])
+def test_how_long_it_may_take_can_be_said(
+    served: Served, script: Callable[..., Script], place: str
+) -> None:
+    server = served if place.startswith("My") else script(UNANSWERED)
+    said = refusal("set", *at(server), "--wait", "-t", "0.5", place)
+    assert said == f"{place.rpartition('.')[0]} is still Busy: 0.5 s have passed"
+
+
+def test_it_may_take_longer_than_it_says(served: Served, beside: Callable[..., None]) -> None:
+    shop: Any = served.drivers[1]
+
+    def finish() -> None:
+        wait_until(lambda: shop["My Shop"]["task"].state == "Busy", "it is busy")
+        served.call(trio.sleep, 0.3)
+        served.call(partial(shop["My Shop"]["task"].send_setVector, state="Ok"))
+
+    beside(finish)
+    assert lines("set", *at(served), "--wait", "-t", "30", "My Shop.task.n=51") == []
 
 
 def test_what_is_there_only_once_the_device_is_connected(served: Served) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import threading
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -15,6 +17,12 @@ if TYPE_CHECKING:
     from tests.support_cli import Script, Served
 
 
+TEXT = (
+    b"<defTextVector device='D' name='v' state='Ok' perm='rw'><defText name='t'>a</defText>"
+    b"</defTextVector>"
+)
+
+
 @pytest.mark.parametrize(
     "condition",
     [
@@ -23,6 +31,7 @@ if TYPE_CHECKING:
         "Bench.note.a == '' and \"My Shop\".task._STATE == Ok",
         "Bench.target._PERM == 'rw' and Bench.target._TO == 0 and Bench.target._TS > '2026'",
         "Nobody.a.b > 1 or Bench.serial.number == 42",
+        "Bench.mode._RULE == 'OneOfMany'",
         "\"My Shop\".task._LABEL == 'Task' and \"My Shop\".task._GROUP == 'Main'",
     ],
 )
@@ -42,12 +51,10 @@ def test_what_becomes_so(served: Served, beside: Callable[..., None]) -> None:
 def test_a_moment_is_not_missed(script: Callable[..., Script]) -> None:
     # All of it arrives at once.
     server = script(
-        b"<defTextVector device='D' name='v' state='Ok' perm='rw'><defText name='t'>a</defText>"
-        b"</defTextVector>"
-        b"<setTextVector device='D' name='v' state='Busy'/>"
+        TEXT + b"<setTextVector device='D' name='v' state='Busy'/>"
         b"<setTextVector device='D' name='v' state='Ok'/>"
     )
-    assert lines("wait", *at(server), "-t", "30", "D.v._STATE == Busy") == []
+    assert lines("wait", *at(server), "-t", "30", "D.v._STATE == Busy and D.v.t == 'a'") == []
 
 
 def test_what_does_not_become_so(served: Served) -> None:
@@ -72,14 +79,51 @@ def test_what_is_deleted_is_not_there(script: Callable[..., Script]) -> None:
     assert said == "not within 0.2 s: D.v.n is 5"
 
 
-def test_a_blob_is_not_known(served: Served) -> None:
-    said = refusal("wait", *at(served), "-t", "0.1", "Bench.frame.image == 'x'")
-    assert said == "not within 0.1 s: Bench.frame.image is not there"
+def test_what_is_like_what_is_not_there(served: Served) -> None:
+    condition = "bench.target.x > 8 or Bench.nots.a == 'x' or Bench.target.x > 9"
+    said = refusal("wait", *at(served), "--timeout", "0.1", condition)
+    assert said == (
+        "not within 0.1 s: bench.target.x (did you mean Bench?) is not there, "
+        "Bench.nots.a (did you mean Bench.note?) is not there, Bench.target.x is 7"
+    )
 
 
-def test_a_member_that_is_not_there(served: Served) -> None:
-    said = refusal("wait", *at(served), "Bench.target.y > 1")
-    assert said == "Bench.target.y is not there: target has x, free"
+def test_a_blob_has_no_value(served: Served) -> None:
+    said = refusal("wait", *at(served), "Bench.frame.image == 'x'", status=2)
+    reason = "Bench.frame.image is a BLOB, and has no value to compare: compare Bench.frame._STATE"
+    assert said == f"{reason} (see main wait --help)"
+
+
+def test_a_blob_has_a_state(served: Served, beside: Callable[..., None]) -> None:
+    frame: Any = served.bench["Bench"]["frame"]
+    assert lines("wait", *at(served), "-t", "30", "Bench.frame._PERM == 'ro'") == []
+
+    def expose() -> None:
+        while not done.wait(0.05):
+            served.call(partial(frame.send_setVectorMembers, members=["image"], state="Busy"))
+
+    wait_until(lambda: served.bench.running, "the driver runs")
+    frame["image"] = b"an image"
+    done = threading.Event()
+    beside(expose)
+    try:
+        # Only who wants the BLOBs is told.
+        assert lines("wait", *at(served), "-t", "30", "Bench.frame._STATE == Busy") == []
+    finally:
+        done.set()
+
+
+@pytest.mark.parametrize("name", ["y", "_RULE"])
+def test_a_member_that_is_not_there(served: Served, name: str) -> None:
+    said = refusal("wait", *at(served), f"Bench.target.{name} != 'x'")
+    assert said.startswith(f"no Bench.target.{name}")
+    assert said.endswith(f" from 127.0.0.1:{served.port}")
+
+
+def test_a_member_that_only_looks_like_an_attribute(script: Callable[..., Script]) -> None:
+    server = script(TEXT)
+    said = refusal("wait", *at(server), "D.v.state == 'x'")
+    assert said == f"no D.v.state (did you mean D.v._STATE?) from 127.0.0.1:{server.port}"
 
 
 def test_a_server_that_leaves(script: Callable[..., Script]) -> None:
@@ -92,8 +136,11 @@ def test_a_server_that_leaves(script: Callable[..., Script]) -> None:
     [
         ("Bench.target.x", "compare it with something: DEVICE.VECTOR.MEMBER > 15"),
         ("1 < 2", "the condition is about no property"),
-        ("Bench.mode.slow == 'on'", "it is one of Off, On, and never 'on'"),
-        ("A.b.c > 1 and Bench.target.x == 'warm'", "it is a number, and never 'warm'"),
+        ("Bench.mode.slow == 'on'", "Bench.mode.slow is one of Off, On, now 'On', and never 'on'"),
+        (
+            "A.b.c > 1 and Bench.target.x == 'warm'",
+            "Bench.target.x is a number, now 7, and never 'warm'",
+        ),
     ],
 )
 def test_wrong_usage(served: Served, condition: str, reason: str) -> None:

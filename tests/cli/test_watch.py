@@ -436,6 +436,41 @@ def test_each_line_is_an_object(script: Callable[..., Script]) -> None:
     assert {"device": "D", "vector": "v", "deleted": True} in objects
 
 
+def test_what_is_said_with_a_definition_is_told_once(script: Callable[..., Script]) -> None:
+    text = b"<defTextVector device='D' name='v' state='Ok' perm='rw' message='here'><defText"
+    server = script(text + b" name='t'/></defTextVector>", stays=0)
+    result = trindi("watch", *at(server), "--json")
+    about, message = (json.loads(line) for line in result.stdout.splitlines())
+    assert (about["member"], about["perm"]) == ("t", "rw")
+    assert message["message"] == "here"
+    assert "message" not in about
+
+
+@pytest.mark.parametrize(
+    ("name", "printed"),
+    [
+        ("_LABEL", ["D.v._LABEL=V"]),
+        ("_GROUP", ["D.v._GROUP=G"]),
+        ("_PERM", ["D.v._PERM=rw"]),
+        ("_RULE", ["D.v._RULE=AnyOfMany"]),
+        ("_STATE", ["D.v._STATE=Idle", "D.v._STATE=Ok"]),
+        ("_TO", ["D.v._TO=0", "D.v._TO=5"]),
+    ],
+)
+def test_an_attribute_is_told_where_it_changes(
+    script: Callable[..., Script], name: str, printed: list[str]
+) -> None:
+    server = script(
+        b"<defSwitchVector device='D' name='v' label='V' group='G' state='Idle' perm='rw'"
+        b" rule='AnyOfMany'><defSwitch name='s'>On</defSwitch></defSwitchVector>"
+        b"<setSwitchVector device='D' name='v'><oneSwitch name='s'>Off</oneSwitch>"
+        b"</setSwitchVector><setSwitchVector device='D' name='v' state='Ok' timeout='5'/>",
+        stays=0,
+    )
+    result = trindi("watch", *at(server), f"D.v.{name}")
+    assert result.stdout.splitlines() == printed
+
+
 def test_lines_come_at_once(served: Served) -> None:
     with subprocess.Popen(
         [sys.executable, "-m", "trindi", "watch", *at(served), "Bench.count.n"],

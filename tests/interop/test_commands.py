@@ -93,6 +93,16 @@ def test_get_misses_what_indi_getprop_misses(port: int, bench: Bench) -> None:
         assert said == f"no {place} from 127.0.0.1:{port}"
 
 
+def test_get_names_what_is_like_what_is_not_there(port: int) -> None:
+    device, vector = lines("get", *at(port))[0].split(".")[:2]
+    for wanted, alike in [
+        (f"{device}s.a.b", device),
+        (f"{device}.{vector}S", f"{device}.{vector}"),
+    ]:
+        said = refusal("get", *at(port), "-t", "1", wanted)
+        assert said.startswith(f"no {wanted} (did you mean {alike}")
+
+
 # set ---------------------------------------------------------------------------------------------
 
 

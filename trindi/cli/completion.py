@@ -18,29 +18,35 @@ from click.shell_completion import (
     ZshComplete,
     add_completion_class,
     get_completion_class,
+    split_arg_string,
 )
 
 from trindi.cli.addresses import join
-from trindi.client import IPyClient
-from trindi.errors import TrindiError
-from trindi.protocol import Kind, Permission
+from trindi.cli.expressions import unfinished, write_address
+from trindi.cli.finding import look
+from trindi.cli.lines import ATTRIBUTES
+from trindi.protocol import Kind, Permission, SwitchState
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
 __all__ = [
     "complete_assignments",
     "complete_blobs",
+    "complete_conditions",
     "complete_devices",
     "complete_members",
     "completion",
 ]
 
 _PATIENCE: Final = 1.0
-"""Seconds in which a server must have told what it has: a user waits for it."""
+"""Seconds in which a server must have told what it has, whatever it is: a user waits for it."""
 
 _QUIET: Final = 0.15
 """Seconds without a definition after which that is taken for all."""
+
+_VALUES: Final = {Kind.SWITCH: [SwitchState.ON, SwitchState.OFF]}
+"""What members of a kind can be set to, where there are few."""
 
 _SHELLS: Final = ("bash", "zsh", "fish")
 
@@ -69,27 +75,51 @@ def completion(shell: str) -> None:
 
 
 class _Bash(BashComplete):
-    """For bash: names with blanks are quoted, and what ends in = is to be gone on with."""
+    """For bash: names with blanks are quoted, and what ends in = is to be gone on with.
+
+    bash takes words apart at each = and :, and wants only the last piece completed; so what was
+    typed is read from the line.
+    """
 
     source_template: ClassVar[str] = BashComplete.source_template.replace(
         "    return 0\n", "    [[ ${COMPREPLY[0]} == *= ]] && compopt -o nospace\n    return 0\n"
-    )
+    ).replace("$(env ", '$(env COMP_LINE="${COMP_LINE:0:COMP_POINT}" ')
+
+    def get_completion_args(self) -> tuple[list[str], str]:
+        """Return the words that are complete, and the one that is not."""
+        *words, typed = _split(os.environ["COMP_LINE"])
+        return words[1:], typed
 
     def format_completion(self, item: CompletionItem[str]) -> str:
         """Write a completion for the shell, which reads backslashes once by itself."""
+        line = os.environ["COMP_LINE"]
         words = os.environ["COMP_WORDS"].split("\n")
-        typed = words[min(int(os.environ["COMP_CWORD"]), len(words) - 1)]
-        quoted = typed[:1] in {'"', "'"} or item.type != "plain"
-        value = item.value if quoted else re.sub(r"([^\w.=/:%@+,-])", r"\\\\\1", item.value)
+        piece = words[min(int(os.environ["COMP_CWORD"]), len(words) - 1)].lstrip("=:")
+        while not line.endswith(piece):
+            # The rest of it is behind the cursor.
+            piece = piece[:-1]
+        value = item.value.removeprefix(_split(line.removesuffix(piece))[-1])
+        quote = piece[:1]
+        if item.type == "plain" and quote not in {"'", '"'}:
+            value = re.sub(r"([^\w.=/:%@+,-])", r"\\\\\1", value)
+        elif quote == '"':
+            value = re.sub(r'(["$`\\])', r"\\\\\1", value)
         return f"{item.type},{value}"
+
+
+def _split(line: str) -> list[str]:
+    """Split a line into words; the last is that which is being typed, and may be empty."""
+    *words, last = split_arg_string(f"{line}x")
+    return [*words, last[:-1]]
 
 
 class _Zsh(ZshComplete):
     """For zsh: what ends in = is to be gone on with."""
 
     source_template: ClassVar[str] = ZshComplete.source_template.replace(
-        "compadd -U -V unsorted -a completions",
-        "compadd -U -V unsorted ${${(M)completions[1]%%=}:+-S ''} -a completions",
+        "        compadd -U -V unsorted -a completions",
+        "        local -a suffix; [[ $completions[1] == *= ]] && suffix=(-S '')\n"
+        '        compadd -U -V unsorted "${suffix[@]}" -a completions',
     )
 
 
@@ -116,14 +146,28 @@ def complete_devices(ctx: click.Context, _param: click.Parameter, typed: str) ->
 
 
 def complete_members(ctx: click.Context, _param: click.Parameter, typed: str) -> list[str]:
-    """Complete the address of a member."""
-    return _beginning(typed, _members(_ask(ctx)))
+    """Complete the address of a member with a value, or of an attribute that is begun."""
+    return _beginning(typed, (join(*names) for names in _readable(_ask(ctx), typed)))
 
 
 def complete_assignments(ctx: click.Context, _param: click.Parameter, typed: str) -> list[str]:
-    """Complete the address of a member that can be set, with the sign that follows."""
-    writable = (one for one in _ask(ctx) if one.perm is not Permission.RO)
-    return _beginning(typed, (f"{name}=" for name in _members(writable)))
+    """Complete the address of a member that can be set, with the sign that follows, or a switch."""
+    offered: list[str] = []
+    for one in _ask(ctx):
+        for name in one.members if one.perm is not Permission.RO else ():
+            place = f"{join(one.devicename, one.vectorname, name)}="
+            values = _VALUES.get(one.kind, []) if typed.startswith(place) else [""]
+            offered += [f"{place}{value}" for value in values]
+    return _beginning(typed, offered)
+
+
+def complete_conditions(ctx: click.Context, _param: click.Parameter, typed: str) -> list[str]:
+    """Complete the address that a condition ends with, written as a condition wants it."""
+    begin = unfinished(typed)
+    before, typed = typed[:begin], typed[begin:]
+    quote = typed[:1] if typed[:1] in {'"', "'"} else '"'
+    forms = [(write_address(one, quote), join(*one)) for one in _readable(_ask(ctx), typed)]
+    return [f"{before}{form[0]}" for form in forms if any(one.startswith(typed) for one in form)]
 
 
 def complete_blobs(ctx: click.Context, _param: click.Parameter, typed: str) -> list[str]:
@@ -132,8 +176,12 @@ def complete_blobs(ctx: click.Context, _param: click.Parameter, typed: str) -> l
     return _beginning(typed, (join(one.devicename, one.vectorname) for one in blobs))
 
 
-def _members(properties: Iterable[Known]) -> Iterable[str]:
-    return (join(*one[:2], name) for one in properties for name in one.members)
+def _readable(properties: Iterable[Known], typed: str) -> Iterator[tuple[str, str, str]]:
+    """Yield what can be read: BLOBs have no value, and attributes are for who begins one."""
+    attributes = ATTRIBUTES if "._" in typed else ()
+    for one in properties:
+        for name in (*(one.members if one.kind is not Kind.BLOB else ()), *attributes):
+            yield one.devicename, one.vectorname, name
 
 
 def _beginning(typed: str, names: Iterable[str]) -> list[str]:
@@ -142,20 +190,8 @@ def _beginning(typed: str, names: Iterable[str]) -> list[str]:
 
 def _ask(ctx: click.Context) -> list[Known]:
     """Ask the server that the command line names so far."""
-    client = IPyClient(ctx.params.get("host") or "localhost", ctx.params.get("port") or 7624)
-    try:
-        return trio.run(_look, client)
-    # Connecting raises others, too: of a host that cannot be one.
-    except (OSError, ValueError, TrindiError, ExceptionGroup):
-        return []
-
-
-async def _look(client: IPyClient) -> list[Known]:
-    with trio.move_on_after(_PATIENCE):
-        async with trio.open_nursery() as nursery:
-            await nursery.start(client.run)
-            await client.settled(quiet=_QUIET)
-            nursery.cancel_scope.cancel()
+    host, port = ctx.params.get("host") or "localhost", ctx.params.get("port") or 7624
+    client = trio.run(look, host, port, _PATIENCE, _QUIET)
     return [
         Known(vector.devicename, vector.name, tuple(vector), vector.kind, vector.perm)
         for device in client.values()

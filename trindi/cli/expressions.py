@@ -17,17 +17,26 @@ import operator
 import re
 from collections.abc import Callable, Iterator
 from enum import StrEnum
+from itertools import takewhile
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 import click
 
-from trindi.cli.addresses import Address, AddressError, parse_address
+from trindi.cli.addresses import Address, AddressError, parse_address, split
 from trindi.protocol import State, SwitchState, parse_number
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
-__all__ = ["Condition", "ConditionError", "Look", "parse_condition"]
+__all__ = [
+    "Condition",
+    "ConditionError",
+    "Look",
+    "parse_condition",
+    "shown",
+    "unfinished",
+    "write_address",
+]
 
 Value: TypeAlias = float | str
 Look: TypeAlias = Callable[[Address], Value | None]
@@ -47,6 +56,21 @@ _RELATIONS: Final[dict[str, Callable[[Any, Any], bool]]] = {
     ">=": operator.ge,
 }
 
+_SIGNS: Final = frozenset(["(", ")", "and", "or", "not"])
+
+_INSTEAD: Final[Mapping[str, str]] = {
+    "=": "==",
+    "!": "not",
+    "&": "and",
+    "&&": "and",
+    "|": "or",
+    "||": "or",
+    "and": "and",
+    "or": "or",
+    "not": "not",
+}
+"""What is to be written where somebody has written so, in small letters or not."""
+
 _TOKEN: Final = re.compile(
     r"""\s*(?:
         (?P<relation> [<>=!]=? )
@@ -55,6 +79,7 @@ _TOKEN: Final = re.compile(
     )""",
     re.VERBOSE,
 )
+_PLAIN: Final = re.compile(r"""[^\s()<>=!"'.*]+""")
 _QUOTED: Final = re.compile(r"""(["'])(?P<text>(?:(?!\1).)*)\1""", re.DOTALL)
 
 
@@ -73,6 +98,9 @@ class Operand(NamedTuple):
 
     value: Value | Address
 
+    def __str__(self) -> str:
+        return str(self.value) if isinstance(self.value, Address) else shown(self.value)
+
     def look(self, look: Look) -> Value | None:
         """Say what it is now."""
         return look(self.value) if isinstance(self.value, Address) else self.value
@@ -86,9 +114,8 @@ class Comparison(NamedTuple):
 
     def holds(self, look: Look) -> bool | None:
         """Say whether it is so; None where that is not known."""
-        values = [operand.look(look) for operand in self.operands]
-        pairs = zip(values, self.relations, values[1:], strict=False)
-        return _all(_compare(*pair) for pair in pairs)
+        pairs = zip(self.operands, self.relations, self.operands[1:], strict=False)
+        return _all(_compare(left, relation, right, look) for left, relation, right in pairs)
 
     def addresses(self) -> list[Address]:
         """Name what it is about."""
@@ -131,38 +158,39 @@ def _all(found: Iterator[bool | None] | Sequence[bool | None]) -> bool | None:
 # Comparing ---------------------------------------------------------------------------------------
 
 
-def _compare(left: Value | None, relation: str, right: Value | None) -> bool | None:
-    if left is None or right is None:
+def _compare(left: Operand, relation: str, right: Operand, look: Look) -> bool | None:
+    first, second = left.look(look), right.look(look)
+    if first is None or second is None:
         return None
-    left, right = _like(left, right), _like(right, left)
-    if isinstance(left, str) is isinstance(right, str):
-        return _RELATIONS[relation](left, right)
+    first, second = _like(first, second, right), _like(second, first, left)
+    if isinstance(first, str) is isinstance(second, str):
+        return _RELATIONS[relation](first, second)
     # A text that is no number just now.
     return relation == "!="
 
 
-def _like(value: Value, other: Value) -> Value:
-    """Read a value as one that can be compared with the other."""
+def _like(value: Value, other: Value, where: Operand) -> Value:
+    """Read a value as one that can be compared with the other, which is found somewhere."""
     if isinstance(other, StrEnum):
-        return _one_of(type(other), value)
+        try:
+            return type(other)(str(value))
+        except ValueError:
+            raise _never(value, f"one of {', '.join(type(other))}", other, where) from None
     if isinstance(other, float) and isinstance(value, str):
         try:
             return parse_number(value)
         except ValueError:
             if isinstance(value, Given):
-                raise ConditionError(f"it is a number, and never {_shown(value)}") from None
+                raise _never(value, "a number", other, where) from None
     return value
 
 
-def _one_of(kind: type[StrEnum], value: Value) -> StrEnum:
-    try:
-        return kind(str(value))
-    except ValueError:
-        words = ", ".join(kind)
-        raise ConditionError(f"it is one of {words}, and never {_shown(value)}") from None
+def _never(value: Value, kind: str, now: Value, where: Operand) -> ConditionError:
+    return ConditionError(f"{where} is {kind}, now {shown(now)}, and never {shown(value)}")
 
 
-def _shown(value: Value) -> str:
+def shown(value: Value) -> str:
+    """Write a value as it could stand in a condition."""
     return f"{value:g}" if isinstance(value, float) else repr(str(value))
 
 
@@ -186,7 +214,7 @@ class _Parser:
     def parse(self) -> Condition:
         found = self._any()
         if self._tokens:
-            raise ConditionError(f"{self._tokens[0]!r} is not expected there")
+            raise _unexpected(self._tokens[0])
         return found
 
     def _peek(self) -> str:
@@ -222,29 +250,70 @@ class _Parser:
                 return self._comparison()
             found = self._any()
             if not self._take(")"):
+                if self._tokens:
+                    raise _unexpected(self._tokens[0])
                 raise ConditionError("a parenthesis is not closed")
             return found
         finally:
             self._depth -= 1
 
     def _comparison(self) -> Comparison:
-        operands = [self._operand()]
+        operands = [self._operand(first=True)]
         relations: list[str] = []
         while self._peek() in _RELATIONS:
             relations.append(self._tokens.pop(0))
             operands.append(self._operand())
         if not relations:
+            if _instead(self._peek()):
+                raise _unexpected(self._peek())
             raise ConditionError("compare it with something: DEVICE.VECTOR.MEMBER > 15")
         return Comparison(operands, relations)
 
-    def _operand(self) -> Operand:
+    def _operand(self, *, first: bool = False) -> Operand:
         token = self._peek()
         if not token:
             raise ConditionError("something is missing at its end")
-        if token in _RELATIONS or token in {"(", ")", "and", "or", "not", "=", "!"}:
-            raise ConditionError(f"{token!r} is not expected there")
+        if not _is_operand(token):
+            raise _unexpected(token)
+        words = list(takewhile(_is_operand, self._tokens))
         self._tokens.pop(0)
-        return Operand(_read(token))
+        try:
+            found = Operand(_read(token))
+        except ConditionError:
+            if words == [token]:
+                raise
+            raise _unquoted(words) from None
+        if first and words != [token]:
+            raise _unquoted(words)
+        return found
+
+
+def _is_operand(token: str) -> bool:
+    return not (token in _RELATIONS or token in _SIGNS or _instead(token))
+
+
+def _instead(token: str) -> str:
+    """Return what others write so, in other languages, or ""."""
+    return _INSTEAD.get(token.lower(), "") if token not in _SIGNS else ""
+
+
+def _unexpected(token: str) -> ConditionError:
+    instead = _instead(token)
+    hint = f": write {instead}" if instead else ""
+    return ConditionError(f"{token!r} is not expected there{hint}")
+
+
+def _unquoted(words: Sequence[str]) -> ConditionError:
+    """Say how to write a name, or a text, that was written with blanks."""
+    text = " ".join(words)
+    try:
+        parts, _ = split(text)
+    except AddressError:
+        parts = []
+    written = write_address(part.name for part in parts) if len(parts) == 3 else f'"{text}"'
+    return ConditionError(
+        f"quote what has a blank, within the quotes of the shell: '{written} ...'"
+    )
 
 
 def _tokens(text: str) -> Iterator[str]:
@@ -272,7 +341,30 @@ def _read(token: str) -> Value | Address:
     try:
         return parse_address(token, 3)
     except AddressError:
+        word = token.capitalize()
+        hint = f"write {word}" if word in _WORDS else "quote texts, and names that have blanks"
         raise ConditionError(
-            f"{token!r} is no number and no DEVICE.VECTOR.MEMBER: "
-            "quote texts, and names that have blanks"
+            f"{token!r} is no number and no DEVICE.VECTOR.MEMBER: {hint}"
         ) from None
+
+
+def unfinished(text: str) -> int:
+    """Say where in an unfinished condition the operand begins that is being typed."""
+    begin = end = 0
+    while (found := _TOKEN.match(text, end)) is not None:
+        begin = found.end() if found["operand"] is None else found.start("operand")
+        end = found.end()
+    # Behind the last token are blanks, or a quote that is still open, or both.
+    rest = text[end:]
+    return len(text) - len(rest.lstrip()) if rest[:1].isspace() else begin
+
+
+def write_address(names: Iterable[str], quote: str = '"') -> str:
+    """Write an address as it stands in a condition."""
+    return ".".join(name if _PLAIN.fullmatch(name) else _quoted(name, quote) for name in names)
+
+
+def _quoted(name: str, quote: str) -> str:
+    if quote in name:
+        quote = "'" if quote == '"' else '"'
+    return f"{quote}{name}{quote}"

@@ -2,29 +2,29 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import click
 import trio
 
 from trindi.cli.addresses import Pattern, devices_of, join, parse_pattern
 from trindi.cli.completion import complete_members
+from trindi.cli.finding import refuse
 from trindi.cli.lines import ATTRIBUTES, Line, kind_of, lines_of, to_json
-from trindi.cli.running import patience_option, run_client, server_options
+from trindi.cli.running import patience_of, patience_option, run_client, server_options
 from trindi.client import IPyClient, NotConnected, Settled
 from trindi.protocol import DefVector, Kind, Permission
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from trindi.client import Events
+
 __all__ = ["get"]
 
-EVERYTHING = Pattern("*.*.*")
-
-_AT_HAND = 0.3
-"""Seconds without a definition after which all are here, where the server says that they are: one
-that answers a ping in between looks as if it had told all."""
+EVERYTHING: Final = Pattern("*.*.*")
 
 
 @click.command()
@@ -36,13 +36,15 @@ that answers a ping in between looks as if it had told all."""
     shell_complete=complete_members,
 )
 @patience_option("How long to wait for what is not there, or for more where a * may match more.")
-@click.option("-1", "--value", "only_value", is_flag=True, help="Print just the value, of one.")
+@click.option(
+    "-1", "--value", "only_value", is_flag=True, help="Print just the value, of one member."
+)
 @click.option("-w", "--write-only", is_flag=True, help="Include write-only properties.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")
 @server_options
 def get(
     patterns: tuple[Pattern, ...],
-    timeout: float,
+    timeout: float | None,
     only_value: bool,
     write_only: bool,
     as_json: bool,
@@ -52,21 +54,26 @@ def get(
     """Print the values of properties.
 
     Each line is DEVICE.VECTOR.MEMBER=VALUE, as indi_getprop of libindi prints it. A * stands for
-    any characters; what is left out matches all: "trindi get Thermostat" prints all of the device.
+    any characters, also within a name, which indi_getprop does not know: "*.CCD_*". What is left
+    out matches all: "trindi get Thermostat" prints all of the device. BLOBs have no line: receive
+    them with trindi save-blobs.
 
     In the place of MEMBER, an attribute of the vector: _STATE, _LABEL, _GROUP, _PERM, _TO (its
-    timeout) or _TS (its timestamp).
+    timeout), _TS (its timestamp), or, which indi_getprop does not know, _RULE (of its switches).
 
     Exit status: 0 if there was something for each, 1 if not.
     """
     wanted = patterns or (EVERYTHING,)
-    alone = only_value and len(wanted) == 1 and wanted[0].is_exact
+    if only_value and as_json:
+        raise click.UsageError("-1 prints a value alone, and --json all about it: give one of them")
+    if only_value and not (len(wanted) == 1 and wanted[0].is_exact):
+        raise click.UsageError("-1 prints one value: name one DEVICE.VECTOR.MEMBER, without a *")
 
     def show(line: Line) -> None:
-        click.echo(to_json(line.data) if as_json else line.text if alone else str(line))
+        click.echo(to_json(line.data) if as_json else line.text if only_value else str(line))
 
     client = IPyClient(host, port, ask_for=devices_of(wanted))
-    search = _Search(client, wanted, timeout, write_only, show)
+    search = _Search(client, wanted, patience_of(timeout), write_only, show)
     run_client(search.run, client)
 
 
@@ -82,15 +89,15 @@ class _Search:
         show: Callable[[Line], None],
     ) -> None:
         # What a server says at once is heard, too.
-        self._definitions = client.events()
+        self._events = client.events()
+        self._later: Events | None = None
         self._missing = dict.fromkeys(wanted)
         self._wanted = wanted
         self._patience = patience
         self._write_only = write_only
         self._show = show
         self._seen: set[tuple[str, str]] = set()
-        self._blobs: list[str] = []
-        self._all_here = False
+        self._reasons: dict[str, None] = {}
         self._scope = trio.CancelScope()
 
     async def run(self, client: IPyClient) -> None:
@@ -103,26 +110,34 @@ class _Search:
             nursery.start_soon(self._mind_ping, client)
             self._set_clock()
             with self._scope:
-                async for event in self._definitions:
-                    if isinstance(event, DefVector):
-                        self._take(event)
-                    if not self._missing and all(one.is_exact for one in self._wanted):
-                        break
+                await self._look(self._events)
+                if self._missing and self._later is not None:
+                    await self._look(self._later)
             nursery.cancel_scope.cancel()
-        if self._missing:
-            self._refuse(client)
+        await self._refuse(client)
 
     async def _mind_ping(self, client: IPyClient) -> None:
-        """Note when a server that tells so has told all."""
-        try:
-            self._all_here = await client.settled(quiet=math.inf) is Settled.PING
-        except NotConnected:
-            return
-        self._set_clock()
+        """Hear no more when a server that tells so has told all: only what is missing may follow.
+
+        Others never do: they are heard for as long as the patience lasts.
+        """
+        with contextlib.suppress(NotConnected):
+            if await client.settled(quiet=math.inf) is Settled.PING:
+                self._later = client.events()
+                self._events.close()
+
+    async def _look(self, events: Events) -> None:
+        """Look at definitions until there is all that can be, or there are no more."""
+        async for event in events:
+            if isinstance(event, DefVector):
+                self._take(event)
+            if not self._missing and (
+                events is self._later or all(one.is_exact for one in self._wanted)
+            ):
+                return
 
     def _set_clock(self) -> None:
-        enough = self._all_here and not self._missing
-        self._scope.deadline = trio.current_time() + (_AT_HAND if enough else self._patience)
+        self._scope.deadline = trio.current_time() + self._patience
 
     def _take(self, event: DefVector) -> None:
         """Take a definition; properties are defined again whenever any client asks."""
@@ -133,29 +148,39 @@ class _Search:
             self._set_clock()
 
     def _show_matches(self, event: DefVector) -> None:
-        if event.perm is Permission.WO and not self._write_only:
-            return
         shown: dict[str, Line] = {}
+        hidden = event.perm is Permission.WO and not self._write_only
         for pattern in self._wanted:
-            found = list(lines_of(event, pattern))
+            found = [] if hidden else list(lines_of(event, pattern))
             shown |= {line.name: line for line in found}
-            if found:
+            if found or self._note_reason(event, pattern):
                 self._missing.pop(pattern, None)
-            self._note_blob(event, pattern)
         for line in shown.values():
             self._show(line)
 
-    def _note_blob(self, event: DefVector, pattern: Pattern) -> None:
-        """Take note of a BLOB that was asked for by its name: it has no value to print."""
-        names = (event.devicename, event.vectorname)
-        is_member = pattern.member.name in event and pattern.member.name not in ATTRIBUTES
-        if kind_of(event) is Kind.BLOB and is_member and pattern.covers(*names):
-            self._blobs.append(join(*names))
+    def _note_reason(self, event: DefVector, pattern: Pattern) -> bool:
+        """Note why what was asked for by its name has no line; False where it was not."""
+        named = pattern.device.is_exact and pattern.vector.is_exact
+        if not (named and pattern.covers(event.devicename, event.vectorname)):
+            return False
+        if not (pattern.member.name in ATTRIBUTES or any(map(pattern.member.matches, event))):
+            return False
+        place = join(event.devicename, event.vectorname)
+        is_blob = kind_of(event) is Kind.BLOB and pattern.member.name not in ATTRIBUTES
+        if not is_blob:
+            reason = f"{place} is write-only: print it with -w"
+        elif event.perm is Permission.WO:
+            reason = f"{place} is write-only: its BLOBs are never sent"
+        else:
+            reason = f"{place} has BLOBs: receive them with trindi save-blobs"
+        self._reasons[reason] = None
+        return True
 
-    def _refuse(self, client: IPyClient) -> None:
-        if self._blobs:
-            place = self._blobs[0]
-            raise click.ClickException(f"{place} has BLOBs: receive them with trindi save-blobs")
-        names = ", ".join(map(str, self._missing))
-        reason = "" if client.connected else ", which has closed the connection"
-        raise click.ClickException(f"no {names} from {client.host}:{client.port}{reason}")
+    async def _refuse(self, client: IPyClient) -> None:
+        reasons = list(self._reasons)
+        if self._missing:
+            all_asked = not devices_of(self._wanted)
+            refusal = await refuse(client, list(self._missing), all_asked=all_asked)
+            reasons.append(refusal.message)
+        if reasons:
+            raise click.ClickException("; ".join(reasons))

@@ -16,40 +16,30 @@ from trindi.protocol import (
     NumberLabel,
     SetVector,
     defLightVector,
+    defSwitchVector,
     format_timestamp,
     number_to_text,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
     from trindi.cli.addresses import Pattern
 
 __all__ = ["ATTRIBUTES", "Line", "kind_of", "lines_of", "to_json"]
 
 
-def _timeout(event: Any) -> str:
-    seconds = getattr(event, "timeout", None)
-    return "" if seconds is None else number_to_text(float(seconds))
-
-
-def _permission(event: Any) -> str:
-    return "" if isinstance(event, defLightVector) else event.perm
-
-
-def _timestamp(event: Any) -> str:
-    return "" if event.timestamp is None else format_timestamp(event.timestamp)
-
-
-ATTRIBUTES: Final[Mapping[str, Callable[[Any], str]]] = {
-    "_LABEL": lambda event: event.label,
-    "_GROUP": lambda event: event.group,
-    "_STATE": lambda event: event.state,
-    "_PERM": _permission,
-    "_TO": _timeout,
-    "_TS": _timestamp,
+ATTRIBUTES: Final[Mapping[str, str]] = {
+    "_LABEL": "label",
+    "_GROUP": "group",
+    "_STATE": "state",
+    "_PERM": "perm",
+    "_TO": "timeout",
+    "_TS": "timestamp",
+    "_RULE": "rule",
 }
-"""What stands in the place of a member, for an attribute of its property."""
+"""What stands in the place of a member, for an attribute of its property, and how events call that.
+Those of indi_getprop, and the rule of switches."""
 
 
 class Line(NamedTuple):
@@ -85,6 +75,21 @@ def kind_of(event: DefVector | SetVector) -> Kind:
     return kind
 
 
+def _attribute(event: DefVector | SetVector, name: str) -> str | None:
+    """Say what an attribute is; "" where the property has none, None where a report says nothing.
+
+    Lights have no permission of their own, but are read-only all the same.
+    """
+    value = getattr(event, ATTRIBUTES[name], None)
+    if value is None:
+        return "" if isinstance(event, DefVector) else None
+    if name == "_TO":
+        return number_to_text(float(value))
+    if name == "_TS":
+        return format_timestamp(value)
+    return "" if name == "_PERM" and isinstance(event, defLightVector) else str(value)
+
+
 def lines_of(event: DefVector | SetVector, pattern: Pattern) -> Iterator[Line]:
     """Yield what a pattern means of an event; BLOBs have no line.
 
@@ -93,12 +98,13 @@ def lines_of(event: DefVector | SetVector, pattern: Pattern) -> Iterator[Line]:
     if not pattern.covers(event.devicename, event.vectorname):
         return
     names = (event.devicename, event.vectorname)
-    attribute = ATTRIBUTES.get(pattern.member.name)
-    if attribute is not None and (pattern.vector.is_exact or kind_of(event) is not Kind.BLOB):
-        name, text = pattern.member.name, attribute(event)
-        about = {"device": names[0], "vector": names[1], "attribute": name, "value": text}
-        yield Line(*names, name, text, about)
-    elif attribute is None and kind_of(event) is not Kind.BLOB:
+    attribute = pattern.member.name
+    if attribute in ATTRIBUTES:
+        text = _attribute(event, attribute)
+        if text is not None and (pattern.vector.is_exact or kind_of(event) is not Kind.BLOB):
+            about = {"device": names[0], "vector": names[1], "attribute": attribute, "value": text}
+            yield Line(*names, attribute, text, about)
+    elif kind_of(event) is not Kind.BLOB:
         for name, value in event.items():
             if pattern.member.matches(name):
                 yield Line(*names, name, _text(event, name), _describe(event, name, value))
@@ -119,11 +125,15 @@ def _describe(event: Any, name: str, value: Any) -> dict[str, Any]:
         "kind": kind_of(event).value.lower(),
         "value": value,
         "state": event.state,
-        "timestamp": _timestamp(event) or None,
+        "timestamp": _attribute(event, "_TS") or None,
     }
     if isinstance(event, DefVector):
-        about |= {"group": event.group, "perm": _permission(event) or None}
+        about |= {"group": event.group, "perm": _attribute(event, "_PERM") or None}
         about |= _describe_label(event.memberlabels.get(name, name))
+        about |= {"vector_label": event.label, "timeout": getattr(event, "timeout", None)}
+        about |= {"message": event.message or None}
+        if isinstance(event, defSwitchVector):
+            about["rule"] = event.rule
     return about
 
 

@@ -14,25 +14,21 @@ import socket
 import sys
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
+from typing import Any, Final, TypeAlias, TypeVar
 
 import click
 import trio
 
-from trindi.cli.addresses import join
 from trindi.client import IPyClient
 from trindi.client.session import open_tcp
 from trindi.errors import TrindiError
-
-if TYPE_CHECKING:
-    from trindi.client import RemoteVector
 
 __all__ = [
     "Again",
     "Seconds",
     "Work",
     "connect",
-    "find_vector",
+    "patience_of",
     "patience_option",
     "run_client",
     "run_until_told",
@@ -40,6 +36,9 @@ __all__ = [
 ]
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+_PATIENCE: Final = 2.0
+"""Seconds in which a server must have said what there is, where a user has given no others."""
 
 _CONNECT_SECONDS: Final = 10.0
 """Seconds in which a server must let itself be connected to."""
@@ -92,17 +91,25 @@ def server_options(command: F) -> F:
     return host(port(command))
 
 
-def patience_option(meaning: str) -> Callable[[F], F]:
-    """Add the option ``-t``."""
+def patience_option(meaning: str, *, beyond: str = "") -> Callable[[F], F]:
+    """Add the option ``-t``; `patience_of` says what it means.
+
+    Args:
+        meaning: what it bounds.
+        beyond: what is bounded otherwise where it is not given, and how.
+    """
     return click.option(
         "-t",
         "--timeout",
-        default=2.0,
-        show_default=True,
         type=Seconds(min=0),
         metavar="SECONDS",
-        help=meaning,
+        help=f"{meaning}  [default: {_PATIENCE:g}{beyond}]",
     )
+
+
+def patience_of(timeout: float | None) -> float:
+    """Say how long to wait for what is not there, where the user may have said it."""
+    return _PATIENCE if timeout is None else timeout
 
 
 # Running ---------------------------------------------------------------------------------------
@@ -232,20 +239,6 @@ async def connect(host: str, port: int) -> trio.abc.Stream:
             # A host may be such that it is not even looked up: UnicodeError.
             reason = _reason(error)
     raise click.ClickException(f"cannot connect to {host}:{port}: {reason}")
-
-
-async def find_vector(
-    client: IPyClient, devicename: str, vectorname: str, patience: float
-) -> RemoteVector:
-    """Wait for a property, but not longer than that.
-
-    Raises:
-        ClickException: it is not there.
-    """
-    with trio.move_on_after(patience):
-        return await client.wait_defined(devicename, vectorname)
-    names = join(devicename, vectorname)
-    raise click.ClickException(f"no {names} from {client.host}:{client.port}")
 
 
 async def _say_farewell(client: IPyClient, stream: trio.abc.Stream) -> None:

@@ -10,9 +10,10 @@ import trio
 
 from trindi.cli.addresses import Address, join, parse_property
 from trindi.cli.completion import complete_blobs
+from trindi.cli.finding import find_vector
 from trindi.cli.lines import to_json
 from trindi.cli.meter import Display, Meter, make_display
-from trindi.cli.running import find_vector, patience_option, run_client, server_options
+from trindi.cli.running import patience_of, patience_option, run_client, server_options
 from trindi.client import IPyClient
 from trindi.protocol import Kind, Permission
 
@@ -38,7 +39,7 @@ def save_blobs(
     place: Address,
     directory: str,
     count: int | None,
-    timeout: float,
+    timeout: float | None,
     as_json: bool,
     host: str,
     port: int,
@@ -52,7 +53,7 @@ def save_blobs(
     Exit status: 0 once --count are saved, 1 if the property is not there or the server has gone.
     """
     client = IPyClient(host, port, ask_for=[place.devicename])
-    saver = _Saver(place, Path(directory), count, timeout, as_json)
+    saver = _Saver(place, Path(directory), count, patience_of(timeout), as_json)
     run_client(saver.run, client)
 
 
@@ -80,7 +81,7 @@ class _Saver:
             ClickException: there are none, or no more.
         """
         names = self._place[:2]
-        vector = await find_vector(client, *names, self._patience)
+        vector = await find_vector(client, self._place, self._patience)
         if vector.kind is not Kind.BLOB:
             raise click.ClickException(
                 f"{join(*names)} is a {vector.kind.value} vector, and has no BLOBs"

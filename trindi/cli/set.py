@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import click
+import trio
 
 from trindi.cli.addresses import Address, AddressError, join, make_address, split
 from trindi.cli.completion import complete_assignments
-from trindi.cli.running import find_vector, patience_option, run_client, server_options
-from trindi.client import IPyClient
+from trindi.cli.finding import find_vector, refuse
+from trindi.cli.running import patience_of, patience_option, run_client, server_options
+from trindi.client import IPyClient, PropertyTimeout
 from trindi.client.requests import Upload, check_writable, make_request
 from trindi.protocol import Kind, SwitchState
 
@@ -49,6 +52,11 @@ class Request(NamedTuple):
     vectorname: str
     texts: dict[str, str]
 
+    @property
+    def place(self) -> Address:
+        """The property."""
+        return Address(self.devicename, self.vectorname)
+
 
 @click.command("set")
 @click.argument(
@@ -60,10 +68,13 @@ class Request(NamedTuple):
     shell_complete=complete_assignments,
 )
 @click.option("--wait", is_flag=True, help="Wait until each is done, before the next is asked for.")
-@patience_option("How long to wait for a property that is not there.")
+@patience_option(
+    "How long to wait for a property that is not there, and with --wait for each until it is done.",
+    beyond="; until it is done, as long as the property says, or for ever if it says nothing",
+)
 @server_options
 def set_values(
-    assignments: tuple[Assignment, ...], wait: bool, timeout: float, host: str, port: int
+    assignments: tuple[Assignment, ...], wait: bool, timeout: float | None, host: str, port: int
 ) -> None:
     """Set values of properties.
 
@@ -72,10 +83,11 @@ def set_values(
     beyond the limits, against the rule of switches) is refused before anything is sent.
 
     With --wait, properties are set one after another, each once the one before is Ok or Idle. So
-    what a device defines only when it is connected can be set in the same command.
+    what a device defines only when it is connected can be set in the same command. Each may take
+    as long as the property says itself, or as --timeout allows, whatever it says.
 
     Exit status: 0 if it was sent, or done with --wait; 1 if it was refused, or the device reports
-    Alert, or takes longer than it says itself.
+    Alert, or takes too long.
     """
     requests = group(assignments)
     work = partial(_set, requests, wait, timeout)
@@ -99,38 +111,66 @@ def group(assignments: tuple[Assignment, ...]) -> list[Request]:
     return list(requests.values())
 
 
-async def _set(requests: list[Request], wait: bool, patience: float, client: IPyClient) -> None:
+async def _set(requests: list[Request], wait: bool, bound: float | None, client: IPyClient) -> None:
+    patience = patience_of(bound)
     for request in requests[:1] if wait else requests:
-        await find_vector(client, request.devicename, request.vectorname, patience)
+        await find_vector(client, request.place, patience)
     # All that is known is checked before anything is sent.
     for request in requests:
         if request.vectorname in client.get(request.devicename, ()):
-            _check(client[request.devicename][request.vectorname], request)
+            await _check(client, client[request.devicename][request.vectorname], request)
     for request in requests:
-        vector = await find_vector(client, request.devicename, request.vectorname, patience)
-        values = _check(vector, request)
-        if not wait:
-            await vector.set(values)
+        vector = await find_vector(client, request.place, patience)
+        values = await _check(client, vector, request)
+        if wait:
+            await _set_and_wait(client, vector, values, bound)
         else:
-            await _set_and_wait(client, vector, values)
+            await vector.set(values)
 
 
-async def _set_and_wait(client: IPyClient, vector: RemoteVector, values: dict[str, Any]) -> None:
-    if vector.kind is Kind.BLOB:
-        # The answer is a BLOB vector, too.
-        await client.enable_blobs(vector.devicename, vector.name)
-    await vector.set_and_wait(values)
+async def _set_and_wait(
+    client: IPyClient, vector: RemoteVector, values: dict[str, Any], bound: float | None
+) -> None:
+    """Set values, and wait until the device has them.
+
+    Args:
+        client: has the vector.
+        vector: is asked for them.
+        values: what it is asked for.
+        bound: seconds that it may take, or None for what it says itself.
+
+    Raises:
+        ClickException: it takes longer.
+    """
+    names = (vector.devicename, vector.name)
+    try:
+        with trio.fail_after(math.inf if bound is None else bound):
+            if vector.kind is Kind.BLOB:
+                # The answer is a BLOB vector, too.
+                await client.enable_blobs(*names)
+            # Where the user has said it, what the property says does not count: 0 means any time.
+            await client.set_and_wait(*names, values, timeout=None if bound is None else 0)
+    except trio.TooSlowError:
+        took = f"{bound:g} s have passed"
+    except PropertyTimeout as error:
+        took = f"{error.message}; it may take longer with --timeout"
+    else:
+        return
+    raise click.ClickException(f"{join(*names)} is still {vector.state}: {took}")
 
 
 # Values ----------------------------------------------------------------------------------------
 
 
-def _check(vector: RemoteVector, request: Request) -> dict[str, Any]:
+async def _check(client: IPyClient, vector: RemoteVector, request: Request) -> dict[str, Any]:
     """Return the values that are asked for, having checked them.
 
     Raises:
         ClickException: they cannot be right.
     """
+    unknown = [name for name in request.texts if name not in vector]
+    if unknown:
+        raise await refuse(client, [Address(*request[:2], name) for name in unknown])
     try:
         check_writable(vector, request.texts)
         read = _READ.get(vector.kind, _as_typed)
@@ -139,10 +179,9 @@ def _check(vector: RemoteVector, request: Request) -> dict[str, Any]:
             Upload(vector, values)
         else:
             make_request(vector, values)
-    except (KeyError, ValueError, TypeError) as error:
-        names = request[:2]
-        reason = str(error.args[0]).replace(f"{' '.join(names)} is", "it is", 1)
-        raise click.ClickException(f"cannot set {join(*names)}: {reason}") from None
+    except (ValueError, TypeError) as error:
+        reason = str(error.args[0]).replace(f"{' '.join(request[:2])} is", "it is", 1)
+        raise click.ClickException(f"cannot set {request.place}: {reason}") from None
     return values
 
 

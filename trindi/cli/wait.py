@@ -3,36 +3,30 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import click
 import trio
 
-from trindi.cli.expressions import Condition, parse_condition
+from trindi.cli.addresses import Address
+from trindi.cli.completion import complete_conditions
+from trindi.cli.expressions import Condition, ConditionError, parse_condition, shown
+from trindi.cli.finding import hints, refuse
+from trindi.cli.lines import ATTRIBUTES, kind_of
 from trindi.cli.running import Seconds, run_client, server_options
 from trindi.client import IPyClient
-from trindi.protocol import DefVector, Message, SetVector, delProperty, format_timestamp
+from trindi.protocol import DefVector, Kind, Message, SetVector, delProperty, format_timestamp
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
 
-    from trindi.cli.addresses import Address
     from trindi.protocol import SnoopEvent
 
 __all__ = ["wait"]
 
-_ATTRIBUTES: Final[Mapping[str, str]] = {
-    "_LABEL": "label",
-    "_GROUP": "group",
-    "_STATE": "state",
-    "_PERM": "perm",
-    "_TO": "timeout",
-    "_TS": "timestamp",
-}
-
 
 @click.command()
-@click.argument("condition", type=parse_condition)
+@click.argument("condition", type=parse_condition, shell_complete=complete_conditions)
 @click.option(
     "-t",
     "--timeout",
@@ -49,11 +43,13 @@ def wait(condition: Condition, timeout: float | None, host: str, port: int) -> N
     trindi wait '"CCD Simulator".CCD1._STATE == Ok or not Dome.SHUTTER.OPEN == On'
 
     Values are compared with == != < <= > >=, and comparisons joined with and, or, not and
-    parentheses. Texts are quoted, and so are names with blanks or dots. Numbers may be sexagesimal.
-    As with trindi get, _STATE and other attributes stand in the place of a member. What is not
-    there yet is waited for.
+    parentheses. Texts are quoted, and so are names with blanks or dots, all of it within the quotes
+    of the shell. Numbers may be sexagesimal. As with trindi get, _STATE and other attributes stand
+    in the place of a member; of BLOBs only they can be compared. What is not there yet is waited
+    for.
 
-    Exit status: 0 once it holds; 1 if it does not within --timeout, or the server has gone.
+    Exit status: 0 once it holds; 1 if it does not within --timeout, or the server has gone; 2 if
+    it compares what cannot be compared.
     """  # noqa: D301 - for click
     addresses = condition.addresses()
     if not addresses:
@@ -73,6 +69,7 @@ class _Waiter:
         addresses: Iterable[Address],
         patience: float | None,
     ) -> None:
+        self._client = client
         self._events = client.events()
         self._condition = condition
         self._values: dict[Address, Any] = dict.fromkeys(addresses)
@@ -86,14 +83,19 @@ class _Waiter:
         """
         with trio.move_on_after(self._patience):
             async for event in self._events:
-                self._take(event)
+                await self._take(event)
                 if self._condition.holds(self._values.get):
                     return
             raise click.ClickException("the server has closed the connection")
-        known = ", ".join(f"{one} is {_shown(value)}" for one, value in self._values.items())
+        missing = [one for one, value in self._values.items() if value is None]
+        names = await hints(self._client, missing)
+        known = ", ".join(
+            f"{names[one]} is not there" if value is None else f"{one} is {shown(value)}"
+            for one, value in self._values.items()
+        )
         raise click.ClickException(f"not within {self._patience:g} s: {known}")
 
-    def _take(self, event: SnoopEvent) -> None:
+    async def _take(self, event: SnoopEvent) -> None:
         """Take the values that an event brings."""
         if isinstance(event, Message):
             return
@@ -105,25 +107,35 @@ class _Waiter:
             if isinstance(event, delProperty):
                 self._values[address] = None
             else:
-                self._take_one(event, address)
+                await self._take_one(event, address)
 
-    def _take_one(self, event: DefVector | SetVector, address: Address) -> None:
+    async def _take_one(self, event: DefVector | SetVector, address: Address) -> None:
+        if isinstance(event, DefVector):
+            await self._mind(event, address)
         name = address.membername
-        value = _attribute(event, name) if name in _ATTRIBUTES else event.get(name)
+        value = _attribute(event, name) if name in ATTRIBUTES else event.get(name)
         if value is not None:
             self._values[address] = value
-        elif isinstance(event, DefVector) and name not in event and name not in _ATTRIBUTES:
-            # It will not have it later: to wait would be in vain.
-            known = ", ".join(event)
-            raise click.ClickException(f"{address} is not there: {event.vectorname} has {known}")
+
+    async def _mind(self, event: DefVector, address: Address) -> None:
+        """Mind that what a definition says can be waited for.
+
+        Raises:
+            ClickException: it would be in vain.
+        """
+        name = address.membername
+        if name not in event and not (name in ATTRIBUTES and hasattr(event, ATTRIBUTES[name])):
+            raise await refuse(self._client, [address])
+        if kind_of(event) is Kind.BLOB:
+            place = Address(address.devicename, address.vectorname)
+            if name not in ATTRIBUTES:
+                raise ConditionError(
+                    f"{address} is a BLOB, and has no value to compare: compare {place}._STATE"
+                )
+            # Its state, too, is reported only to who wants the BLOBs.
+            await self._client.enable_blobs(*place[:2])
 
 
 def _attribute(event: DefVector | SetVector, name: str) -> Any:
-    value = getattr(event, _ATTRIBUTES[name], None)
+    value = getattr(event, ATTRIBUTES[name], None)
     return format_timestamp(value) if name == "_TS" and value is not None else value
-
-
-def _shown(value: Any) -> str:
-    if value is None:
-        return "not there"
-    return f"{value:g}" if isinstance(value, float) else repr(str(value))

@@ -107,7 +107,7 @@ class _Lines:
         if isinstance(event, delProperty):
             yield from self._tell_deletion(event)
         elif not isinstance(event, Message):
-            yield from ((str(line), line.data) for line in self._changes(event))
+            yield from ((str(line), _silent(line.data)) for line in self._changes(event))
         if event.message and self._concerns(event.devicename):
             yield _message(event)
 
@@ -147,6 +147,11 @@ class _Lines:
         for names in dict.fromkeys(place[:2] for place in places):
             data = {"device": names[0], "vector": names[1], "deleted": True}
             yield f"{join(*names)} is deleted", data
+
+
+def _silent(data: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Leave out of a line what was said with it, which is told once, in a line of its own."""
+    return {key: value for key, value in data.items() if key != "message"}
 
 
 def _message(event: SnoopEvent) -> tuple[str, Mapping[str, Any]]:
