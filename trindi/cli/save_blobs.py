@@ -12,6 +12,7 @@ from trindi.cli.addresses import Address, join, parse_property
 from trindi.cli.completion import complete_blobs
 from trindi.cli.lines import to_json
 from trindi.cli.meter import Display, Meter, make_display
+from trindi.cli.paths import DirectoryToFill
 from trindi.cli.running import find_vector, patience_option, run_client, server_options
 from trindi.client import IPyClient
 from trindi.protocol import Kind, Permission
@@ -24,7 +25,7 @@ __all__ = ["save_blobs"]
 
 @click.command("save-blobs")
 @click.argument("place", metavar="DEV.VEC", type=parse_property, shell_complete=complete_blobs)
-@click.argument("directory", metavar="DIR", type=click.Path(file_okay=False))
+@click.argument("directory", metavar="DIR", type=DirectoryToFill())
 @click.option(
     "-n",
     "--count",
