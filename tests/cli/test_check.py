@@ -22,6 +22,7 @@ from tests.support_processes import (
     wait_until,
 )
 from trindi.cli import main
+from trindi.cli.chapters import show_chapters
 from trindi.conformance import RULES
 
 if TYPE_CHECKING:
@@ -281,10 +282,11 @@ def test_what_is_checked_is_told_line_by_line_where_that_is_wanted(program: str)
     ]
 
 
-def test_each_line_comes_once() -> None:
-    lines = invoke(LED, "--write", "--no-hostile", "-v").stderr.splitlines()
-    assert "Requests that must be taken: write-answered" in lines
-    assert len(lines) == len(set(lines))
+def test_each_line_comes_once(capsys: pytest.CaptureFixture[str]) -> None:
+    with show_chapters(as_lines=True) as tell:
+        for what in ("write-answered", "write-partial", "write-answered"):
+            tell("Requests", what)
+    assert capsys.readouterr().err == "Requests: write-answered\nRequests: write-partial\n"
 
 
 @pytest.fixture

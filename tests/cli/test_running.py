@@ -8,6 +8,8 @@ import re
 import signal
 import subprocess
 import sys
+import tomllib
+from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +17,7 @@ import click
 import pytest
 import trio
 
-from tests.support_cli import at, refusal, trindi
+from tests.support_cli import at, lines, refusal, trindi
 from tests.support_processes import DEADLINE, ENVIRONMENT, ROOT, free_port, run_python, wait_until
 from trindi.cli import main, running
 
@@ -127,6 +129,32 @@ def test_help_has_each_command_once() -> None:
         assert len(re.findall(rf"^  {name} +\S", result.stdout, re.MULTILINE)) == 1
         assert trindi(name, "--help").exit_code == 0
         assert command.get_short_help_str(200).endswith(".")
+
+
+# The version -------------------------------------------------------------------------------------
+
+
+def test_the_version(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(metadata, "version", {"trindi": "1.2.3"}.__getitem__)
+    assert lines("--version") == ["trindi, version 1.2.3"]
+
+
+def test_the_version_where_it_is_not_installed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def find_nothing(name: str) -> str:
+        raise metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(metadata, "version", find_nothing)
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    assert lines("--version") == [f"trindi, version {version} (not installed, from {ROOT})"]
+    # The package alone, without what it is made from.
+    monkeypatch.setattr(sys.modules["trindi.cli.version"], "_SOURCES", tmp_path)
+    unknown = f"trindi, version unknown (not installed, from {tmp_path})"
+    assert lines("--version") == [unknown]
+    for text in ("[", "[project]"):
+        (tmp_path / "pyproject.toml").write_text(text)
+        assert lines("--version") == [unknown]
 
 
 # Ctrl-C and closed pipes -------------------------------------------------------------------------
