@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
+import socket
 import subprocess
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
 import trio
 
 from tests.support_cli import at, lines, refusal, trindi
-from tests.support_processes import DEADLINE, ENVIRONMENT, ROOT, start_python, wait_until
+from tests.support_processes import (
+    DEADLINE,
+    ENVIRONMENT,
+    ROOT,
+    free_port,
+    start_python,
+    wait_until,
+)
 from trindi import (
     defBLOBVector,
     defNumberVector,
@@ -22,6 +32,7 @@ from trindi import (
     setNumberVector,
 )
 from trindi.cli import running
+from trindi.protocol import encode
 from trindi.recording import Ended, Recording, record
 
 if TYPE_CHECKING:
@@ -91,6 +102,21 @@ def test_blobs_are_recorded_where_they_are_wanted(
     assert wanted == [one.vectorname for one in defined if isinstance(one, defBLOBVector)]
     (blob,) = [one for one in recording.said_by("server") if isinstance(one, setBLOBVector)]
     assert blob["image"] == frame
+
+
+def test_what_is_defined_twice_is_asked_for_once(
+    script: Callable[..., Script], tmp_path: Path
+) -> None:
+    defined = (
+        b"<defBLOBVector device='D' name='v' state='Ok' perm='ro'><defBLOB name='b'/>"
+        b"</defBLOBVector>"
+    )
+    server = script(defined + defined)
+    path = tmp_path / "night.jsonl"
+    result = trindi("record", *at(server), str(path), "--blobs", "--duration", "0.3")
+    assert result.exit_code == 0
+    said = Recording(path).said_by("client")
+    assert [one.vectorname for one in said if isinstance(one, enableBLOB)] == ["v"]
 
 
 def test_ctrl_c_ends_a_recording_that_is_whole(served: Served, tmp_path: Path) -> None:
@@ -264,6 +290,41 @@ def test_a_recording_is_served(recording: Path, tmp_path: Path, speed: list[str]
     finally:
         process.terminate()
         assert process.wait(DEADLINE) == 0
+
+
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+def test_a_replay_goes_on_until_it_is_told_to_stop(
+    recording: Path, beside: Callable[..., None], signum: signal.Signals
+) -> None:
+    port = free_port()
+    heard = bytearray()
+
+    def listen() -> None:
+        def ask() -> bytes:
+            address = ("127.0.0.1", port)
+            with (
+                suppress(ConnectionRefusedError),
+                socket.create_connection(address, DEADLINE) as connection,
+            ):
+                connection.sendall(encode(getProperties()))
+                while b"count" not in heard:
+                    heard.extend(connection.recv(4096))
+            return bytes(heard)
+
+        wait_until(ask, "it serves")
+        os.kill(os.getpid(), signum)
+
+    beside(listen)
+    result = trindi("replay", str(recording), "--host", "127.0.0.1", "--serve", str(port))
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert result.stderr == f"Serving Bench on 127.0.0.1 port {port}\n"
+
+
+def test_a_replay_on_a_port_in_use(recording: Path, served: Served) -> None:
+    options = ["--host", "127.0.0.1", "--serve", str(served.port)]
+    said = refusal("replay", str(recording), *options)
+    reason = os.strerror(errno.EADDRINUSE)
+    assert said == f"cannot listen on 127.0.0.1 port {served.port}: {reason}"
 
 
 def test_files_that_are_no_recordings(tmp_path: Path) -> None:

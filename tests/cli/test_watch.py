@@ -161,7 +161,8 @@ def test_keys_filter(served: Served, session: Session, user: Callable[..., None]
             terminal.press(f"/{text}\r")
             terminal.wait_for(f"only '{text}'")
             assert names() == found or len(names()) == found
-        terminal.press("/x\x1b[2~")
+        # These are no letters.
+        terminal.press(f"/x\x1b[2~{UP}")
         terminal.wait_for("/x█")
 
     terminal.resize(80, 30)
@@ -246,7 +247,9 @@ def test_it_fits_into_any_window(
     def use() -> None:
         terminal.wait_for("count.n")
         terminal.resize(width, height)
+        before = len(terminal.said)
         os.kill(os.getpid(), signal.SIGWINCH)
+        wait_until(lambda: len(terminal.said) > before, "it is drawn again")
         if height:
             seen.append(terminal.wait(lambda lines: len(lines) == height, "it has that height"))
         terminal.resize(80, 24)

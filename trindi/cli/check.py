@@ -13,6 +13,7 @@ import click
 import trio
 
 from trindi.cli.chapters import show_chapters
+from trindi.cli.ranges import PORT, SOME_SECONDS
 from trindi.cli.running import run_until_told
 from trindi.cli.targets import TargetError, load_drivers
 from trindi.conformance import (
@@ -56,8 +57,8 @@ class CheckError(click.ClickException):
 @click.command()
 @click.argument("target", required=False)
 @click.argument("arguments", metavar="[ARG]...", nargs=-1, type=click.UNPROCESSED)
-@click.option("--host", help="Check the server there, instead of a TARGET.")
-@click.option("-p", "--port", type=click.IntRange(1, 65535), help="Its port.  [default: 7624]")
+@click.option("--host", metavar="HOST", help="Check the server there, instead of a TARGET.")
+@click.option("-p", "--port", type=PORT, help="Its port.  [default: 7624]")
 @click.option(
     "--write",
     is_flag=True,
@@ -76,11 +77,11 @@ class CheckError(click.ClickException):
     help="Set this first, and wait until it is done; can be given several times.",
 )
 @click.option(
+    "-t",
     "--timeout",
     default=5.0,
     show_default=True,
-    type=click.FloatRange(min=0, min_open=True),
-    metavar="SECONDS",
+    type=SOME_SECONDS,
     help="How long each answer may take; a program may take 15 to start with.",
 )
 @click.option("--strict", is_flag=True, help="Let warnings count as findings.")

@@ -16,9 +16,9 @@ from trindi.protocol import State
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["STYLES", "TREND", "Row", "Widths", "draw", "fit", "head_line", "name_room", "widths_of"]
+__all__ = ["STYLES", "Row", "Widths", "draw", "fit", "head_line", "name_room", "widths_of"]
 
-TREND: Final = 16
+_TREND: Final = 16
 """Columns of a sparkline, where there is room for it."""
 
 _GAP: Final = 2
@@ -118,7 +118,7 @@ def widths_of(rows: Sequence[Row], width: int) -> Widths:
     if not trend:
         return Widths(name, min(max(text, _LEAST_VALUE), room), 0, _STATE, time)
     value = min(max(number, _LEAST_VALUE), room)
-    trend += min(max(TREND, text - value - _GAP) - trend, room - value)
+    trend += min(max(_TREND, text - value - _GAP) - trend, room - value)
     return Widths(name, value, trend, _STATE, time)
 
 

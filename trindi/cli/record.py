@@ -10,7 +10,8 @@ import trio
 
 from trindi.cli.completion import complete_devices
 from trindi.cli.paths import FileToWrite
-from trindi.cli.running import Seconds, run_client, server_options
+from trindi.cli.ranges import SECONDS
+from trindi.cli.running import run_client, server_options
 from trindi.client import IPyClient
 from trindi.protocol import defBLOBVector
 from trindi.recording import record as record_stream
@@ -36,15 +37,14 @@ _SILENCE_SECONDS: Final = 5.0
 @click.option("--blobs", is_flag=True, help="Receive BLOBs, too, into a directory beside the file.")
 @click.option(
     "--duration",
-    type=Seconds(min=0),
-    metavar="SECONDS",
+    type=SECONDS,
     help="How long to record.  [default: until Ctrl-C, or until the server leaves]",
 )
 @server_options
 def record(
     file: str, devices: tuple[str, ...], blobs: bool, duration: float | None, host: str, port: int
 ) -> None:
-    """Record what a server says about all devices, or about those named.
+    """Record what a server says of all devices, or of those named.
 
     FILE, by custom *.jsonl, is overwritten. It is written as things are said: at Ctrl-C, or if all
     is lost, it has what was said until then. Look at it with trindi replay.

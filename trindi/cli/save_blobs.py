@@ -13,6 +13,7 @@ from trindi.cli.completion import complete_blobs
 from trindi.cli.lines import to_json
 from trindi.cli.meter import Display, Meter, make_display
 from trindi.cli.paths import DirectoryToFill
+from trindi.cli.ranges import COUNT
 from trindi.cli.running import find_vector, patience_option, run_client, server_options
 from trindi.client import IPyClient
 from trindi.protocol import Kind, Permission
@@ -29,7 +30,7 @@ __all__ = ["save_blobs"]
 @click.option(
     "-n",
     "--count",
-    type=click.IntRange(min=1),
+    type=COUNT,
     help="How many to save.  [default: all, until Ctrl-C]",
 )
 @patience_option("How long to wait for the property to be there.")

@@ -15,7 +15,6 @@ from rich.text import Text
 
 from trindi.cli.columns import (
     STYLES,
-    TREND,
     Row,
     draw,
     fit,
@@ -41,6 +40,9 @@ if TYPE_CHECKING:
     from trindi.protocol import SnoopEvent
 
 __all__ = ["Table"]
+
+_HISTORY: Final = 16
+"""Numbers in a sparkline."""
 
 _MESSAGES: Final = 4
 """Messages in sight."""
@@ -100,7 +102,7 @@ class Table:
             return
         history = self._history.setdefault(place, {})
         for name, value in event.items():
-            numbers = history.setdefault(name, deque(maxlen=TREND))
+            numbers = history.setdefault(name, deque(maxlen=_HISTORY))
             # It is defined again whenever any client asks.
             if isinstance(event, setNumberVector) or not numbers:
                 numbers.append(value)

@@ -9,7 +9,8 @@ import click
 import trio
 
 from trindi.cli.expressions import Condition, parse_condition
-from trindi.cli.running import Seconds, run_client, server_options
+from trindi.cli.ranges import SECONDS
+from trindi.cli.running import run_client, server_options
 from trindi.client import IPyClient
 from trindi.protocol import DefVector, Message, SetVector, delProperty, format_timestamp
 
@@ -36,8 +37,7 @@ _ATTRIBUTES: Final[Mapping[str, str]] = {
 @click.option(
     "-t",
     "--timeout",
-    type=Seconds(min=0),
-    metavar="SECONDS",
+    type=SECONDS,
     help="How long to wait.  [default: for ever]",
 )
 @server_options
