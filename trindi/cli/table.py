@@ -254,9 +254,9 @@ class Table:
     def _foot(self) -> Text:
         if self.editing:
             return Text.assemble((f"/{self.filter}", "bold"), ("█", "blink"), "  Enter, Esc")
-        kept = f"   only {self.filter!r} (Esc: all)" if self.filter else ""
+        kept = f"only {self.filter!r} (Esc: all)   " if self.filter else ""
         keys = _KEYS if self.has_keys else _NO_KEYS
-        return Text.assemble((keys, "bright_black"), (kept, "bold"))
+        return Text.assemble((kept, "bold"), (keys, "bright_black"))
 
 
 def _headings_above(rows: list[Row], top: int) -> list[str]:
