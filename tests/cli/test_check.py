@@ -22,13 +22,18 @@ from tests.support_processes import (
     wait_until,
 )
 from trindi.cli import main
+from trindi.cli.chapters import show_chapters
 from trindi.conformance import RULES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from click.testing import Result
+
+    from tests.support_terminal import Terminal
+
+ERASE = "\r\x1b[K"
 
 LED = str(EXAMPLES / "led.py")
 
@@ -166,6 +171,7 @@ def test_a_program_that_is_no_driver(program: str) -> None:
     place = lines.index(f"  fail  ask-all             {title}")
     said = "nothing was defined: it ended with exit status 1, and said: --some arguments"
     assert lines[place + 1] == f"        {said}"
+    assert lines[-2] == "The check ended early: nothing was defined."
     assert lines[-1].endswith("it does not conform")
     shown = {line.split()[1] for line in lines if re.match(r"  (pass|warn|fail|n/a ) ", line)}
     assert shown == set(RULES)
@@ -261,6 +267,66 @@ def test_a_signal_ends_it_quietly_and_what_it_started(
     assert log.read_text() == ""
     with pytest.raises(ProcessLookupError):
         os.kill(int(pid), 0)
+
+
+# Meanwhile ---------------------------------------------------------------------------------------
+
+
+def test_what_is_checked_is_told_line_by_line_where_that_is_wanted(program: str) -> None:
+    result = invoke(program, "--findings", "-v")
+    assert result.exit_code == 1
+    assert result.stderr.splitlines() == [
+        f"Starting: {program}",
+        "Asking for definitions: ask-first",
+        "Asking for definitions: ask-all",
+    ]
+
+
+def test_each_line_comes_once(capsys: pytest.CaptureFixture[str]) -> None:
+    with show_chapters(as_lines=True) as tell:
+        for what in ("write-answered", "write-partial", "write-answered"):
+            tell("Requests", what)
+    assert capsys.readouterr().err == "Requests: write-answered\nRequests: write-partial\n"
+
+
+@pytest.fixture
+def run(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Terminal]:
+    """Run it with a terminal in the place of standard error."""
+
+    def start(*arguments: str, width: int = 80, term: str = "xterm-256color") -> Terminal:
+        terminal.resize(width, 24)
+        monkeypatch.setenv("TERM", term)
+        monkeypatch.setattr(sys, "stderr", terminal.open("w"))
+        with pytest.raises(SystemExit):
+            main(["check", *arguments])
+        return terminal
+
+    return start
+
+
+def test_in_a_terminal_one_line_shows_it_and_is_gone_in_the_end(
+    program: str, run: Callable[..., Terminal], capsys: pytest.CaptureFixture[str]
+) -> None:
+    stderr = run(program, "--findings", width=30)
+    said = wait_until(lambda: stderr.said if stderr.said.endswith(ERASE) else "", "it is gone")
+    _, first, *more, last = said.split(ERASE)
+    # It is as long as fits.
+    assert first == f"Starting: {program}"[:29]
+    assert more == ["Asking for definitions: ask-f", "Asking for definitions: ask-a"]
+    assert last == ""
+    assert "it does not conform" in capsys.readouterr().out
+
+
+def test_a_mistake_stands_alone(run: Callable[..., Terminal]) -> None:
+    stderr = run(LED, "--set", "LED.LED_SWITCH.BLUE=On")
+    said = wait_until(lambda: stderr.said if stderr.said.endswith("\n") else "", "it is refused")
+    assert said.rpartition(ERASE)[2].startswith("Error: cannot set ")
+
+
+def test_a_terminal_that_can_do_nothing(program: str, run: Callable[..., Terminal]) -> None:
+    stderr = run(program, term="dumb")
+    print("end", file=sys.stderr, flush=True)
+    assert wait_until(lambda: stderr.said, "it has ended") == "end\r\n"
 
 
 def test_help_says_what_is_sent() -> None:

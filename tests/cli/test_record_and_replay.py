@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
+import socket
 import subprocess
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
+import trio
 
 from tests.support_cli import at, lines, refusal, trindi
-from tests.support_processes import DEADLINE, ENVIRONMENT, ROOT, start_python, wait_until
+from tests.support_processes import (
+    DEADLINE,
+    ENVIRONMENT,
+    ROOT,
+    free_port,
+    start_python,
+    wait_until,
+)
 from trindi import (
     defBLOBVector,
     defNumberVector,
@@ -20,6 +31,8 @@ from trindi import (
     setBLOBVector,
     setNumberVector,
 )
+from trindi.cli import running
+from trindi.protocol import encode
 from trindi.recording import Ended, Recording, record
 
 if TYPE_CHECKING:
@@ -91,6 +104,21 @@ def test_blobs_are_recorded_where_they_are_wanted(
     assert blob["image"] == frame
 
 
+def test_what_is_defined_twice_is_asked_for_once(
+    script: Callable[..., Script], tmp_path: Path
+) -> None:
+    defined = (
+        b"<defBLOBVector device='D' name='v' state='Ok' perm='ro'><defBLOB name='b'/>"
+        b"</defBLOBVector>"
+    )
+    server = script(defined + defined)
+    path = tmp_path / "night.jsonl"
+    result = trindi("record", *at(server), str(path), "--blobs", "--duration", "0.3")
+    assert result.exit_code == 0
+    said = Recording(path).said_by("client")
+    assert [one.vectorname for one in said if isinstance(one, enableBLOB)] == ["v"]
+
+
 def test_ctrl_c_ends_a_recording_that_is_whole(served: Served, tmp_path: Path) -> None:
     path = tmp_path / "night.jsonl"
     process = subprocess.Popen(
@@ -109,6 +137,95 @@ def test_ctrl_c_ends_a_recording_that_is_whole(served: Served, tmp_path: Path) -
     assert process.returncode == 130
     assert stderr == f"Recording 127.0.0.1:{served.port} in {path} until Ctrl-C\n"
     assert isinstance(list(Recording(path))[-1].item, Ended)
+
+
+# What is not there -------------------------------------------------------------------------------
+
+
+def test_a_device_that_is_not_there(served: Served, tmp_path: Path) -> None:
+    path = tmp_path / "night.jsonl"
+    result = trindi("record", *at(served), str(path), "Nope", "Neither", "--duration", "0.3")
+    assert result.exit_code == 1
+    assert result.stderr.splitlines()[1:] == [
+        f"Error: nothing was heard of Nope, Neither from 127.0.0.1:{served.port}: "
+        f"{path} has nothing to show"
+    ]
+
+
+def test_one_of_two_devices_that_is_not_there(served: Served, tmp_path: Path) -> None:
+    path = tmp_path / "night.jsonl"
+    result = trindi("record", *at(served), str(path), "Nope", "Bench", "--duration", "0.3")
+    assert result.exit_code == 0
+    said = f"Recorded, but nothing was heard of Nope from 127.0.0.1:{served.port}"
+    assert result.stderr.splitlines()[1:] == [said]
+
+
+def test_what_others_say_is_not_what_was_asked_for(
+    script: Callable[..., Script], tmp_path: Path
+) -> None:
+    server = script(b"<message device='D' message='good night'/><message message='all'/>")
+    arguments = [*at(server), str(tmp_path / "night.jsonl"), "--duration", "0.3"]
+    assert trindi("record", *arguments, "E").exit_code == 1
+    assert trindi("record", *arguments, "D").exit_code == 0
+    assert trindi("record", *arguments).exit_code == 0
+
+
+def test_a_server_that_says_nothing(
+    script: Callable[..., Script],
+    beside: Callable[..., None],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sys.modules["trindi.cli.record"], "_SILENCE_SECONDS", 0.0)
+    server = script(b"")
+    path = tmp_path / "night.jsonl"
+
+    def interrupt() -> None:
+        wait_until(lambda: path.exists() and "getProperties" in path.read_text(), "it has asked")
+        os.kill(os.getpid(), signal.SIGINT)
+
+    beside(interrupt)
+    result = trindi("record", *at(server), str(path))
+    # Nobody is to find that out in the morning.
+    silence = f"nothing was heard from 127.0.0.1:{server.port}"
+    assert result.stderr.splitlines()[1:] == [
+        f"So far {silence}; it is waited for",
+        f"Error: {silence}: {path} has nothing to show",
+    ]
+    assert result.exit_code == 1
+
+
+def test_who_is_heard_is_not_told_of(
+    served: Served,
+    beside: Callable[..., None],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sys.modules["trindi.cli.record"], "_SILENCE_SECONDS", 0.2)
+    path = tmp_path / "night.jsonl"
+    result = trindi("record", *at(served), str(path), "--duration", "0.5")
+    assert result.exit_code == 0
+    assert len(result.stderr.splitlines()) == 1
+
+
+def test_ctrl_c_before_it_is_connected(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    async def interrupt(_host: str, _port: int) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        await trio.sleep_forever()
+
+    monkeypatch.setattr(running, "open_tcp", interrupt)
+    result = trindi("record", str(tmp_path / "night.jsonl"))
+    assert result.exit_code == 130
+    assert result.output == ""
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", ["night.jsonl/", "night.jsonl/.", "..", "", "-"])
+def test_what_is_no_file(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    said = refusal("record", name, status=2)
+    assert "name a file" in said or f"'{name}' names a directory" in said
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_server_that_leaves(script: Callable[..., Script], tmp_path: Path) -> None:
@@ -173,6 +290,41 @@ def test_a_recording_is_served(recording: Path, tmp_path: Path, speed: list[str]
     finally:
         process.terminate()
         assert process.wait(DEADLINE) == 0
+
+
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+def test_a_replay_goes_on_until_it_is_told_to_stop(
+    recording: Path, beside: Callable[..., None], signum: signal.Signals
+) -> None:
+    port = free_port()
+    heard = bytearray()
+
+    def listen() -> None:
+        def ask() -> bytes:
+            address = ("127.0.0.1", port)
+            with (
+                suppress(ConnectionRefusedError),
+                socket.create_connection(address, DEADLINE) as connection,
+            ):
+                connection.sendall(encode(getProperties()))
+                while b"count" not in heard:
+                    heard.extend(connection.recv(4096))
+            return bytes(heard)
+
+        wait_until(ask, "it serves")
+        os.kill(os.getpid(), signum)
+
+    beside(listen)
+    result = trindi("replay", str(recording), "--host", "127.0.0.1", "--serve", str(port))
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert result.stderr == f"Serving Bench on 127.0.0.1 port {port}\n"
+
+
+def test_a_replay_on_a_port_in_use(recording: Path, served: Served) -> None:
+    options = ["--host", "127.0.0.1", "--serve", str(served.port)]
+    said = refusal("replay", str(recording), *options)
+    reason = os.strerror(errno.EADDRINUSE)
+    assert said == f"cannot listen on 127.0.0.1 port {served.port}: {reason}"
 
 
 def test_files_that_are_no_recordings(tmp_path: Path) -> None:

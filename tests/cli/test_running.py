@@ -8,6 +8,8 @@ import re
 import signal
 import subprocess
 import sys
+import tomllib
+from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,12 +17,15 @@ import click
 import pytest
 import trio
 
-from tests.support_cli import at, refusal, trindi
+from tests.support_cli import at, lines, refusal, trindi
 from tests.support_processes import DEADLINE, ENVIRONMENT, ROOT, free_port, run_python, wait_until
+from trindi import IPyClient
 from trindi.cli import main, running
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from trio.testing import MockClock
 
     from tests.support_cli import Script, Served
 
@@ -114,6 +119,21 @@ def test_times_are_numbers(command: list[str]) -> None:
     assert "--" in refusal(*command, status=2)
 
 
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        (["serve", "x", "--port", "70000"], "70000 is not in the range 0<=x<=65535"),
+        (["serve", "x", "--max-connections", "0"], "0 is not in the range x>=1"),
+        (["get", "--port", "0"], "0 is not in the range 1<=x<=65535"),
+        (["replay", __file__, "--speed", "0"], "0.0 is not in the range x>0"),
+        (["check", "x", "-t", "nan"], "'nan' is not a number"),
+    ],
+    ids=" ".join,
+)
+def test_what_is_out_of_range_is_told_with_the_range(command: list[str], said: str) -> None:
+    assert said in refusal(*command, status=2)
+
+
 def test_without_a_command_there_is_help() -> None:
     result = trindi()
     assert result.exit_code == 2
@@ -125,8 +145,38 @@ def test_help_has_each_command_once() -> None:
     assert result.exit_code == 0
     for name, command in main.commands.items():
         assert len(re.findall(rf"^  {name} +\S", result.stdout, re.MULTILINE)) == 1
-        assert trindi(name, "--help").exit_code == 0
+        page = trindi(name, "--help")
+        assert page.exit_code == 0
+        # Names for people, and each no longer than its line.
+        assert not re.search("RANGE|TEXT|x[<>]=", page.stdout)
+        assert max(map(len, page.stdout.splitlines())) <= 80
         assert command.get_short_help_str(200).endswith(".")
+
+
+# The version -------------------------------------------------------------------------------------
+
+
+def test_the_version(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(metadata, "version", {"trindi": "1.2.3"}.__getitem__)
+    assert lines("--version") == ["trindi, version 1.2.3"]
+
+
+def test_the_version_where_it_is_not_installed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def find_nothing(name: str) -> str:
+        raise metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(metadata, "version", find_nothing)
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    assert lines("--version") == [f"trindi, version {version} (not installed, from {ROOT})"]
+    # The package alone, without what it is made from.
+    monkeypatch.setattr(sys.modules["trindi.cli.version"], "_SOURCES", tmp_path)
+    unknown = f"trindi, version unknown (not installed, from {tmp_path})"
+    assert lines("--version") == [unknown]
+    for text in ("[", "[project]"):
+        (tmp_path / "pyproject.toml").write_text(text)
+        assert lines("--version") == [unknown]
 
 
 # Ctrl-C and closed pipes -------------------------------------------------------------------------
@@ -188,6 +238,30 @@ def test_a_terminal_that_has_not_all_characters(script: Callable[..., Script]) -
         f"trindi get --host 127.0.0.1 --port {server.port} D.v.t", PYTHONIOENCODING="latin-1"
     )
     assert (done.stdout, done.stderr, done.returncode) == ("D.v.t=20 ? 30\n", "", 0)
+
+
+class Reset(trio.abc.HalfCloseableStream):
+    """The other side has reset the connection already."""
+
+    async def send_eof(self) -> None:
+        raise trio.BrokenResourceError
+
+    async def send_all(self, data: object) -> None:
+        raise AssertionError
+
+    async def wait_send_all_might_not_block(self) -> None:
+        raise AssertionError
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes:
+        raise AssertionError
+
+    async def aclose(self) -> None:
+        raise AssertionError
+
+
+async def test_who_has_gone_is_not_waited_for(mock_clock: MockClock) -> None:
+    # The clock stands still: it would wait for ever.
+    await running._say_farewell(IPyClient(), Reset())
 
 
 # What it costs -----------------------------------------------------------------------------------

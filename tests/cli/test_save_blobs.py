@@ -113,7 +113,9 @@ def test_a_directory_that_cannot_be_made(served: Served, tmp_path: Path) -> None
     assert said == f"{place}: Not a directory"
 
 
-@pytest.mark.parametrize("arguments", [["A", "."], ["A.b.c", "."], ["A.*", "."], ["A.b"]])
+@pytest.mark.parametrize(
+    "arguments", [["A", "."], ["A.b.c", "."], ["A.*", "."], ["A.b"], ["A.b", ""]]
+)
 def test_wrong_usage(arguments: list[str]) -> None:
     refusal("save-blobs", *arguments, status=2)
 

@@ -82,23 +82,26 @@ def test_the_table_has_all_there_is(
     served: Served, session: Session, user: Callable[..., None]
 ) -> None:
     terminal = session.terminal
+    terminal.resize(80, 30)
     shown: list[str] = []
     user(lambda: shown.extend(terminal.wait_for("bell.press")))
     session.run("watch", *at(served))
     assert session.status == 0
     wait_until(lambda: terminal.is_restored, "the terminal is as before")
     assert SCREEN_ON in terminal.said
-    assert shown[0].startswith(f" 127.0.0.1:{served.port}   lines 1-21 of 21")
+    assert shown[0].startswith(f" 127.0.0.1:{served.port}   lines 1-25 of 25")
     heads = ["PROPERTY", "VALUE", "TREND", "STATE", "TIME", "UTC"]
     assert shown[1].split() == heads
     assert shown.index("Bench") < shown.index("My Shop") < shown.index(" Main")
     rows = {line.split()[0]: line.split()[1:] for line in shown if line.startswith("  ")}
     assert rows["count.n"][:4] == ["0", "▁", "●", "Ok"]
-    assert rows["target.free"] == ["1", "▁"]
-    assert rows["mode.slow"][:3] == ["On", "●", "Ok"]
+    # Of several members each has a line, below that of their property.
+    assert rows["target"][:2] == ["●", "Ok"]
+    assert rows["free"] == ["1", "▁"]
+    assert rows["slow"] == ["On"]
     assert rows["lamp.power"][:3] == ["Ok", "●", "Ok"]
     assert rows["frame.image"][:2] == ["●", "Ok"]
-    assert len(shown) == 24
+    assert len(shown) == 30
 
 
 def test_values_states_trends_and_messages_change(
@@ -145,7 +148,7 @@ def test_keys_filter(served: Served, session: Session, user: Callable[..., None]
         terminal.wait_for("/█")
         # q is a letter like any other here.
         terminal.press("TARqé\x7f\x7f")
-        terminal.wait(lambda _lines: names() == ["target.x", "target.free"], "two are left")
+        terminal.wait(lambda _lines: names() == ["target", "x", "free"], "two are left")
         assert terminal.lines()[-1].startswith("/TAR█")
         terminal.press("\r")
         terminal.wait_for("only 'TAR'")
@@ -154,13 +157,15 @@ def test_keys_filter(served: Served, session: Session, user: Callable[..., None]
         terminal.press(ESCAPE)
         terminal.wait(lambda _lines: len(names()) > 10, "all are there again")
         # By state, by label, by device.
-        for text, found in (("Alert", []), ("Number", ["serial.number", "task.n"]), ("my shop", 4)):
+        for text, found in (("Alert", []), ("Number", ["serial.number", "task.n"]), ("my shop", 5)):
             terminal.press(f"/{text}\r")
             terminal.wait_for(f"only '{text}'")
             assert names() == found or len(names()) == found
-        terminal.press("/x\x1b[2~")
+        # These are no letters.
+        terminal.press(f"/x\x1b[2~{UP}")
         terminal.wait_for("/x█")
 
+    terminal.resize(80, 30)
     user(use)
     session.run("watch", *at(served))
     assert session.status == 0
@@ -180,19 +185,50 @@ def test_keys_scroll(served: Served, session: Session, user: Callable[..., None]
             (UP, 1),
             (PAGE_DOWN, 8),
             (" ", 15),
-            (END, 15),
-            (PAGE_UP, 8),
-            ("b", 1),
-            ("G", 15),
+            (END, 19),
+            (PAGE_UP, 12),
+            ("b", 5),
+            ("G", 19),
             ("g", 1),
-            ("\x1bOF", 15),
+            ("\x1bOF", 19),
             ("\x1b[1~", 1),
-            (END, 15),
+            (END, 19),
             (HOME, 1),
             ("x\x1b[Z", 1),
         ):
             terminal.press(keys)
             terminal.wait_for(f"lines {first}-{first + 6} ")
+
+    user(use)
+    session.run("watch", *at(served))
+    assert session.status == 0
+
+
+def test_headings_that_are_scrolled_away_stand_above(
+    served: Served, session: Session, user: Callable[..., None]
+) -> None:
+    terminal = session.terminal
+    terminal.resize(80, 8)
+
+    def use() -> None:
+        terminal.wait_for("count.n")
+        terminal.press(4 * DOWN)
+        terminal.wait_for("lines 5-9 of 25   Bench / - / target")
+        terminal.press(DOWN)
+        # What is scrolled away besides is nobody's heading.
+        terminal.wait_for("lines 6-10 of 25   Bench / - / target")
+        terminal.press(DOWN)
+        lines = terminal.wait_for("lines 7-11 of 25   Bench / -")
+        assert lines[0].endswith("Bench / -")
+        terminal.press(UP)
+        terminal.wait_for("lines 6-10 ")
+        terminal.resize(54, 8)
+        os.kill(os.getpid(), signal.SIGWINCH)
+        # The group goes first.
+        terminal.wait(lambda lines: lines[0].endswith("   Bench / target"), "it is shorter")
+        terminal.resize(46, 8)
+        os.kill(os.getpid(), signal.SIGWINCH)
+        terminal.wait(lambda lines: "…" in lines[0], "it is cut")
 
     user(use)
     session.run("watch", *at(served))
@@ -211,7 +247,9 @@ def test_it_fits_into_any_window(
     def use() -> None:
         terminal.wait_for("count.n")
         terminal.resize(width, height)
+        before = len(terminal.said)
         os.kill(os.getpid(), signal.SIGWINCH)
+        wait_until(lambda: len(terminal.said) > before, "it is drawn again")
         if height:
             seen.append(terminal.wait(lambda lines: len(lines) == height, "it has that height"))
         terminal.resize(80, 24)
@@ -295,6 +333,26 @@ def test_without_a_keyboard(served: Served, session: Session, beside: Callable[.
     session.run("watch", *at(served), stdin=False)
     assert session.status == 130
     wait_until(lambda: terminal.is_restored, "the terminal is as before")
+    # What nobody can press is not offered.
+    assert "Ctrl-C quits" in terminal.said
+    assert "filter" not in terminal.said
+
+
+def test_with_a_keyboard_that_was_closed_before(
+    served: Served,
+    session: Session,
+    beside: Callable[..., None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def use() -> None:
+        session.terminal.wait_for("Ctrl-C quits")
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    # So Python has it for who was started with <&- in a shell.
+    monkeypatch.setattr(sys, "stdin", None)
+    beside(use)
+    session.run("watch", *at(served), stdin=False)
+    assert session.status == 128 + signal.SIGTERM
 
 
 def test_stopping_gives_the_terminal_back(
@@ -342,7 +400,7 @@ def test_a_whole_session(served: Served, terminal: Terminal) -> None:
         terminal.resize(100, 12)
         terminal.wait(lambda lines: len(lines) == 12 and len(lines[0]) > 0, "it has another size")
         terminal.press("/targ\r")
-        terminal.wait_for("lines 1-4 of 4")
+        terminal.wait_for("lines 1-5 of 5")
         terminal.press("\x1a")
         wait_until(lambda: terminal.said.count(SCREEN_OFF) == 1, "Ctrl-Z gives the screen back")
         wait_until(lambda: terminal.is_restored, "and the keys")

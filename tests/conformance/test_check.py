@@ -19,6 +19,8 @@ from tests.support_conformance import (
     fragile,
 )
 from trindi.conformance import (
+    GROUPS,
+    RULES,
     Options,
     Peer,
     SettingError,
@@ -241,8 +243,8 @@ async def test_a_driver_that_cannot_be_started_again_ends_the_check(
 ) -> None:
     report = await check(DiesForGood(nursery))
     assert findings(report) == {"read-only": Verdict.FAIL}
-    assert seen(report, "wrong-kind") == "not reached: cannot start it"
-    assert seen(report, "eof") == "not reached: cannot start it"
+    assert seen(report, "wrong-kind") == "not checked: cannot start it"
+    assert seen(report, "eof") == "not checked: cannot start it"
     assert report.devices["Simple Device"]
 
 
@@ -259,7 +261,7 @@ async def test_a_driver_that_defines_nothing_any_more_ends_the_check(
 ) -> None:
     report = await check(ForgetsAll(nursery))
     assert findings(report) == {"read-only": Verdict.FAIL}
-    assert seen(report, "eof") == "not reached: it defines nothing any more"
+    assert seen(report, "eof") == "not checked: it defines nothing any more"
 
 
 class DeletesAll(Simple):
@@ -276,7 +278,7 @@ async def test_a_driver_without_properties_ends_the_check(
     nursery: trio.Nursery, autojump_clock: trio.testing.MockClock
 ) -> None:
     report = await check(DeletesAll(nursery))
-    assert "not reached" in seen(report, "eof")
+    assert "not checked" in seen(report, "eof")
 
 
 class EndsAtOnce(Simple):
@@ -299,6 +301,52 @@ async def test_a_program_that_is_no_driver(
     )
     assert report.devices == {}
     assert not report.conforms()
+
+
+class Silent(Simple):
+    """It takes connections, and says nothing."""
+
+    def say(self, line: Line, event: Event) -> None:
+        pass
+
+
+class SilentServer(Silent):
+    kind = "server"
+
+
+class OnlyChats(SilentServer):
+    """It says something, but not what it is asked for."""
+
+    def say(self, line: Line, event: Event) -> None:
+        line.queue.send_nowait(b"<message message='hello'/>")
+
+
+@pytest.mark.parametrize(
+    ("driver", "seconds"), [(SilentServer, 3), (OnlyChats, 3), (Silent, 15)], ids=str
+)
+async def test_a_peer_that_defines_nothing_is_asked_once(
+    driver: type[Silent],
+    seconds: float,
+    nursery: trio.Nursery,
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    start = trio.current_time()
+    report = await check(driver(nursery), Options(timeout=3))
+    # A server is there, and a program has to start first.
+    assert trio.current_time() - start < seconds + 1
+    assert seen(report, "ask-all") == f"nothing was defined: it has not answered for {seconds} s"
+    assert report.ended == "nothing was defined"
+    assert seen(report, "read-only") == "not checked: nothing was defined"
+    # Who says nothing at all keeps no rule by that.
+    early = Verdict.PASS if driver is OnlyChats else Verdict.NOT_APPLICABLE
+    assert report.outcomes["ask-first"].verdict is early
+
+
+async def test_more_patience_is_for_programs_too(
+    nursery: trio.Nursery, autojump_clock: trio.testing.MockClock
+) -> None:
+    report = await check(Silent(nursery), Options(timeout=60))
+    assert seen(report, "ask-all").endswith("for 60 s")
 
 
 class Nowhere(Simple):
@@ -327,7 +375,47 @@ async def test_a_server_that_takes_no_further_connection(
 ) -> None:
     report = await check(OnlyOne(nursery))
     assert findings(report) == {"two-clients": Verdict.FAIL}
-    assert seen(report, "ask-star") == "not reached: too many"
+    assert seen(report, "ask-star") == "not checked: too many"
+
+
+# What is told meanwhile --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("base", [Simple, SimpleServer])
+async def test_each_rule_that_takes_time_is_told_as_it_begins(
+    base: type[Simple],
+    nursery: trio.Nursery,
+    autojump_clock: trio.testing.MockClock,
+    inputs: dict[str, Any],
+) -> None:
+    inputs.update(INPUTS)
+    told: dict[str, str] = {}
+    options = Options(write=True, hostile=True, settings=(SHOOT,))
+
+    def tell(heading: str, what: str) -> None:
+        told[what] = heading
+
+    report = await check(base(nursery), options, tell)
+    (first, what), *rest = [(heading, what) for what, heading in told.items()]
+    assert (first, what) == ("Connecting" if base is SimpleServer else "Starting", "simple")
+    assert ("Setting", SHOOT) in rest
+    rest.remove(("Setting", SHOOT))
+    assert all(RULES[rule] in GROUPS[heading] for heading, rule in rest)
+    # All that is asked and tried; what is judged by the way is not told of.
+    asked = [
+        *("Asking for definitions", "Requests that must be refused"),
+        *("Requests that must be taken", "Bad input that must be survived"),
+        *("A driver as a program", "A server"),
+    ]
+    silent = {"stderr", "blob-gate", "refusal-said"}
+    expected = {
+        rule.name
+        for heading in asked
+        for rule in GROUPS[heading]
+        if report.outcomes[rule.name].checked and rule.name not in silent
+    }
+    assert {rule for _heading, rule in rest} == expected
+    assert report.ended == ""
 
 
 # Drivers that hang -------------------------------------------------------------------------------

@@ -27,8 +27,10 @@ def test_what_needs_something_that_is_missing_says_so() -> None:
 
 def test_what_was_not_reached_says_why() -> None:
     ledger = Ledger(frozenset({Needs.WRITE}))
+    assert ledger.ended == ""
     ledger.end_early("it is gone")
-    assert outcome(ledger) == (Verdict.NOT_APPLICABLE, ("not reached: it is gone",), 0)
+    assert ledger.ended == "it is gone"
+    assert outcome(ledger) == (Verdict.NOT_APPLICABLE, ("not checked: it is gone",), 0)
     assert outcome(ledger, "two-on")[1] == ("only with --write",)
 
 

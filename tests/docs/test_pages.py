@@ -166,7 +166,7 @@ def test_each_name_of_the_reference_is_there() -> None:
 def test_the_options_of_serve_are_those_of_the_page() -> None:
     shown = {code(row[0]): code(row[1]) for row in table(DOCS / "running.md", "serve")}
     options = {
-        param.opts[0]: str(param.default) for param in serve.params if param.opts[0][0] == "-"
+        param.opts[-1]: str(param.default) for param in serve.params if param.opts[0][0] == "-"
     }
     assert shown == options
 

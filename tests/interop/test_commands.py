@@ -191,12 +191,15 @@ def test_an_image_of_a_camera_is_saved_recorded_and_shown_again(
 
 
 def test_watch_shows_simulators(indiserver: int) -> None:
-    terminal = Terminal(100, 30)
+    terminal = Terminal(80, 30)
     watching = terminal.start("watch", *at(indiserver), "*Simulator")
     try:
-        shown = terminal.wait_for("CONNECTION.CONNECT")
+        shown = terminal.wait(lambda lines: "    DISCONNECT" in str(lines), "a property")
         heads = {line.split("   ")[0] for line in shown}
         assert heads & {"CCD Simulator", "Telescope Simulator", "Weather Simulator"}
+        # Names are whole, and so each can be told from the others.
+        names = [line.strip().split("  ")[0] for line in shown[2:-1]]
+        assert "…" not in "".join(names)
         terminal.press("/driver_name\r")
         terminal.wait(
             lambda lines: sum("DRIVER_NAME" in line for line in lines) == len(SIMULATORS), "names"

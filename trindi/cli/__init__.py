@@ -16,6 +16,7 @@ from trindi.cli.replay import replay
 from trindi.cli.save_blobs import save_blobs
 from trindi.cli.serve import serve
 from trindi.cli.set import set_values
+from trindi.cli.version import version_option
 from trindi.cli.wait import wait
 from trindi.cli.watch import watch
 
@@ -50,7 +51,7 @@ _EXAMPLES: Final = [
     examples=_EXAMPLES,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-@click.version_option(package_name="trindi")
+@version_option
 def main() -> None:
     """INDI instrument drivers on Trio: serve them, look at them, set them.
 

@@ -12,12 +12,15 @@ from typing import TYPE_CHECKING, Final
 import click
 import trio
 
+from trindi.cli.chapters import show_chapters
+from trindi.cli.ranges import PORT, SOME_SECONDS
 from trindi.cli.running import run_until_told
 from trindi.cli.targets import TargetError, load_drivers
 from trindi.conformance import (
     Options,
     Outcome,
     Program,
+    Progress,
     Report,
     Server,
     SettingError,
@@ -54,8 +57,8 @@ class CheckError(click.ClickException):
 @click.command()
 @click.argument("target", required=False)
 @click.argument("arguments", metavar="[ARG]...", nargs=-1, type=click.UNPROCESSED)
-@click.option("--host", help="Check the server there, instead of a TARGET.")
-@click.option("-p", "--port", type=click.IntRange(1, 65535), help="Its port.  [default: 7624]")
+@click.option("--host", metavar="HOST", help="Check the server there, instead of a TARGET.")
+@click.option("-p", "--port", type=PORT, help="Its port.  [default: 7624]")
 @click.option(
     "--write",
     is_flag=True,
@@ -74,15 +77,17 @@ class CheckError(click.ClickException):
     help="Set this first, and wait until it is done; can be given several times.",
 )
 @click.option(
+    "-t",
     "--timeout",
     default=5.0,
     show_default=True,
-    type=click.FloatRange(min=0, min_open=True),
-    help="Seconds for each answer.",
+    type=SOME_SECONDS,
+    help="How long each answer may take; a program may take 15 to start with.",
 )
 @click.option("--strict", is_flag=True, help="Let warnings count as findings.")
 @click.option("--findings", is_flag=True, help="Show only the rules that are broken.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
+@click.option("-v", "--verbose", is_flag=True, help="Print what is checked, line by line.")
 def check(
     target: str | None,
     arguments: tuple[str, ...],
@@ -95,12 +100,16 @@ def check(
     strict: bool,
     findings: bool,
     as_json: bool,
+    verbose: bool,
 ) -> None:
     """Check an INDI driver or server against the protocol.
 
     TARGET is PROGRAM, a driver as indiserver would start it (ARGs for it go behind --), or
     HOST:PORT, a server. A file ending in .py that is not executable is run as trindi serve would
     load it.
+
+    In a terminal, what is checked just now is shown on standard error. A server that says nothing
+    at all within --timeout is not checked any further.
 
     The report has a verdict for each rule (pass, warn, fail, n/a), what was seen, and the section
     of the protocol that the rule comes from. Exit status: 0 if it conforms, 1 if it does not, 2 if
@@ -118,7 +127,8 @@ def check(
         found = _server(host, port, target, arguments) or _program(target or "", arguments)
         is_program = isinstance(found, Program)
         options = options._replace(hostile=is_program if hostile is None else hostile)
-        report = _run(found, options)
+        with show_chapters(as_lines=verbose) as progress:
+            report = _run(found, options, progress)
     except (TargetError, UnreachableError, SettingError) as error:
         raise CheckError(str(error)) from None
     if as_json:
@@ -128,13 +138,13 @@ def check(
     sys.exit(0 if report.conforms(strict=strict) else 1)
 
 
-def _run(target: Target, options: Options) -> Report:
+def _run(target: Target, options: Options, progress: Progress) -> Report:
     """Check it; told to stop by a signal, end quietly."""
     reports: list[Report] = []
 
     async def work() -> Exception | None:
         try:
-            reports.append(await check_target(target, options))
+            reports.append(await check_target(target, options, progress))
         except (UnreachableError, SettingError) as error:
             return error
         return None
@@ -205,7 +215,7 @@ def _show(report: Report, *, findings: bool, strict: bool) -> None:
     """Print a report for people."""
     click.echo(f"{report.target}, a {report.kind}")
     for device, names in report.devices.items():
-        click.echo(f"  {device}: {len(names)} properties")
+        click.echo(f"  {device}: {len(names)} {'property' if len(names) == 1 else 'properties'}")
     for group, outcomes in report.grouped():
         shown = [outcome for outcome in outcomes if not findings or outcome.is_finding]
         if shown:
@@ -214,7 +224,8 @@ def _show(report: Report, *, findings: bool, strict: bool) -> None:
             _show_outcome(outcome)
     counts = ", ".join(f"{count} {verdict}" for verdict, count in report.counts().items())
     verdict = "conforms" if report.conforms(strict=strict) else "does not conform"
-    click.echo(f"\n{counts}: it {verdict}")
+    early = f"The check ended early: {report.ended}.\n" if report.ended else ""
+    click.echo(f"\n{early}{counts}: it {verdict}")
 
 
 def _show_outcome(outcome: Outcome) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import click
 
-from trindi.cli.running import Seconds, explain
+from trindi.cli.ranges import FACTOR, LISTEN_PORT
+from trindi.cli.running import explain
 from trindi.cli.serve import serve_until_told
 from trindi.errors import TrindiError
 from trindi.recording import Recording, ReplayDriver
@@ -18,20 +19,23 @@ __all__ = ["replay"]
 @click.option(
     "--serve",
     "port",
-    metavar="PORT",
     default=7624,
     show_default=True,
-    type=click.IntRange(0, 65535),
+    type=LISTEN_PORT,
     help="Port to listen on; 0 takes a free one.",
 )
 @click.option(
-    "--host", default="localhost", show_default=True, help="Name or address to listen on."
+    "--host",
+    metavar="HOST",
+    default="localhost",
+    show_default=True,
+    help="Name or address to listen on.",
 )
 @click.option(
     "--speed",
     default=1.0,
     show_default=True,
-    type=Seconds(min=0, min_open=True),
+    type=FACTOR,
     help="Recorded seconds in a second; inf leaves no pauses.",
 )
 def replay(file: str, port: int, host: str, speed: float) -> None:

@@ -7,7 +7,6 @@ quietly, with the exit status that shells expect. This module does not know what
 
 from __future__ import annotations
 
-import math
 import os
 import signal
 import socket
@@ -19,13 +18,13 @@ from typing import Any, Final, TypeAlias, TypeVar
 import click
 import trio
 
+from trindi.cli.ranges import PORT, SECONDS
 from trindi.client import IPyClient
 from trindi.client.session import open_tcp
 from trindi.errors import TrindiError
 
 __all__ = [
     "Again",
-    "Seconds",
     "Work",
     "connect",
     "patience_of",
@@ -57,17 +56,6 @@ Wrap: TypeAlias = Callable[[trio.abc.Stream], trio.abc.Stream]
 # Options ---------------------------------------------------------------------------------------
 
 
-class Seconds(click.FloatRange):
-    """A parameter that is a number, which may be infinite."""
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> float:
-        """Read it; what is no number at all is wrong usage."""
-        number: float = super().convert(value, param, ctx)
-        if math.isnan(number):
-            self.fail(f"{value!r} is not a number", param, ctx)
-        return number
-
-
 def server_options(command: F) -> F:
     """Add the options that say where the server is: `host` and `port`."""
     port = click.option(
@@ -76,8 +64,7 @@ def server_options(command: F) -> F:
         default=7624,
         show_default=True,
         envvar="TRINDI_PORT",
-        metavar="PORT",
-        type=click.IntRange(1, 65535),
+        type=PORT,
         help="Port of the server.",
     )
     host = click.option(
@@ -101,8 +88,7 @@ def patience_option(meaning: str, *, beyond: str = "") -> Callable[[F], F]:
     return click.option(
         "-t",
         "--timeout",
-        type=Seconds(min=0),
-        metavar="SECONDS",
+        type=SECONDS,
         help=f"{meaning}  [default: {_PATIENCE:g}{beyond}]",
     )
 

@@ -13,6 +13,8 @@ from trindi.cli.completion import complete_blobs
 from trindi.cli.finding import find_vector
 from trindi.cli.lines import to_json
 from trindi.cli.meter import Display, Meter, make_display
+from trindi.cli.paths import DirectoryToFill
+from trindi.cli.ranges import COUNT
 from trindi.cli.running import patience_of, patience_option, run_client, server_options
 from trindi.client import IPyClient
 from trindi.protocol import Kind, Permission
@@ -25,11 +27,11 @@ __all__ = ["save_blobs"]
 
 @click.command("save-blobs")
 @click.argument("place", metavar="DEV.VEC", type=parse_property, shell_complete=complete_blobs)
-@click.argument("directory", metavar="DIR", type=click.Path(file_okay=False))
+@click.argument("directory", metavar="DIR", type=DirectoryToFill())
 @click.option(
     "-n",
     "--count",
-    type=click.IntRange(min=1),
+    type=COUNT,
     help="How many to save.  [default: all, until Ctrl-C]",
 )
 @patience_option("How long to wait for the property to be there.")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 import trio
 
+from trindi.cli.ranges import COUNT, LISTEN_PORT
 from trindi.cli.targets import TargetError, load_drivers
 from trindi.server import IPyServer
 
@@ -24,28 +25,34 @@ LEVELS = ["debug", "info", "warning", "error"]
 @click.command()
 @click.argument("targets", metavar="TARGET...", nargs=-1, required=True)
 @click.option(
-    "--host", default="localhost", show_default=True, help="Name or address to listen on."
+    "--host",
+    metavar="HOST",
+    default="localhost",
+    show_default=True,
+    help="Name or address to listen on.",
 )
 @click.option(
+    "-p",
     "--port",
     default=7624,
     show_default=True,
-    type=click.IntRange(0, 65535),
+    type=LISTEN_PORT,
     help="Port to listen on; 0 takes a free one.",
 )
 @click.option(
     "--max-connections",
     default=5,
     show_default=True,
-    type=click.IntRange(min=1),
+    type=COUNT,
     help="Clients at one time.",
 )
 @click.option(
     "--log-level",
+    metavar="LEVEL",
     default="info",
     show_default=True,
     type=click.Choice(LEVELS, case_sensitive=False),
-    help="How much to say on standard error.",
+    help="How much to say on standard error: debug, info, warning or error.",
 )
 def serve(
     targets: tuple[str, ...], host: str, port: int, max_connections: int, log_level: str

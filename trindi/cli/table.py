@@ -1,22 +1,30 @@
 """The table of ``trindi watch``: a client's picture, as much of it as fits into a terminal.
 
-Pure but for the picture that it looks at: keys in, lines of text out. Widths are chosen for all
-rows, and not for those in sight, so that nothing jumps while one scrolls.
+Pure but for the picture that it looks at: keys in, lines of text out. It is a tree: devices, their
+groups, properties, and members; a property with one member is one line, if there is room for that.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
-from rich.cells import cell_len, set_cell_size
+from rich.cells import cell_len
 from rich.text import Text
 
+from trindi.cli.columns import (
+    STYLES,
+    Row,
+    draw,
+    fit,
+    head_line,
+    name_room,
+    widths_of,
+)
 from trindi.cli.sparkline import sparkline
 from trindi.protocol import (
     Kind,
-    State,
     SwitchState,
     defNumberVector,
     delProperty,
@@ -34,32 +42,13 @@ if TYPE_CHECKING:
 __all__ = ["Table"]
 
 _HISTORY: Final = 16
-"""Numbers in a sparkline, and columns of it."""
+"""Numbers in a sparkline."""
 
 _MESSAGES: Final = 4
 """Messages in sight."""
 
-_STYLES: Final = {
-    State.IDLE: "bright_black",
-    State.OK: "green",
-    State.BUSY: "yellow",
-    State.ALERT: "bold red",
-}
-
 _KEYS: Final = "q quit   / filter   ↑ ↓ PgUp PgDn Home End scroll"
-
-
-class Row(NamedTuple):
-    """One line of the table; a heading has a name only."""
-
-    name: str
-    name_style: str
-    value: str = ""
-    value_style: str = ""
-    right: bool = False
-    trend: str = ""
-    state: State | None = None
-    time: str = ""
+_NO_KEYS: Final = "Ctrl-C quits   (no keys: standard input is no terminal)"
 
 
 def shown(text: str) -> str:
@@ -74,6 +63,7 @@ class Table:
     Attributes:
         client: what is looked at.
         pattern: which members are shown.
+        has_keys: there is a keyboard, so that keys are offered.
         filter: of these only what has this text in it; upper and lower case are the same.
         editing: keys go to the filter.
         top: how many rows are above those in sight.
@@ -82,11 +72,13 @@ class Table:
 
     client: IPyClient
     pattern: Pattern
+    has_keys: bool = True
     filter: str = ""
     editing: bool = False
     top: int = 0
     finished: bool = False
     _page: int = 1
+    _width: int = 80
     _history: dict[tuple[str, str], dict[str, deque[float]]] = field(default_factory=dict)
     _messages: deque[Text] = field(default_factory=lambda: deque(maxlen=_MESSAGES))
 
@@ -183,29 +175,43 @@ class Table:
                 if rows:
                     groups.setdefault(vector.group, []).extend(rows)
         if groups:
-            yield Row(shown(device.name), "bold")
+            yield Row(0, shown(device.name), "bold", is_heading=True)
         for group, rows in groups.items():
-            yield Row(f" {shown(group) or '-'}", "bold bright_black")
+            yield Row(1, shown(group) or "-", "bold bright_black", is_heading=True)
             yield from rows
 
     def _vector_rows(self, vector: RemoteVector) -> list[Row]:
+        members = [one for one in vector.members.values() if self._wants(vector, one)]
+        if not members:
+            return []
+        name, style = shown(vector.name), "bright_black" if vector.stale else ""
+        head = Row(
+            2, name, style, is_heading=True, state=vector.state, time=f"{vector.timestamp:%H:%M:%S}"
+        )
+        rows = [self._member_row(vector, member) for member in members]
+        if len(rows) == 1:
+            row = rows[0]._replace(depth=2, name=f"{name}.{rows[0].name}", state=head.state)
+            if cell_len(row.indented) <= name_room(self._width):
+                return [row._replace(time=head.time)]
+        return [head, *rows]
+
+    def _member_row(self, vector: RemoteVector, member: RemoteMember) -> Row:
         history = self._history.get((vector.devicename, vector.name), {})
-        rows: list[Row] = []
-        for member in vector.members.values():
-            if not self._wants(vector, member):
-                continue
-            first = not rows
-            rows.append(
-                Row(
-                    shown(f"  {vector.name}.{member.name}"),
-                    "bright_black" if vector.stale else "",
-                    *_value(vector, member),
-                    trend=sparkline(history.get(member.name, ())),
-                    state=vector.state if first else None,
-                    time=f"{vector.timestamp:%H:%M:%S}" if first else "",
-                )
-            )
-        return rows
+        style = "bright_black" if vector.stale else ""
+        value_style = style
+        if vector.kind is Kind.LIGHT:
+            value_style = style or STYLES.get(member.value, "")
+        elif member.value is SwitchState.ON:
+            value_style = style or "bold"
+        return Row(
+            4,
+            shown(member.name),
+            style,
+            value=shown(member.formatted.strip()),
+            value_style=value_style,
+            is_number=vector.kind is Kind.NUMBER,
+            trend=sparkline(history.get(member.name, ())),
+        )
 
     def _wants(self, vector: RemoteVector, member: RemoteMember) -> bool:
         names = f"{vector.devicename}.{vector.name}.{member.name}"
@@ -218,104 +224,61 @@ class Table:
 
     def lines(self, width: int, height: int) -> list[Text]:
         """Draw the table for a terminal of this size."""
+        self._width = width
         rows = self._rows()
         messages = list(self._messages)[-max(0, height - 6) :] if height > 6 else []
         self._page = max(1, height - 3 - len(messages))
         self._show_from(self.top, len(rows))
-        widths = _widths(rows, width)
-        body = [_draw(row, widths) for row in rows[self.top : self.top + self._page]]
+        widths = widths_of(rows, width)
+        body = [draw(row, widths) for row in rows[self.top : self.top + self._page]]
         body += [Text()] * (self._page - len(body))
         if not rows:
             body[0] = Text("nothing to show yet", "bright_black")
-        head = Text(set_cell_size(self._title(rows), width), "reverse")
-        lines = [head, _head_line(widths), *body, *messages, self._foot()]
+        head = Text(self._title(rows, width), "reverse")
+        lines = [head, head_line(widths), *body, *messages, self._foot()]
         for line in lines:
             line.no_wrap = True
             line.truncate(width, overflow="ellipsis")
         return lines[:height]
 
-    def _title(self, rows: list[Row]) -> str:
+    def _title(self, rows: list[Row], width: int) -> str:
         last = min(len(rows), self.top + self._page)
         where = f"{self.client.host}:{self.client.port}"
         what = f" {where}" if self.client.connected else f" {where}: not connected, values are old"
-        return f"{what}   lines {min(self.top + 1, last)}-{last} of {len(rows)}"
+        title = f"{what}   lines {min(self.top + 1, last)}-{last} of {len(rows)}"
+        if above := _headings_above(rows, self.top):
+            title += "   "
+            title += _path(above, max(0, width - cell_len(title)))
+        return fit(title, width, at_end=True)
 
     def _foot(self) -> Text:
         if self.editing:
             return Text.assemble((f"/{self.filter}", "bold"), ("█", "blink"), "  Enter, Esc")
-        kept = f"   only {self.filter!r} (Esc: all)" if self.filter else ""
-        return Text.assemble((_KEYS, "bright_black"), (kept, "bold"))
+        kept = f"only {self.filter!r} (Esc: all)   " if self.filter else ""
+        keys = _KEYS if self.has_keys else _NO_KEYS
+        return Text.assemble((kept, "bold"), (keys, "bright_black"))
+
+
+def _headings_above(rows: list[Row], top: int) -> list[str]:
+    """Name the headings of the first row in sight that are not in sight themselves."""
+    above: list[str] = []
+    depth = rows[top].depth if rows else 0
+    for row in reversed(rows[:top]):
+        if row.depth < depth and row.is_heading:
+            above.insert(0, row.name)
+            depth = row.depth
+    return above
+
+
+def _path(names: list[str], width: int) -> str:
+    """Show headings in a line: all of them, or the first and the last, or as much as fits."""
+    path = " / ".join(names)
+    if cell_len(path) <= width:
+        return path
+    return fit(" / ".join([names[0], *names[1:][-1:]]), width)
 
 
 def _message_line(devicename: str | None, message: str, when: datetime | None) -> Text:
     time = "" if when is None else f"{when:%H:%M:%S} "
     name = "" if devicename is None else f"{shown(devicename)}: "
     return Text.assemble((time, "bright_black"), (name, "bold"), shown(message))
-
-
-def _value(vector: RemoteVector, member: RemoteMember) -> tuple[str, str, bool]:
-    """Return how a value is shown: its text, its style, and whether it goes to the right."""
-    text = shown(member.formatted.strip())
-    style = "bright_black" if vector.stale else ""
-    if vector.kind is Kind.LIGHT:
-        style = style or _STYLES.get(member.value, "")
-    elif member.value is SwitchState.ON:
-        style = style or "bold"
-    return text, style, vector.kind is Kind.NUMBER
-
-
-class Widths(NamedTuple):
-    """Columns of each part of a line; 0 for one that there is no room for."""
-
-    name: int
-    value: int
-    trend: int
-    state: int
-    time: int
-
-
-def _widths(rows: list[Row], width: int) -> Widths:
-    trend = _HISTORY if width >= 70 else 0
-    state = 7
-    time = 8 if width >= 60 else 0
-    room = max(2, width - sum(one + 2 for one in (trend, state, time) if one) - 2)
-    name = max((cell_len(row.name) for row in rows), default=8)
-    value = max((cell_len(row.value) for row in rows), default=8)
-    if name + value > room:
-        name = min(name, max(room // 2, room - value))
-    return Widths(name, min(max(value, 8), room - name), trend, state, time)
-
-
-def _head_line(widths: Widths) -> Text:
-    heads = ("PROPERTY", "VALUE", "TREND", "STATE", "TIME UTC")
-    cells = [set_cell_size(head, size) for head, size in zip(heads, widths, strict=True) if size]
-    return Text("  ".join(cells), "bright_black")
-
-
-def _draw(row: Row, widths: Widths) -> Text:
-    line = Text(_fit(row.name, widths.name), row.name_style)
-    if not row.value and row.state is None and not row.trend:
-        line.truncate(widths.name)
-        return line
-    value = _fit(row.value, widths.value)
-    if row.right:
-        value = value.rstrip().rjust(widths.value)
-    line.append("  ").append(value, row.value_style)
-    if widths.trend:
-        line.append("  ").append(_fit(row.trend, widths.trend), "cyan")
-    word = row.state or ""
-    line.append("  ").append(_fit(f"● {word}" if word else "", widths.state), _style(row.state))
-    if widths.time:
-        line.append("  ").append(_fit(row.time, widths.time), "bright_black")
-    return line
-
-
-def _style(state: State | None) -> str:
-    return "" if state is None else _STYLES[state]
-
-
-def _fit(text: str, width: int) -> str:
-    """Make a text as wide as that, with … in the place of what there is no room for."""
-    if cell_len(text) <= width:
-        return set_cell_size(text, width)
-    return set_cell_size(text, max(0, width - 1)) + "…"

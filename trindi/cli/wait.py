@@ -13,7 +13,8 @@ from trindi.cli.completion import complete_conditions
 from trindi.cli.expressions import Condition, ConditionError, parse_condition, shown
 from trindi.cli.finding import hints, refuse
 from trindi.cli.lines import ATTRIBUTES, kind_of
-from trindi.cli.running import Seconds, run_client, server_options
+from trindi.cli.ranges import SECONDS
+from trindi.cli.running import run_client, server_options
 from trindi.client import IPyClient
 from trindi.protocol import DefVector, Kind, Message, SetVector, delProperty, format_timestamp
 
@@ -30,8 +31,7 @@ __all__ = ["wait"]
 @click.option(
     "-t",
     "--timeout",
-    type=Seconds(min=0),
-    metavar="SECONDS",
+    type=SECONDS,
     help="How long to wait.  [default: for ever]",
 )
 @server_options

@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TextIO
 
 import click
 import trio
@@ -74,7 +74,12 @@ def watch(pattern: Pattern, plain: bool, as_json: bool, host: str, port: int) ->
 
 
 def _has_screen() -> bool:
-    return sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb"
+    return _is_terminal(sys.stdout) and os.environ.get("TERM", "dumb") != "dumb"
+
+
+def _is_terminal(stream: TextIO | None) -> bool:
+    """Whether it is a terminal; None is one that was closed before we were started."""
+    return stream is not None and stream.isatty()
 
 
 # Lines -----------------------------------------------------------------------------------------
@@ -176,7 +181,8 @@ class _Screen:
 
         self._console = Console()
         self._events = client.events()
-        self._table: Table = Table(client, pattern)
+        self._has_keys = _is_terminal(sys.stdin)
+        self._table: Table = Table(client, pattern, self._has_keys)
         self._live: Live = Live(console=self._console, screen=True, auto_refresh=False)
         self._news = trio.Event()
         self._restore = ExitStack()
@@ -188,7 +194,7 @@ class _Screen:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._hear)
                 nursery.start_soon(self._mind_signals)
-                if sys.stdin.isatty():
+                if self._has_keys:
                     nursery.start_soon(read_keys, sys.stdin.fileno(), self._press)
                 await self._draw()
                 nursery.cancel_scope.cancel()
@@ -197,7 +203,7 @@ class _Screen:
 
     def _open(self) -> None:
         """Take over the terminal; `_restore` gives it back."""
-        if sys.stdin.isatty():
+        if self._has_keys:
             self._restore.enter_context(unbuffered(sys.stdin.fileno()))
         self._restore.enter_context(self._live)
 

@@ -13,7 +13,7 @@ from trindi.conformance.rules import (
     Rule as Rule,
     Verdict as Verdict,
 )
-from trindi.conformance.session import Options as Options
+from trindi.conformance.session import Options as Options, Progress as Progress
 from trindi.conformance.settings import SettingError as SettingError, split_setting as split_setting
 from trindi.conformance.targets import (
     Peer as Peer,

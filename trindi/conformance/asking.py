@@ -40,17 +40,22 @@ async def check_beginning(session: Session) -> None:
     Raises:
         GoneError: nothing is defined.
     """
-    link = session.link
+    link, seconds = session.link, session.first_patience
+    session.begin("ask-first")
     await link.wait_quiet(_FIRST, _FIRST)
     early = [seen.raw.place for seen in link.heard if seen.raw and not _is_snooping(seen)]
-    session.ledger.judge("ask-first", f"{early[0]} came unasked for" if early else "")
-    if await session.ask_all():
+    session.begin("ask-all")
+    is_answered = await session.ask_all(seconds=seconds)
+    if link.heard:
+        # Who never says anything says nothing too early, but that is no merit.
+        session.ledger.judge("ask-first", f"{early[0]} came unasked for" if early else "")
+    if is_answered:
         session.ledger.judge("ask-all")
         count = len(session.picture.properties)
         session.ledger.remark("ask-all", f"{count} properties are defined")
         return
     said = f", and said: {session.judge.last_words}" if session.judge.last_words else ""
-    fate = await link.fate()
+    fate = await link.fate() if link.ended else f"it has not answered for {seconds:g} s"
     session.ledger.judge("ask-all", f"nothing was defined: {fate}{said}")
     raise GoneError("nothing was defined")
 
@@ -65,11 +70,15 @@ async def check_asking(session: Session) -> None:
     Raises:
         GoneError: it has ended over it, and is not to be had again.
     """
+    session.begin("ask-again")
     await _check_again(session)
     for device in session.picture.devices():
+        session.begin("ask-device")
         await _check_device(session, device)
+        session.begin("ask-property")
         await _check_alone(session, session.some_place(device))
     await _check_each(session)
+    session.begin("ask-star")
     await _check_star(session)
     await _check_none(session, "ask-nobody", NOBODY, None)
     await _check_none(session, "ask-nothing", session.some_place()[0], NOTHING)
@@ -174,6 +183,7 @@ async def _check_star(session: Session) -> None:
 
 async def _check_none(session: Session, rule: str, device: str, name: str | None) -> None:
     """Ask for what there is not, and count what is defined that else is not."""
+    session.begin(rule)
     async with session.fresh() as link:
         usual = await _count(session, link)
         count = await _count(session, link, getProperties(device, name))
@@ -191,6 +201,7 @@ async def _count(session: Session, link: Link, *questions: getProperties) -> int
 
 
 async def _check_ping(session: Session) -> None:
+    session.begin("ping")
     reply = pingReply("trindi check")
     async with session.fresh() as link:
         await link.send(pingRequest(reply.uid), seconds=session.options.timeout)

@@ -19,7 +19,7 @@ from trindi.conformance.ends import (
 )
 from trindi.conformance.report import Ledger, Report
 from trindi.conformance.rules import Needs
-from trindi.conformance.session import GoneError, Options, Session
+from trindi.conformance.session import GoneError, Options, Progress, Session
 from trindi.conformance.settings import SettingError, apply_settings
 from trindi.conformance.surviving import check_cut_off, check_inputs, check_slow_reader
 from trindi.conformance.targets import UnreachableError
@@ -32,12 +32,22 @@ if TYPE_CHECKING:
 __all__ = ["check"]
 
 
-async def check(target: Target, options: Options = Options()) -> Report:  # noqa: B008 - frozen
+def _tell_nobody(_heading: str, _what: str) -> None:
+    """Show no progress."""
+
+
+async def check(
+    target: Target,
+    options: Options = Options(),  # noqa: B008 - frozen
+    progress: Progress = _tell_nobody,
+) -> Report:
     """Check a driver or a server against the rules.
 
     Args:
         target: what to check.
         options: how.
+        progress: is called as each part begins, with the heading of `GROUPS`, or another one, and
+            with the name of the rule, or something else that is done.
 
     Returns:
         What was found. If cancelled, the program that was started is killed.
@@ -49,8 +59,9 @@ async def check(target: Target, options: Options = Options()) -> Report:  # noqa
     ledger = Ledger(_missing(target, options))
     trouble: Exception | None = None
     async with trio.open_nursery() as nursery:
-        session = Session(target, ledger, options, nursery)
+        session = Session(target, ledger, options, nursery, progress)
         try:
+            progress("Starting" if session.is_program else "Connecting", target.name)
             session.link = await session.open()
             await _check_all(session)
         except (UnreachableError, SettingError) as error:
@@ -58,7 +69,7 @@ async def check(target: Target, options: Options = Options()) -> Report:  # noqa
         nursery.cancel_scope.cancel()
     if trouble is not None:
         raise trouble
-    return Report(target.name, target.kind, session.devices, ledger.outcomes())
+    return Report(target.name, target.kind, session.devices, ledger.outcomes(), ledger.ended)
 
 
 def _missing(target: Target, options: Options) -> frozenset[Needs]:

@@ -43,11 +43,14 @@ async def check_ends(session: Session, at_start: set[Place]) -> None:
     Raises:
         UnreachableError: it cannot be started any more.
     """
+    session.begin("eof")
     session.ledger.judge("eof", await _end(session, session.link, "eof"))
+    session.begin("eof-cut")
     link = await session.open()
     await session.ask_all(link)
     await link.send(HALF, seconds=session.options.timeout)
     session.ledger.judge("eof-cut", await _end(session, link, "eof-cut"))
+    session.begin("one-socket")
     link = await session.open(one_socket=True)
     await session.ask_all(link)
     missing = listed(at_start - {place for place in at_start if definitions(link, place)})
@@ -81,6 +84,7 @@ async def check_second_client(session: Session) -> Link:
     Raises:
         UnreachableError: there is no second connection.
     """
+    session.begin("two-clients")
     link = await session.open()
     known = set(session.picture.properties)
     missing = listed(await left_over(session, link, getProperties(), known))
@@ -91,6 +95,7 @@ async def check_second_client(session: Session) -> Link:
 
 async def check_idle(session: Session) -> None:
     """Connect a client that asks for nothing, and see what it is told of when others ask."""
+    session.begin("only-asked")
     async with session.fresh() as idle:
         await session.exchange(place=session.some_place())
         await session.pause(idle)
@@ -101,6 +106,7 @@ async def check_idle(session: Session) -> None:
 
 async def check_half_close(session: Session) -> None:
     """Ask, and end our half of the connection at once."""
+    session.begin("half-close")
     place = session.some_place()
     async with session.fresh() as link:
         await link.send(getProperties(*place), seconds=session.options.timeout)

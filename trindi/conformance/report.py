@@ -64,12 +64,14 @@ class Report(NamedTuple):
         kind: "program" or "server".
         devices: the names of the properties of each device that was seen.
         outcomes: one for each rule, in the order of the table.
+        ended: why the check ended before all was checked, or "".
     """
 
     target: str
     kind: str
     devices: Mapping[str, tuple[str, ...]]
     outcomes: Mapping[str, Outcome]
+    ended: str = ""
 
     def counts(self) -> dict[str, int]:
         """Return how many rules have each verdict."""
@@ -92,6 +94,7 @@ class Report(NamedTuple):
             "target": self.target,
             "kind": self.kind,
             "conforms": self.conforms(strict=strict),
+            "ended": self.ended,
             "counts": self.counts(),
             "devices": {device: list(names) for device, names in self.devices.items()},
             "rules": [
@@ -105,13 +108,16 @@ class Ledger:
 
     Args:
         missing: what of `Needs` is not there.
+
+    Attributes:
+        ended: why what has not been checked by now will not be, or "".
     """
 
     def __init__(self, missing: frozenset[Needs] = frozenset()) -> None:
         self._missing = missing
         self._checked: Counter[str] = Counter()
         self._remarks: dict[str, str] = {}
-        self._ended = ""
+        self.ended = ""
         # As a dict, because it keeps the order, and each fault once.
         self._faults: dict[str, dict[str, Verdict]] = {name: {} for name in RULES}
 
@@ -137,7 +143,7 @@ class Ledger:
 
     def end_early(self, why: str) -> None:
         """Say why what has not been checked by now will not be."""
-        self._ended = f"not reached: {why}"
+        self.ended = why
 
     def has_fault(self, name: str) -> bool:
         """Whether a rule has been broken."""
@@ -161,7 +167,7 @@ class Ledger:
         for need in rule.needs:
             if need in self._missing:
                 return str(need)
-        return self._ended or "nothing to check it on"
+        return f"not checked: {self.ended}" if self.ended else "nothing to check it on"
 
     def outcomes(self) -> dict[str, Outcome]:
         """Add up everything."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["GROUPS", "RULES", "Needs", "Rule", "Verdict"]
+__all__ = ["GROUPS", "GROUP_OF", "RULES", "Needs", "Rule", "Verdict"]
 
 
 class Verdict(StrEnum):
@@ -193,3 +193,8 @@ RULES: Final[Mapping[str, Rule]] = MappingProxyType(
     {rule.name: rule for rules in GROUPS.values() for rule in rules}
 )
 """Every rule by its name."""
+
+GROUP_OF: Final[Mapping[str, str]] = MappingProxyType(
+    {rule.name: group for group, rules in GROUPS.items() for rule in rules}
+)
+"""The heading of every rule, by its name."""

@@ -8,12 +8,14 @@ the values as they are now. A peer that has ended is started, or connected to, a
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 from trindi.conformance.judging import Judge
 from trindi.conformance.link import Link
 from trindi.conformance.picture import Picture, Place, Property, place_of
+from trindi.conformance.rules import GROUP_OF
 from trindi.conformance.targets import UnreachableError
 from trindi.errors import ProtocolError, TrindiError
 from trindi.protocol import BLOBPolicy, DefVector, Event, enableBLOB, getProperties
@@ -27,10 +29,19 @@ if TYPE_CHECKING:
     from trindi.conformance.targets import Target
     from trindi.conformance.wire import Seen
 
-__all__ = ["BEHIND", "Answer", "GoneError", "Options", "Session", "definitions", "is_definition"]
+__all__ = [
+    "BEHIND",
+    "Answer",
+    "GoneError",
+    "Options",
+    "Progress",
+    "Session",
+    "definitions",
+    "is_definition",
+]
 
 _START: Final = 15.0
-"""Seconds at least for the first definition: a program has to start."""
+"""Seconds at least for the first definition of what was just started, or starts again."""
 
 _QUIET: Final = 0.5
 """Seconds of silence after which all definitions are taken to be there."""
@@ -44,6 +55,10 @@ _SETTLE: Final = 10.0
 
 BEHIND: Final = "a driver behind it has ended: its device was deleted"
 """What is said of a server whose driver has not survived something."""
+
+
+Progress: TypeAlias = Callable[[str, str], None]
+"""Is told what begins: a heading, and what it is in particular."""
 
 
 class GoneError(TrindiError):
@@ -103,12 +118,14 @@ class Session:
         ledger: what is seen of each rule.
         options: how to check.
         nursery: where tasks run that read and write.
+        progress: is told what begins.
 
     Attributes:
         link: the peer, or to a server the connection that sees everything.
         picture: what is known of its properties.
         judge: judges all that is seen.
         devices: the names of the properties of each device, as a report shows them.
+        progress: is told what begins.
         by_name: sentinels are asked for by their names.
         nameless: those that are not defined when they are.
     """
@@ -116,7 +133,12 @@ class Session:
     link: Link
 
     def __init__(
-        self, target: Target, ledger: Ledger, options: Options, nursery: trio.Nursery
+        self,
+        target: Target,
+        ledger: Ledger,
+        options: Options,
+        nursery: trio.Nursery,
+        progress: Progress,
     ) -> None:
         self.target = target
         self.ledger = ledger
@@ -124,6 +146,7 @@ class Session:
         self.picture = Picture()
         self.judge = Judge(ledger, self.picture, of_server=not self.is_program)
         self.devices: dict[str, tuple[str, ...]] = {}
+        self.progress = progress
         self._nursery = nursery
         self.by_name = True
         self.nameless: set[Place] = set()
@@ -136,6 +159,19 @@ class Session:
     def allows(self, rule: str) -> bool:
         """Whether what a rule needs is there."""
         return self.ledger.allows(rule)
+
+    @property
+    def first_patience(self) -> float:
+        """Seconds for the first answer of all: a program has to start, and a server is there."""
+        return self._patience if self.is_program else self.options.timeout
+
+    @property
+    def _patience(self) -> float:
+        return max(self.options.timeout, _START)
+
+    def begin(self, rule: str) -> None:
+        """Say which rule is checked next."""
+        self.progress(GROUP_OF[rule], rule)
 
     # Peers -------------------------------------------------------------------------------------
 
@@ -193,10 +229,15 @@ class Session:
 
     # Asking ------------------------------------------------------------------------------------
 
-    async def ask_all(self, link: Link | None = None) -> bool:
-        """Ask for everything, and wait until it is there; False where nothing comes."""
+    async def ask_all(self, link: Link | None = None, seconds: float | None = None) -> bool:
+        """Ask for everything, and wait until it is there; False where nothing comes.
+
+        Args:
+            link: on which link.
+            seconds: how long the first definition is waited for.
+        """
         link = link or self.link
-        seconds = max(self.options.timeout, _START)
+        seconds = self._patience if seconds is None else seconds
         await link.send(getProperties(), seconds=seconds)
         if not await link.wait_for(defines, seconds):
             return False

@@ -47,6 +47,7 @@ async def apply_settings(session: Session) -> None:
         SettingError: one cannot be made.
     """
     for text in session.options.settings:
+        session.progress("Setting", text)
         place, member, value = split_setting(text)
         known = session.picture.properties.get(place)
         if known is None:

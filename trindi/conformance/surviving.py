@@ -45,6 +45,7 @@ async def check_inputs(session: Session) -> None:
     for rule, make in INPUTS.items():
         if not session.allows(rule):
             continue
+        session.begin(rule)
         place = session.some_place()
         hostile = session.is_program or session.options.hostile
         for data in make(aim_at(place, session.properties, hostile=hostile)):
@@ -99,6 +100,7 @@ async def _bystander(session: Session, place: Place) -> str:
 
 async def check_cut_off(session: Session) -> None:
     """Close a connection in the middle of an element."""
+    session.begin("cut-off")
     async with session.fresh() as link:
         await link.send(HALF, seconds=session.options.timeout)
         await session.pause(link)
@@ -109,6 +111,7 @@ async def check_cut_off(session: Session) -> None:
 
 async def check_slow_reader(session: Session) -> None:
     """Ask again and again on a connection, and read nothing of what comes."""
+    session.begin("slow-reader")
     peer = await session.target.connect()
     try:
         with trio.move_on_after(session.options.timeout):

@@ -52,9 +52,11 @@ async def check_refusals(session: Session) -> None:
     session.judge.echoes = not session.is_program
     for rule, requests in REFUSED:
         if session.allows(rule):
+            session.begin(rule)
             await _check_rule(session, rule, requests)
     for device in session.picture.devices():
         for rule, request in foreign(session.some_place(device)):
+            session.begin(rule)
             await _try(session, rule, request)
 
 
@@ -129,6 +131,7 @@ async def check_writing(session: Session) -> None:
         if not known.writable or known.place not in session.picture.properties:
             continue
         for rule, members in _as_they_are(known):
+            session.begin(rule)
             before = dict(known.values)
             written = await write(session, known, members)
             fault = written.fault or _cut(session, known, before)
