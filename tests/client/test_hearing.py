@@ -340,6 +340,22 @@ async def test_a_frame_tells_how_much_of_it_has_arrived(autojump_clock: MockCloc
             told.clear()
 
 
+async def test_the_total_of_several_members_is_not_known(autojump_clock: MockClock) -> None:
+    async with joined(blobs(members={"a": None, "b": None})) as (client, server):
+        await client.enable_blobs("Dev")
+        told: list[Progress] = []
+        frames = client["Dev"]["image"].frames(told.append)
+        data = {"a": b"x" * 10_000, "b": b"x" * 190_000}
+        about = {name: SizeFormat(len(one), ".fits") for name, one in data.items()}
+        await send_slowly(server, setBLOBVector("Dev", "image", data, about))
+        assert [len(await frames.__anext__()) for _ in data] == [10_000, 190_000]
+        assert [one.received for one in told] == pytest.approx(
+            [20_000 * n for n in range(1, 11)], abs=300
+        )
+        assert {one.total for one in told[:-1]} == {None}
+        assert told[-1] == Progress("Dev", "image", 200_000, 200_000)
+
+
 async def test_the_total_of_what_is_compressed_is_not_known(autojump_clock: MockClock) -> None:
     async with joined(blobs()) as (client, server):
         await client.enable_blobs("Dev")

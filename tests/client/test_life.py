@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from contextlib import asynccontextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ import pytest
 import trio
 import trio.testing
 
-from tests.support_client import Server, blobs, joined, numbers, report
+from tests.support_client import Server, blobs, joined, numbers, report, texts
 from tests.support_processes import free_port
 from tests.support_server import Bench, start
 from trindi import (
@@ -25,11 +26,12 @@ from trindi import (
     newNumberVector,
 )
 from trindi.client.link import IDLE, PING_DEADLINE
-from trindi.client.session import MAX_RECONNECT_DELAY, RECONNECT_DELAY
+from trindi.client.session import MAX_RECONNECT_DELAY, PROVEN, RECONNECT_DELAY
 from trindi.protocol import pingReply, pingRequest
+from trindi.transport.connection import SEND_BYTES
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable
 
     from trio.testing import MockClock
 
@@ -122,6 +124,9 @@ def test_what_cannot_be_asked_for() -> None:
     ("options", "message"),
     [
         ({"reconnect": True, "reconnect_delay": -1}, "reconnect_delay is a number of seconds"),
+        ({"reconnect": True, "reconnect_delay": 0}, "reconnect_delay is above 0"),
+        ({"port": 0}, "port is at least 1"),
+        ({"port": 65536}, "port is at most 65535"),
         ({"max_element_bytes": 0}, "max_element_bytes is at least 1, not 0"),
         ({"max_blob_bytes": -1}, "max_blob_bytes is at least 0"),
         ({"max_picture_bytes": -1}, "max_picture_bytes is at least 0"),
@@ -331,7 +336,14 @@ async def test_what_was_asked_of_a_device_is_lost_with_the_connection(
     with pytest.raises(NotConnected, match="the server has closed"):
         await vector.set(x=5)
     await client.wait_connected()
+    # Nobody knows yet what the property is by now.
+    with pytest.raises(NotConnected, match="wait until it is defined again with wait_defined"):
+        await vector.set(x=5)
+    second = await servers.next()
+    await second.greet(numbers())
+    assert await client.wait_defined("Dev", "target") is vector
     await vector.set(x=5)
+    assert (await second.next(newNumberVector))["x"] == 5
 
 
 async def test_attempts_come_more_and_more_slowly(
@@ -369,11 +381,15 @@ async def test_after_a_long_connection_the_wait_is_short_again(
     servers.refuse = 5
     await nursery.start(servers.client().run)
     server = await servers.next()
-    await trio.sleep(MAX_RECONNECT_DELAY)
+    await trio.sleep(PROVEN)
+    await server.close()
+    server = await servers.next()
+    assert servers.attempts[-1] - servers.attempts[-2] == PROVEN + RECONNECT_DELAY
+    # But not after a short one.
+    await trio.sleep(0.9 * PROVEN)
     await server.close()
     await servers.next()
-    assert servers.attempts[-1] - trio.current_time() == 0
-    assert servers.attempts[-1] - servers.attempts[-2] == MAX_RECONNECT_DELAY + RECONNECT_DELAY
+    assert servers.attempts[-1] - servers.attempts[-2] == 0.9 * PROVEN + 2 * RECONNECT_DELAY
 
 
 async def test_events_go_on_over_connections_and_end_with_the_client(
@@ -465,19 +481,70 @@ async def test_a_server_that_answers_late_is_not_given_up(autojump_clock: MockCl
         assert client.connected
 
 
-async def test_a_server_that_reads_nothing_but_has_much_to_read_is_waited_for(
-    autojump_clock: MockClock,
-) -> None:
+@asynccontextmanager
+async def joined_in_lockstep(*, pings: bool = True) -> AsyncIterator[tuple[IPyClient, Server]]:
+    """Join a client and a server; what the client sends waits until the server reads."""
     to_client, from_server = trio.testing.memory_stream_one_way_pair()
     to_server, from_client = trio.testing.lockstep_stream_one_way_pair()
     near = trio.StapledStream(to_server, from_server)
     server = Server(trio.StapledStream(to_client, from_client))
     async with trio.open_nursery() as nursery:
         client = await nursery.start(IPyClient().run_on, near)
-        await server.greet(numbers())
-        vector = await client.wait_defined("Dev", "target")
-        nursery.start_soon(partial(vector.set, x=5))
-        await trio.sleep(10 * IDLE)
+        ping = await server.next(pingRequest)
+        await server.send(numbers(), texts(), *([pingReply(ping.uid)] if pings else ()))
+        await client.wait_defined("Dev", "target")
+        yield client, server
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_server_that_reads_nothing_but_speaks_is_waited_for(
+    autojump_clock: MockClock,
+) -> None:
+    async with joined_in_lockstep() as (client, server), trio.open_nursery() as nursery:
+        nursery.start_soon(partial(client["Dev"]["target"].set, x=5))
+        for _ in range(20):
+            await trio.sleep(0.9 * IDLE)
+            await server.send(report())
         assert client.connected
         assert (await server.next(newNumberVector))["x"] == 5
-        nursery.cancel_scope.cancel()
+
+
+async def test_a_server_that_reads_slowly_is_waited_for(autojump_clock: MockClock) -> None:
+    async with joined_in_lockstep() as (client, server), trio.open_nursery() as nursery:
+        for _ in range(20):
+            nursery.start_soon(partial(client["Dev"]["note"].set, a="x" * SEND_BYTES))
+        read = 0
+        # In pieces that are smaller than what is sent at once.
+        while read < 20 * SEND_BYTES:
+            await trio.sleep(0.9 * PING_DEADLINE)
+            read += len(await server.stream.receive_some(2 * SEND_BYTES))
+        assert trio.current_time() > 10 * (IDLE + PING_DEADLINE) / 2
+        assert client.connected
+
+
+@pytest.mark.parametrize("pings", [True, False], ids=["answers pings", "does not"])
+async def test_a_server_that_takes_nothing_and_says_nothing_is_given_up(
+    autojump_clock: MockClock, pings: bool
+) -> None:
+    failed: list[str] = []
+
+    async def expect(wait: Callable[[], Awaitable[object]]) -> None:
+        with pytest.raises(NotConnected) as caught:
+            await wait()
+        failed.append(str(caught.value))
+
+    async with joined_in_lockstep(pings=pings) as (client, _server):
+        vector = client["Dev"]["target"]
+        began = trio.current_time()
+        async with trio.open_nursery() as nursery:
+            for wait in (
+                partial(vector.set, x=5),
+                partial(vector.set_and_wait, x=6),
+            ):
+                nursery.start_soon(expect, wait)
+            # What is wanted is asked for on the next connection, if there is one.
+            nursery.start_soon(client.enable_blobs, "Dev")
+            nursery.start_soon(client.settled if not pings else partial(expect, client.settled))
+        assert trio.current_time() - began == IDLE + PING_DEADLINE
+        assert not client.connected
+        assert all("took nothing in 30 s" in text for text in failed)

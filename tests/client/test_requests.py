@@ -120,6 +120,12 @@ def test_all_texts_are_sent() -> None:
     assert request(texts(), b="new") == {"a": "one", "b": "new"}
 
 
+@pytest.mark.parametrize("text", ["\x00", "a\x1bb", "\ud800"])
+def test_what_the_wire_cannot_carry_cannot_be_set(text: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"a: .* INDI cannot carry"):
+        request(texts(), a=text)
+
+
 def test_what_is_no_text_cannot_be_set() -> None:
     with pytest.raises(TypeError, match="a is a str, not int"):
         request(texts(), a=5)
@@ -132,6 +138,11 @@ def test_what_is_no_text_cannot_be_set() -> None:
 def test_just_the_switches_that_are_given_are_sent(value: Any) -> None:
     assert request(switches(), fast=value) == {"fast": ON}
     assert request(switches(), fast=value, slow="Off") == {"fast": ON, "slow": OFF}
+
+
+def test_a_switch_may_have_any_name() -> None:
+    defined = switches(members={"schnell é": OFF, "b": ON}, memberlabels={})
+    assert request(defined, **{"schnell é": True}) == {"schnell é": ON}
 
 
 @pytest.mark.parametrize("rule", [Rule.ONE_OF_MANY, Rule.AT_MOST_ONE])

@@ -33,7 +33,9 @@ from trindi import (
     setBLOBVector,
     setNumberVector,
 )
+from trindi.client.link import IDLE, PING_DEADLINE
 from trindi.protocol import pingReply, pingRequest
+from trindi.testing import Stall, start_driver
 from trindi.transport import BOUND, Conditions
 
 if TYPE_CHECKING:
@@ -526,3 +528,114 @@ async def test_a_driver_is_asked(nursery: trio.Nursery) -> None:
     assert bench["upload"]["file"] == b"\x00\xff" * 1000
     with pytest.raises(PropertyAlert, match="Bench target is in Alert: no way"):
         await bench["target"].set_and_wait(x=-1)
+
+
+async def test_a_property_is_asked_for_one_thing_at_a_time(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    class Slow(Bench):
+        async def clientevent(self, event: Any) -> None:
+            if event.vectorname == "target":
+                await event.vector.send_setVector(state="Busy")
+                await trio.sleep(10)
+            if event.vectorname == "target" and event["x"] == 2:
+                await event.vector.send_setVector("not 2", state="Alert")
+            else:
+                await super().clientevent(event)
+
+    client = await start_driver(nursery, Slow())
+    target, mode = client["Bench"]["target"], client["Bench"]["mode"]
+    settings = []
+    for x in (1, 2, 3):
+        settings.append(Setting(nursery, partial(target.set_and_wait, x=x)))
+        await trio.testing.wait_all_tasks_blocked()
+    first, second, third = settings
+    # Only of one property.
+    with trio.fail_after(1):
+        await mode.set_and_wait(fast="On")
+    # It is checked at once all the same.
+    with pytest.raises(ConfigurationError, match="between"), trio.fail_after(1):
+        await target.set_and_wait(x=1e9)
+    await trio.sleep(31)
+    assert (first.outcome, first.when) == ("done", 10)
+    assert (str(second.outcome), second.when) == ("Bench target is in Alert: not 2", 20)
+    assert (third.outcome, third.when) == ("done", 30)
+    # Who gives up keeps nobody waiting.
+    with trio.move_on_after(1):
+        await target.set_and_wait(x=4)
+    fifth = Setting(nursery, partial(target.set_and_wait, x=5))
+    await trio.sleep(30)
+    assert fifth.outcome == "done"
+
+
+async def test_what_is_not_named_is_sent_as_it_is_by_then(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    client = await start_driver(nursery, Mover())
+    target = client["Bench"]["target"]
+    settings = [
+        Setting(nursery, partial(target.set_and_wait, values)) for values in ({"x": 3}, {"free": 4})
+    ]
+    await trio.sleep(1)
+    assert [one.outcome for one in settings] == ["done", "done"]
+    assert dict(target) == {"x": 3.0, "free": 4.0}
+
+
+async def test_a_bound_of_the_callers_is_for_the_sending_too(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    client = await start_driver(nursery, Bench(), faults=[Stall(time=10, direction="sent")])
+    await trio.sleep(10)
+    with pytest.raises(PropertyTimeout, match="more than 5 s"):
+        await client.set_and_wait("Bench", "target", {"x": 5}, timeout=5)
+    assert trio.current_time() == 15
+
+
+@pytest.mark.parametrize("direction", ["both", "sent"])
+async def test_a_half_open_line_is_noticed_though_something_waits_to_be_sent(
+    nursery: trio.Nursery, autojump_clock: MockClock, direction: str
+) -> None:
+    lanes = ["sent", "received"] if direction == "both" else ["sent"]
+    faults = [Stall(time=100, direction=lane) for lane in lanes]
+    client = await start_driver(nursery, Bench(), faults=faults)
+    await trio.sleep(110)
+    with pytest.raises(NotConnected, match="took nothing in 30 s"):
+        await client["Bench"]["target"].set_and_wait(x=5)
+    assert trio.current_time() <= 110 + IDLE + PING_DEADLINE
+    assert not client.connected
+
+
+async def test_a_reply_that_was_lost_is_made_up_for_by_the_next(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    async with joined(numbers()) as (client, server):
+        setting = Setting(nursery, partial(client["Dev"]["target"].set_and_wait, x=5))
+        await server.next(pingRequest)
+        await server.next(newNumberVector)
+        # The next one is that of the silence check.
+        await server.pong()
+        await server.send(report())
+        assert await setting.look() == "done"
+
+
+async def test_an_answer_that_is_not_to_be_sent_is_not_waited_for(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    client = await start_driver(nursery, Bench())
+    target = client["Bench"]["target"]
+    await client.enable_blobs("Bench", policy="Only")
+    with pytest.raises(ConfigurationError, match="call enable_blobs with policy 'Also' first"):
+        await target.set_and_wait(x=5)
+    await client.enable_blobs("Bench", policy="Also")
+    await target.set_and_wait(x=5)
+
+
+async def test_what_was_deleted_says_so(nursery: trio.Nursery, autojump_clock: MockClock) -> None:
+    driver = Bench()
+    client = await start_driver(nursery, driver)
+    target = client["Bench"]["target"]
+    await driver["Bench"]["target"].send_delProperty()
+    await trio.testing.wait_all_tasks_blocked()
+    for ask in (target.set, target.set_and_wait):
+        with pytest.raises(ConfigurationError, match="wait until it is defined with wait_defined"):
+            await ask(x=5)

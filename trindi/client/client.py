@@ -13,26 +13,27 @@ from typing import TYPE_CHECKING, Any, Final, overload
 
 import trio
 
-from trindi.client.errors import NotConnected
 from trindi.client.inbox import Events, Frames, Progress
 from trindi.client.picture import MAX_PICTURE_BYTES
 from trindi.client.remote import RemoteDevice, RemoteVector
-from trindi.client.requests import Upload, make_request
-from trindi.client.saving import SavedFrames
 from trindi.client.session import RECONNECT_DELAY, Connect, Session, open_tcp
-from trindi.client.waiting import Completion, Condition, Place
+from trindi.client.waiting import Condition, Place
 from trindi.client.wishes import Wishes
 from trindi.errors import ConfigurationError, check_count, check_delay
-from trindi.protocol import MAX_BLOB_BYTES, MAX_ELEMENT_BYTES, BLOBPolicy, Kind, NewVector, State
+from trindi.protocol import MAX_BLOB_BYTES, MAX_ELEMENT_BYTES, BLOBPolicy, State
 from trindi.transport import HIGH_WATER, USUAL, Conditions
 
 if TYPE_CHECKING:
     from collections import deque
     from pathlib import Path
 
+    from trindi.client.saving import SavedFrames
     from trindi.protocol import Message
 
 __all__ = ["IPyClient", "Settled"]
+
+_MAX_PORT: Final = 65535
+"""The highest port there is."""
 
 QUIET: Final = 1.0
 """Seconds without a definition after which all are taken to be here, where no ping can tell."""
@@ -82,13 +83,11 @@ class IPyClient(Mapping[str, RemoteDevice]):
         conditions: Conditions = USUAL,
     ) -> None:
         self.host = host
-        self.port = port
-        self._delay = check_delay("reconnect_delay", reconnect_delay) if reconnect else None
+        self.port = check_count("port", port, 1, _MAX_PORT)
+        self._delay = _check_delay(reconnect_delay) if reconnect else None
         self._connect = connect or partial(open_tcp, host, port)
-        self._in_thread = conditions.in_thread
         self._wishes = Wishes(ask_for)
         self._session = Session(
-            self,
             "the server" if connect else f"the server at {host}:{port}",
             self._wishes,
             max_element_bytes=check_count("max_element_bytes", max_element_bytes, 1),
@@ -97,6 +96,7 @@ class IPyClient(Mapping[str, RemoteDevice]):
             conditions=conditions,
         )
         self._devices = self._session.picture.devices
+        self._asking = self._session.asking
 
     # The mapping -------------------------------------------------------------------------------
 
@@ -223,8 +223,7 @@ class IPyClient(Mapping[str, RemoteDevice]):
         Raises:
             ValueError: the property has no BLOBs.
         """
-        self._check_blobs(devicename, vectorname)
-        return self._session.listen(Frames(devicename, vectorname, progress, high_water))
+        return self._asking.frames(devicename, vectorname, progress, high_water)
 
     def save_frames(
         self,
@@ -243,8 +242,7 @@ class IPyClient(Mapping[str, RemoteDevice]):
             ValueError: the property has no BLOBs.
             OSError: (by the iterator) a file cannot be written.
         """
-        frames = self.frames(devicename, vectorname, progress)
-        return SavedFrames(frames, directory, self._in_thread)
+        return self._asking.save_frames(devicename, vectorname, directory, progress)
 
     # Asking for definitions and BLOBs ------------------------------------------------------------
 
@@ -276,18 +274,9 @@ class IPyClient(Mapping[str, RemoteDevice]):
             ValueError: the policy is none of these, or the property has no BLOBs.
         """
         if vectorname is not None:
-            self._check_blobs(devicename, vectorname)
+            self._asking.check_blobs(devicename, vectorname)
         request = self._wishes.set_policy(devicename, vectorname, policy)
         await self._session.ask(request)
-
-    def _check_blobs(self, devicename: str, vectorname: str) -> None:
-        """Refuse a property that is known, and is none of BLOBs."""
-        device = self._devices.get(devicename)
-        vector = device.get(vectorname) if device is not None else None
-        if vector is not None and vector.kind is not Kind.BLOB:
-            raise ConfigurationError(
-                f"{devicename} {vectorname} has no BLOBs, it is a {vector.kind.value} vector"
-            )
 
     # Waiting -----------------------------------------------------------------------------------
 
@@ -407,9 +396,7 @@ class IPyClient(Mapping[str, RemoteDevice]):
             OSError: a file cannot be read.
             NotConnected: there is no connection, or it was lost.
         """
-        vector = self[devicename][vectorname]
-        request = await self._make_request(vector, values)
-        await self._session.send(vector, request)
+        await self._asking.set(self[devicename][vectorname], values)
 
     async def set_and_wait(
         self,
@@ -423,47 +410,35 @@ class IPyClient(Mapping[str, RemoteDevice]):
         """Ask a device for new values, and wait until it says that it has them: Ok or Idle.
 
         Only what it says after it was asked counts, as far as that can be known: what was on its
-        way meanwhile does not, where the server answers pings.
+        way meanwhile does not, where the server answers pings. Since no report says which request
+        it answers, a property is asked for one thing at a time: another call for the same one is
+        checked, and sent when the first is over. `set` does not wait for anybody.
 
         Args:
             devicename: the device.
             vectorname: the property.
             values: see `set`.
-            timeout: seconds that it may take; 0 means any time. Where None is given, it is what the
-                property says itself.
+            timeout: seconds that it may take, sending included; 0 means any time. Where None is
+                given, it is what the property says itself, from when the request is sent.
 
         Raises:
             PropertyAlert: the device has failed; with its message.
             PropertyTimeout: it was Busy for longer than the timeout.
             PropertyDeleted: the property is gone.
-            NotConnected: there is no connection, or it was lost before the answer came.
+            NotConnected: there is no connection, or it was lost before the answer came, or the
+                property was not defined since the one before was lost.
             KeyError, ValueError, TypeError, OSError: see `set`.
         """
-        vector = self[devicename][vectorname]
-        request = await self._make_request(vector, values)
-        if vector.kind is Kind.BLOB and not self._wishes.wants(devicename, vectorname):
-            raise ConfigurationError(
-                f"{devicename} {vectorname} would not be heard to answer: call enable_blobs first"
-            )
-        completion = Completion(vector, timeout)
-        with self._session.waits.listed((devicename, vectorname), completion):
-            try:
-                await self._session.send(vector, request, completion.mark)
-            except NotConnected as lost:
-                # Where the answer has come all the same, it counts.
-                completion.lose(str(lost), final=False)
-            await completion.wait()
+        await self._asking.set_and_wait(self[devicename][vectorname], values, timeout)
 
-    async def _make_request(self, vector: RemoteVector, values: Mapping[str, Any]) -> NewVector:
-        if vector.kind is not Kind.BLOB:
-            await trio.lowlevel.checkpoint()
-            return make_request(vector, values)
-        upload = Upload(vector, values)
-        if not upload.at_hand:
-            loaded: NewVector = await self._in_thread(upload.load)
-            return loaded
-        await trio.lowlevel.checkpoint()
-        return upload.load()
+
+def _check_delay(value: float) -> float:
+    delay = check_delay("reconnect_delay", value)
+    if not delay:
+        raise ConfigurationError(
+            "reconnect_delay is above 0: without a pause nobody else has a turn"
+        )
+    return delay
 
 
 def _is_there(_vector: RemoteVector) -> bool:

@@ -43,7 +43,8 @@ IDLE: Final = 30.0
 """Seconds in which nothing is heard of a server before it is pinged, if it answers pings."""
 
 PING_DEADLINE: Final = 30.0
-"""Seconds for a server that is pinged so, before it is given up."""
+"""Seconds for a server that is pinged so, before it is given up; and for one that something waits
+for, to take some of it."""
 
 NO_WORD: Final = 5
 """How many quiet periods a server may take to say its first word: its drivers may be starting."""
@@ -163,17 +164,25 @@ class Link:
 
     async def _mind_silence(self, scope: trio.CancelScope) -> None:
         """End a connection to a server that is there no longer, though nobody said so."""
+        gauge, outbox = self._gauge, self._connection.outbox
         while True:
-            await trio.sleep_until(self._gauge.heard + IDLE)
-            silent = trio.current_time() >= self._gauge.heard + IDLE
-            if silent and self.answers_pings and not self._connection.outbox.size:
-                ping = self._ping()
-                await trio.sleep(PING_DEADLINE)
-                if not ping.answered and self._gauge.heard + IDLE <= trio.current_time():
-                    self.lost = f"the server was silent, and did not answer in {PING_DEADLINE:g} s"
-                    scope.cancel()
-            elif silent:
+            await trio.sleep_until(gauge.heard + IDLE)
+            if trio.current_time() < gauge.heard + IDLE:
+                continue
+            if not (outbox.size or self.answers_pings):
                 await trio.sleep(IDLE)
+                continue
+            waiting = outbox.size
+            if not waiting:
+                self._ping()
+            asked = trio.current_time()
+            await trio.sleep(PING_DEADLINE)
+            taking = gauge.taken > asked if outbox.size else waiting
+            if taking or gauge.heard >= asked:
+                continue
+            did = "took nothing" if outbox.size else "did not answer"
+            self.lost = f"the server was silent, and {did} in {PING_DEADLINE:g} s"
+            scope.cancel()
 
     # Sending -----------------------------------------------------------------------------------
 
@@ -259,10 +268,17 @@ class Link:
         self._last_word = trio.current_time()
 
     def _note_reply(self, reply: pingReply) -> None:
-        ping = self._pings.pop(reply.uid, None)
+        ping = self._pings.get(reply.uid)
         if ping is None:
             return
-        ping.answered = True
+        passed = [ping]
+        if not ping.request.after:
+            # Plain ones are answered in order: a reply that has not come was lost on its way.
+            older = itertools.takewhile(lambda one: one is not ping, self._pings.values())
+            passed += [one for one in older if not one.request.after]
+        for one in passed:
+            one.answered = True
+            del self._pings[one.request.uid]
         ping.all_sent = reply.answered == ping.request.after != ""
         self.answers_pings = True
         self._news.unpark_all()

@@ -44,12 +44,10 @@ MAX_MESSAGES: Final = 100
 class Outlet(Protocol):
     """What vectors send through."""
 
-    async def set(self, devicename: str, vectorname: str, values: Mapping[str, Any], /) -> None:
+    async def set(self, vector: RemoteVector, values: Mapping[str, Any], /) -> None:
         """Ask for new values."""
 
-    async def set_and_wait(
-        self, devicename: str, vectorname: str, values: Mapping[str, Any], /
-    ) -> None:
+    async def set_and_wait(self, vector: RemoteVector, values: Mapping[str, Any], /) -> None:
         """Ask for new values, and wait until the device has them."""
 
     def frames(
@@ -255,13 +253,13 @@ class RemoteVector(Mapping[str, Any]):
 
     async def set(self, values: Mapping[str, Any] | None = None, /, **members: Any) -> None:
         """Ask the device for new values: `IPyClient.set` of this vector."""
-        await self._outlet.set(self.devicename, self.name, {**(values or {}), **members})
+        await self._outlet.set(self, {**(values or {}), **members})
 
     async def set_and_wait(
         self, values: Mapping[str, Any] | None = None, /, **members: Any
     ) -> None:
         """Ask for new values and wait for them: `IPyClient.set_and_wait` of this vector."""
-        await self._outlet.set_and_wait(self.devicename, self.name, {**(values or {}), **members})
+        await self._outlet.set_and_wait(self, {**(values or {}), **members})
 
     def frames(self, progress: Callable[[Progress], None] | None = None) -> Frames:
         """Receive the BLOBs of this vector: `IPyClient.frames` of this vector."""

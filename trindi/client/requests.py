@@ -17,6 +17,7 @@ from trindi.protocol import (
     Rule,
     SizeFormat,
     SwitchState,
+    clean,
     newBLOBVector,
     newNumberVector,
     newSwitchVector,
@@ -88,13 +89,24 @@ def _number(member: RemoteNumber, value: Any) -> float:
 
 
 def _texts(vector: RemoteVector, values: Mapping[str, Any]) -> newTextVector:
-    wanted = {name: check_text(value, name) for name, value in values.items()}
+    wanted = {name: _text(name, value) for name, value in values.items()}
     return newTextVector(vector.devicename, vector.name, {**vector, **wanted})
 
 
+def _text(name: str, value: Any) -> str:
+    text = check_text(value, name)
+    if clean(text) != text:
+        raise ConfigurationError(
+            f"{name}: {text!r} has control characters or lone surrogates, which INDI cannot carry"
+        )
+    return text
+
+
 def _switches(vector: RemoteVector, values: Mapping[str, Any]) -> newSwitchVector:
+    # The members' names were checked by whoever defined them, if at all.
     wanted = {
-        name: SwitchMember(name, membervalue=value).membervalue for name, value in values.items()
+        name: SwitchMember("switch", membervalue=value).membervalue
+        for name, value in values.items()
     }
     on = [name for name, value in wanted.items() if value is SwitchState.ON]
     if len(on) > 1 and vector.rule is not Rule.ANY_OF_MANY:

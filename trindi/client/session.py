@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar
 
 import trio
 
+from trindi.client.asking import Asking
 from trindi.client.errors import NotConnected
 from trindi.client.inbox import Events, Frames, Inboxes
 from trindi.client.link import Link
@@ -24,7 +25,7 @@ from trindi.protocol import Decoder, SnoopEvent, setBLOBVector
 
 if TYPE_CHECKING:
     from trindi.client.link import Mark
-    from trindi.client.remote import Outlet, RemoteVector
+    from trindi.client.remote import RemoteVector
     from trindi.client.wishes import Wishes
     from trindi.protocol import Event, NewVector, enableBLOB, getProperties
     from trindi.transport import Conditions
@@ -37,8 +38,10 @@ RECONNECT_DELAY: Final = 1.0
 """Seconds before the first attempt to connect anew; each further one waits twice as long."""
 
 MAX_RECONNECT_DELAY: Final = 60.0
-"""Seconds that such an attempt waits at the most; after a connection that held so long, the first
-waits the least time again."""
+"""Seconds that such an attempt waits at the most."""
+
+PROVEN: Final = 10.0
+"""Seconds that a connection must have held for the next attempt to wait the least time again."""
 
 Inbox = TypeVar("Inbox", Events, Frames)
 Connect: TypeAlias = Callable[[], Awaitable[trio.abc.Stream]]
@@ -70,7 +73,6 @@ class Session:
     """The life of one client.
 
     Args:
-        outlet: what the vectors of its picture send through.
         name: what the log calls the server.
         wishes: what is asked for on each connection.
         max_element_bytes: bound of one element without BLOBs.
@@ -80,6 +82,7 @@ class Session:
 
     Attributes:
         link: the connection, or None while there is none.
+        asking: asks its properties for something.
         picture: what the server has told.
         waits: what tasks wait for.
         inboxes: who listens.
@@ -87,7 +90,6 @@ class Session:
 
     def __init__(
         self,
-        outlet: Outlet,
         name: str,
         wishes: Wishes,
         *,
@@ -107,8 +109,9 @@ class Session:
         self._errors = 0
         self._news = trio.lowlevel.ParkingLot()
         self.link: Link | None = None
+        self.asking = Asking(self, wishes, conditions.in_thread)
         self.picture = Picture(
-            outlet,
+            self.asking,
             now=conditions.now,
             max_bytes=max_picture_bytes,
             max_frame_bytes=max_blob_bytes,
@@ -158,16 +161,16 @@ class Session:
     ) -> None:
         delay = first_delay
         while True:
-            began = trio.current_time()
             try:
                 stream = await connect()
             except OSError as error:
                 logger.info("%s: %s", self._name, error)
             else:
+                began = trio.current_time()
                 await self._talk(stream, started)
                 started = _nothing
-            if trio.current_time() - began >= MAX_RECONNECT_DELAY:
-                delay = first_delay
+                if trio.current_time() - began >= PROVEN:
+                    delay = first_delay
             await trio.sleep(delay)
             delay = max(delay, min(2 * delay, MAX_RECONNECT_DELAY))
 
@@ -242,6 +245,11 @@ class Session:
         if self.link is None:
             reason = self._ended or "run it with nursery.start"
             raise NotConnected(f"the client is not connected: {reason}")
+        if vector.stale:
+            raise NotConnected(
+                f"{vector.devicename} {vector.name} is of a connection that was lost: wait until it"
+                " is defined again with wait_defined"
+            )
         await self.link.send(request, partial(self._note_asked, vector), mark)
 
     def _note_asked(self, vector: RemoteVector) -> None:

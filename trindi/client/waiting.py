@@ -18,7 +18,7 @@ from trindi.client.link import Mark
 from trindi.protocol import SetVector, State, delProperty
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Awaitable, Callable, Iterator
 
     from trindi.client.remote import RemoteVector
     from trindi.protocol import SnoopEvent
@@ -97,9 +97,6 @@ class Completion(Wait):
     Args:
         vector: the property that is asked for something.
         timeout: seconds that it may take, 0 for any time, or None for what it says itself.
-
-    Attributes:
-        mark: where in what the server says the answer can begin.
     """
 
     def __init__(self, vector: RemoteVector, timeout: float | None) -> None:
@@ -110,13 +107,13 @@ class Completion(Wait):
         self._allowed = 0.0
         self._clock = trio.CancelScope()
         self._last_words = self._messages[-1] if self._messages else None
-        self.mark = Mark()
+        self._mark = Mark()
 
     def look(self, vector: RemoteVector, event: SnoopEvent | None) -> None:
         """Look whether this is the answer: the first report that is not Busy."""
         if isinstance(event, delProperty):
             self.finish(PropertyDeleted(vector.devicename, vector.name, event.message))
-        elif isinstance(event, SetVector) and self.mark.passed:
+        elif isinstance(event, SetVector) and self._mark.passed:
             if vector.state is State.BUSY:
                 self._set_clock()
             elif vector.state is State.ALERT:
@@ -142,15 +139,27 @@ class Completion(Wait):
             self._allowed = allowed
             self._clock.deadline = trio.current_time() + allowed if allowed > 0 else math.inf
 
-    async def wait(self) -> None:
-        """Wait for the answer, now that the request is on its way.
+    async def wait(self, send: Callable[[Mark], Awaitable[None]]) -> None:
+        """Send the request, and wait for the answer.
+
+        What the caller allows is for both; what the property says itself, for the answer.
+
+        Args:
+            send: returns when the request is on its way; puts the mark.
 
         Raises:
             PropertyError: the device has failed, has deleted the property, or takes too long.
             NotConnected: the connection was lost before it had answered.
         """
-        self._set_clock()
+        if self._timeout is not None:
+            self._set_clock()
         with self._clock:
+            try:
+                await send(self._mark)
+            except NotConnected as lost:
+                # Where the answer has come all the same, it counts.
+                self.lose(str(lost), final=False)
+            self._set_clock()
             await self.over()
             return
         vector, took = self._vector, f"more than {self._allowed:g} s"

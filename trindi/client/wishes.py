@@ -33,6 +33,10 @@ class Wishes:
         if isinstance(ask_for, str):
             raise ConfigurationError(f"ask_for is a list: write ask_for=[{ask_for!r}]")
         for one in ask_for:
+            if not isinstance(one, (str, tuple)):
+                raise TypeError(
+                    f"ask_for has devices, or pairs of device and property, not {one!r}"
+                )
             self.add(*((one, None) if isinstance(one, str) else one))
         if not self._asked:
             self.add(None, None)
@@ -73,12 +77,15 @@ class Wishes:
         policies = [enableBLOB(*place, policy) for place, policy in self._policies.items()]
         return [*self._asked, *policies]
 
+    def policy(self, devicename: str, vectorname: str | None = None) -> BLOBPolicy:
+        """What is wanted of BLOBs: of a property, what was said of it, or of its device."""
+        policies = self._policies
+        of_device = policies.get((devicename, None), BLOBPolicy.NEVER)
+        return policies.get((devicename, vectorname), of_device)
+
     def wants(self, devicename: str, vectorname: str) -> bool:
         """Whether BLOBs of a property are wanted."""
-        for place in ((devicename, vectorname), (devicename, None)):
-            if place in self._policies:
-                return self._policies[place] is not BLOBPolicy.NEVER
-        return False
+        return self.policy(devicename, vectorname) is not BLOBPolicy.NEVER
 
     def filtered(self, event: setBLOBVector) -> setBLOBVector:
         """Return the event without its BLOBs if they are not wanted.
