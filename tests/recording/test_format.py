@@ -308,6 +308,8 @@ def test_the_suffix_of_a_peer_names_no_other_file(tmp_path: Path, suffix: str) -
         "/etc/passwd",
         "a.jsonl.blobs/",
         "a.jsonl.blobs/..",
+        "a.jsonl.blobs//etc/passwd",
+        "secret/a",
         "a.jsonl.blobs/.",
         "",
     ],
@@ -318,6 +320,12 @@ def test_a_recording_reads_none_but_its_own_files(tmp_path: Path, name: str) -> 
     line = {**SET, "event": "setBLOBVector", "members": {"b": {"file": name}}}
     with pytest.raises(RecordingError, match="line 2: "):
         list(Recording(write(tmp_path / "a.jsonl", HEADER, line)))
+
+
+def test_a_recording_can_be_renamed_with_its_payloads(tmp_path: Path) -> None:
+    kept = BlobWriter(tmp_path / "a.jsonl", 10**6).keep(bytes(5000), ".bin")
+    (tmp_path / "a.jsonl.blobs").rename(tmp_path / "b.txt.blobs")
+    assert BlobReader(tmp_path / "b.txt").load(kept) == bytes(5000)
 
 
 def test_without_blobs_no_file_is_read(tmp_path: Path) -> None:

@@ -27,6 +27,7 @@ MAX_INLINE_BLOB: Final = 4096
 MAX_KEPT_BLOBS: Final = 1024 * 1024 * 1024
 """Bytes of all payloads of one recording; those that come later are left out."""
 
+_ENDING: Final = ".blobs"
 _SUFFIX: Final = re.compile(r"(\.[A-Za-z0-9_]{1,16}){1,3}")
 _NAME: Final = re.compile(rf"\d{{6,}}{_SUFFIX.pattern}")
 
@@ -34,7 +35,7 @@ _NAME: Final = re.compile(rf"\d{{6,}}{_SUFFIX.pattern}")
 def directory_of(recording: Path) -> Path:
     """The directory for the larger payloads of a recording."""
     # After the whole name: night.txt may stand beside night.jsonl.
-    return recording.with_name(f"{recording.name}.blobs")
+    return recording.with_name(recording.name + _ENDING)
 
 
 class BlobWriter:
@@ -113,9 +114,12 @@ class BlobReader:
         raise ValueError(f"{kept!r} is no payload")
 
     def _read(self, name: str) -> bytes:
-        path = self._directory / name.rpartition("/")[2]
-        # A recording may come from anybody: it names none but its own files.
-        if f"{self._directory.name}/{path.name}" != name or path.name in ("", ".", ".."):
+        directory, _, file = name.partition("/")
+        path = self._directory / file
+        # A recording may come from anybody: it names none but its own files. Its directory is where
+        # it is now, for both may have been renamed.
+        own = directory.endswith(_ENDING) and path.parent == self._directory and file != ".."
+        if not own:
             raise ValueError(f"{name!r} is no file of the recording")
         try:
             return path.read_bytes()
