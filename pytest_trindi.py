@@ -1,4 +1,4 @@
-"""Fixtures for pytest: `start_driver` and `start_server`, bound to the test's own nursery.
+"""Fixtures for pytest: what starts drivers in `trindi.testing`, bound to the test's own nursery.
 
 pytest imports this module whenever trindi is installed, before it measures coverage and whether or
 not a test asks for it. So it stands beside the package, and imports the package only where a test
@@ -48,3 +48,25 @@ def start_server(nursery: trio.Nursery, pytestconfig: pytest.Config) -> Any:
     from trindi import testing  # noqa: PLC0415 - see above
 
     return partial(testing.start_server, nursery, seed=pytestconfig.getoption("trindi_seed"))
+
+
+@pytest.fixture
+def start_replay(nursery: trio.Nursery, pytestconfig: pytest.Config) -> Any:
+    """`trindi.testing.start_replay` in the nursery of the test: give it the recording.
+
+    Take `autojump_clock` beside it, so that time is virtual.
+    """
+    from trindi import testing  # noqa: PLC0415 - see above
+
+    return partial(testing.start_replay, nursery, seed=pytestconfig.getoption("trindi_seed"))
+
+
+@pytest.fixture
+def replay_to(nursery: trio.Nursery, pytestconfig: pytest.Config) -> Any:
+    """`trindi.testing.replay_to` in the nursery of the test: give it drivers and the recording.
+
+    Take `autojump_clock` beside it, so that time is virtual.
+    """
+    from trindi import testing  # noqa: PLC0415 - see above
+
+    return partial(testing.replay_to, nursery, seed=pytestconfig.getoption("trindi_seed"))

@@ -5,13 +5,12 @@ from pathlib import Path
 import trio
 
 from thermostat_target import make_driver
-from trindi.testing import replay_to, start_replay
 
 NIGHT = Path(__file__).with_name("night.jsonl")
 
 
-async def test_the_driver_answers_as_it_should(nursery, autojump_clock):
-    heard = await replay_to(nursery, make_driver(), NIGHT)
+async def test_the_driver_answers_as_it_should(replay_to, autojump_clock):
+    heard = await replay_to(make_driver(), NIGHT)
     answers = [entry for entry in heard if entry.item.vectorname == "targetvector"]
     assert [(entry.time, entry.item.state) for entry in answers] == [
         (0, "Ok"),
@@ -20,8 +19,8 @@ async def test_the_driver_answers_as_it_should(nursery, autojump_clock):
     ]
 
 
-async def test_my_program_sees_the_alert(nursery, autojump_clock):
-    client = await start_replay(nursery, NIGHT)
+async def test_my_program_sees_the_alert(start_replay, autojump_clock):
+    client = await start_replay(NIGHT)
     target = await client.wait_state("Thermostat", "targetvector", "Alert")
     assert "not within 5 and 30" in target.message
     assert trio.current_time() == 15

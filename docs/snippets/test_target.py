@@ -1,7 +1,6 @@
 """A test of the thermostat whose target clients set, which stands beside this file."""
 
 from thermostat_target import make_driver
-from trindi.testing import start_replay
 
 
 async def test_the_room_is_kept_at_the_target(start_driver, autojump_clock):
@@ -11,6 +10,6 @@ async def test_the_room_is_kept_at_the_target(start_driver, autojump_clock):
     await client.wait_for("Thermostat", "temperaturevector", lambda v: v["temperature"] > 18)
 
 
-async def test_the_night_that_was_recorded(nursery, autojump_clock):
-    client = await start_replay(nursery, "night.jsonl")
+async def test_the_night_that_was_recorded(start_replay, autojump_clock):
+    client = await start_replay("night.jsonl")
     await client.wait_for("Thermostat", "targetvector", lambda v: v["target"] == 20)

@@ -230,6 +230,13 @@ def test_the_newest_frame_is_kept() -> None:
     assert (member.format, member.formatted) == (".fits", "6 bytes .fits")
 
 
+def test_a_frame_that_was_compressed_on_its_way_is_not_so_here() -> None:
+    about = {"file": SizeFormat(3, ".fits.z")}
+    vector = found(told(blobs(), setBLOBVector("Dev", "image", {"file": b"one"}, about)), "image")
+    member: Any = vector.members["file"]
+    assert (member.value, member.format, member.formatted) == (b"one", ".fits", "3 bytes .fits")
+
+
 def test_a_definition_leaves_the_newest_frame() -> None:
     vector = found(told(blobs(), frame(b"one"), blobs()), "image")
     assert vector["file"] == b"one"

@@ -168,7 +168,7 @@ def test_an_image_of_a_camera_is_saved_recorded_and_shown_again(
         wait_until(lambda: night.exists() and "CCD1" in night.read_text(), "it records")
         wait_until(lambda: exposed(indiserver) and saving.poll() is not None, "one is saved")
         assert saving.returncode == 0
-        wait_until(lambda: list(tmp_path.glob("night.blobs/*")), "one is recorded")
+        wait_until(lambda: list(tmp_path.glob("night.jsonl.blobs/*")), "one is recorded")
         recording.send_signal(signal.SIGINT)
         assert recording.wait(DEADLINE) == 130
     finally:

@@ -259,43 +259,77 @@ def test_a_large_payload_has_a_file(tmp_path: Path) -> None:
     writer = BlobWriter(tmp_path / "night.jsonl", 10**6)
     kept = [writer.keep(bytes([n]) * 5000, suffix) for n, suffix in enumerate([".fits", ".fits.z"])]
     assert kept == [
-        {"file": "night.blobs/000001.fits"},
-        {"file": "night.blobs/000002.fits.z"},
+        {"file": "night.jsonl.blobs/000001.fits"},
+        # What it holds was decompressed.
+        {"file": "night.jsonl.blobs/000002.fits"},
     ]
     reader = BlobReader(tmp_path / "night.jsonl")
     assert [reader.load(one) for one in kept] == [bytes(5000), b"\1" * 5000]
 
 
+def test_recordings_of_the_same_stem_do_not_share_their_payloads(tmp_path: Path) -> None:
+    kept = {}
+    for name in ("night.jsonl", "night.txt", "night"):
+        kept[name] = BlobWriter(tmp_path / name, 10**6).keep(name.encode() * 1000, ".bin")
+    for name, one in kept.items():
+        assert BlobReader(tmp_path / name).load(one) == name.encode() * 1000
+
+
+def test_payloads_of_an_older_recording_are_removed(tmp_path: Path) -> None:
+    writer = BlobWriter(tmp_path / "a.jsonl", 10**6)
+    writer.clear()
+    writer.keep(bytes(5000), ".fits")
+    writer.keep(bytes(5000), ".tar.gz")
+    directory = tmp_path / "a.jsonl.blobs"
+    others = ["000001", "1.fits", "dark000001.fits", "000003.fits"]
+    for name in others[:3]:
+        (directory / name).write_text("of somebody else")
+    (directory / others[3]).mkdir()
+    BlobWriter(tmp_path / "a.jsonl", 10**6).clear()
+    assert sorted(path.name for path in directory.iterdir()) == sorted(others)
+    BlobWriter(tmp_path / "b.jsonl", 10**6).keep(bytes(5000), ".fits")
+    BlobWriter(tmp_path / "b.jsonl", 10**6).clear()
+    assert not (tmp_path / "b.jsonl.blobs").exists()
+
+
 @pytest.mark.parametrize("suffix", ["", "fits", "/../../x", ".a/b", "." + "x" * 200, ".é", "..."])
 def test_the_suffix_of_a_peer_names_no_other_file(tmp_path: Path, suffix: str) -> None:
     kept = BlobWriter(tmp_path / "a.jsonl", 10**6).keep(bytes(5000), suffix)
-    assert kept == {"file": "a.blobs/000001.bin"}
+    assert kept == {"file": "a.jsonl.blobs/000001.bin"}
 
 
 @pytest.mark.parametrize(
     "name",
     [
-        "a.blobs/missing.bin",
-        "a.blobs/../secret",
+        "a.jsonl.blobs/missing.bin",
+        "a.jsonl.blobs/../secret",
         "../secret",
         "secret",
         "/etc/passwd",
-        "a.blobs/",
-        "a.blobs/..",
-        "a.blobs/.",
+        "a.jsonl.blobs/",
+        "a.jsonl.blobs/..",
+        "a.jsonl.blobs//etc/passwd",
+        "secret/a",
+        "a.jsonl.blobs/.",
         "",
     ],
 )
 def test_a_recording_reads_none_but_its_own_files(tmp_path: Path, name: str) -> None:
-    (tmp_path / "a.blobs").mkdir()
+    (tmp_path / "a.jsonl.blobs").mkdir()
     (tmp_path / "secret").write_text("secret")
     line = {**SET, "event": "setBLOBVector", "members": {"b": {"file": name}}}
     with pytest.raises(RecordingError, match="line 2: "):
         list(Recording(write(tmp_path / "a.jsonl", HEADER, line)))
 
 
+def test_a_recording_can_be_renamed_with_its_payloads(tmp_path: Path) -> None:
+    kept = BlobWriter(tmp_path / "a.jsonl", 10**6).keep(bytes(5000), ".bin")
+    (tmp_path / "a.jsonl.blobs").rename(tmp_path / "b.txt.blobs")
+    assert BlobReader(tmp_path / "b.txt").load(kept) == bytes(5000)
+
+
 def test_without_blobs_no_file_is_read(tmp_path: Path) -> None:
-    line = {**SET, "event": "setBLOBVector", "members": {"b": {"file": "a.blobs/gone"}}}
+    line = {**SET, "event": "setBLOBVector", "members": {"b": {"file": "a.jsonl.blobs/gone"}}}
     (entry,) = Recording(write(tmp_path / "a.jsonl", HEADER, line)).without_blobs()
     event: Any = entry.item
     assert dict(event) == {"b": b""}
@@ -311,6 +345,7 @@ def test_past_its_bound_only_the_size_is_kept(tmp_path: Path) -> None:
 
 
 def test_without_a_path_there_are_no_files() -> None:
+    BlobWriter(None, 10**6).clear()
     assert BlobWriter(None, 10**6).keep(bytes(5000), ".bin").keys() == {"size", "sha256"}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import math
@@ -203,6 +204,36 @@ async def test_without_pauses_the_answers_are_waited_for(
     assert 1 <= trio.current_time() - start < 2
 
 
+@pytest.mark.parametrize("linger", [0.0, 10.0])
+async def test_a_peer_has_the_time_that_it_is_given(
+    tmp_path: Path, autojump_clock: MockClock, nursery: trio.Nursery, linger: float
+) -> None:
+    recording = await make(tmp_path / "a", (0.0, "client", ASK), (100.0, "client", None))
+    ours, theirs = trio.testing.memory_stream_pair()
+    ends: list[float] = []
+
+    async def peer() -> None:
+        client = Client(theirs)
+        assert await client.receive() == ASK
+        ping = await client.receive()
+        assert isinstance(ping, pingRequest)
+        await client.send(pingReply(ping.uid))
+        await trio.sleep(6)
+        with contextlib.suppress(trio.BrokenResourceError):
+            await client.send(ANSWER)
+        # It is not left before.
+        assert await client.receive() is None
+        ends.append(trio.current_time() - start)
+
+    start = trio.current_time()
+    nursery.start_soon(peer)
+    heard = await replay(recording, ours, speed=math.inf, linger=linger)
+    assert [entry.item for entry in heard] == ([ANSWER] if linger else [])
+    assert trio.current_time() - start == 2 * linger
+    await trio.testing.wait_all_tasks_blocked()
+    assert ends == ([10] if linger else [])
+
+
 async def test_a_peer_that_answers_no_ping_is_not_waited_for_for_ever(
     tmp_path: Path, autojump_clock: MockClock
 ) -> None:
@@ -284,6 +315,8 @@ async def test_a_speed_is_above_zero(tmp_path: Path, speed: float) -> None:
         await replay(recording, ours, speed=speed)
     with pytest.raises(ValueError, match="not a valid Side"):
         await replay(recording, ours, source="both")
+    with pytest.raises(ValueError, match="linger is a number of seconds, not -1"):
+        await replay(recording, ours, linger=-1)
 
 
 async def test_cancelled_it_closes_the_stream(tmp_path: Path, autojump_clock: MockClock) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,6 +13,7 @@ import trio
 import trio.testing
 from hypothesis import given, settings, strategies as st
 
+from trindi.errors import ConfigurationError
 from trindi.protocol import (
     Message,
     SizeFormat,
@@ -24,8 +26,6 @@ from trindi.protocol import (
 from trindi.recording import Ended, Garbled, Recording, Side, record
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from trio.testing import MockClock
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -203,7 +203,10 @@ async def test_an_element_that_is_cut_short_is_kept(
 async def test_blobs_are_kept_beside_it(tmp_path: Path) -> None:
     frame = setBLOBVector("D", "b", {"b": bytes(9000)}, {"b": SizeFormat(9000, ".fits")})
     assert await heard(tmp_path / "night.jsonl", encode(frame)) == [frame, Ended()]
-    assert (tmp_path / "night.blobs" / "000001.fits").read_bytes() == bytes(9000)
+    payloads = tmp_path / "night.jsonl.blobs"
+    assert (payloads / "000001.fits").read_bytes() == bytes(9000)
+    assert await heard(tmp_path / "night.jsonl", encode(ANSWER)) == [ANSWER, Ended()]
+    assert not payloads.exists()
 
 
 async def test_a_full_recording_stops_and_harms_nobody(
@@ -218,6 +221,36 @@ async def test_a_full_recording_stops_and_harms_nobody(
     assert 0 < len(entries(tmp_path / "a")) < 4
     assert (tmp_path / "a").stat().st_size <= 300
     assert caplog.text.count("recording stops") == 1
+
+
+async def test_a_recording_without_room_for_its_first_line_overwrites_none(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("another night")
+    ours, _ = trio.testing.memory_stream_pair()
+    with pytest.raises(ConfigurationError, match=r"max_bytes is at least [0-9]+, not 10"):
+        record(ours, tmp_path / "a", max_bytes=10)
+    assert (tmp_path / "a").read_text() == "another night"
+
+
+async def test_a_recording_that_cannot_begin_leaves_no_file_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: Path) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    files: list[Any] = []
+    open_it = Path.open
+
+    def open_and_note(*args: Any, **options: Any) -> Any:
+        files.append(open_it(*args, **options))
+        return files[-1]
+
+    ours, _ = trio.testing.memory_stream_pair()
+    (tmp_path / "a.blobs").mkdir()
+    monkeypatch.setattr(Path, "iterdir", refuse)
+    monkeypatch.setattr(Path, "open", open_and_note)
+    with pytest.raises(PermissionError):
+        record(ours, tmp_path / "a")
+    assert [file.closed for file in files] == [True]
 
 
 class FullDisk(io.StringIO):
@@ -240,6 +273,45 @@ async def test_a_full_disk_does_not_either(caplog: pytest.LogCaptureFixture) -> 
         assert "No space left" in stream.stopped
     assert not file.closed
     assert "No space left" in caplog.text
+
+
+class Wordless(io.StringIO):
+    """A file that breaks, and does not say why."""
+
+    def flush(self) -> None:
+        if self.getvalue().count("\n") > 1:
+            raise RuntimeError
+
+
+@pytest.mark.parametrize(
+    ("kind", "reason"),
+    [(io.StringIO, "I/O operation on closed file"), (Wordless, "RuntimeError")],
+)
+async def test_a_file_of_others_may_fail_as_it_likes(
+    caplog: pytest.LogCaptureFixture, kind: type[io.StringIO], reason: str
+) -> None:
+    ours, theirs = trio.testing.memory_stream_pair()
+    file = kind()
+    async with record(ours, file) as stream:
+        if kind is io.StringIO:
+            file.close()
+        await stream.send_all(encode(ASK))
+        assert await theirs.receive_some() == encode(ASK)
+        await theirs.send_all(encode(ANSWER))
+        assert await stream.receive_some() == encode(ANSWER)
+        assert stream.stopped == reason
+    assert caplog.text.count(f"recording stops: {reason}") == 1
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252", "utf-8"])
+async def test_a_file_of_others_may_have_any_encoding(tmp_path: Path, encoding: str) -> None:
+    said = Message("D", "Thermost\u00e4t \u2028 \U0001d11e")
+    ours, _theirs = trio.testing.memory_stream_pair()
+    with (tmp_path / "a").open("w", encoding=encoding) as file:
+        async with record(ours, file) as stream:
+            await stream.send_all(encode(said))
+            assert stream.stopped == ""
+    assert [item for _, _, item in entries(tmp_path / "a")] == [said, Ended()]
 
 
 async def test_text_of_all_kinds_is_written(tmp_path: Path) -> None:

@@ -397,10 +397,41 @@ async def test_a_stream_that_cannot_be_closed_by_halves(autojump_clock: MockCloc
         lambda: Stall(time=math.nan),
         lambda: Slow(0, byte=1),
         lambda: Slow(math.nan, byte=1),
+        lambda: Stall(-5, byte=1),
+        lambda: Stall(math.nan, byte=1),
         lambda: Cut(byte=1, direction="up"),
+        lambda: Cut(byte=1, direction=None),  # type: ignore[arg-type]
     ],
 )
 def test_a_fault_that_cannot_be_is_refused(make: Callable[[], Fault]) -> None:
-    with pytest.raises(ValueError, match=r"a fault strikes|rate is above|not a valid Direction"):
+    words = "a fault strikes|byte is at least 0|number of seconds, 0 or more|rate is above"
+    with pytest.raises(ConfigurationError, match=rf"{words}|is 'received' or 'sent', not"):
         make()
     assert issubclass(ConfigurationError, ValueError)
+
+
+@pytest.mark.parametrize(
+    ("fault", "values", "words"),
+    [
+        (Cut, {"byte": 300.5}, "byte is an int, not float"),
+        (Cut, {"byte": True}, "byte is an int, not bool"),
+        (Cut, {"time": "5"}, "time is a number, not str"),
+        (Stall, {"seconds": "5", "byte": 1}, "seconds is a number, not str"),
+        (Slow, {"rate": None, "byte": 1}, "rate is a number, not NoneType"),
+        (Garbage, {"data": "text", "byte": 1}, 'data is bytes, not str: write b"…"'),
+    ],
+)
+def test_a_value_of_another_type_is_refused(fault: Any, values: Any, words: str) -> None:
+    with pytest.raises(TypeError, match=words):
+        fault(**values)
+
+
+async def test_what_is_no_fault_is_refused() -> None:
+    nothing: Any = None
+    with pytest.raises(TypeError, match=r"faults are such as Cut\(byte=300\), not type"):
+        FaultyStream(nothing, [Cut])  # type: ignore[list-item]
+
+
+@pytest.mark.parametrize("kind", [bytes, bytearray, memoryview])
+def test_garbage_may_be_bytes_of_any_kind(kind: Any) -> None:
+    assert Garbage(kind(b"x"), byte=1) == Garbage(b"x", byte=1)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import importlib.util
 import logging
 import math
+import shutil
+import sys
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +25,7 @@ from trindi import (
     newNumberVector,
     setNumberVector,
 )
+from trindi.driver.dispatch import PROPERTY_QUEUE
 from trindi.protocol import encode
 from trindi.recording import Garbled, Recording, RecordingError, Side
 from trindi.testing import (
@@ -39,7 +43,7 @@ from trindi.testing import (
     start_replay,
     start_server,
 )
-from trindi.testing.kit import SETTLE_PATIENCE
+from trindi.testing.kit import SETTLE_PATIENCE, WORK_PATIENCE
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
@@ -348,6 +352,63 @@ def reports(entries: Iterable[Entry], vectorname: str) -> dict[float, float]:
     }
 
 
+class Thorough(Bench):
+    """Takes its time for each request."""
+
+    delay = 3.0
+
+    async def clientevent(self, event: ClientEvent) -> None:
+        if isinstance(event, newNumberVector):
+            await trio.sleep(self.delay)
+            event.vector.update(event)
+            await event.vector.send_setVector(state="Ok")
+
+
+async def record_requests(path: Path, count: int, *, leaves: bool) -> Path:
+    """A client that waits for each answer, and then leaves or not."""
+    copy = path.with_suffix(".copy")
+    async with trio.open_nursery() as nursery:
+        client = await start_driver(nursery, Thorough(), recording=path)
+        for number in range(1, count + 1):
+            await client["Bench"]["target"].set_and_wait(x=number)
+        shutil.copy(path, copy)
+        nursery.cancel_scope.cancel()
+    return path if leaves else copy
+
+
+def answers(entries: Iterable[Entry]) -> list[Any]:
+    return [entry for entry in entries if isinstance(entry.item, setNumberVector)]
+
+
+@pytest.mark.parametrize("leaves", [True, False])
+@pytest.mark.parametrize("speed", [1.0, 100.0, math.inf])
+async def test_handlers_are_waited_for_at_any_speed(
+    autojump_clock: MockClock, nursery: trio.Nursery, tmp_path: Path, leaves: bool, speed: float
+) -> None:
+    path = await record_requests(tmp_path / "a", 2, leaves=leaves)
+    heard = await replay_to(nursery, Thorough(), path, speed=speed)
+    told = {round(entry.time, 3): entry.item["x"] for entry in answers(heard)}
+    assert told == {3: 1.0, 6: 2.0}
+
+
+async def test_also_those_of_requests_that_are_too_many_to_be_read_at_once(
+    autojump_clock: MockClock, nursery: trio.Nursery, tmp_path: Path
+) -> None:
+    path = await record_requests(tmp_path / "a", PROPERTY_QUEUE + 20, leaves=True)
+    heard = await replay_to(nursery, Thorough(), path, speed=math.inf)
+    assert len(answers(heard)) == PROPERTY_QUEUE + 20
+
+
+async def test_a_handler_that_never_returns_is_waited_for_in_vain(
+    autojump_clock: MockClock, nursery: trio.Nursery, tmp_path: Path
+) -> None:
+    path = await record_requests(tmp_path / "a", 1, leaves=False)
+    driver, start = Thorough(), trio.current_time()
+    driver.delay = math.inf
+    assert answers(await replay_to(nursery, driver, path)) == []
+    assert WORK_PATIENCE <= trio.current_time() - start < WORK_PATIENCE + 10
+
+
 async def test_a_recording_is_shown_to_a_client(
     autojump_clock: MockClock, nursery: trio.Nursery, tmp_path: Path
 ) -> None:
@@ -441,6 +502,55 @@ def test_a_trio_without_a_seed_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("trindi.testing.reproducible._run", SimpleNamespace())
     with pytest.warns(UserWarning, match="has no seed for its scheduler"):
         trio.run(main, clock=trio.testing.MockClock())
+
+
+def test_so_is_one_that_has_its_scheduler_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    core: Any = trio._core
+    monkeypatch.delattr(core, "_run")
+    monkeypatch.setitem(sys.modules, "trio._core._run", None)
+    found = importlib.util.find_spec("trindi.testing.reproducible")
+    assert found is not None
+    assert found.loader is not None
+    again = importlib.util.module_from_spec(found)
+    found.loader.exec_module(again)
+
+    async def main() -> None:
+        again.make_reproducible()
+
+    with pytest.warns(UserWarning, match="has no seed for its scheduler"):
+        trio.run(main, clock=trio.testing.MockClock())
+
+
+async def test_a_seed_stays_where_no_other_is_given(
+    autojump_clock: MockClock,
+    nursery: trio.Nursery,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Else what is started later would undo it."""
+    seeds: list[int] = []
+    random: Any = trio._core._run._r
+    monkeypatch.setattr(random, "seed", seeds.append)
+    await start_driver(nursery, Bench(), seed=1, recording=tmp_path / "a")
+    shutil.copy(tmp_path / "a", tmp_path / "b")
+    await start_server(nursery, [Bench()])
+    await start_replay(nursery, tmp_path / "b")
+    await replay_to(nursery, Bench(), tmp_path / "b")
+    make_reproducible()
+    assert seeds == [1]
+    await start_replay(nursery, tmp_path / "b", seed=2)
+    await replay_to(nursery, Bench(), tmp_path / "b", seed=0)
+    assert seeds == [1, 2, 0]
+
+
+async def test_the_first_seed_is_0(
+    autojump_clock: MockClock, nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seeds: list[int] = []
+    random: Any = trio._core._run._r
+    monkeypatch.setattr(random, "seed", seeds.append)
+    await start_driver(nursery, Bench())
+    assert seeds == [0]
 
 
 def test_it_needs_no_pytest_and_nothing_needs_it() -> None:

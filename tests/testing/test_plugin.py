@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.support_docs import SNIPPETS
 from tests.support_processes import ENVIRONMENT, EXAMPLES, ROOT
 
 if TYPE_CHECKING:
@@ -99,8 +100,8 @@ SEEDED = """
 import trio
 from thermostat_target import make_driver
 
-async def test_order(start_driver, autojump_clock):
-    await start_driver(make_driver())
+async def test_order({fixture}, autojump_clock):
+    await {start}
     order = []
 
     async def note(number):
@@ -114,9 +115,21 @@ async def test_order(start_driver, autojump_clock):
 """
 
 
-def test_the_seed_can_be_chosen(run: Run) -> None:
+@pytest.mark.parametrize(
+    ("fixture", "start"),
+    [
+        ("start_driver", "start_driver(make_driver())"),
+        ("start_server", "start_server([make_driver()])"),
+        ("start_replay", "start_replay('night.jsonl')"),
+        ("replay_to", "replay_to(make_driver(), 'night.jsonl')"),
+    ],
+)
+def test_the_seed_can_be_chosen(run: Run, tmp_path: Path, fixture: str, start: str) -> None:
+    shutil.copy(SNIPPETS / "night.jsonl", tmp_path)
+    test = SEEDED.format(fixture=fixture, start=start)
+
     def order(*arguments: str) -> str:
-        done = run(SEEDED, "-s", *arguments)
+        done = run(test, "-s", *arguments)
         (line,) = [line for line in done.stdout.splitlines() if "order:" in line]
         return line.partition("order:")[2]
 

@@ -34,7 +34,7 @@ _SILENCE_SECONDS: Final = 5.0
 @click.command()
 @click.argument("file", type=FileToWrite())
 @click.argument("devices", metavar="[DEV]...", nargs=-1, shell_complete=complete_devices)
-@click.option("--blobs", is_flag=True, help="Receive BLOBs, too, into a directory beside the file.")
+@click.option("--blobs", is_flag=True, help="Receive BLOBs, too, into the directory FILE.blobs.")
 @click.option(
     "--duration",
     type=SECONDS,

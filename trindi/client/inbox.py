@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from weakref import WeakValueDictionary
 
-from trindi.protocol import SnoopEvent, delProperty, setBLOBVector
+from trindi.protocol import SnoopEvent, delProperty, plain_format, setBLOBVector
 from trindi.transport import HIGH_WATER, Outbox, Parcel, Turns
 
 if TYPE_CHECKING:
@@ -94,7 +94,8 @@ class Frame(bytes):
         devicename: the device.
         vectorname: the property.
         membername: the member.
-        format: its file suffix such as ``.fits``.
+        format: its file suffix such as ``.fits``, without the ``.z`` of what was compressed on its
+            way.
         timestamp: when the device says it was sent, or None.
     """
 
@@ -111,7 +112,7 @@ class Frame(bytes):
         frame.devicename = event.devicename
         frame.vectorname = event.vectorname
         frame.membername = membername
-        frame.format = event.sizeformat[membername].format
+        frame.format = plain_format(event.sizeformat[membername].format)
         frame.timestamp = event.timestamp
         return frame
 
@@ -180,7 +181,7 @@ class Frames(_Inbox):
     async def __anext__(self) -> Frame:
         if not self._frames:
             event: setBLOBVector = await self._next()
-            self._frames = [Frame.of(event, name) for name, data in event.items() if data]
+            self._frames += [Frame.of(event, name) for name, data in event.items() if data]
         else:
             await self._turns.step()
         return self._frames.pop(0)

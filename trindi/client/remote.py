@@ -25,6 +25,7 @@ from trindi.protocol import (
     State,
     format_number,
     number_to_text,
+    plain_format,
 )
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
     from trindi.client.inbox import Frames, Progress
     from trindi.client.saving import SavedFrames
+    from trindi.protocol import SizeFormat
 
 __all__ = ["Outlet", "RemoteBLOB", "RemoteDevice", "RemoteMember", "RemoteNumber", "RemoteVector"]
 
@@ -148,7 +150,8 @@ class RemoteBLOB(RemoteMember):
 
     Attributes:
         value: the newest frame that was received and is kept, or None.
-        format: its file suffix such as ``.fits``, or "".
+        format: its file suffix such as ``.fits``, without the ``.z`` of what was compressed on its
+            way; or "".
     """
 
     __slots__ = ("format",)
@@ -323,7 +326,8 @@ class RemoteVector(Mapping[str, Any]):
             if name in limits and isinstance(member, RemoteNumber):
                 member.limits = limits[name]
             if isinstance(member, RemoteBLOB):
-                member.format = event.sizeformat[name].format  # type: ignore[union-attr]
+                about: SizeFormat = event.sizeformat[name]  # type: ignore[union-attr]
+                member.format = plain_format(about.format)
 
     def ask(self) -> None:
         """Take note that something is asked of it: it is Busy until it says otherwise (§2)."""

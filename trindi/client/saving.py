@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import secrets
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -15,6 +16,9 @@ __all__ = ["SavedFrames", "file_name"]
 MAX_NAME_PART: Final = 63
 """Characters of each name in the name of a file, as many as libindi keeps."""
 
+# Of the format there: a name of a file has room for no more than 255 in all.
+_MAX_FORMAT: Final = 32
+
 _UNSAFE: Final = re.compile(r"[^A-Za-z0-9 _+-]")
 _UNSAFE_IN_FORMAT: Final = re.compile(r"[^A-Za-z0-9._+-]")
 
@@ -23,15 +27,15 @@ def file_name(frame: Frame, number: int) -> str:
     """Return what a frame is saved as: device, property, member, number and format."""
     names = (frame.devicename, frame.vectorname, frame.membername)
     parts = [_UNSAFE.sub("_", name)[:MAX_NAME_PART] for name in names]
-    # The bytes were decompressed when they were received.
-    suffix = _UNSAFE_IN_FORMAT.sub("_", frame.format.removesuffix(".z"))[:MAX_NAME_PART]
+    suffix = _UNSAFE_IN_FORMAT.sub("_", frame.format)[:_MAX_FORMAT]
     return f"{'.'.join(parts)}.{number:04}.{suffix.strip('.') or 'bin'}"
 
 
 class SavedFrames:
     """An async iterator that saves each frame, and yields the path of its file.
 
-    If cancelled, a file that was begun is finished, or removed.
+    If cancelled, no frame is lost: a file that was begun is finished, or removed, and its frame is
+    the next one. So is one whose file cannot be written.
 
     Attributes:
         drops: how many frames a newer one took the place of.
@@ -42,6 +46,8 @@ class SavedFrames:
         self._in_thread = in_thread
         self._directory = Path(directory)
         self._number = 0
+        # Those that were handed out, and are in no file.
+        self._unsaved: list[Frame] = []
 
     @property
     def drops(self) -> int:
@@ -52,23 +58,51 @@ class SavedFrames:
         return self
 
     async def __anext__(self) -> Path:
-        frame = await self._frames.__anext__()
-        path: Path = await self._in_thread(self._save, frame)
+        frame = self._unsaved.pop(0) if self._unsaved else await self._frames.__anext__()
+        try:
+            path: Path = await self._in_thread(self._save, frame)
+        except BaseException:
+            self._unsaved.append(frame)
+            raise
         return path
 
     def _save(self, frame: Frame) -> Path:
-        path = self._free_path(frame)
-        part = path.with_name(path.name + ".part")
+        # Others, in this program or not, may be saving here as well.
+        part = self._directory / f"{secrets.token_hex(8)}.part"
         try:
             part.write_bytes(frame)
-            part.rename(path)
+            return self._name(part, frame)
         finally:
             part.unlink(missing_ok=True)
-        return path
 
-    def _free_path(self, frame: Frame) -> Path:
+    def _name(self, part: Path, frame: Frame) -> Path:
         while True:
             self._number += 1
             path = self._directory / file_name(frame, self._number)
-            if not path.exists():
+            if _claim(path, part):
                 return path
+
+
+def _claim(path: Path, part: Path) -> bool:
+    """Give a whole file its name, unless there is a file of that name."""
+    try:
+        path.hardlink_to(part)
+    except FileExistsError:
+        return False
+    except OSError:
+        return _claim_without_links(path, part)
+    return True
+
+
+def _claim_without_links(path: Path, part: Path) -> bool:
+    """Do so on a file system such as FAT: for a moment there is an empty file of that name."""
+    try:
+        path.open("xb").close()
+    except FileExistsError:
+        return False
+    try:
+        part.replace(path)
+    except BaseException:
+        path.unlink()
+        raise
+    return True

@@ -10,6 +10,7 @@ from trindi.protocol.blobs import (
     Base64 as Base64,
     compress as compress,
     decompress as decompress,
+    plain_format as plain_format,
 )
 from trindi.protocol.decoder import (
     MAX_BLOB_BYTES as MAX_BLOB_BYTES,

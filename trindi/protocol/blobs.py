@@ -22,6 +22,7 @@ __all__ = [
     "compress",
     "decode_base64",
     "decompress",
+    "plain_format",
 ]
 
 COMPRESSED: Final = ".z"
@@ -69,6 +70,11 @@ class Base64:
         with memoryview(self._data) as data:
             for start in range(0, len(data), _PIECE):
                 yield pybase64.b64encode(data[start : start + _PIECE])
+
+
+def plain_format(suffix: str) -> str:
+    """The format of a payload that has been decompressed: ``.fits`` for ``.fits.z``."""
+    return suffix.removesuffix(COMPRESSED)
 
 
 def decode_base64(payload: bytes | memoryview) -> bytes:

@@ -180,7 +180,10 @@ class newNumberVector(_Members[float]):
 
 @event
 class newBLOBVector(_Members[bytes]):
-    """A client sends these BLOBs; `sizeformat[name]` is ``(size, format)`` as received."""
+    """A client sends these BLOBs; `sizeformat[name]` is ``(size, format)`` as received.
+
+    A payload is always the plain bytes, also where the format ends in ``.z``.
+    """
 
     devicename: str
     vectorname: str

@@ -1,18 +1,19 @@
 """Where a recording keeps the payloads of BLOBs: in its lines, or in files beside it.
 
 Small ones stand in their line as base64. Larger ones go, one file each, into a directory that is
-named like the recording. Past a bound only their size and their hash are kept. This module knows
+named after the recording. Past a bound only their size and their hash are kept. This module knows
 no events.
 """
 
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import re
 from typing import TYPE_CHECKING, Any, Final
 
-from trindi.protocol import MAX_BLOB_BYTES
+from trindi.protocol import MAX_BLOB_BYTES, plain_format
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,12 +27,15 @@ MAX_INLINE_BLOB: Final = 4096
 MAX_KEPT_BLOBS: Final = 1024 * 1024 * 1024
 """Bytes of all payloads of one recording; those that come later are left out."""
 
+_ENDING: Final = ".blobs"
 _SUFFIX: Final = re.compile(r"(\.[A-Za-z0-9_]{1,16}){1,3}")
+_NAME: Final = re.compile(rf"\d{{6,}}{_SUFFIX.pattern}")
 
 
 def directory_of(recording: Path) -> Path:
     """The directory for the larger payloads of a recording."""
-    return recording.with_name(f"{recording.stem}.blobs")
+    # After the whole name: night.txt may stand beside night.jsonl.
+    return recording.with_name(recording.name + _ENDING)
 
 
 class BlobWriter:
@@ -47,6 +51,21 @@ class BlobWriter:
         self._directory = directory_of(recording) if recording is not None else None
         self._room = room
         self._files = 0
+
+    def clear(self) -> None:
+        """Remove the payloads of an older recording of the same name, and no other files.
+
+        Raises:
+            OSError: one cannot be removed.
+        """
+        if self._directory is None or not self._directory.is_dir():
+            return
+        for path in self._directory.iterdir():
+            if _NAME.fullmatch(path.name) and not path.is_dir():
+                path.unlink(missing_ok=True)
+        # It stays where there is anything else in it.
+        with contextlib.suppress(OSError):
+            self._directory.rmdir()
 
     def keep(self, data: bytes, suffix: str) -> Mapping[str, Any]:
         """Keep a payload, and return the object that stands for it.
@@ -66,7 +85,8 @@ class BlobWriter:
         directory.mkdir(exist_ok=True)
         self._files += 1
         # The suffix is what a peer has sent: it must not lead elsewhere.
-        ending = suffix if _SUFFIX.fullmatch(suffix) else ".bin"
+        plain = plain_format(suffix)
+        ending = plain if _SUFFIX.fullmatch(plain) else ".bin"
         path = directory / f"{self._files:06}{ending}"
         path.write_bytes(data)
         return f"{directory.name}/{path.name}"
@@ -94,9 +114,12 @@ class BlobReader:
         raise ValueError(f"{kept!r} is no payload")
 
     def _read(self, name: str) -> bytes:
-        path = self._directory / name.rpartition("/")[2]
-        # A recording may come from anybody: it names none but its own files.
-        if f"{self._directory.name}/{path.name}" != name or path.name in ("", ".", ".."):
+        directory, _, file = name.partition("/")
+        path = self._directory / file
+        # A recording may come from anybody: it names none but its own files. Its directory is where
+        # it is now, for both may have been renamed.
+        own = directory.endswith(_ENDING) and path.parent == self._directory and file != ".."
+        if not own:
             raise ValueError(f"{name!r} is no file of the recording")
         try:
             return path.read_bytes()

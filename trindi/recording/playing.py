@@ -9,21 +9,23 @@ from __future__ import annotations
 
 import contextlib
 import math
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import trio
 
+from trindi.errors import check_delay
 from trindi.protocol import encode, pingReply, pingRequest
 from trindi.recording.entries import Ended, Entry, Garbled, RecordingError, Side
 from trindi.recording.hearing import Ear
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Awaitable, Callable, Iterable
 
     from trindi.recording.entries import Item
     from trindi.recording.recording import Recording
 
-__all__ = ["Pace", "replay"]
+__all__ = ["Pace", "check_speed", "play", "replay"]
 
 RECEIVE_BYTES: Final = 64 * 1024
 """Bytes of one read of what the peer says."""
@@ -75,27 +77,56 @@ async def replay(
     *,
     source: str = Side.CLIENT,
     speed: float = 1.0,
+    linger: float = LINGER,
 ) -> list[Entry]:
     """Say what one side has said, at the recorded times, and return what the peer says meanwhile.
 
     It returns a moment after the time at which the recording ends, or when the stream does; without
-    pauses, when the peer has answered a last ping. The stream is closed then. If cancelled, it is
-    closed at once.
+    pauses, a moment after the peer has answered a last ping. The stream is closed then. If
+    cancelled, it is closed at once. Faster than recorded, the end of a side has that moment before
+    it, too.
 
     Args:
         recording: what was recorded.
         stream: the peer is at its other end.
         source: whose part is played: the ``client``'s, to a server or driver, or the ``server``'s.
         speed: recorded seconds in a second; `math.inf` for no pauses.
+        linger: seconds of that moment. A driver may answer a ping while it still works on what it
+            was asked before: without pauses, give it time for that.
 
     Returns:
         What the peer has said, with times as in a recording; all of it is kept in memory.
 
     Raises:
         RecordingError: a line of the recording cannot be read.
+        ValueError: there is no such side, the speed is not above 0, or linger is below 0.
+    """
+    rest = partial(trio.sleep, check_delay("linger", linger))
+    return await play(recording, stream, rest, source=source, speed=speed)
+
+
+async def play(
+    recording: Recording,
+    stream: trio.abc.Stream,
+    rest: Callable[[], Awaitable[object]],
+    *,
+    source: str = Side.CLIENT,
+    speed: float = 1.0,
+) -> list[Entry]:
+    """Do what `replay` does, for whoever knows when the peer has said all.
+
+    Args:
+        recording: what was recorded.
+        stream: the peer is at its other end.
+        rest: returns when the peer has answered what it was asked.
+        source: whose part is played.
+        speed: recorded seconds in a second.
+
+    Raises:
+        RecordingError: a line of the recording cannot be read.
         ValueError: there is no such side, or the speed is not above 0.
     """
-    player, pace = _Player(stream, Side(source)), Pace(speed)
+    player, pace = _Player(stream, Side(source), rest), Pace(speed)
     fault: RecordingError | None = None
     async with stream, trio.open_nursery() as nursery:
         nursery.start_soon(player.listen, nursery.cancel_scope)
@@ -113,13 +144,17 @@ async def replay(
 class _Player:
     """Plays one part on a stream."""
 
-    def __init__(self, stream: trio.abc.Stream, part: Side) -> None:
+    def __init__(
+        self, stream: trio.abc.Stream, part: Side, rest: Callable[[], Awaitable[object]]
+    ) -> None:
         self.heard: list[Entry] = []
         self._stream = stream
         self._part = part
+        self._rest = rest
         self._ear = Ear(self._take)
         self._start = trio.current_time()
         self._pings: list[str] = []
+        self._pinged = False
         self._answered = trio.Event()
         self._sending = trio.Lock()
 
@@ -128,12 +163,19 @@ class _Player:
         for entry in recording:
             await pace.wait(entry.time)
             if entry.source is self._part:
+                if isinstance(entry.item, Ended) and pace.speed > 1:
+                    # It had waited for its answers, and the peer is no faster than it was.
+                    await self._hear_out(pace)
                 await self._say(entry.item)
-        if math.isinf(pace.speed):
+        await self._hear_out(pace)
+
+    async def _hear_out(self, pace: Pace) -> None:
+        if math.isinf(pace.speed) and not self._pinged:
+            self._pinged = True
             with trio.move_on_after(ANSWER_PATIENCE):
                 await self._send(encode(pingRequest(_LAST_PING)))
                 await self._answered.wait()
-        await trio.sleep(LINGER)
+        await self._rest()
 
     async def _say(self, item: Item) -> None:
         match item:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, TextIO
 
 import trio
 
+from trindi.errors import ConfigurationError
 from trindi.protocol import format_timestamp
 from trindi.recording.blobs import MAX_KEPT_BLOBS, BlobWriter
 from trindi.recording.entries import Ended, Garbled, Side, to_json
@@ -59,8 +60,8 @@ def record(
 
     Args:
         stream: one end of a connection.
-        file: path of the recording, overwritten if it is there; or an open text file, which is not
-            closed, and has no room for larger payloads.
+        file: path of the recording, overwritten if it is there, its larger payloads included; or an
+            open text file, which is not closed, and has no room for larger payloads.
         side: who is at this end: ``client``, or ``server``, which may be a driver.
         now: the time of day that the recording begins at, where time is virtual.
         max_bytes: bytes of lines, after which recording stops.
@@ -68,48 +69,68 @@ def record(
 
     Raises:
         OSError: the file cannot be written.
-        ValueError: there is no such side.
+        ValueError: there is no such side, or not even the first line has room.
     """
-    ours = Side(side)
+    ours, began = Side(side), trio.current_time()
+    first = {
+        FORMAT: VERSIONS[-1],
+        "side": ours,
+        "clock": "wall" if now is None else "virtual",
+        "start": format_timestamp((now or USUAL.now)()),
+    }
+    # Before a recording that is there is overwritten.
+    if len(_line(first)) > max_bytes:
+        raise ConfigurationError(f"max_bytes is at least {len(_line(first))}, not {max_bytes}")
     path = Path(file) if not hasattr(file, "write") else None
     target: Any = file if path is None else path.open("w", encoding="utf-8", newline="\n")
-    writer = _Writer(target, path, max_bytes, max_blob_bytes)
-    writer.begin(ours, "wall" if now is None else "virtual", (now or USUAL.now)())
+    writer = _Writer(target, path, began, max_bytes, max_blob_bytes)
+    writer.begin(first)
     return RecordedStream(stream, writer, ours)
+
+
+def _line(written: dict[str, Any], *, ascii_only: bool = False) -> bytes:
+    text = json.dumps(written, ensure_ascii=ascii_only, allow_nan=False)
+    # What is no Unicode is written as JSON writes it.
+    return text.encode("utf-8", "backslashreplace") + b"\n"
 
 
 class _Writer:
     """Writes the lines of one recording, until it is closed, full or broken."""
 
-    def __init__(self, file: TextIO, path: Path | None, room: int, blob_room: int) -> None:
+    def __init__(
+        self, file: TextIO, path: Path | None, began: float, room: int, blob_room: int
+    ) -> None:
         self._file = file
         self._owned = path is not None
         self._room = room
         self._blobs = BlobWriter(path, blob_room)
-        self._start = trio.current_time()
+        self._began = began
         self.stopped = ""
 
-    def begin(self, side: Side, clock: str, start: datetime) -> None:
-        first = {
-            FORMAT: VERSIONS[-1],
-            "side": side,
-            "clock": clock,
-            "start": format_timestamp(start),
-        }
-        self._write(first)
-        self._file.flush()
+    def begin(self, first: dict[str, Any]) -> None:
+        """Write the first line.
+
+        Raises:
+            OSError: it cannot be written, or what another recording has left is in the way.
+        """
+        try:
+            self._blobs.clear()
+            self._write(first)
+        except BaseException:
+            self.close()
+            raise
 
     def note(self, source: Side, item: Item) -> None:
         """Write what one side says now; a recording that fails harms nobody else."""
         if self.stopped:
             return
-        time = round(trio.current_time() - self._start, 6)
+        time = round(trio.current_time() - self._began, 6)
         try:
             self._write({"time": time, "from": source, **self._describe(item)})
-            self._file.flush()
-        except (OSError, _FullError) as error:
-            self.stopped = str(error)
-            logger.error("recording stops: %s", error)
+        # Whatever it is: a file that somebody else has opened may raise anything.
+        except Exception as error:
+            self.stopped = str(error) or type(error).__name__
+            logger.error("recording stops: %s", self.stopped)
 
     def _describe(self, item: Item) -> dict[str, Any]:
         match item:
@@ -119,14 +140,14 @@ class _Writer:
                 return {"garbled": data.decode("latin-1"), "size": size, "reason": reason}
         return to_json(item, self._blobs.keep)
 
-    def _write(self, line: dict[str, Any]) -> None:
-        text = json.dumps(line, ensure_ascii=False, allow_nan=False)
-        # What is no Unicode is written as JSON writes it.
-        data = text.encode("utf-8", "backslashreplace")
-        self._room -= len(data) + 1
+    def _write(self, written: dict[str, Any]) -> None:
+        # Of a file that somebody else has opened, nobody knows the encoding; ASCII is part of it.
+        line = _line(written, ascii_only=not self._owned)
+        self._room -= len(line)
         if self._room < 0:
             raise _FullError("it has reached its bound")
-        self._file.write(data.decode() + "\n")
+        self._file.write(line.decode())
+        self._file.flush()
 
     def close(self) -> None:
         self.stopped = self.stopped or "it is closed"

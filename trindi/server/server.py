@@ -396,6 +396,7 @@ class IPyServer:
                 queue_bytes=client.outbox.size,
                 lagging=client.outbox.lagging,
                 errors=client.errors,
+                pending=client.pending,
                 **_counts(client),
             )
             for client in self._clients

@@ -19,6 +19,7 @@ class ClientStatistics:
         events_in: events it has sent.
         events_out: events it has been given.
         errors: malformed elements it has sent, but for requests that a driver has refused.
+        pending: requests of it that wait for their handlers, or are with them.
     """
 
     peer: str
@@ -28,6 +29,7 @@ class ClientStatistics:
     events_in: int
     events_out: int
     errors: int
+    pending: int
 
 
 @dataclass(frozen=True, slots=True)

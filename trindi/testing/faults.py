@@ -10,11 +10,11 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import trio
 
-from trindi.errors import ConfigurationError
+from trindi.errors import ConfigurationError, check_count
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -45,7 +45,9 @@ class Fault:
         direction: which bytes it strikes, ``received`` or ``sent``.
 
     Raises:
-        ValueError: neither or both of byte and time are given, or one is below 0.
+        TypeError: one of its values is no number, or whatever it should be.
+        ValueError: neither or both of byte and time are given, one is below 0, or there is no such
+            direction.
     """
 
     byte: int | None = None
@@ -55,9 +57,15 @@ class Fault:
     def __post_init__(self) -> None:
         if (self.byte is None) == (self.time is None):
             raise ConfigurationError("a fault strikes at a byte, or at a time: give one of them")
-        if not (self.byte if self.byte is not None else self.time or 0) >= 0:
-            raise ConfigurationError("a fault strikes at byte 0 or later, or at time 0 or later")
-        # So that what is no direction is refused here.
+        if self.byte is not None:
+            check_count("byte", self.byte, 0)
+        if self.time is not None:
+            _check_seconds("time", self.time)
+        if self.direction not in tuple(Direction):
+            raise ConfigurationError(
+                f"direction is {' or '.join(map(repr, map(str, Direction)))}, "
+                f"not {self.direction!r}"
+            )
         object.__setattr__(self, "direction", Direction(self.direction))
 
 
@@ -88,6 +96,12 @@ class Garbage(Fault):
 
     data: bytes = field(default=b"\x00<\xff&;]]>\x07", kw_only=False)
 
+    def __post_init__(self) -> None:
+        Fault.__post_init__(self)
+        if not isinstance(self.data, (bytes, bytearray, memoryview)):
+            raise TypeError(f'data is bytes, not {type(self.data).__name__}: write b"…"')
+        object.__setattr__(self, "data", bytes(self.data))
+
 
 @dataclass(frozen=True, slots=True)
 class Stall(Fault):
@@ -102,6 +116,10 @@ class Stall(Fault):
 
     seconds: float = field(default=math.inf, kw_only=False)
 
+    def __post_init__(self) -> None:
+        Fault.__post_init__(self)
+        _check_seconds("seconds", self.seconds)
+
 
 @dataclass(frozen=True, slots=True)
 class Slow(Fault):
@@ -115,8 +133,25 @@ class Slow(Fault):
 
     def __post_init__(self) -> None:
         Fault.__post_init__(self)
-        if not self.rate > 0:
+        if not _check_number("rate", self.rate) > 0:
             raise ConfigurationError(f"rate is above 0 bytes in a second, not {self.rate!r}")
+
+
+def _check_fault(value: Any) -> Fault:
+    if not isinstance(value, Fault):
+        raise TypeError(f"faults are such as Cut(byte=300), not {type(value).__name__}")
+    return value
+
+
+def _check_number(name: str, value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise TypeError(f"{name} is a number, not {type(value).__name__}")
+    return value
+
+
+def _check_seconds(name: str, value: Any) -> None:
+    if not _check_number(name, value) >= 0:
+        raise ConfigurationError(f"{name} is a number of seconds, 0 or more, not {value!r}")
 
 
 class _Lane:
@@ -185,13 +220,16 @@ class FaultyStream(trio.abc.HalfCloseableStream):
     Args:
         stream: the stream within; times are counted from now.
         faults: what goes wrong.
+
+    Raises:
+        TypeError: not faults.
     """
 
     def __init__(self, stream: trio.abc.Stream, faults: Iterable[Fault]) -> None:
         start = trio.current_time()
         lines: list[Fault] = []
         lanes: dict[str, list[Fault]] = {direction: [] for direction in Direction}
-        for fault in faults:
+        for fault in map(_check_fault, faults):
             ends = isinstance(fault, (Cut, Reset)) and fault.time is not None
             (lines if ends else lanes[fault.direction]).append(fault)
         self._stream = stream

@@ -15,7 +15,8 @@ from trio.testing import lockstep_stream_pair
 
 from trindi.client import IPyClient
 from trindi.driver import IPyDriver
-from trindi.recording import Recording, ReplayDriver, record, replay
+from trindi.recording import Recording, ReplayDriver, record
+from trindi.recording.playing import LINGER, play
 from trindi.server import IPyServer
 from trindi.testing.faults import FaultyStream
 from trindi.testing.reproducible import (
@@ -38,12 +39,15 @@ __all__ = ["connect", "join", "replay_to", "start_driver", "start_replay", "star
 SETTLE_PATIENCE: Final = 600.0
 """Seconds for all definitions to arrive; a test that waits for ever tells nobody why."""
 
+WORK_PATIENCE: Final = 600.0
+"""Seconds for handlers that are still at work at the end of a recording."""
+
 
 async def start_driver(
     nursery: trio.Nursery,
     driver: IPyDriver,
     *,
-    seed: int = 0,
+    seed: int | None = None,
     contain: bool = False,
     faults: Iterable[Fault] = (),
     recording: str | os.PathLike[str] | None = None,
@@ -57,7 +61,8 @@ async def start_driver(
         nursery: gets the driver and the client; what the driver raises, its handlers included, is
             raised there.
         driver: not running yet.
-        seed: the order of tasks that are ready together is drawn from it, under a mock clock.
+        seed: the order of tasks that are ready together is drawn from it, under a mock clock. Where
+            none is given, that of this run goes on; the first is 0.
         contain: treat exceptions as in an observatory: those of handlers are logged, and a driver
             that fails is started again.
         faults: what goes wrong on the client's line.
@@ -77,7 +82,7 @@ async def start_server(
     nursery: trio.Nursery,
     drivers: Iterable[IPyDriver] | IPyServer,
     *,
-    seed: int = 0,
+    seed: int | None = None,
     contain: bool = False,
     faults: Iterable[Fault] = (),
     recording: str | os.PathLike[str] | None = None,
@@ -163,7 +168,7 @@ async def start_replay(
     recording: str | os.PathLike[str] | Recording,
     *,
     speed: float = 1.0,
-    seed: int = 0,
+    seed: int | None = None,
 ) -> IPyClient:
     """Show a recorded session to a client, from now on, and return the client.
 
@@ -185,10 +190,14 @@ async def replay_to(
     recording: str | os.PathLike[str] | Recording,
     *,
     speed: float = 1.0,
-    seed: int = 0,
+    seed: int | None = None,
     contain: bool = False,
 ) -> list[Entry]:
     """Run drivers, ask them what a recorded client has asked, and return what they say.
+
+    It returns when the recording has ended and no handler is at work any more, or ten minutes
+    later. What drivers say afterwards by themselves is heard for half a second: without pauses, no
+    more of a long move than that. Under a mock clock pauses take no time, so let them be.
 
     Args:
         nursery: see `start_driver`.
@@ -207,7 +216,16 @@ async def replay_to(
     """
     played = _read(recording)
     server = await _start(nursery, drivers, seed, contain)
-    return await replay(played, connect(nursery, server), speed=speed)
+    return await play(played, connect(nursery, server), partial(_rest, server), speed=speed)
+
+
+async def _rest(server: IPyServer) -> None:
+    """Wait until no handler is at work, and what was said has been heard."""
+    working = True
+    with trio.move_on_after(WORK_PATIENCE):
+        while working:
+            await trio.sleep(LINGER)
+            working = any(client.pending for client in server.statistics().clients)
 
 
 def _read(recording: str | os.PathLike[str] | Recording) -> Recording:
@@ -217,7 +235,7 @@ def _read(recording: str | os.PathLike[str] | Recording) -> Recording:
 async def _start(
     nursery: trio.Nursery,
     drivers: IPyDriver | Iterable[IPyDriver] | IPyServer,
-    seed: int,
+    seed: int | None,
     contain: bool,
 ) -> IPyServer:
     """Run a server in the nursery."""

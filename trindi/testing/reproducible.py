@@ -13,13 +13,18 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 import trio
-from trio._core import _run
 from trio.testing import MockClock
 
 from trindi.transport import USUAL, Conditions
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+try:
+    from trio._core import _run
+except ImportError:
+    # A Trio that has it elsewhere: `make_reproducible` says so, and all else works.
+    _run = None  # type: ignore[assignment]
 
 __all__ = ["EPOCH", "at_once", "make_conditions", "make_reproducible", "virtual_now"]
 
@@ -56,15 +61,16 @@ def make_conditions(*, contain: bool = False) -> Conditions:
     return Conditions(now=USUAL.now, in_thread=USUAL.in_thread, contain=contain)
 
 
-def make_reproducible(seed: int = 0) -> None:
+def make_reproducible(seed: int | None = None) -> None:
     """Draw the order of tasks from a seed from now on, to the end of this run of Trio.
 
     Does nothing where time is not virtual: then the order depends on the kernel as well.
 
     Args:
-        seed: another one gives another order.
+        seed: another one gives another order. Where none is given, that of this run goes on; the
+            first is 0.
     """
-    if not is_virtual():
+    if not is_virtual() or (seed is None and _seeded.get()):
         return
     # Trio has no public name for it. These are the two that it has for Hypothesis: with the first,
     # the order depends on random numbers alone; the second is where these come from.
@@ -79,7 +85,7 @@ def make_reproducible(seed: int = 0) -> None:
         _seeded.set(True)
         trio.lowlevel.add_instrument(_Restore())
     _set_scheduler(True)
-    _run._r.seed(seed)
+    _run._r.seed(seed or 0)
 
 
 def _set_scheduler(deterministic: bool) -> None:
