@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
+from hypothesis import example, given, strategies as st
 
 from trindi.cli.addresses import (
     Address,
     AddressError,
+    Part,
     Pattern,
     devices_of,
     join,
@@ -45,6 +49,18 @@ def test_a_pattern_matches_what_it_means(text: str) -> None:
 )
 def test_a_pattern_matches_no_more(text: str) -> None:
     assert not matches(text, "Thermostat", "target", "x")
+
+
+@given(st.text("ab*", max_size=8), st.text("ab", max_size=12))
+@example("a*a", "a")
+@example("*a*b*", "ba")
+def test_a_star_is_any_characters(pattern: str, name: str) -> None:
+    wanted = ".*".join(map(re.escape, pattern.split("*")))
+    assert Part(pattern).matches(name) is (re.fullmatch(wanted, name) is not None)
+
+
+def test_many_stars_take_no_time() -> None:
+    assert not Part("*a" * 1000 + "*b").matches("a" * 5000)
 
 
 def test_names_are_nothing_but_names() -> None:

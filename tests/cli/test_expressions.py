@@ -146,6 +146,8 @@ def test_what_is_not_known(text: str) -> None:
         ("'CCD Simulator'.My Chip.x > 1", quote_it('"CCD Simulator"."My Chip".x')),
         ("T.v.text == left right", quote_it('"left right"')),
         ("T.v.text == on the ..left", quote_it('"on the ..left"')),
+        ("T.v.n + 1 > 15", "there is no arithmetic here"),
+        ("15 > T.v.n - 1", "'-' is not expected there"),
         ("T.v._STATE == ok", "'ok' is no number and no DEVICE.VECTOR.MEMBER: write Ok"),
         ("T.v.n > fast", "'fast' is no number"),
         ("__import__('os').x > 1", r"'__import__' is no number"),

@@ -160,6 +160,20 @@ def test_what_is_not_there(served: Served, pattern: str) -> None:
     assert said == f"no {pattern} from 127.0.0.1:{served.port}"
 
 
+def test_a_server_that_says_nothing(script: Callable[..., Script]) -> None:
+    server = script(b"")
+    said = refusal("get", *at(server), "-t", "0.1")
+    assert said == f"nothing was defined by 127.0.0.1:{server.port}"
+
+
+def test_an_error_is_one_line_of_a_few_screens_at_most() -> None:
+    said = refusal("get", "--host", "no\nsuch host", "A.b.c")
+    assert said.startswith("cannot connect to no such host:7624: ")
+    said = refusal("wait", f"A.{'c' * 100_000} > 1", status=2)
+    assert len(said) < 1000
+    assert " … " in said
+
+
 def test_what_is_there_is_printed_before_what_is_not_is_named(served: Served) -> None:
     result = trindi("get", *at(served), "-t", "0.1", "Bench.target.x", "A.b.c", "D.e.f")
     assert result.exit_code == 1

@@ -7,17 +7,23 @@ import os
 import signal
 import subprocess
 import sys
+from collections import deque
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tests.support_cli import Served, Shop, at, refusal, trindi
+from tests.support_client import joined, numbers, report
 from tests.support_processes import DEADLINE, ENVIRONMENT, ROOT, run_python, wait_until
 from tests.support_terminal import SCREEN_OFF, SCREEN_ON, Terminal
 from trindi.cli import main
+from trindi.cli.get import EVERYTHING
+from trindi.cli.table import Table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from trio.testing import MockClock
 
     from tests.support_cli import Script
 
@@ -573,3 +579,23 @@ def test_what_is_remembered_is_bounded(
 def test_wrong_usage() -> None:
     refusal("watch", "a.b.c.d", status=2)
     refusal("watch", "a", "b", status=2)
+
+
+# What a server may do to the table ---------------------------------------------------------------
+
+
+async def test_a_report_that_names_anything_costs_nothing(
+    autojump_clock: MockClock,
+) -> None:
+    async with joined(numbers()) as (client, server):
+        table = Table(client, EVERYTHING)
+        events = client.events()
+        for number in range(100):
+            await server.send(report(members={f"n{number}-{n}": 1.0 for n in range(100)}))
+            table.hear(await events.__anext__())
+        assert table._history == {("Dev", "target"): {}}
+        # And what a property has no longer is forgotten.
+        for members in ({"x": 1.0, "z": 2.0}, {"z": 3.0}):
+            await server.send(numbers(members))
+            table.hear(await events.__anext__())
+        assert table._history == {("Dev", "target"): {"z": deque([2.0])}}

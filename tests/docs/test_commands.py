@@ -76,13 +76,13 @@ class Desk:
         # Where the machine has IPv6, the line goes on with that address.
         assert line[: found.end()] == expected.replace(written, found[1])
 
-    def run(self, command: str, directory: str = ".") -> str:
+    def run(self, command: str) -> str:
         """Run a command to its end; what it prints has the ports of the page."""
         for written, port in self.ports.items():
             command = command.replace(written, port)
         done = subprocess.run(
             ["bash", "-c", command],
-            cwd=self.directory / directory,
+            cwd=self.directory,
             env=self.environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -194,9 +194,10 @@ def alike(line: str) -> str:
     return re.sub(r"\s+", " ", re.sub(r"\d+", "0", line)).strip()
 
 
-def test_the_tour(desk: Desk, tmp_path: Path) -> None:
+def test_the_tour(desk: Desk) -> None:
     # Serve.
-    ((serve, expected),) = transcript("serve_target.console")
+    (change, _), (serve, expected) = transcript("serve_target.console")
+    desk.directory /= change.removeprefix("cd ")
     desk.serve(f"{serve} --port 7624", expected, "7624")
     desk.environment["TRINDI_PORT"] = desk.ports["7624"]
     # Watch.
@@ -215,14 +216,15 @@ def test_the_tour(desk: Desk, tmp_path: Path) -> None:
     # Set.
     desk.replay("set_target.console")
     # Test.
-    examples = tmp_path / "examples"
-    shutil.copy(SNIPPETS / "pytest.ini", examples)
-    shutil.copy(SNIPPETS / "test_target.py", examples)
+    shutil.copy(SNIPPETS / "pytest.ini", desk.directory)
+    tests = (SNIPPETS / "test_target.py").read_text(encoding="utf-8")
+    first = tests.partition("async def test_the_night")[0]
+    (desk.directory / "test_target.py").write_text(first, encoding="utf-8")
     run_pytest(desk, "pytest_target.console")
     # Record.
     ((record, expected),) = transcript("record.console")
     recording = desk.start(record)
-    night = tmp_path / "night.jsonl"
+    night = desk.directory / "night.jsonl"
     wait_until(lambda: night.exists() and "pingReply" in night.read_text(), "it records")
     assert desk.run("trindi set --wait Thermostat.targetvector.target=20") == ""
     recording.send_signal(signal.SIGINT)
@@ -232,14 +234,14 @@ def test_the_tour(desk: Desk, tmp_path: Path) -> None:
     ((replay, expected),) = transcript("replay.console")
     desk.serve(replay, expected, "7625")
     desk.replay("replayed.console")
-    night.rename(examples / "night.jsonl")
+    (desk.directory / "test_target.py").write_text(tests, encoding="utf-8")
     run_pytest(desk, "pytest_night.console")
-    assert Recording(examples / "night.jsonl").side == "client"
+    assert Recording(night).side == "client"
 
 
 def run_pytest(desk: Desk, name: str) -> None:
     """Run the tests of a transcript, and see that they come out as shown."""
     command, expected = transcript(name)[-1]
     program = f'"{sys.executable}" -m {command} -p pytest_trindi -W error'
-    printed = desk.run(program, "examples")
+    printed = desk.run(program)
     assert printed.splitlines()[-1].split(" in ")[0] == expected.splitlines()[-1].split(" in ")[0]

@@ -52,8 +52,17 @@ class Part(NamedTuple):
         """Whether a name is meant."""
         if self.is_exact:
             return name == self.name
-        wanted = ".*".join(map(re.escape, self.name.split("*")))
-        return re.fullmatch(wanted, name, re.DOTALL) is not None
+        first, *middle, last = self.name.split("*")
+        begin, end = len(first), len(name) - len(last)
+        if begin > end or not (name.startswith(first) and name.endswith(last)):
+            return False
+        # Each at the first place where it is: what is left for the others is the most there can be.
+        for piece in middle:
+            place = name.find(piece, begin, end)
+            if place < 0:
+                return False
+            begin = place + len(piece)
+        return True
 
 
 ANY: Final = Part("*")

@@ -56,6 +56,7 @@ _RELATIONS: Final[dict[str, Callable[[Any, Any], bool]]] = {
     ">=": operator.ge,
 }
 
+_ARITHMETIC: Final = frozenset("+-*/%")
 _SIGNS: Final = frozenset(["(", ")", "and", "or", "not"])
 
 _INSTEAD: Final[Mapping[str, str]] = {
@@ -305,6 +306,8 @@ def _unexpected(token: str) -> ConditionError:
 
 def _unquoted(words: Sequence[str]) -> ConditionError:
     """Say how to write a name, or a text, that was written with blanks."""
+    if not _ARITHMETIC.isdisjoint(words):
+        return ConditionError("there is no arithmetic here: compare values as they are")
     text = " ".join(words)
     try:
         parts, _ = split(text)

@@ -181,6 +181,9 @@ class _Search:
         if self._missing:
             all_asked = not devices_of(self._wanted)
             refusal = await refuse(client, list(self._missing), all_asked=all_asked)
-            reasons.append(refusal.message)
+            said = refusal.message
+            if EVERYTHING in self._missing:
+                said = said.replace(f"no {EVERYTHING} from", "nothing was defined by", 1)
+            reasons.append(said)
         if reasons:
             raise click.ClickException("; ".join(reasons))

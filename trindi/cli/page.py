@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import sys
 from io import TextIOWrapper
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -17,11 +17,25 @@ if TYPE_CHECKING:
 
 __all__ = ["Commands"]
 
+_LINE_LENGTH: Final = 800
+"""Characters of an error from which on its middle is left out."""
 
-class _UsageError(click.ClickException):
-    """Wrong usage, in one line."""
 
-    exit_code = 2
+class _Failure(click.ClickException):
+    """What ends a command, in one line, and its exit status."""
+
+    def __init__(self, message: str, exit_code: int) -> None:
+        super().__init__(_line(message))
+        # A class variable of click's, which is read of the instance.
+        self.__dict__["exit_code"] = exit_code
+
+
+def _line(said: str) -> str:
+    """Write what is said as one line, that of a screen or a few: what was typed may be in it."""
+    line = " ".join(said.splitlines())
+    if len(line) > _LINE_LENGTH:
+        line = f"{line[: _LINE_LENGTH // 2]} … {line[-_LINE_LENGTH // 4 :]}"
+    return line
 
 
 @contextlib.contextmanager
@@ -33,8 +47,10 @@ def _ending() -> Iterator[None]:
         raise
     except click.UsageError as error:
         command = error.ctx.command_path if error.ctx is not None else "trindi"
-        said = " ".join(error.format_message().split())
-        raise _UsageError(f"{said.removesuffix('.')} (see {command} --help)") from None
+        said = " ".join(_line(error.format_message()).split())
+        raise _Failure(f"{said.removesuffix('.')} (see {command} --help)", 2) from None
+    except click.ClickException as error:
+        raise _Failure(error.format_message(), error.exit_code) from None
     except KeyboardInterrupt:
         sys.exit(130)
 

@@ -101,7 +101,8 @@ class _Saver:
         saved = 0
         async for path in frames:
             saved += 1
-            size = (await trio.Path(path).stat()).st_size
+            # As it was saved: whoever looks after the directory may have taken it away already.
+            size = frames.size
             rate = meter.rate(size)
             display.saved(self._line(path, size, rate), size, rate, frames.drops)
             if saved == self._count:

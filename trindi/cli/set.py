@@ -14,7 +14,7 @@ from trindi.cli.addresses import Address, AddressError, join, make_address, spli
 from trindi.cli.completion import complete_assignments
 from trindi.cli.finding import find_vector, refuse
 from trindi.cli.running import patience_of, patience_option, run_client, server_options
-from trindi.client import IPyClient, PropertyTimeout
+from trindi.client import IPyClient, PropertyError, PropertyTimeout
 from trindi.client.requests import Upload, check_writable, make_request
 from trindi.protocol import Kind, SwitchState
 
@@ -154,6 +154,8 @@ async def _set_and_wait(
         took = f"{bound:g} s have passed"
     except PropertyTimeout as error:
         took = f"{error.message}; it may take longer with --timeout"
+    except PropertyError as error:
+        raise click.ClickException(str(error).replace(" ".join(names), join(*names), 1)) from None
     else:
         return
     raise click.ClickException(f"{join(*names)} is still {vector.state}: {took}")

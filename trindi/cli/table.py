@@ -98,10 +98,16 @@ class Table:
 
     def _note_numbers(self, event: defNumberVector | setNumberVector) -> None:
         place = (event.devicename, event.vectorname)
-        if place[1] not in self.client.get(place[0], ()):
+        # As the client has it, which keeps no more than it can: a report may name anything.
+        members = self.client[place[0]].get(place[1], ()) if place[0] in self.client else ()
+        if not members:
             return
         history = self._history.setdefault(place, {})
+        for name in [name for name in history if name not in members]:
+            del history[name]
         for name, value in event.items():
+            if name not in members:
+                continue
             numbers = history.setdefault(name, deque(maxlen=_HISTORY))
             # It is defined again whenever any client asks.
             if isinstance(event, setNumberVector) or not numbers:

@@ -39,6 +39,7 @@ class SavedFrames:
 
     Attributes:
         drops: how many frames a newer one took the place of.
+        size: bytes of the file whose path was the last.
     """
 
     def __init__(self, frames: Frames, directory: str | Path, in_thread: InThread) -> None:
@@ -46,6 +47,7 @@ class SavedFrames:
         self._in_thread = in_thread
         self._directory = Path(directory)
         self._number = 0
+        self.size = 0
         # Those that were handed out, and are in no file.
         self._unsaved: list[Frame] = []
 
@@ -64,6 +66,7 @@ class SavedFrames:
         except BaseException:
             self._unsaved.append(frame)
             raise
+        self.size = len(frame)
         return path
 
     def _save(self, frame: Frame) -> Path:
