@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.support_cli import at, lines, refusal
+from tests.support_cli import at, lines, refusal, trindi
 from tests.support_processes import wait_until
 
 if TYPE_CHECKING:
@@ -85,6 +86,17 @@ def test_what_is_like_what_is_not_there(served: Served) -> None:
     assert said == (
         "not within 0.1 s: bench.target.x (did you mean Bench?) is not there, "
         "Bench.nots.a (did you mean Bench.note?) is not there, Bench.target.x is 7"
+    )
+
+
+def test_what_is_not_there_is_told_before_the_end(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.modules["trindi.cli.wait"], "_SILENCE_SECONDS", 0.3)
+    result = trindi("wait", *at(served), "-t", "1", "Bench.nots.a == 'x' or Bench.target.x > 9")
+    assert result.exit_code == 1
+    assert result.stderr.splitlines()[0] == (
+        "So far there is no Bench.nots.a (did you mean Bench.note?); it is waited for"
     )
 
 

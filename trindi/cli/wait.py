@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 import trio
@@ -21,9 +21,13 @@ from trindi.protocol import DefVector, Kind, Message, SetVector, delProperty, fo
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from trindi.cli.addresses import Pattern
     from trindi.protocol import SnoopEvent
 
 __all__ = ["wait"]
+
+_SILENCE_SECONDS: Final = 5.0
+"""Seconds after which a user is told what is not there."""
 
 
 @click.command()
@@ -81,19 +85,41 @@ class _Waiter:
         Raises:
             ClickException: it does not, or cannot.
         """
+        failure: Exception | None = None
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._tell_what_is_missing)
+            try:
+                await self._look()
+            except Exception as error:
+                failure = error
+            nursery.cancel_scope.cancel()
+        if failure is not None:
+            raise failure
+
+    async def _look(self) -> None:
         with trio.move_on_after(self._patience):
             async for event in self._events:
                 await self._take(event)
                 if self._condition.holds(self._values.get):
                     return
             raise click.ClickException("the server has closed the connection")
-        missing = [one for one, value in self._values.items() if value is None]
-        names = await hints(self._client, missing)
+        names = await self._missing()
         known = ", ".join(
             f"{names[one]} is not there" if value is None else f"{one} is {shown(value)}"
             for one, value in self._values.items()
         )
         raise click.ClickException(f"not within {self._patience:g} s: {known}")
+
+    async def _missing(self) -> dict[Address | Pattern, str]:
+        missing = [one for one, value in self._values.items() if value is None]
+        return await hints(self._client, missing)
+
+    async def _tell_what_is_missing(self) -> None:
+        """Say it while there is still time to mend it: a name may be written wrongly."""
+        await trio.sleep(_SILENCE_SECONDS)
+        if names := await self._missing():
+            text = f"So far there is no {', '.join(names.values())}; it is waited for"
+            click.echo(text, err=True)
 
     async def _take(self, event: SnoopEvent) -> None:
         """Take the values that an event brings."""
