@@ -560,12 +560,47 @@ async def test_a_property_is_asked_for_one_thing_at_a_time(
     assert (first.outcome, first.when) == ("done", 10)
     assert (str(second.outcome), second.when) == ("Bench target is in Alert: not 2", 20)
     assert (third.outcome, third.when) == ("done", 30)
-    # Who gives up keeps nobody waiting.
-    with trio.move_on_after(1):
-        await target.set_and_wait(x=4)
-    fifth = Setting(nursery, partial(target.set_and_wait, x=5))
-    await trio.sleep(30)
-    assert fifth.outcome == "done"
+
+
+async def test_the_turn_of_who_gives_up_goes_to_the_next(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    async with joined(numbers()) as (client, server):
+        target = client["Dev"]["target"]
+        with pytest.raises(PropertyTimeout), trio.fail_after(5):
+            await client.set_and_wait("Dev", "target", {"x": 1}, timeout=2)
+        waiting = Setting(nursery, partial(target.set_and_wait, x=2))
+        await trio.testing.wait_all_tasks_blocked()
+        # What the caller allows is for the wait for his turn, too.
+        with pytest.raises(PropertyTimeout, match="more than 3 s"), trio.fail_after(5):
+            await client.set_and_wait("Dev", "target", {"x": 3}, timeout=3)
+        asked = [await server.next(newNumberVector) for _ in range(2)]
+        assert [event["x"] for event in asked] == [1, 2]
+        await server.send(*(pingReply(f"trindi-{number}") for number in range(9)), report())
+        assert await waiting.look() == "done"
+
+
+@pytest.mark.parametrize("end", ["deleted", "lost"])
+async def test_what_waits_for_its_turn_ends_with_the_property(
+    nursery: trio.Nursery, autojump_clock: MockClock, end: str
+) -> None:
+    async with joined(numbers()) as (client, server):
+        target = client["Dev"]["target"]
+        settings = [Setting(nursery, partial(target.set_and_wait, x=x)) for x in range(3)]
+        await server.next(newNumberVector)
+        if end == "deleted":
+            await server.send(delProperty("Dev", "target"))
+        else:
+            await server.close()
+        for setting in settings:
+            expected = PropertyDeleted if end == "deleted" else NotConnected
+            assert isinstance(await setting.look(), expected)
+
+
+async def test_old_words_are_not_those_of_a_timeout(autojump_clock: MockClock) -> None:
+    async with joined(numbers(message="all is well")) as (client, _server):
+        with pytest.raises(PropertyTimeout, match="is Busy for too long: more than 2 s"):
+            await client.set_and_wait("Dev", "target", {"x": 1}, timeout=2)
 
 
 async def test_what_is_not_named_is_sent_as_it_is_by_then(

@@ -27,7 +27,7 @@ from trindi import (
 )
 from trindi.driver.dispatch import PROPERTY_QUEUE
 from trindi.protocol import encode
-from trindi.recording import Garbled, Recording, RecordingError, Side
+from trindi.recording import Ended, Garbled, Recording, RecordingError, Side, record
 from trindi.testing import (
     EPOCH,
     Cut,
@@ -563,3 +563,26 @@ def test_it_needs_no_pytest_and_nothing_needs_it() -> None:
     )
     done = run_python("-c", program)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("seconds", [0.5, 1.0, 3.0])
+async def test_no_answer_is_lost_at_the_end(
+    tmp_path: Path, autojump_clock: MockClock, nursery: trio.Nursery, seconds: float
+) -> None:
+    class Late(Bench):
+        async def clientevent(self, event: ClientEvent) -> None:
+            await trio.sleep(seconds)
+            await super().clientevent(event)
+
+    path = tmp_path / "night.jsonl"
+    server = IPyServer([Bench()])
+    await start_server(nursery, server)
+    async with record(connect(nursery, server), path) as stream:
+        await stream.send_all(encode(getProperties()))
+        await stream.send_all(encode(newNumberVector("Bench", "target", {"x": 5.0})))
+    assert isinstance(list(Recording(path))[-1].item, Ended)
+    # The client had left at once, and the order of tasks is another one each time.
+    for seed in range(10):
+        heard = await replay_to(nursery, Late(), path, seed=seed)
+        answers = [one.item for one in heard if getattr(one.item, "vectorname", "") == "target"]
+        assert [type(one).__name__ for one in answers] == ["defNumberVector", "setNumberVector"]

@@ -25,7 +25,7 @@ from trindi.protocol import (
     setTextVector,
 )
 from trindi.transport import Conditions, Connection, Parcel
-from trindi.transport.connection import FAREWELL, LINGER, MAX_ERRORS
+from trindi.transport.connection import FAREWELL, LINGER, MAX_ERRORS, SIGN_OF_LIFE
 from trindi.transport.turns import MAX_STREAK
 
 if TYPE_CHECKING:
@@ -413,3 +413,43 @@ async def test_only_what_is_left_to_do_at_its_end_is_done_beside_the_others(
     await line.peer.sync()
     assert line.heard == [blob, getProperties("A")]
     assert len(called) == calls
+
+
+# Being held up ------------------------------------------------------------------------------------
+
+
+async def test_a_peer_that_waits_for_room_gets_signs_of_life(
+    nursery: trio.Nursery, autojump_clock: Any
+) -> None:
+    room = trio.Event()
+
+    class Full(Line):
+        def handle(self, item: Event | ProtocolError) -> Any:
+            return room.wait()
+
+    line = Full(nursery)
+    await line.peer.send(pingRequest("1"), getProperties(), pingRequest("2"))
+    assert await line.peer.next(pingReply) == pingReply("1")
+    for number in (1, 2):
+        assert await line.peer.next(pingReply) == pingReply("none")
+        assert trio.current_time() == number * SIGN_OF_LIFE
+    room.set()
+    assert await line.peer.next(pingReply) == pingReply("2")
+    assert trio.current_time() == 2 * SIGN_OF_LIFE
+
+
+async def test_a_peer_that_knows_no_pings_gets_none(
+    nursery: trio.Nursery, autojump_clock: Any
+) -> None:
+    room = trio.Event()
+
+    class Full(Line):
+        def handle(self, item: Event | ProtocolError) -> Any:
+            return room.wait()
+
+    line = Full(nursery)
+    await line.peer.send(getProperties())
+    await trio.sleep(10 * SIGN_OF_LIFE)
+    room.set()
+    await line.peer.send(pingRequest("1"))
+    assert await line.peer.receive() == pingReply("1")

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
+    from trindi.client.link import Mark
     from trindi.client.remote import RemoteVector
     from trindi.client.session import Session
     from trindi.client.wishes import Wishes
@@ -61,12 +62,16 @@ class Asking:
         """Ask for new values, and wait until they are there; see `IPyClient.set_and_wait`."""
         self._check(vector, values)
         self._check_heard(vector)
-        async with self._turns.setdefault(vector, trio.Lock()):
-            # Made only now: what is not named is sent as it is by then.
+
+        async def send(mark: Mark) -> None:
+            # Looked at again: what is not named is sent as it is by now.
+            self._check_heard(vector)
             request = await self._make_request(vector, values)
-            completion = Completion(vector, timeout)
-            with self._session.waits.listed((vector.devicename, vector.name), completion):
-                await completion.wait(lambda mark: self._session.send(vector, request, mark))
+            await self._session.send(vector, request, mark)
+
+        completion = Completion(vector, timeout)
+        with self._session.waits.listed((vector.devicename, vector.name), completion):
+            await completion.wait(self._turns.setdefault(vector, trio.Lock()), send)
 
     @staticmethod
     def _check(vector: RemoteVector, values: Mapping[str, Any]) -> None:

@@ -236,7 +236,7 @@ class IPyClient(Mapping[str, RemoteDevice]):
 
         As `frames`, and each is written in a worker thread before the next is taken. A file is
         named for device, property and member, with a number that is free and the format; it has
-        that name only once it is whole.
+        that name only once it is whole, but for a moment on file systems without hard links.
 
         Raises:
             ValueError: the property has no BLOBs.

@@ -24,6 +24,9 @@ __all__ = ["Gauge"]
 HEAD_BYTES: Final = 2048
 """Bytes of the start of a BLOB on its way that are looked at for its name and its size."""
 
+PIECE_BYTES: Final = 8192
+"""Bytes of one write: a line that takes no more in half a minute is taken for dead."""
+
 _SIZE: Final = re.compile(rb"""<oneBLOB\s[^>]*?\bsize\s*=\s*["']([0-9]{1,18})["']([^>]*)>""")
 _COMPRESSED: Final = re.compile(rb"""<oneBLOB\s[^>]*?\bformat\s*=\s*["'][^"'>]*\.z["']""")
 
@@ -65,10 +68,12 @@ class Gauge(trio.abc.Stream):
         return data
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
-        """Send all of the data."""
+        """Send all of the data, piece by piece: so it shows that a slow line takes some of it."""
         try:
-            await self._stream.send_all(data)
-            self.taken = trio.current_time()
+            with memoryview(data) as whole:
+                for start in range(0, len(whole), PIECE_BYTES):
+                    await self._stream.send_all(whole[start : start + PIECE_BYTES])
+                    self.taken = trio.current_time()
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             self.broken = True
             raise

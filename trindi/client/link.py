@@ -151,7 +151,7 @@ class Link:
                 await self._connection.run(self._receive)
                 lost = self.lost or (
                     "the connection to the server broke"
-                    if self._connection.broken
+                    if self._connection.broken or self._gauge.broken
                     else "the server has closed the connection"
                 )
                 nursery.cancel_scope.cancel()

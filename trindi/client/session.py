@@ -21,7 +21,7 @@ from trindi.client.inbox import Events, Frames, Inboxes
 from trindi.client.link import Link
 from trindi.client.picture import Picture
 from trindi.client.waiting import Waits
-from trindi.protocol import Decoder, SnoopEvent, setBLOBVector
+from trindi.protocol import BLOBPolicy, Decoder, SnoopEvent, setBLOBVector
 
 if TYPE_CHECKING:
     from trindi.client.link import Mark
@@ -245,7 +245,8 @@ class Session:
         if self.link is None:
             reason = self._ended or "run it with nursery.start"
             raise NotConnected(f"the client is not connected: {reason}")
-        if vector.stale:
+        # Of a device of which only BLOBs are wanted, definitions may not be sent again.
+        if vector.stale and self._wishes.policy(vector.devicename) is not BLOBPolicy.ONLY:
             raise NotConnected(
                 f"{vector.devicename} {vector.name} is of a connection that was lost: wait until it"
                 " is defined again with wait_defined"

@@ -107,6 +107,7 @@ class Completion(Wait):
         self._allowed = 0.0
         self._clock = trio.CancelScope()
         self._last_words = self._messages[-1] if self._messages else None
+        self._heard = False
         self._mark = Mark()
 
     def look(self, vector: RemoteVector, event: SnoopEvent | None) -> None:
@@ -114,6 +115,7 @@ class Completion(Wait):
         if isinstance(event, delProperty):
             self.finish(PropertyDeleted(vector.devicename, vector.name, event.message))
         elif isinstance(event, SetVector) and self._mark.passed:
+            self._heard = True
             if vector.state is State.BUSY:
                 self._set_clock()
             elif vector.state is State.ALERT:
@@ -124,8 +126,9 @@ class Completion(Wait):
     def _words(self) -> str:
         """What the device has said of it: with its report, or, as libindi does, before."""
         messages = self._messages
-        if self._vector.message or not messages or messages[-1] is self._last_words:
-            return self._vector.message
+        said = self._vector.message if self._heard else ""
+        if said or not messages or messages[-1] is self._last_words:
+            return said
         return messages[-1].message
 
     def lose(self, reason: str, *, final: bool) -> None:
@@ -139,12 +142,13 @@ class Completion(Wait):
             self._allowed = allowed
             self._clock.deadline = trio.current_time() + allowed if allowed > 0 else math.inf
 
-    async def wait(self, send: Callable[[Mark], Awaitable[None]]) -> None:
-        """Send the request, and wait for the answer.
+    async def wait(self, turn: trio.Lock, send: Callable[[Mark], Awaitable[None]]) -> None:
+        """Send the request when it is its turn, and wait for the answer.
 
-        What the caller allows is for both; what the property says itself, for the answer.
+        What the caller allows is for all of it; what the property says itself, for the answer.
 
         Args:
+            turn: whoever has it is answered next.
             send: returns when the request is on its way; puts the mark.
 
         Raises:
@@ -154,16 +158,21 @@ class Completion(Wait):
         if self._timeout is not None:
             self._set_clock()
         with self._clock:
-            try:
-                await send(self._mark)
-            except NotConnected as lost:
-                # Where the answer has come all the same, it counts.
-                self.lose(str(lost), final=False)
-            self._set_clock()
-            await self.over()
+            async with turn:
+                if not self._end.is_set():
+                    await self._send(send)
+                await self.over()
             return
         vector, took = self._vector, f"more than {self._allowed:g} s"
         raise PropertyTimeout(vector.devicename, vector.name, self._words() or took)
+
+    async def _send(self, send: Callable[[Mark], Awaitable[None]]) -> None:
+        try:
+            await send(self._mark)
+        except NotConnected as lost:
+            # Where the answer has come all the same, it counts.
+            self.lose(str(lost), final=False)
+        self._set_clock()
 
 
 class Waits:

@@ -102,7 +102,8 @@ async def replay(
         ValueError: there is no such side, the speed is not above 0, or linger is below 0.
     """
     rest = partial(trio.sleep, check_delay("linger", linger))
-    return await play(recording, stream, rest, source=source, speed=speed)
+    # What is faster than it was has to wait for answers that had come by then.
+    return await play(recording, stream, rest, source=source, speed=speed, patient=speed > 1)
 
 
 async def play(
@@ -112,6 +113,7 @@ async def play(
     *,
     source: str = Side.CLIENT,
     speed: float = 1.0,
+    patient: bool = True,
 ) -> list[Entry]:
     """Do what `replay` does, for whoever knows when the peer has said all.
 
@@ -121,12 +123,13 @@ async def play(
         rest: returns when the peer has answered what it was asked.
         source: whose part is played.
         speed: recorded seconds in a second.
+        patient: rest before a recorded end, too.
 
     Raises:
         RecordingError: a line of the recording cannot be read.
         ValueError: there is no such side, or the speed is not above 0.
     """
-    player, pace = _Player(stream, Side(source), rest), Pace(speed)
+    player, pace = _Player(stream, Side(source), rest, patient=patient), Pace(speed)
     fault: RecordingError | None = None
     async with stream, trio.open_nursery() as nursery:
         nursery.start_soon(player.listen, nursery.cancel_scope)
@@ -145,12 +148,18 @@ class _Player:
     """Plays one part on a stream."""
 
     def __init__(
-        self, stream: trio.abc.Stream, part: Side, rest: Callable[[], Awaitable[object]]
+        self,
+        stream: trio.abc.Stream,
+        part: Side,
+        rest: Callable[[], Awaitable[object]],
+        *,
+        patient: bool,
     ) -> None:
         self.heard: list[Entry] = []
         self._stream = stream
         self._part = part
         self._rest = rest
+        self._patient = patient
         self._ear = Ear(self._take)
         self._start = trio.current_time()
         self._pings: list[str] = []
@@ -163,8 +172,7 @@ class _Player:
         for entry in recording:
             await pace.wait(entry.time)
             if entry.source is self._part:
-                if isinstance(entry.item, Ended) and pace.speed > 1:
-                    # It had waited for its answers, and the peer is no faster than it was.
+                if isinstance(entry.item, Ended) and self._patient:
                     await self._hear_out(pace)
                 await self._say(entry.item)
         await self._hear_out(pace)

@@ -221,11 +221,13 @@ async def replay_to(
 
 async def _rest(server: IPyServer) -> None:
     """Wait until no handler is at work, and what was said has been heard."""
-    working = True
+    rested = 0
     with trio.move_on_after(WORK_PATIENCE):
-        while working:
+        # Twice: what a handler said last may still be on its way when it has returned.
+        while rested < 2:
             await trio.sleep(LINGER)
             working = any(client.pending for client in server.statistics().clients)
+            rested = 0 if working else rested + 1
 
 
 def _read(recording: str | os.PathLike[str] | Recording) -> Recording:

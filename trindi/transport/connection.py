@@ -60,9 +60,14 @@ MAX_HELD: Final = 64
 """Pings of one peer that may wait until its getProperties are answered; further ones are replied to
 at once, and do not say that they are."""
 
+SIGN_OF_LIFE: Final = 10.0
+"""Seconds between two replies to no ping, for a peer whose request waits for room: meanwhile it is
+not read, nor are its pings."""
+
 FAREWELL: Final = 1.0
 """Seconds for telling a peer why it is sent away."""
 
+_NO_PING: Final = "none"
 _GET_PROPERTIES: Final = ELEMENT_OF[getProperties].xml
 
 Handler: TypeAlias = Callable[[Event | ProtocolError], Awaitable[None] | None]
@@ -115,6 +120,7 @@ class Connection:
         self._turns = Turns()
         self._writing = Turns()
         self._unwritable = False
+        self._pinged = False
         self._asking = 0
         self._held: list[pingRequest] = []
         self.sent_away = ""
@@ -209,9 +215,26 @@ class Connection:
                     await self._turns.go_round()
                 waiting = self._receive(item, handler)
                 if waiting is not None:
-                    await waiting
+                    await self._hold(waiting)
                 # It may hold a large BLOB, and the peer may be silent for long.
                 del item
+
+    async def _hold(self, waiting: Awaitable[None]) -> None:
+        """Read nothing until there is room for a request; meanwhile, show that we are here.
+
+        A peer whose pings are not read would take us for dead.
+        """
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._show_life)
+            await waiting
+            nursery.cancel_scope.cancel()
+
+    async def _show_life(self) -> None:
+        while True:
+            await trio.sleep(SIGN_OF_LIFE)
+            # Only to who knows pings.
+            if self._pinged and not self.outbox.size:
+                self.reply(pingReply(_NO_PING))
 
     async def _decode(self, data: bytes) -> list[Event | ProtocolError]:
         """Decode; what ends a large BLOB in a worker thread, for the others must not wait."""
@@ -234,6 +257,7 @@ class Connection:
 
     def _answer(self, ping: pingRequest) -> None:
         """Reply to a ping at once, or when the last handler that may define something is done."""
+        self._pinged = True
         if ping.after != _GET_PROPERTIES or len(self._held) >= MAX_HELD:
             self.reply(pingReply(ping.uid))
             return
