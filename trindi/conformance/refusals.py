@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from trindi.conformance.picture import Place, Property
 
-__all__ = ["REFUSED", "Request", "foreign", "new"]
+__all__ = ["FOREIGN", "REFUSED", "Request", "new"]
 
 _TEXT: Final = "trindi check"
 
@@ -277,11 +277,19 @@ def _has_or_changes(kind: Kind) -> Taken:
     return taken
 
 
-def foreign(place: Place) -> Iterator[tuple[str, Request]]:
-    """Write a property and a device that there are not; the place is of a property there is."""
-    for rule, strange in (("no-property", (place[0], NOTHING)), ("no-device", (NOBODY, place[1]))):
-        data = new(Kind.TEXT, strange, {NOTHING: _TEXT})
-        yield rule, Request(place, data, _never, f"{strange[0]}.{strange[1]}")
+def no_property(place: Place) -> Request:
+    """Write a property that there is not; the place is of one that there is, here and below."""
+    return _foreign(place, (place[0], NOTHING))
+
+
+def no_device(place: Place) -> Request:
+    """Write a device that there is not."""
+    return _foreign(place, (NOBODY, place[1]))
+
+
+def _foreign(place: Place, strange: Place) -> Request:
+    data = new(Kind.TEXT, strange, {NOTHING: _TEXT})
+    return Request(place, data, _never, f"{strange[0]}.{strange[1]}")
 
 
 # The tables --------------------------------------------------------------------------------------
@@ -301,3 +309,6 @@ REFUSED: Final = (
 
 What stands in the lower half is taken by drivers in wide use, or crashes them.
 """
+
+FOREIGN: Final = (("no-property", no_property), ("no-device", no_device))
+"""The same of what is made once for a device."""
