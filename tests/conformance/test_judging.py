@@ -332,11 +332,24 @@ def test_values_may_be_old_where_one_is_not() -> None:
 
 
 @pytest.mark.parametrize(
+    "seconds",
+    # The last one is off by whole quarters, but no zone is so far from UTC.
+    [[-61.0], [-300.0, -86400.0], [-915.0], [-3580.0], [-7230.0, -7300.0], [-57600.0]],
+)
+def test_values_may_all_be_old(seconds: list[float]) -> None:
+    assert faults(judged(*stamped(*seconds), times=True)) == {}
+
+
+@pytest.mark.parametrize(
     ("seconds", "seen"),
     [
         ([5400.2, 5401.2], "all are off, by 1:30:00 at least: is it local time?"),
         ([-19800.4], "all are off, by -5:30:00 at least: is it local time?"),
-        ([0.0, 120.2], "one is 0:02:00 ahead"),
+        ([-86400.0, -7205.4, -9000.0], "all are off, by -2:00:05 at least: is it local time?"),
+        ([0.0, 120.2], "one is 0:02:00 ahead: it is from the future"),
+        ([120.2, 500.0], "one is 0:08:20 ahead: it is from the future"),
+        ([-300.0, 400.2], "one is 0:06:40 ahead: it is from the future"),
+        ([86400.2], "one is 24:00:00 ahead: it is from the future"),
     ],
 )
 def test_times_that_are_not_near_now(seconds: list[float], seen: str) -> None:

@@ -25,7 +25,15 @@ __all__ = ["Judge"]
 _OF_CLIENTS: Final = ("new", "getProperties", "enableBLOB")
 
 _NEAR: Final = 60.0
-"""Seconds by which a timestamp may be off; clocks differ, and zones differ by more."""
+"""Seconds by which a timestamp may be ahead; clocks differ."""
+
+_QUARTER: Final = 900.0
+
+_ZONES: Final = 14 * 4
+"""Quarters of an hour by which a zone differs from UTC at most."""
+
+_TO_A_QUARTER: Final = 10.0
+"""Seconds by which local time may miss a quarter; what misses it by more is just an old value."""
 
 _STDERR_LINE: Final = 1023
 """Bytes of a line on standard error, after which indiserver closes the pipe (§0 rule 16)."""
@@ -129,10 +137,10 @@ class Judge:
             return
         nearest, most = min(self._ahead, key=abs), max(self._ahead)
         fault = ""
-        if abs(nearest) > _NEAR:
+        if _is_of_a_zone(nearest):
             fault = f"all are off, by {_span(nearest)} at least: is it local time?"
         elif most > _NEAR:
-            fault = f"one is {_span(most)} ahead"
+            fault = f"one is {_span(most)} ahead: it is from the future"
         self._ledger.judge("time-utc", fault)
         self._ledger.remark("time-utc", f"the nearest to now is off by {_span(nearest)}")
 
@@ -158,6 +166,12 @@ class Judge:
         fault = f"a line of {len(line)} bytes or more: {text[:40]!r}…" if too_long else ""
         self._ledger.judge("stderr", fault)
         self.last_words = text[:200] or self.last_words
+
+
+def _is_of_a_zone(seconds: float) -> bool:
+    """Whether local time may be off by so much: zones differ by whole quarters of an hour."""
+    quarters = round(seconds / _QUARTER)
+    return 0 < abs(quarters) <= _ZONES and abs(seconds - quarters * _QUARTER) <= _TO_A_QUARTER
 
 
 def _span(seconds: float) -> str:
