@@ -361,6 +361,37 @@ def test_without_times_there_is_nothing_to_judge() -> None:
     assert outcome.verdict is Verdict.NOT_APPLICABLE
 
 
+# What the checker has done ----------------------------------------------------------------------
+
+BEYOND = (NUMBERS % NUMBER).replace(">5<", ">10<").encode()
+
+
+@pytest.mark.parametrize("taken", [True, False])
+def test_what_a_request_has_spoiled_is_not_judged(taken: bool) -> None:
+    ledger = Ledger()
+    judge, scanner = Judge(ledger, Picture(), of_server=False), Scanner()
+    link = cast("Any", None)
+
+    def see(data: bytes) -> None:
+        for seen in scanner.feed(data):
+            judge.see(link, seen)
+
+    with judge.trying(("D", "P")):
+        see(BEYOND)
+        # Whether it is to blame for that shows only now; of others it is known.
+        assert faults(ledger) == {}
+        see(BEYOND.replace(b"'P'", b"'Q'").replace(b">10<", b">11<"))
+        assert len(faults(ledger)["def-within"]) == 1
+        see(BEYOND.replace(b" label='L'", b""))
+        assert "def-label" in faults(ledger)
+        if taken:
+            judge.spoil(("D", "P"))
+    see(BEYOND.replace(b">10<", b">12<"))
+    expected = ["D.Q.N is 11"] if taken else ["D.Q.N is 11", "D.P.N is 10", "D.P.N is 12"]
+    seen = faults(ledger)["def-within"]
+    assert [fault.partition(",")[0] for fault in seen] == expected
+
+
 # Standard error ----------------------------------------------------------------------------------
 
 

@@ -81,6 +81,11 @@ async def _check_rule(
 
 async def _try(session: Session, rule: str, request: Request) -> None:
     """Make one request; judge what became of it, and whether anybody was told."""
+    with session.judge.trying(request.place):
+        await _try_and_judge(session, rule, request)
+
+
+async def _try_and_judge(session: Session, rule: str, request: Request) -> None:
     before = dict(session.picture.properties[request.place].values)
     deleted = session.judge.deleted
     answer = await session.exchange(request.data, place=request.place)
@@ -98,6 +103,8 @@ async def _try(session: Session, rule: str, request: Request) -> None:
         return
     fault = request.taken(before, dict(answer.definition))
     session.ledger.judge(rule, f"{what} was taken: {fault}" if fault else "")
+    if fault:
+        session.judge.spoil(request.place)
     if rule in dict(FOREIGN):
         _judge_foreign(session, rule, answer, what)
     else:
