@@ -213,6 +213,44 @@ async def test_what_is_taken_once_is_not_tried_again(
     assert not any(event.get("A", 0) < 0 for event in driver.asked)
 
 
+class TakesRounded(TakesAll):
+    """It takes whole numbers only."""
+
+    def obey(self, event: Any) -> None:
+        if isinstance(event, newNumberVector):
+            event = replace(event, members={name: int(value) for name, value in event.items()})
+        super().obey(event)
+
+
+async def test_what_is_taken_and_rounded_is_found(
+    nursery: trio.Nursery, autojump_clock: trio.testing.MockClock
+) -> None:
+    driver = TakesRounded(nursery)
+    label = driver.defined["TARGET"].memberlabels["A"]
+    labels = {**driver.defined["TARGET"].memberlabels, "A": label._replace(step=1.5)}
+    driver.defined["TARGET"] = replace(driver.defined["TARGET"], memberlabels=labels)
+    report = await check(driver)
+    assert "A 11.5, where the limit is 10, was taken: A became 11" in seen(report, "range")
+    # What follows of it is no finding of its own.
+    assert report.outcomes["def-within"].verdict is Verdict.PASS
+
+
+class IsBeyond(TakesAll):
+    """It is over its limits already."""
+
+    def __init__(self, nursery: trio.Nursery) -> None:
+        super().__init__(nursery)
+        self.values["TARGET"]["A"] = 20.0
+
+
+async def test_what_is_beyond_its_limits_already_can_be_taken_too(
+    nursery: trio.Nursery, autojump_clock: trio.testing.MockClock
+) -> None:
+    report = await check(IsBeyond(nursery))
+    assert "A 10.5, where the limit is 10, was taken: A became 10.5" in seen(report, "range")
+    assert "A is 20, and its limits are 0 and 10" in seen(report, "def-within")
+
+
 # Drivers that end ---------------------------------------------------------------------------------
 
 

@@ -164,6 +164,23 @@ def _event(known: Property, members: Values) -> Event:
 # Numbers -----------------------------------------------------------------------------------------
 
 
+def _is_within(label: NumberLabel, value: float) -> bool:
+    return label.min <= value <= label.max
+
+
+def _leaves_limits(name: str, label: NumberLabel, sent: float) -> Taken:
+    """A number is what was sent, or else over its limit: what was sent may have been rounded."""
+    becomes = _becomes({name: sent})
+
+    def taken(before: Values, after: Values) -> str:
+        was_within = name in before and _is_within(label, before[name])
+        if was_within and name in after and not _is_within(label, after[name]):
+            return f"{name} became {after[name]}"
+        return becomes(before, after)
+
+    return taken
+
+
 def out_of_range(known: Property) -> Iterator[Request]:
     """Write a number that is just over its limit, beside the others as they are."""
     if known.kind is not Kind.NUMBER or not known.writable:
@@ -173,10 +190,9 @@ def out_of_range(known: Property) -> Iterator[Request]:
             beyond = max(label.step, (label.max - label.min) / 100)
             for value, limit in ((label.max + beyond, label.max), (label.min - beyond, label.min)):
                 if math.isfinite(value):
-                    sent = {name: value}
                     about = f"{name} {value:g}, where the limit is {limit:g},"
-                    data = _event(known, {**known.values, **sent})
-                    yield Request(known.place, data, _becomes(sent), about)
+                    data = _event(known, {**known.values, name: value})
+                    yield Request(known.place, data, _leaves_limits(name, label, value), about)
 
 
 def _telling(known: Property) -> str:
