@@ -24,6 +24,7 @@ from trindi.conformance import (
     RULES,
     Options,
     Peer,
+    Setting,
     SettingError,
     UnreachableError,
     Verdict,
@@ -736,7 +737,8 @@ async def test_settings_are_made_first_and_waited_for(
     nursery: trio.Nursery, autojump_clock: trio.testing.MockClock
 ) -> None:
     driver = TakesTime(nursery)
-    settings = ("Simple Device.TARGET.B=2:30", SHOOT, "Simple Device.NOTE.T=a < b")
+    note = Setting(("Simple Device", "NOTE"), "T", "a < b")
+    settings = ("Simple Device.TARGET.B=2:30", SHOOT.replace("On", "on"), note)
     report = await check(driver, Options(settings=settings))
     assert findings(report) == {}
     assert [dict(event) for event in driver.asked] == [{"B": 2.5}, {"X": "On"}, {"T": "a < b"}]
@@ -751,7 +753,7 @@ async def test_settings_are_made_first_and_waited_for(
         ("Simple Device.READING.B=1", "it cannot be written"),
         ("Simple Device.LAMP.L=Ok", "it cannot be written"),
         ("Simple Device.UPLOAD.F=x", "it cannot be written"),
-        ("Simple Device.MODE.X=on", "a switch is On or Off"),
+        ("Simple Device.MODE.X=Maybe", "a switch is On or Off"),
         ("Simple Device.TARGET.A=five", "'five' is not a number"),
         ("Simple Device.TARGET.A=11", "it was answered with Alert out of range"),
     ],

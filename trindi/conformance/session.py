@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     import trio
 
     from trindi.conformance.report import Ledger
+    from trindi.conformance.settings import Setting
     from trindi.conformance.targets import Target
     from trindi.conformance.wire import Seen
 
@@ -72,13 +73,13 @@ class Options(NamedTuple):
         timeout: seconds for each answer.
         write: requests that a driver may act on are made, too, and values are written as they are.
         hostile: what drivers and servers in wide use crash on is sent, too.
-        settings: what to set first, each ``DEVICE.PROPERTY.MEMBER=VALUE``.
+        settings: what to set first, each a `Setting` or ``DEVICE.PROPERTY.MEMBER=VALUE``.
     """
 
     timeout: float = 5.0
     write: bool = False
     hostile: bool = False
-    settings: tuple[str, ...] = ()
+    settings: tuple[Setting | str, ...] = ()
 
 
 class Answer(NamedTuple):
