@@ -36,6 +36,7 @@ from trindi.conformance.hostile import INPUTS
 from trindi.protocol import (
     Event,
     NewVector,
+    delProperty,
     getProperties,
     newNumberVector,
     pingReply,
@@ -166,6 +167,53 @@ async def test_what_is_defined_again_is_written_as_it_is_then(
     assert driver.values["NOTE"]["T"] == "some!!!"
     written = [event["T"] for event in driver.asked if event.vectorname == "NOTE"]
     assert written == ["some!!!" if order == 1 else "some"] * 2
+
+
+class LosesNote(DefinesNoteAgain):
+    """Where it moves, it has no note any more."""
+
+    async def note(self) -> None:
+        await trio.sleep(0.1)
+        if self.defined.pop("NOTE", None):
+            gone = delProperty(self.device, "NOTE")
+            self.tell(gone)
+
+
+class HidesNote(DefinesNoteAgain):
+    """Where it has moved, it does not say any more what its note is."""
+
+    hidden = False
+
+    async def note(self) -> None:
+        await trio.lowlevel.checkpoint()
+        self.hidden = True
+
+    def matching(self, asked: getProperties) -> Iterator[str]:
+        for name in super().matching(asked):
+            if name != "NOTE" or not self.hidden:
+                yield name
+
+
+@pytest.mark.parametrize(
+    ("base", "expected"), [(LosesNote, {}), (HidesNote, {"write-answered": Verdict.FAIL})]
+)
+async def test_what_cannot_be_asked_for_any_more_is_not_written(
+    base: type[DefinesNoteAgain],
+    expected: dict[str, Verdict],
+    nursery: trio.Nursery,
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    driver = base(nursery)
+    report = await check(driver, Options(write=True))
+    # Asked for on one socket, it is not there either; that is another matter.
+    broken = {rule: verdict for rule, verdict in findings(report).items() if rule != "one-socket"}
+    assert broken == expected
+    if expected:
+        fault = "NOTE with T, U: it was asked for its values first: it does not answer"
+        assert fault in seen(report, "write-answered")
+    names = [event.vectorname for event in driver.asked]
+    assert "TARGET" in names
+    assert "NOTE" not in names
 
 
 class Narrows(Simple):
@@ -360,6 +408,19 @@ async def test_a_device_that_goes_while_it_is_asked_ends_no_check(
     # With one socket it is what it was at first no more.
     assert findings(report).keys() == {"ask-device", "one-socket"}
     assert report.outcomes["eof"].verdict is Verdict.PASS
+
+
+class DeletesWhenAsked(RenamesWhenAsked):
+    def rename(self) -> None:
+        self.defined = {}
+        self.tell(delProperty(self.device))
+
+
+async def test_where_the_last_device_goes_there_is_nothing_left_to_check(
+    nursery: trio.Nursery, autojump_clock: trio.testing.MockClock
+) -> None:
+    report = await check(DeletesWhenAsked(nursery))
+    assert report.ended == "there is no property that can be read"
 
 
 class EndsOnAForeignRequest(EndsOn, Renames):

@@ -158,13 +158,17 @@ async def _write_as_it_is(session: Session, place: Place, rule: str, form: Form)
         return ""
     session.begin(rule)
     # A value may have changed by what was written before, and the news be still on its way.
-    await session.exchange(place=place)
+    answer = await session.exchange(place=place)
     known = session.picture.properties.get(place)
     members = form(known) if known else {}
     if known is None or not members:
         return ""
     before = dict(known.values)
-    written = await write(session, known, members)
+    if answer is None:
+        # What it is now, nobody knows: then it is not written.
+        written = Written(f"it was asked for its values first: {await session.link.fate()}")
+    else:
+        written = await write(session, known, members)
     fault = written.fault or _cut(session, known, before)
     what = f"{show_place(place)} with {', '.join(members)}"
     # A device may well refuse what it is told now, for reasons of its own.
