@@ -124,7 +124,20 @@ def test_nobody_listens() -> None:
 
 
 def test_what_is_no_setting(program: str) -> None:
-    assert refusal(program, "--set", "A.B=1") == "'A.B=1' is not DEVICE.PROPERTY.MEMBER=VALUE"
+    for text, reason in (
+        ("A.B=1", "'A.B=1' is not DEVICE.VECTOR.MEMBER"),
+        ("A.B.C", "'A.B.C' is not DEVICE.VECTOR.MEMBER=VALUE"),
+        ("A.1.B.C=1", "'A.1.B.C=1' is not DEVICE.VECTOR.MEMBER"),
+        ("A.B.*=1", "'A.B.*=1' is to name one thing: no wildcards here"),
+    ):
+        assert reason in refusal(program, "--set", text)
+
+
+def test_names_in_a_setting_may_have_quotes() -> None:
+    line = refusal(LED, "--set", "'LED'.'LED_SWITCH'.'BLUE'=On")
+    assert line == "cannot set 'LED.LED_SWITCH.BLUE=On': there is no member BLUE"
+    line = refusal(LED, "--set", "LED.'LED.SWITCH'.LED_ON=a=b")
+    assert line == "cannot set 'LED.LED.SWITCH.LED_ON=a=b': there is no LED.LED.SWITCH"
 
 
 def test_a_setting_that_cannot_be_made() -> None:

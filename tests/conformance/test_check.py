@@ -15,6 +15,7 @@ from tests.support_conformance import (
     MemoryPeer,
     Simple,
     SimpleServer,
+    definitions,
     findings,
     fragile,
 )
@@ -23,16 +24,19 @@ from trindi.conformance import (
     RULES,
     Options,
     Peer,
+    Setting,
     SettingError,
     UnreachableError,
     Verdict,
     check,
     split_setting,
 )
+from trindi.conformance.asking import NOTHING
 from trindi.conformance.hostile import INPUTS
 from trindi.protocol import (
     Event,
     NewVector,
+    delProperty,
     getProperties,
     newNumberVector,
     pingReply,
@@ -128,6 +132,116 @@ async def test_with_write_the_values_stay_as_they_are(
     assert driver.values == before
 
 
+class DefinesNoteAgain(Noting):
+    """Where it moves, it has another note: and says so only after the answer."""
+
+    def obey(self, event: Any) -> None:
+        if event.vectorname == "NOTE":
+            assert event["T"] == self.values["NOTE"]["T"], "it is as it is now"
+        super().obey(event)
+        if event.vectorname == "TARGET":
+            self.nursery.start_soon(self.note)
+
+    async def note(self) -> None:
+        await trio.sleep(0.1)
+        self.values["NOTE"]["T"] += "!"
+        self.defined["NOTE"] = self.definition("NOTE")
+        self.tell(self.defined["NOTE"])
+
+    async def read(self, line: Line) -> None:
+        async for data in line.stream:
+            # One thing after another: what it has been asked before, it has done by now.
+            await trio.sleep(0.2)
+            for item in line.decoder.feed_all(bytes(data)):
+                self.take(line, item)
+
+
+@pytest.mark.parametrize("order", [1, -1])
+async def test_what_is_defined_again_is_written_as_it_is_then(
+    order: int, nursery: trio.Nursery, autojump_clock: trio.testing.MockClock
+) -> None:
+    driver = DefinesNoteAgain(nursery)
+    driver.defined = dict(list(driver.defined.items())[::order])
+    report = await check(driver, Options(write=True))
+    assert findings(report) == {}
+    assert driver.values["NOTE"]["T"] == "some!!!"
+    written = [event["T"] for event in driver.asked if event.vectorname == "NOTE"]
+    assert written == ["some!!!" if order == 1 else "some"] * 2
+
+
+class LosesNote(DefinesNoteAgain):
+    """Where it moves, it has no note any more."""
+
+    async def note(self) -> None:
+        await trio.sleep(0.1)
+        if self.defined.pop("NOTE", None):
+            gone = delProperty(self.device, "NOTE")
+            self.tell(gone)
+
+
+class HidesNote(DefinesNoteAgain):
+    """Where it has moved, it does not say any more what its note is."""
+
+    hidden = False
+
+    async def note(self) -> None:
+        await trio.lowlevel.checkpoint()
+        self.hidden = True
+
+    def matching(self, asked: getProperties) -> Iterator[str]:
+        for name in super().matching(asked):
+            if name != "NOTE" or not self.hidden:
+                yield name
+
+
+@pytest.mark.parametrize(
+    ("base", "expected"), [(LosesNote, {}), (HidesNote, {"write-answered": Verdict.FAIL})]
+)
+async def test_what_cannot_be_asked_for_any_more_is_not_written(
+    base: type[DefinesNoteAgain],
+    expected: dict[str, Verdict],
+    nursery: trio.Nursery,
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    driver = base(nursery)
+    report = await check(driver, Options(write=True))
+    # Asked for on one socket, it is not there either; that is another matter.
+    broken = {rule: verdict for rule, verdict in findings(report).items() if rule != "one-socket"}
+    assert broken == expected
+    if expected:
+        fault = "NOTE with T, U: it was asked for its values first: it does not answer"
+        assert fault in seen(report, "write-answered")
+    names = [event.vectorname for event in driver.asked]
+    assert "TARGET" in names
+    assert "NOTE" not in names
+
+
+class Narrows(Simple):
+    """Its limits narrow with each request that it refuses."""
+
+    def __init__(self, nursery: trio.Nursery) -> None:
+        super().__init__(nursery)
+        self.beyond: list[tuple[float, float]] = []
+
+    def out_of_range(self, found: Any, event: Any) -> str:
+        reason = super().out_of_range(found, event)
+        if reason:
+            limits = found.memberlabels["A"]
+            self.beyond.append((event["A"], limits.max))
+            narrow = limits._replace(min=limits.min + 1, max=limits.max - 1)
+            labels = {**found.memberlabels, "A": narrow}
+            self.defined["TARGET"] = replace(found, memberlabels=labels)
+        return reason
+
+
+async def test_limits_are_those_of_the_last_definition(
+    nursery: trio.Nursery, autojump_clock: trio.testing.MockClock
+) -> None:
+    driver = Narrows(nursery)
+    assert findings(await check(driver)) == {}
+    assert driver.beyond == [(10.5, 10), (0.5, 9)]
+
+
 class TakesAll(Simple):
     def read_only(self, found: Any, event: Any) -> str:
         return ""
@@ -146,6 +260,44 @@ async def test_what_is_taken_once_is_not_tried_again(
     out = [event for event in driver.asked if event.vectorname == "TARGET" and event["A"] > 10]
     assert len(out) == 1
     assert not any(event.get("A", 0) < 0 for event in driver.asked)
+
+
+class TakesRounded(TakesAll):
+    """It takes whole numbers only."""
+
+    def obey(self, event: Any) -> None:
+        if isinstance(event, newNumberVector):
+            event = replace(event, members={name: int(value) for name, value in event.items()})
+        super().obey(event)
+
+
+async def test_what_is_taken_and_rounded_is_found(
+    nursery: trio.Nursery, autojump_clock: trio.testing.MockClock
+) -> None:
+    driver = TakesRounded(nursery)
+    label = driver.defined["TARGET"].memberlabels["A"]
+    labels = {**driver.defined["TARGET"].memberlabels, "A": label._replace(step=1.5)}
+    driver.defined["TARGET"] = replace(driver.defined["TARGET"], memberlabels=labels)
+    report = await check(driver)
+    assert "A 11.5, where the limit is 10, was taken: A became 11" in seen(report, "range")
+    # What follows of it is no finding of its own.
+    assert report.outcomes["def-within"].verdict is Verdict.PASS
+
+
+class IsBeyond(TakesAll):
+    """It is over its limits already."""
+
+    def __init__(self, nursery: trio.Nursery) -> None:
+        super().__init__(nursery)
+        self.values["TARGET"]["A"] = 20.0
+
+
+async def test_what_is_beyond_its_limits_already_can_be_taken_too(
+    nursery: trio.Nursery, autojump_clock: trio.testing.MockClock
+) -> None:
+    report = await check(IsBeyond(nursery))
+    assert "A 10.5, where the limit is 10, was taken: A became 10.5" in seen(report, "range")
+    assert "A is 20, and its limits are 0 and 10" in seen(report, "def-within")
 
 
 # Drivers that end ---------------------------------------------------------------------------------
@@ -227,6 +379,93 @@ async def test_a_driver_that_ignores_one_name_is_asked_for_all_instead(
     assert seen(report, "ask-property") == "Simple Device.LAMP was asked for: it does not answer"
     # As many as there are properties, and once more alone.
     assert report.outcomes["ask-property"].checked == 12
+
+
+class Renames(Simple):
+    """It has another device at some time."""
+
+    def rename(self) -> None:
+        old, self.device = self.device, "Other Device"
+        self.defined = {each.vectorname: each for each in definitions(self.device)}
+        for line in self.lines:
+            line.queue.send_nowait(b'<delProperty device="%s"/>' % old.encode())
+            for name in self.defined:
+                self.say(line, self.definition(name))
+
+
+class RenamesWhenAsked(Renames):
+    def matching(self, asked: getProperties) -> Iterator[str]:
+        if asked.devicename == "Simple Device" and asked.vectorname is None:
+            self.rename()
+        return super().matching(asked)
+
+
+async def test_a_device_that_goes_while_it_is_asked_ends_no_check(
+    nursery: trio.Nursery, autojump_clock: trio.testing.MockClock
+) -> None:
+    report = await check(RenamesWhenAsked(nursery))
+    assert report.ended == ""
+    # With one socket it is what it was at first no more.
+    assert findings(report).keys() == {"ask-device", "one-socket"}
+    assert report.outcomes["eof"].verdict is Verdict.PASS
+
+
+class DeletesWhenAsked(RenamesWhenAsked):
+    def rename(self) -> None:
+        self.defined = {}
+        self.tell(delProperty(self.device))
+
+
+async def test_where_the_last_device_goes_there_is_nothing_left_to_check(
+    nursery: trio.Nursery, autojump_clock: trio.testing.MockClock
+) -> None:
+    report = await check(DeletesWhenAsked(nursery))
+    assert report.ended == "there is no property that can be read"
+
+
+class EndsOnAForeignRequest(EndsOn, Renames):
+    def is_too_much(self, item: Any) -> bool:
+        return getattr(item, "vectorname", "") == NOTHING and isinstance(item, NewVector)
+
+    def begin(self, line: Line, one_socket: bool) -> None:
+        super().begin(line, one_socket)
+        if self.starts == 2:
+            self.rename()
+
+
+class RestartsOnAForeignRequest(Renames):
+    """A server whose driver ends, and which has another one then; it hears nothing more."""
+
+    kind = "server"
+
+    def take(self, line: Line, item: Event | ProtocolError) -> None:
+        if getattr(item, "vectorname", "") == NOTHING and isinstance(item, NewVector):
+            self.rename()
+        else:
+            super().take(line, item)
+
+
+@pytest.mark.parametrize(
+    ("driver", "fate"),
+    [
+        (EndsOnAForeignRequest, "it ended"),
+        (RestartsOnAForeignRequest, "a driver behind it has ended: its device was deleted"),
+    ],
+)
+async def test_a_device_that_goes_over_a_foreign_request_is_not_tried_again(
+    driver: type[Simple],
+    fate: str,
+    nursery: trio.Nursery,
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    report = await check(driver(nursery))
+    assert report.ended == ""
+    # A program that has another device later is not what it was with one socket.
+    assert findings(report).keys() - {"one-socket"} == {"no-property"}
+    place = "Simple Device.CONNECTION: Simple Device.TRINDI_CHECK_NOTHING"
+    assert seen(report, "no-property") == f"{place}: {fate}"
+    # The device is not there any more, and the new one was not there before.
+    assert report.outcomes["no-device"].verdict is Verdict.NOT_APPLICABLE
 
 
 class DiesForGood(EndsOnReading):
@@ -559,7 +798,8 @@ async def test_settings_are_made_first_and_waited_for(
     nursery: trio.Nursery, autojump_clock: trio.testing.MockClock
 ) -> None:
     driver = TakesTime(nursery)
-    settings = ("Simple Device.TARGET.B=2:30", SHOOT, "Simple Device.NOTE.T=a < b")
+    note = Setting(("Simple Device", "NOTE"), "T", "a < b")
+    settings = ("Simple Device.TARGET.B=2:30", SHOOT.replace("On", "on"), note)
     report = await check(driver, Options(settings=settings))
     assert findings(report) == {}
     assert [dict(event) for event in driver.asked] == [{"B": 2.5}, {"X": "On"}, {"T": "a < b"}]
@@ -574,7 +814,7 @@ async def test_settings_are_made_first_and_waited_for(
         ("Simple Device.READING.B=1", "it cannot be written"),
         ("Simple Device.LAMP.L=Ok", "it cannot be written"),
         ("Simple Device.UPLOAD.F=x", "it cannot be written"),
-        ("Simple Device.MODE.X=on", "a switch is On or Off"),
+        ("Simple Device.MODE.X=Maybe", "a switch is On or Off"),
         ("Simple Device.TARGET.A=five", "'five' is not a number"),
         ("Simple Device.TARGET.A=11", "it was answered with Alert out of range"),
     ],

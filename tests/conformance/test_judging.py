@@ -332,11 +332,24 @@ def test_values_may_be_old_where_one_is_not() -> None:
 
 
 @pytest.mark.parametrize(
+    "seconds",
+    # The last one is off by whole quarters, but no zone is so far from UTC.
+    [[-61.0], [-300.0, -86400.0], [-915.0], [-3580.0], [-7230.0, -7300.0], [-57600.0]],
+)
+def test_values_may_all_be_old(seconds: list[float]) -> None:
+    assert faults(judged(*stamped(*seconds), times=True)) == {}
+
+
+@pytest.mark.parametrize(
     ("seconds", "seen"),
     [
         ([5400.2, 5401.2], "all are off, by 1:30:00 at least: is it local time?"),
         ([-19800.4], "all are off, by -5:30:00 at least: is it local time?"),
-        ([0.0, 120.2], "one is 0:02:00 ahead"),
+        ([-86400.0, -7205.4, -9000.0], "all are off, by -2:00:05 at least: is it local time?"),
+        ([0.0, 120.2], "one is 0:02:00 ahead: it is from the future"),
+        ([120.2, 500.0], "one is 0:08:20 ahead: it is from the future"),
+        ([-300.0, 400.2], "one is 0:06:40 ahead: it is from the future"),
+        ([86400.2], "one is 24:00:00 ahead: it is from the future"),
     ],
 )
 def test_times_that_are_not_near_now(seconds: list[float], seen: str) -> None:
@@ -346,6 +359,37 @@ def test_times_that_are_not_near_now(seconds: list[float], seen: str) -> None:
 def test_without_times_there_is_nothing_to_judge() -> None:
     outcome = judged("<message/>", times=True).outcome(RULES["time-utc"])
     assert outcome.verdict is Verdict.NOT_APPLICABLE
+
+
+# What the checker has done ----------------------------------------------------------------------
+
+BEYOND = (NUMBERS % NUMBER).replace(">5<", ">10<").encode()
+
+
+@pytest.mark.parametrize("taken", [True, False])
+def test_what_a_request_has_spoiled_is_not_judged(taken: bool) -> None:
+    ledger = Ledger()
+    judge, scanner = Judge(ledger, Picture(), of_server=False), Scanner()
+    link = cast("Any", None)
+
+    def see(data: bytes) -> None:
+        for seen in scanner.feed(data):
+            judge.see(link, seen)
+
+    with judge.trying(("D", "P")):
+        see(BEYOND)
+        # Whether it is to blame for that shows only now; of others it is known.
+        assert faults(ledger) == {}
+        see(BEYOND.replace(b"'P'", b"'Q'").replace(b">10<", b">11<"))
+        assert len(faults(ledger)["def-within"]) == 1
+        see(BEYOND.replace(b" label='L'", b""))
+        assert "def-label" in faults(ledger)
+        if taken:
+            judge.spoil(("D", "P"))
+    see(BEYOND.replace(b">10<", b">12<"))
+    expected = ["D.Q.N is 11"] if taken else ["D.Q.N is 11", "D.P.N is 10", "D.P.N is 12"]
+    seen = faults(ledger)["def-within"]
+    assert [fault.partition(",")[0] for fault in seen] == expected
 
 
 # Standard error ----------------------------------------------------------------------------------

@@ -10,7 +10,15 @@ from trio.testing import lockstep_stream_pair, memory_stream_pair
 
 from trindi.conformance import Peer
 from trindi.conformance.link import Link
-from trindi.protocol import Message, encode, getProperties, pingRequest
+from trindi.protocol import (
+    Message,
+    SizeFormat,
+    State,
+    encode,
+    getProperties,
+    pingRequest,
+    setBLOBVector,
+)
 
 if TYPE_CHECKING:
     from trio.testing import MockClock
@@ -156,3 +164,51 @@ async def test_what_comes_after_its_end_is_not_heard(pair: Pair, autojump_clock:
     pair.link.close()
     await trio.testing.wait_all_tasks_blocked()
     assert pair.watched == []
+
+
+# What is kept ------------------------------------------------------------------------------------
+
+
+def blob(size: int) -> bytes:
+    about = {"F": SizeFormat(size, ".bin")}
+    return encode(setBLOBVector("D", "P", {"F": bytes(size)}, about, state=State.OK))
+
+
+async def test_of_blobs_only_the_rest_is_kept(pair: Pair, autojump_clock: MockClock) -> None:
+    await pair.theirs.send_all(blob(5000) + encode(HELLO))
+    assert await pair.link.wait_for(is_hello, 1)
+    (judged, _hello) = pair.watched
+    assert judged["F"] == bytes(5000)
+    seen: Any = pair.link.heard[0]
+    assert (seen.item.devicename, seen.item.state, seen.item["F"]) == ("D", State.OK, b"")
+    assert seen.raw.place == "D.P"
+    assert (seen.raw.data, seen.raw.members) == (b"", ())
+
+
+async def test_what_is_kept_has_its_bounds(
+    pair: Pair, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def texts() -> list[str]:
+        return [event.message for event in pair.link.items(Message)]
+
+    async def say(*messages: str) -> None:
+        await pair.theirs.send_all(b"".join(encode(Message("D", text)) for text in messages))
+        await trio.testing.wait_all_tasks_blocked()
+
+    monkeypatch.setattr("trindi.conformance.link._HEARD_BYTES", 1000)
+    monkeypatch.setattr("trindi.conformance.link._HEARD", 4)
+    await say("1", "2", "x" * 700, "y" * 100)
+    assert texts() == ["1", "2", "x" * 700, "y" * 100]
+    # More in number, then more in bytes; the newest is kept, however large it is.
+    await say("5")
+    assert texts() == ["2", "x" * 700, "y" * 100, "5"]
+    await say("z" * 400)
+    assert texts() == ["y" * 100, "5", "z" * 400]
+    await say("w" * 2000)
+    assert texts() == ["w" * 2000]
+    # BLOBs do not count, as they are not kept.
+    pair.link.forget()
+    await say("z" * 400)
+    await pair.theirs.send_all(blob(5000) + blob(5000))
+    await trio.testing.wait_all_tasks_blocked()
+    assert len(pair.link.heard) == 3

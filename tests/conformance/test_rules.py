@@ -508,15 +508,10 @@ CASES: dict[str, type[Simple]] = {
 BESIDES = {
     "set-state": {"write-answered"},
     "ask-again": {"one-socket"},
-    "read-only": {"std-driver-info"},
-    "range": {"def-within"},
-    "switch-rule": {"def-rule", "set-rule"},
-    "two-on": {"def-rule", "set-rule"},
     # What is defined at a wish cannot be written.
     "no-property": {"write-answered"},
     "no-device": {"write-answered"},
     "only-asked": {"blob-gate"},
-    "no-member": {"def-rule", "set-rule"},
 }
 """What is broken thereby, if anything."""
 

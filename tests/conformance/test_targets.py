@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 import sys
 from functools import partial
 from typing import TYPE_CHECKING
@@ -76,10 +77,11 @@ async def test_what_it_says_besides(start: Start) -> None:
     assert await read(peer.stderr) == "oh\n"
 
 
-async def test_a_signal_that_ends_it_is_named(start: Start) -> None:
-    peer = await start("import os, signal; os.kill(os.getpid(), signal.SIGTERM)")
+@pytest.mark.parametrize(("number", "name"), [(signal.SIGTERM, "SIGTERM"), (40, "signal 40")])
+async def test_a_signal_that_ends_it_is_named(start: Start, number: int, name: str) -> None:
+    peer = await start(f"import os; os.kill(os.getpid(), {number})")
     with trio.fail_after(DEADLINE):
-        assert await peer.wait_ended() == "it was ended by SIGTERM"
+        assert await peer.wait_ended() == f"it was ended by {name}"
 
 
 async def test_a_program_that_stays_is_killed(start: Start) -> None:

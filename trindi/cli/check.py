@@ -15,6 +15,7 @@ import trio
 from trindi.cli.chapters import show_chapters
 from trindi.cli.ranges import PORT, SOME_SECONDS
 from trindi.cli.running import run_until_told
+from trindi.cli.set import parse_assignment
 from trindi.cli.targets import TargetError, load_drivers
 from trindi.conformance import (
     Options,
@@ -23,12 +24,12 @@ from trindi.conformance import (
     Progress,
     Report,
     Server,
+    Setting,
     SettingError,
     Target,
     UnreachableError,
     Verdict,
     check as check_target,
-    split_setting,
 )
 
 if TYPE_CHECKING:
@@ -46,6 +47,16 @@ _RUN_DRIVER: Final = (
     "from trindi.cli.check import run_driver; run_driver(sys.argv[1])"
 )
 _PLACE: Final = str(Path(__file__).parents[2])
+
+
+def _setting(text: str) -> Setting:
+    """Read a setting, in the words of ``trindi set``.
+
+    Raises:
+        AddressError: it is none.
+    """
+    address, value = parse_assignment(text)
+    return Setting((address.devicename, address.vectorname), address.membername, value)
 
 
 class CheckError(click.ClickException):
@@ -74,6 +85,7 @@ class CheckError(click.ClickException):
     "settings",
     metavar="DEV.VEC.MEMBER=VALUE",
     multiple=True,
+    type=_setting,
     help="Set this first, and wait until it is done; can be given several times.",
 )
 @click.option(
@@ -95,7 +107,7 @@ def check(
     port: int | None,
     write: bool,
     hostile: bool | None,
-    settings: tuple[str, ...],
+    settings: tuple[Setting, ...],
     timeout: float,
     strict: bool,
     findings: bool,
@@ -122,8 +134,6 @@ def check(
     """
     options = Options(timeout, write, False, settings)
     try:
-        for setting in settings:
-            split_setting(setting)
         found = _server(host, port, target, arguments) or _program(target or "", arguments)
         is_program = isinstance(found, Program)
         options = options._replace(hostile=is_program if hostile is None else hostile)

@@ -14,7 +14,11 @@ from trindi.conformance.rules import (
     Verdict as Verdict,
 )
 from trindi.conformance.session import Options as Options, Progress as Progress
-from trindi.conformance.settings import SettingError as SettingError, split_setting as split_setting
+from trindi.conformance.settings import (
+    Setting as Setting,
+    SettingError as SettingError,
+    split_setting as split_setting,
+)
 from trindi.conformance.targets import (
     Peer as Peer,
     Program as Program,

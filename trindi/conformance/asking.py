@@ -75,8 +75,11 @@ async def check_asking(session: Session) -> None:
     for device in session.picture.devices():
         session.begin("ask-device")
         await _check_device(session, device)
-        session.begin("ask-property")
-        await _check_alone(session, session.some_place(device))
+        place = session.place_in(device)
+        # It may have gone meanwhile.
+        if place is not None:
+            session.begin("ask-property")
+            await _check_alone(session, place)
     await _check_each(session)
     session.begin("ask-star")
     await _check_star(session)

@@ -6,26 +6,41 @@ standard error.
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 import trio
 
 from trindi.conformance.elements import CHECKS, applies
+from trindi.conformance.picture import place_of
 from trindi.errors import ProtocolError
 from trindi.protocol import ELEMENTS, delProperty, parse_timestamp, setBLOBVector
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from trindi.conformance.link import Link
-    from trindi.conformance.picture import Picture
+    from trindi.conformance.picture import Picture, Place
     from trindi.conformance.report import Ledger
     from trindi.conformance.wire import Raw, Seen
 
 __all__ = ["Judge"]
 
+_OF_VALUES: Final = frozenset({"def-within", "def-rule", "set-rule", "std-driver-info"})
+"""Rules that are broken by values which a driver may have from a client."""
+
 _OF_CLIENTS: Final = ("new", "getProperties", "enableBLOB")
 
 _NEAR: Final = 60.0
-"""Seconds by which a timestamp may be off; clocks differ, and zones differ by more."""
+"""Seconds by which a timestamp may be ahead; clocks differ."""
+
+_QUARTER: Final = 900.0
+
+_ZONES: Final = 14 * 4
+"""Quarters of an hour by which a zone differs from UTC at most."""
+
+_TO_A_QUARTER: Final = 10.0
+"""Seconds by which local time may miss a quarter; what misses it by more is just an old value."""
 
 _STDERR_LINE: Final = 1023
 """Bytes of a line on standard error, after which indiserver closes the pipe (§0 rule 16)."""
@@ -51,6 +66,9 @@ class Judge:
         self._picture = picture
         self._of_server = of_server
         self._ahead: list[float] = []
+        self._tried: Place | None = None
+        self._held: list[tuple[str, str]] = []
+        self._spoiled: set[Place] = set()
         self.last_words = ""
         self.echoes = False
         self.deleted = 0
@@ -73,7 +91,7 @@ class Judge:
             return
         self._judge_form(seen.raw, seen.item, broken=self._judge_element(seen.raw))
         for rule, fault in self._picture.take(seen):
-            self._ledger.judge(rule, fault)
+            self._judge(rule, fault, place_of(seen.item))
         if isinstance(seen.item, delProperty) and seen.item.vectorname is None:
             self.deleted += 1
         self._note_time(seen)
@@ -89,13 +107,14 @@ class Judge:
     def _judge_element(self, raw: Raw) -> bool:
         """Check the rules for one element; returns whether it breaks one."""
         broken = False
+        place = (raw.attributes.get("device", ""), raw.attributes.get("name", ""))
         for check in CHECKS:
             if not applies(check, raw):
                 continue
             faults = list(check.faults(raw))
             broken = broken or bool(faults)
             for fault in faults or [""]:
-                self._ledger.judge(check.rule, fault)
+                self._judge(check.rule, fault, place)
         return broken
 
     def _judge_form(self, raw: Raw, item: object, *, broken: bool) -> None:
@@ -115,6 +134,33 @@ class Judge:
         place = f"{seen.item.devicename}.{seen.item.vectorname}"
         self._ledger.judge("blob-gate", f"{place} came unasked for" if unasked else "")
 
+    # What the checker has done -----------------------------------------------------------------
+
+    @contextmanager
+    def trying(self, place: Place) -> Iterator[None]:
+        """Try something on a property, and judge its values only once it has not been spoiled."""
+        self._tried = place
+        try:
+            yield
+        finally:
+            held, self._held, self._tried = self._held, [], None
+            for rule, fault in held:
+                self._judge(rule, fault, place)
+
+    def spoil(self, place: Place) -> None:
+        """Judge the values of a property no more: it has taken what had to be refused.
+
+        That is a finding by itself; what follows of it is what the checker has done.
+        """
+        self._spoiled.add(place)
+
+    def _judge(self, rule: str, fault: str, place: Place) -> None:
+        """Judge what was said of a property, unless it may not be to blame for it."""
+        if rule not in _OF_VALUES or place not in {self._tried, *self._spoiled}:
+            self._ledger.judge(rule, fault)
+        elif place not in self._spoiled:
+            self._held.append((rule, fault))
+
     # Times -------------------------------------------------------------------------------------
 
     def _note_time(self, seen: Seen) -> None:
@@ -129,10 +175,10 @@ class Judge:
             return
         nearest, most = min(self._ahead, key=abs), max(self._ahead)
         fault = ""
-        if abs(nearest) > _NEAR:
+        if _is_of_a_zone(nearest):
             fault = f"all are off, by {_span(nearest)} at least: is it local time?"
         elif most > _NEAR:
-            fault = f"one is {_span(most)} ahead"
+            fault = f"one is {_span(most)} ahead: it is from the future"
         self._ledger.judge("time-utc", fault)
         self._ledger.remark("time-utc", f"the nearest to now is off by {_span(nearest)}")
 
@@ -158,6 +204,12 @@ class Judge:
         fault = f"a line of {len(line)} bytes or more: {text[:40]!r}…" if too_long else ""
         self._ledger.judge("stderr", fault)
         self.last_words = text[:200] or self.last_words
+
+
+def _is_of_a_zone(seconds: float) -> bool:
+    """Whether local time may be off by so much: zones differ by whole quarters of an hour."""
+    quarters = round(seconds / _QUARTER)
+    return 0 < abs(quarters) <= _ZONES and abs(seconds - quarters * _QUARTER) <= _TO_A_QUARTER
 
 
 def _span(seconds: float) -> str:

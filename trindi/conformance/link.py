@@ -26,6 +26,9 @@ __all__ = ["Link"]
 _HEARD: Final = 20_000
 """What is kept of what a peer has said since it was last asked; the oldest goes first."""
 
+_HEARD_BYTES: Final = 32 * 1024 * 1024
+"""Bytes of the same, without BLOBs, as they came."""
+
 _SENDING: Final = 16
 """Pieces that may wait for the peer to read; then a sender waits, and pings are not answered."""
 
@@ -43,14 +46,17 @@ class Link:
         watch: is told of all that is seen, at once.
 
     Attributes:
-        heard: what it has said since `forget`.
+        heard: what it has said since `forget`, without bytes and members as they stood, and without
+            BLOBs: those are judged already.
         ended: it says no more.
     """
 
     def __init__(self, peer: Peer, watch: Callable[[Link, Seen], None]) -> None:
         self.peer = peer
-        self.heard: deque[Seen] = deque(maxlen=_HEARD)
+        self.heard: deque[Seen] = deque()
         self.ended = False
+        self._sizes: deque[int] = deque()
+        self._held = 0
         self._watch = watch
         self._scanner = Scanner()
         self._received = 0
@@ -98,9 +104,20 @@ class Link:
             if isinstance(seen.item, pingRequest):
                 self._answer_ping(seen.item)
             self._watch(self, seen)
-            self.heard.append(seen)
-            if self._wanted is not None and self._wanted(seen):
+            kept = self._keep(seen)
+            if self._wanted is not None and self._wanted(kept):
                 self._news.set()
+
+    def _keep(self, seen: Seen) -> Seen:
+        """Keep what is to be heard of it, within bounds; return that."""
+        kept = seen.without_payload()
+        self.heard.append(kept)
+        self._sizes.append(0 if kept.item is not seen.item else seen.size)
+        self._held += self._sizes[-1]
+        while len(self.heard) > _HEARD or (self._held > _HEARD_BYTES and len(self.heard) > 1):
+            self.heard.popleft()
+            self._held -= self._sizes.popleft()
+        return kept
 
     def _answer_ping(self, ping: pingRequest) -> None:
         try:
@@ -141,6 +158,8 @@ class Link:
     def forget(self) -> None:
         """Begin anew to keep what is heard."""
         self.heard.clear()
+        self._sizes.clear()
+        self._held = 0
 
     def items(self, *classes: type[Any]) -> list[Any]:
         """Return what was heard of these classes."""

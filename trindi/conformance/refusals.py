@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from trindi.conformance.picture import Place, Property
 
-__all__ = ["REFUSED", "Request", "foreign", "new"]
+__all__ = ["FOREIGN", "REFUSED", "Request", "new"]
 
 _TEXT: Final = "trindi check"
 
@@ -164,6 +164,23 @@ def _event(known: Property, members: Values) -> Event:
 # Numbers -----------------------------------------------------------------------------------------
 
 
+def _is_within(label: NumberLabel, value: float) -> bool:
+    return label.min <= value <= label.max
+
+
+def _leaves_limits(name: str, label: NumberLabel, sent: float) -> Taken:
+    """A number is what was sent, or else over its limit: what was sent may have been rounded."""
+    becomes = _becomes({name: sent})
+
+    def taken(before: Values, after: Values) -> str:
+        was_within = name in before and _is_within(label, before[name])
+        if was_within and name in after and not _is_within(label, after[name]):
+            return f"{name} became {after[name]}"
+        return becomes(before, after)
+
+    return taken
+
+
 def out_of_range(known: Property) -> Iterator[Request]:
     """Write a number that is just over its limit, beside the others as they are."""
     if known.kind is not Kind.NUMBER or not known.writable:
@@ -173,10 +190,9 @@ def out_of_range(known: Property) -> Iterator[Request]:
             beyond = max(label.step, (label.max - label.min) / 100)
             for value, limit in ((label.max + beyond, label.max), (label.min - beyond, label.min)):
                 if math.isfinite(value):
-                    sent = {name: value}
                     about = f"{name} {value:g}, where the limit is {limit:g},"
-                    data = _event(known, {**known.values, **sent})
-                    yield Request(known.place, data, _becomes(sent), about)
+                    data = _event(known, {**known.values, name: value})
+                    yield Request(known.place, data, _leaves_limits(name, label, value), about)
 
 
 def _telling(known: Property) -> str:
@@ -277,11 +293,19 @@ def _has_or_changes(kind: Kind) -> Taken:
     return taken
 
 
-def foreign(place: Place) -> Iterator[tuple[str, Request]]:
-    """Write a property and a device that there are not; the place is of a property there is."""
-    for rule, strange in (("no-property", (place[0], NOTHING)), ("no-device", (NOBODY, place[1]))):
-        data = new(Kind.TEXT, strange, {NOTHING: _TEXT})
-        yield rule, Request(place, data, _never, f"{strange[0]}.{strange[1]}")
+def no_property(place: Place) -> Request:
+    """Write a property that there is not; the place is of one that there is, here and below."""
+    return _foreign(place, (place[0], NOTHING))
+
+
+def no_device(place: Place) -> Request:
+    """Write a device that there is not."""
+    return _foreign(place, (NOBODY, place[1]))
+
+
+def _foreign(place: Place, strange: Place) -> Request:
+    data = new(Kind.TEXT, strange, {NOTHING: _TEXT})
+    return Request(place, data, _never, f"{strange[0]}.{strange[1]}")
 
 
 # The tables --------------------------------------------------------------------------------------
@@ -301,3 +325,6 @@ REFUSED: Final = (
 
 What stands in the lower half is taken by drivers in wide use, or crashes them.
 """
+
+FOREIGN: Final = (("no-property", no_property), ("no-device", no_device))
+"""The same of what is made once for a device."""

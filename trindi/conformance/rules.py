@@ -95,7 +95,7 @@ GROUPS: Final[Mapping[str, tuple[Rule, ...]]] = MappingProxyType(
             Rule("set-defined", "there is nothing that was not defined", "§0 rule 11"),
             Rule("set-whole", "all members are there", "§2, §10", _WARN),
             Rule("time-form", "timestamps have the form of a time without zone", "§3.5"),
-            Rule("time-utc", "timestamps are UTC, near now", "§3.5"),
+            Rule("time-utc", "timestamps are UTC, none ahead of now", "§3.5"),
             Rule("blob-size", "the size of a BLOB is that of its data", "§4.1"),
             Rule("blob-format", "a BLOB has a format of two characters or more", "§4.1"),
             Rule("blob-base64", "the data of a BLOB are base64", "§4.1"),

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     import trio
 
     from trindi.conformance.report import Ledger
+    from trindi.conformance.settings import Setting
     from trindi.conformance.targets import Target
     from trindi.conformance.wire import Seen
 
@@ -72,13 +73,13 @@ class Options(NamedTuple):
         timeout: seconds for each answer.
         write: requests that a driver may act on are made, too, and values are written as they are.
         hostile: what drivers and servers in wide use crash on is sent, too.
-        settings: what to set first, each ``DEVICE.PROPERTY.MEMBER=VALUE``.
+        settings: what to set first, each a `Setting` or ``DEVICE.PROPERTY.MEMBER=VALUE``.
     """
 
     timeout: float = 5.0
     write: bool = False
     hostile: bool = False
-    settings: tuple[str, ...] = ()
+    settings: tuple[Setting | str, ...] = ()
 
 
 class Answer(NamedTuple):
@@ -291,13 +292,21 @@ class Session:
         """All properties, as they are now."""
         return list(self.picture.properties.values())
 
-    def some_place(self, device: str | None = None) -> Place:
-        """Return a property of the device, or of any one; one that can be asked for, if it can be.
+    def some_place(self) -> Place:
+        """Return a property; one that can be asked for, if it can be.
 
         Raises:
             GoneError: there is none.
         """
-        places = [place for place in self.picture.properties if device in (None, place[0])]
-        if not places:
+        place = self._one_of(list(self.picture.properties))
+        if place is None:
             raise GoneError("there is no property that can be read")
-        return next((place for place in places if place not in self.nameless), places[0])
+        return place
+
+    def place_in(self, device: str) -> Place | None:
+        """Return a property of a device, likewise; None where the device is not there any more."""
+        return self._one_of([place for place in self.picture.properties if place[0] == device])
+
+    def _one_of(self, places: list[Place]) -> Place | None:
+        first = next(iter(places), None)
+        return next((place for place in places if place not in self.nameless), first)

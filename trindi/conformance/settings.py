@@ -1,31 +1,48 @@
 """What the user wants set before anything is checked, such as a connection or an exposure.
 
-A setting is written as DEVICE.PROPERTY.MEMBER=VALUE, where the device may have quotes. Nothing else
-that a check sends is meant to change anything.
+A setting may be written as DEVICE.PROPERTY.MEMBER=VALUE, where the device may have quotes. Nothing
+else that a check sends is meant to change anything.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from trindi.conformance.picture import show_place
+from trindi.conformance.picture import Place, show_place
 from trindi.conformance.writing import write
 from trindi.errors import TrindiError
-from trindi.protocol import Kind, parse_number
+from trindi.protocol import Kind, SwitchState, parse_number
 
 if TYPE_CHECKING:
-    from trindi.conformance.picture import Place, Property
+    from trindi.conformance.picture import Property
     from trindi.conformance.session import Session
 
-__all__ = ["SettingError", "apply_settings", "split_setting"]
+__all__ = ["Setting", "SettingError", "apply_settings", "split_setting"]
 
 
 class SettingError(TrindiError):
     """A setting cannot be made; the text is one line for the user."""
 
 
-def split_setting(text: str) -> tuple[Place, str, str]:
-    """Split DEVICE.PROPERTY.MEMBER=VALUE into place, member and value.
+class Setting(NamedTuple):
+    """What is to be set.
+
+    Attributes:
+        place: the device and the property.
+        member: of the property.
+        value: as text.
+    """
+
+    place: Place
+    member: str
+    value: str
+
+    def __str__(self) -> str:
+        return f"{show_place(self.place)}.{self.member}={self.value}"
+
+
+def split_setting(text: str) -> Setting:
+    """Read a setting that is written as DEVICE.PROPERTY.MEMBER=VALUE.
 
     Raises:
         SettingError: it has not that form.
@@ -37,7 +54,7 @@ def split_setting(text: str) -> tuple[Place, str, str]:
     device, name, member = parts
     if device[0] in "\"'" and device[0] == device[-1] and len(device) > 2:
         device = device[1:-1]
-    return (device, name), member, value
+    return Setting((device, name), member, value)
 
 
 async def apply_settings(session: Session) -> None:
@@ -46,30 +63,39 @@ async def apply_settings(session: Session) -> None:
     Raises:
         SettingError: one cannot be made.
     """
-    for text in session.options.settings:
+    for each in session.options.settings:
+        setting = split_setting(each) if isinstance(each, str) else each
+        text = str(setting)
         session.progress("Setting", text)
-        place, member, value = split_setting(text)
-        known = session.picture.properties.get(place)
+        known = session.picture.properties.get(setting.place)
         if known is None:
-            raise SettingError(f"cannot set {text!r}: there is no {show_place(place)}")
-        _check(known, member, value, text)
-        written = await write(session, known, {member: value})
+            raise SettingError(f"cannot set {text!r}: there is no {show_place(setting.place)}")
+        written = await write(session, known, {setting.member: _checked(known, setting)})
         if written.fault:
             raise SettingError(f"cannot set {text!r}: {written.fault}")
         # What depends on it is defined only now, and an image may still be on its way.
         await session.settle()
 
 
-def _check(known: Property, member: str, value: str, text: str) -> None:
-    """Refuse what the definition does not allow."""
-    if member not in known.values:
-        raise SettingError(f"cannot set {text!r}: there is no member {member}")
+def _checked(known: Property, setting: Setting) -> str:
+    """Return the value as it is sent; refuse what the definition does not allow."""
+    text, value = str(setting), setting.value
+    if setting.member not in known.values:
+        raise SettingError(f"cannot set {text!r}: there is no member {setting.member}")
     if not known.writable or known.kind in (Kind.BLOB, Kind.LIGHT):
         raise SettingError(f"cannot set {text!r}: it cannot be written")
-    if known.kind is Kind.SWITCH and value not in ("On", "Off"):
-        raise SettingError(f"cannot set {text!r}: a switch is On or Off")
-    if known.kind is Kind.NUMBER:
-        try:
+    try:
+        if known.kind is Kind.SWITCH:
+            return str(_switch(value))
+        if known.kind is Kind.NUMBER:
             parse_number(value)
-        except ValueError as error:
-            raise SettingError(f"cannot set {text!r}: {error}") from None
+    except ValueError as error:
+        raise SettingError(f"cannot set {text!r}: {error}") from None
+    return value
+
+
+def _switch(value: str) -> SwitchState:
+    try:
+        return SwitchState(value.capitalize())
+    except ValueError:
+        raise ValueError("a switch is On or Off") from None

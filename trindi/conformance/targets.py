@@ -151,6 +151,14 @@ class Program:
         return _Run(process, ours)
 
 
+def _signal_name(number: int) -> str:
+    """Name a signal; most of those for real time have no name."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
 class _Run(Peer):
     """One run of a program."""
 
@@ -170,7 +178,7 @@ class _Run(Peer):
         """Wait until it has ended, and say how."""
         status = await self._process.wait()
         if status < 0:
-            return f"it was ended by {signal.Signals(-status).name}"
+            return f"it was ended by {_signal_name(-status)}"
         return f"it ended with exit status {status}"
 
     async def aclose(self) -> None:

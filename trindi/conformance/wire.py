@@ -8,11 +8,12 @@ stand. What is no element is kept, too. This module judges nothing.
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Final, NamedTuple
 
 from trindi.errors import ProtocolError
-from trindi.protocol import ELEMENT_OF, Decoder, Event
+from trindi.protocol import ELEMENT_OF, Decoder, Event, newBLOBVector, setBLOBVector
 from trindi.protocol.syntax import (
     ATTRIBUTES,
     BLANK,
@@ -90,6 +91,19 @@ class Seen(NamedTuple):
     item: Event | ProtocolError | None
     junk: str
     when: datetime
+
+    @property
+    def size(self) -> int:
+        """How many bytes it had."""
+        return len(self.junk) + (len(self.raw.data) if self.raw else 0)
+
+    def without_payload(self) -> Seen:
+        """Return what is left without bytes and members as they stand, and without BLOBs."""
+        item = self.item
+        if isinstance(item, (newBLOBVector, setBLOBVector)):
+            item = replace(item, members=dict.fromkeys(item, b""))
+        raw = self.raw and self.raw._replace(data=b"", members=())
+        return self._replace(raw=raw, item=item)
 
 
 class Scanner:

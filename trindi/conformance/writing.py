@@ -8,11 +8,12 @@ they are.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from itertools import count, islice
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 from trindi.conformance.asking import NOBODY, NOTHING
 from trindi.conformance.picture import place_of, show_place
-from trindi.conformance.refusals import REFUSED, Request, foreign, new
+from trindi.conformance.refusals import FOREIGN, REFUSED, Request, new
 from trindi.conformance.rules import Verdict
 from trindi.conformance.session import BEHIND
 from trindi.protocol import (
@@ -28,13 +29,13 @@ from trindi.protocol import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from trindi.conformance.picture import Property
+    from trindi.conformance.picture import Place, Property
     from trindi.conformance.session import Answer, Session
     from trindi.conformance.wire import Seen
 
 __all__ = ["check_refusals", "check_writing"]
 
-_FOREIGN: Final = ("no-property", "no-device")
+Form: TypeAlias = "Callable[[Property], dict[str, str]]"
 
 _LATE: Final = 0.5
 """Seconds for a refusal that comes after the sentinel."""
@@ -55,30 +56,43 @@ async def check_refusals(session: Session) -> None:
             session.begin(rule)
             await _check_rule(session, rule, requests)
     for device in session.picture.devices():
-        for rule, request in foreign(session.some_place(device)):
-            session.begin(rule)
-            await _try(session, rule, request)
+        for rule, make in FOREIGN:
+            place = session.place_in(device)
+            # The device may have gone over the one before.
+            if place is not None:
+                session.begin(rule)
+                await _try(session, rule, make(place))
 
 
 async def _check_rule(
     session: Session, rule: str, requests: Callable[[Property], Iterator[Request]]
 ) -> None:
-    for known in session.properties:
-        for request in requests(known):
-            if known.place in session.picture.properties:
-                await _try(session, rule, request)
+    for place in list(session.picture.properties):
+        for number in count():
+            # Made anew each time: values and limits may be others by now, or the property gone.
+            known = session.picture.properties.get(place)
+            request = next(islice(requests(known), number, None), None) if known else None
+            if request is None:
+                break
+            await _try(session, rule, request)
             if session.ledger.has_fault(rule):
                 return
 
 
 async def _try(session: Session, rule: str, request: Request) -> None:
     """Make one request; judge what became of it, and whether anybody was told."""
+    with session.judge.trying(request.place):
+        await _try_and_judge(session, rule, request)
+
+
+async def _try_and_judge(session: Session, rule: str, request: Request) -> None:
     before = dict(session.picture.properties[request.place].values)
     deleted = session.judge.deleted
     answer = await session.exchange(request.data, place=request.place)
     what = f"{show_place(request.place)}: {request.about}"
     if answer is None:
-        session.ledger.judge(rule, f"{what}: {await session.link.fate()}")
+        gone = session.judge.deleted > deleted
+        session.ledger.judge(rule, f"{what}: {BEHIND if gone else await session.link.fate()}")
         await session.revive()
         return
     if answer.definition is None:
@@ -89,7 +103,9 @@ async def _try(session: Session, rule: str, request: Request) -> None:
         return
     fault = request.taken(before, dict(answer.definition))
     session.ledger.judge(rule, f"{what} was taken: {fault}" if fault else "")
-    if rule in _FOREIGN:
+    if fault:
+        session.judge.spoil(request.place)
+    if rule in dict(FOREIGN):
         _judge_foreign(session, rule, answer, what)
     else:
         await _judge_telling(session, request, what)
@@ -127,22 +143,38 @@ async def check_writing(session: Session) -> None:
     Raises:
         GoneError: it has ended over one, and is not to be had again.
     """
-    for known in session.properties:
-        if not known.writable or known.place not in session.picture.properties:
-            continue
-        for rule, members in _as_they_are(known):
-            session.begin(rule)
-            before = dict(known.values)
-            written = await write(session, known, members)
-            fault = written.fault or _cut(session, known, before)
-            what = f"{show_place(known.place)} with {', '.join(members)}"
-            # A device may well refuse what it is told now, for reasons of its own.
-            mild = Verdict.WARN if written.refused and rule == "write-answered" else None
-            session.ledger.judge(rule, f"{what}: {fault}" if fault else "", mild)
-            if fault:
+    for place in list(session.picture.properties):
+        for rule, form in _FORMS:
+            if await _write_as_it_is(session, place, rule, form):
                 # Then there is no telling what the next form of the same request would show.
                 break
         await session.mend()
+
+
+async def _write_as_it_is(session: Session, place: Place, rule: str, form: Form) -> str:
+    """Write a property once, with the values that it has now, and say what is wrong, or ""."""
+    known = session.picture.properties.get(place)
+    if known is None or not form(known):
+        return ""
+    session.begin(rule)
+    # A value may have changed by what was written before, and the news be still on its way.
+    answer = await session.exchange(place=place)
+    known = session.picture.properties.get(place)
+    members = form(known) if known else {}
+    if known is None or not members:
+        return ""
+    before = dict(known.values)
+    if answer is None:
+        # What it is now, nobody knows: then it is not written.
+        written = Written(f"it was asked for its values first: {await session.link.fate()}")
+    else:
+        written = await write(session, known, members)
+    fault = written.fault or _cut(session, known, before)
+    what = f"{show_place(place)} with {', '.join(members)}"
+    # A device may well refuse what it is told now, for reasons of its own.
+    mild = Verdict.WARN if written.refused and rule == "write-answered" else None
+    session.ledger.judge(rule, f"{what}: {fault}" if fault else "", mild)
+    return fault
 
 
 def _cut(session: Session, known: Property, before: Mapping[str, Any]) -> str:
@@ -168,23 +200,37 @@ class Written(NamedTuple):
     refused: bool = False
 
 
-def _as_they_are(known: Property) -> Iterator[tuple[str, dict[str, str]]]:
-    """Yield a rule, and members with their values as text."""
+def _as_it_is(known: Property) -> dict[str, str]:
+    """Return all members with their values as text; none where they cannot be written."""
+    if not known.writable:
+        return {}
     if known.kind is Kind.NUMBER and _is_within(known):
-        texts = {name: number_to_text(value) for name, value in known.values.items()}
-        first = next(iter(texts), "")
-        yield "write-answered", texts
-        if len(texts) > 1:
-            yield "write-partial", {first: texts[first]}
-        yield "write-sexagesimal", texts | {first: _sexagesimal(known.values[first])}
-    elif known.kind is Kind.TEXT:
-        texts = dict(known.values)
-        first = next(iter(texts), "")
-        yield "write-answered", texts
-        if len(texts) > 1:
-            yield "write-partial", {first: texts[first]}
-    elif known.kind is Kind.SWITCH and (known.on or known.rule is Rule.ANY_OF_MANY):
-        yield "write-answered", {name: str(value) for name, value in known.values.items()}
+        return {name: number_to_text(value) for name, value in known.values.items()}
+    if known.kind is Kind.SWITCH and (known.on or known.rule is Rule.ANY_OF_MANY):
+        return {name: str(value) for name, value in known.values.items()}
+    return dict(known.values) if known.kind is Kind.TEXT else {}
+
+
+def _in_part(known: Property) -> dict[str, str]:
+    """Return the first of several members; of switches, that might break their rule."""
+    texts = _as_it_is(known)
+    if known.kind is Kind.SWITCH or len(texts) < 2:
+        return {}
+    return dict(islice(texts.items(), 1))
+
+
+def _in_three_components(known: Property) -> dict[str, str]:
+    """Return numbers, of which the first is sexagesimal."""
+    texts = _as_it_is(known) if known.kind is Kind.NUMBER else {}
+    return texts | {name: _sexagesimal(known.values[name]) for name in islice(texts, 1)}
+
+
+_FORMS: Final[tuple[tuple[str, Form], ...]] = (
+    ("write-answered", _as_it_is),
+    ("write-partial", _in_part),
+    ("write-sexagesimal", _in_three_components),
+)
+"""The rules, and what makes the members of the request, as text."""
 
 
 def _is_within(known: Property) -> bool:
