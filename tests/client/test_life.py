@@ -118,6 +118,8 @@ def test_what_cannot_be_asked_for() -> None:
     nothing: Any = [(None, "target")]
     with pytest.raises(ConfigurationError, match="name the device of 'target'"):
         IPyClient(ask_for=nothing)
+    with pytest.raises(TypeError, match="pairs of device and property, not 3"):
+        IPyClient(ask_for=[3])  # type: ignore[list-item]
 
 
 @pytest.mark.parametrize(

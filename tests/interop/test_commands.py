@@ -126,7 +126,7 @@ def test_a_camera_is_connected_and_exposes_in_one_command(indiserver: int) -> No
 def test_an_alert_of_libindi_comes_with_its_words(indiserver: int) -> None:
     camera = "CCD Simulator"
     said = refusal("set", *at(indiserver), "--wait", f"{camera}.CONFIG_PROCESS.CONFIG_LOAD=On")
-    assert said.startswith(f"{camera} CONFIG_PROCESS is in Alert: [INFO] No previous configuration")
+    assert said.startswith(f"{camera}.CONFIG_PROCESS is in Alert: [INFO] No previous configuration")
 
 
 # wait --------------------------------------------------------------------------------------------
