@@ -597,6 +597,27 @@ async def test_what_waits_for_its_turn_ends_with_the_property(
             assert isinstance(await setting.look(), expected)
 
 
+async def test_words_for_who_was_asked_are_not_for_who_waits_behind(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    async with joined(numbers()) as (client, server):
+        target = client["Dev"]["target"]
+        first = Setting(nursery, partial(target.set_and_wait, x=1))
+        await trio.testing.wait_all_tasks_blocked()
+        behind = Setting(
+            nursery, partial(client.set_and_wait, "Dev", "target", {"x": 2}, timeout=5)
+        )
+        third = Setting(nursery, partial(client.set_and_wait, "Dev", "target", {"x": 3}, timeout=9))
+        await asked(server)
+        await server.send(report(State.BUSY), Message("Dev", "the door is locked"))
+        await trio.sleep(6)
+        assert str(behind.outcome) == "Dev target is Busy for too long: more than 5 s"
+        await server.send(report(State.ALERT))
+        assert str(await first.look()) == "Dev target is in Alert: the door is locked"
+        await trio.sleep(4)
+        assert str(third.outcome) == "Dev target is Busy for too long: more than 9 s"
+
+
 async def test_old_words_are_not_those_of_a_timeout(autojump_clock: MockClock) -> None:
     async with joined(numbers(message="all is well")) as (client, _server):
         with pytest.raises(PropertyTimeout, match="is Busy for too long: more than 2 s"):

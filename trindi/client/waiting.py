@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
 
     from trindi.client.remote import RemoteVector
-    from trindi.protocol import SnoopEvent
+    from trindi.protocol import Message, SnoopEvent
 
 __all__ = ["Completion", "Condition", "Place", "Wait", "Waits"]
 
@@ -106,7 +106,8 @@ class Completion(Wait):
         self._timeout = timeout
         self._allowed = 0.0
         self._clock = trio.CancelScope()
-        self._last_words = self._messages[-1] if self._messages else None
+        self._asked = False
+        self._last_words: Message | None = None
         self._heard = False
         self._mark = Mark()
 
@@ -125,7 +126,8 @@ class Completion(Wait):
 
     def _words(self) -> str:
         """What the device has said of it: with its report, or, as libindi does, before."""
-        messages = self._messages
+        # While it was not asked, what it says is about something else.
+        messages = self._messages if self._asked else ()
         said = self._vector.message if self._heard else ""
         if said or not messages or messages[-1] is self._last_words:
             return said
@@ -167,6 +169,8 @@ class Completion(Wait):
         raise PropertyTimeout(vector.devicename, vector.name, self._words() or took)
 
     async def _send(self, send: Callable[[Mark], Awaitable[None]]) -> None:
+        self._asked = True
+        self._last_words = self._messages[-1] if self._messages else None
         try:
             await send(self._mark)
         except NotConnected as lost:
