@@ -22,12 +22,16 @@ _LINE_LENGTH: Final = 800
 
 
 class _Failure(click.ClickException):
-    """What ends a command, in one line, and its exit status."""
+    """What ends a command, in one line."""
 
-    def __init__(self, message: str, exit_code: int) -> None:
+    def __init__(self, message: str) -> None:
         super().__init__(_line(message))
-        # A class variable of click's, which is read of the instance.
-        self.__dict__["exit_code"] = exit_code
+
+
+class _UsageError(_Failure):
+    """What cannot be done as it was typed."""
+
+    exit_code = 2
 
 
 def _line(said: str) -> str:
@@ -48,9 +52,10 @@ def _ending() -> Iterator[None]:
     except click.UsageError as error:
         command = error.ctx.command_path if error.ctx is not None else "trindi"
         said = " ".join(_line(error.format_message()).split())
-        raise _Failure(f"{said.removesuffix('.')} (see {command} --help)", 2) from None
+        raise _UsageError(f"{said.removesuffix('.')} (see {command} --help)") from None
     except click.ClickException as error:
-        raise _Failure(error.format_message(), error.exit_code) from None
+        ended = _UsageError if error.exit_code == _UsageError.exit_code else _Failure
+        raise ended(error.format_message()) from None
     except KeyboardInterrupt:
         sys.exit(130)
 
