@@ -43,7 +43,7 @@ async def test_a_fault_of_the_heater_is_an_alert(start_driver, autojump_clock, m
 
     driver = thermostat_target.make_driver()
     monkeypatch.setattr(driver, "clientevent", fail)
-    client = await start_driver(driver, contain=True)
+    client = await start_driver(driver, contain_errors=True)
     with pytest.raises(PropertyAlert, match="the heater does not answer"):
         await client["Thermostat"]["targetvector"].set_and_wait(target=25)
 

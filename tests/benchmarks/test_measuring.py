@@ -16,7 +16,7 @@ from benchmarks.measuring import ALL, Extent
 from benchmarks.report import Results
 from benchmarks.scale import Scale
 from benchmarks.workloads import Sizes, percentile
-from tests.support_docs import need_tools
+from tests.kit.docs import need_tools
 
 if TYPE_CHECKING:
     from pathlib import Path

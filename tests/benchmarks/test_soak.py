@@ -23,7 +23,7 @@ from benchmarks.soak.frames import Frames
 from benchmarks.soak.resets import resets
 from benchmarks.soak.thermostat import thermostat
 from benchmarks.soak.unread import GoodClient, unread
-from tests.support_processes import DEADLINE
+from tests.kit.processes import DEADLINE
 from trindi import setNumberVector
 from trindi.server.router import Router
 

@@ -14,8 +14,8 @@ import trio
 import trio.testing
 from trio.testing import MockClock
 
-from tests.support_cancellation import Steps, cancel_at_every_step
-from tests.support_stdio import Peer, memfd
+from tests.kit.cancellation import Steps, cancel_at_every_step
+from tests.kit.stdio import Peer, memfd
 from trindi import (
     BLOBMember,
     BLOBVector,
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from trindi.protocol import ClientEvent, Event, SnoopEvent
-    from trindi.transport import Bundle
+    from trindi.transport import EncodedBatch
 
 LARGE = 4 * 1024 * 1024
 """Bytes of a frame that the buffers of a socket cannot take whole, as they are on loopback."""
@@ -348,7 +348,7 @@ class Recorder:
 
     def __init__(self) -> None:
         self.events: list[Event] = []
-        self.pending = 0
+        self.in_flight = 0
         self._news = trio.lowlevel.ParkingLot()
 
     def publish(self, event: Event) -> None:
@@ -357,19 +357,19 @@ class Recorder:
 
     reply = publish
 
-    def forward(self, bundle: Bundle) -> None:
-        for parcel in bundle.parcels:
-            self.publish(parcel.event)
+    def forward(self, batch: EncodedBatch) -> None:
+        for encoded in batch.items:
+            self.publish(encoded.event)
 
     async def publish_blob(self, event: setBLOBVector) -> None:
         await trio.lowlevel.checkpoint()
         self.publish(event)
 
-    def begin(self, _event: ClientEvent) -> None:
-        self.pending += 1
+    def request_started(self, _event: ClientEvent) -> None:
+        self.in_flight += 1
 
-    def done(self, _event: ClientEvent) -> None:
-        self.pending -= 1
+    def request_finished(self, _event: ClientEvent) -> None:
+        self.in_flight -= 1
         self._news.unpark_all()
 
     async def wait(self, kind: type[Event], count: int = 1) -> None:
@@ -402,12 +402,12 @@ class DriverAlone:
         await self.link.wait(Message, 2)
         # Nothing is heard of the other's number: it is asked for again.
         await self.link.wait(getProperties, 4)
-        assert self.link.pending == 0
+        assert self.link.in_flight == 0
 
     def check(self) -> None:
         check_driver(self.driver)
         # Whoever waits for its requests to be worked on must not wait for ever.
-        assert self.link.pending == 0
+        assert self.link.in_flight == 0
 
 
 def test_a_driver_alone() -> None:

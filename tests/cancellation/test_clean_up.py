@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from trio.testing import MockClock
 
     from trindi.protocol import ClientEvent, Event, setBLOBVector
-    from trindi.transport import Bundle
+    from trindi.transport import EncodedBatch
 
 
 class Silence:
@@ -32,7 +32,7 @@ class Silence:
 
     def __init__(self) -> None:
         self.events: list[Event] = []
-        self.pending = 0
+        self.in_flight = 0
 
     def publish(self, event: Event) -> None:
         self.events.append(event)
@@ -42,14 +42,14 @@ class Silence:
     async def publish_blob(self, event: setBLOBVector) -> None:
         self.publish(event)
 
-    def forward(self, bundle: Bundle) -> None:
+    def forward(self, batch: EncodedBatch) -> None:
         """Nobody listens."""
 
-    def begin(self, _event: ClientEvent) -> None:
-        self.pending += 1
+    def request_started(self, _event: ClientEvent) -> None:
+        self.in_flight += 1
 
-    def done(self, _event: ClientEvent) -> None:
-        self.pending -= 1
+    def request_finished(self, _event: ClientEvent) -> None:
+        self.in_flight -= 1
 
 
 class Telescope(IPyDriver):
@@ -187,14 +187,14 @@ async def test_requests_that_wait_are_not_counted_for_ever(how: str) -> None:
             async with trio.open_nursery() as asking:
                 asking.start_soon(_ask_until_full, driver, sender)
                 await trio.testing.wait_all_tasks_blocked(0.01)
-                full = sender.pending
+                full = sender.in_flight
                 if how == "the driver":
                     nursery.cancel_scope.cancel()
                 peer.cancel()
         assert full == 8
-        assert sender.pending == (0 if how == "the driver" else 6)
+        assert sender.in_flight == (0 if how == "the driver" else 6)
         nursery.cancel_scope.cancel()
-    assert sender.pending == 0
+    assert sender.in_flight == 0
 
 
 async def test_a_peer_that_is_cancelled_as_it_begins_to_wait() -> None:
@@ -205,12 +205,12 @@ async def test_a_peer_that_is_cancelled_as_it_begins_to_wait() -> None:
         while waiting is None:
             waiting = driver.receive(getProperties(), sender)
             await trio.testing.wait_all_tasks_blocked()
-        before = sender.pending
+        before = sender.in_flight
         with trio.CancelScope() as scope:
             scope.cancel()
             await waiting
         assert scope.cancelled_caught
-        assert sender.pending == before
+        assert sender.in_flight == before
         # Nothing was made that was never awaited: that would be a warning, and so an error.
         gc.collect()
         nursery.cancel_scope.cancel()

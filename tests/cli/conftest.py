@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support_cli import Background, Script, Served
-from tests.support_terminal import Terminal
+from tests.kit.cli import Background, Script, Served
+from tests.kit.terminal import Terminal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from click.testing import CliRunner
 
-from tests.support_processes import (
+from tests.kit.processes import (
     DEADLINE,
     EXAMPLES,
     free_port,
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from click.testing import Result
 
-    from tests.support_terminal import Terminal
+    from tests.kit.terminal import Terminal
 
 ERASE = "\r\x1b[K"
 

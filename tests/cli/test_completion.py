@@ -14,15 +14,15 @@ import pytest
 import trio
 from click.testing import CliRunner
 
-from tests.support_cli import Script, at, lines, refusal
-from tests.support_processes import DEADLINE, ENVIRONMENT, free_port
+from tests.kit.cli import Script, at, lines, refusal
+from tests.kit.processes import DEADLINE, ENVIRONMENT, free_port
 from trindi.cli import main
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from tests.support_cli import Background, Served
+    from tests.kit.cli import Background, Served
 
 SHELLS = ["bash", "zsh", "fish"]
 TEXT = (

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support_cli import at, refusal
-from tests.support_processes import wait_until
+from tests.kit.cli import at, refusal
+from tests.kit.processes import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from tests.support_cli import Script, Served
+    from tests.kit.cli import Script, Served
 
 
 @pytest.mark.parametrize(

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 import pytest
 import trio
 
-from tests.support_cli import at, lines, objects, refusal, trindi
-from tests.support_processes import wait_until
+from tests.kit.cli import at, lines, objects, refusal, trindi
+from tests.kit.processes import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.support_cli import Script, Served
+    from tests.kit.cli import Script, Served
 
 BENCH = [
     "Bench.count.n=0",

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 import pytest
 import trio
 
-from tests.support_cli import at, lines, refusal, trindi
-from tests.support_processes import (
+from tests.kit.cli import at, lines, refusal, trindi
+from tests.kit.processes import (
     DEADLINE,
     ENVIRONMENT,
     ROOT,
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from tests.support_cli import Script, Served
+    from tests.kit.cli import Script, Served
 
 
 def counting(served: Served, path: Path) -> Callable[[], None]:

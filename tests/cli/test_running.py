@@ -17,8 +17,8 @@ import click
 import pytest
 import trio
 
-from tests.support_cli import at, lines, refusal, trindi
-from tests.support_processes import DEADLINE, ENVIRONMENT, ROOT, free_port, run_python, wait_until
+from tests.kit.cli import at, lines, refusal, trindi
+from tests.kit.processes import DEADLINE, ENVIRONMENT, ROOT, free_port, run_python, wait_until
 from trindi import IPyClient
 from trindi.cli import main, running
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from trio.testing import MockClock
 
-    from tests.support_cli import Script, Served
+    from tests.kit.cli import Script, Served
 
 COMMANDS = [
     ["get"],

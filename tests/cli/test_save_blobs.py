@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.support_cli import at, refusal, trindi
-from tests.support_processes import wait_until
-from tests.support_terminal import Terminal, plain
+from tests.kit.cli import at, refusal, trindi
+from tests.kit.processes import wait_until
+from tests.kit.terminal import Terminal, plain
 from trindi import enableBLOB
 from trindi.cli import main
 from trindi.cli.meter import Meter, size_text
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from trio.testing import MockClock
 
-    from tests.support_cli import Script, Served
+    from tests.kit.cli import Script, Served
 
 FRAMES = [bytes([number]) * 300_000 for number in range(3)]
 

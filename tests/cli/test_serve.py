@@ -15,7 +15,7 @@ import pytest
 import trio
 from click.testing import CliRunner
 
-from tests.support_processes import (
+from tests.kit.processes import (
     DEADLINE,
     EXAMPLES,
     run_python,

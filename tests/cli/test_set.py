@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import trio
 
-from tests.support_cli import at, lines, refusal, trindi
-from tests.support_processes import wait_until
+from tests.kit.cli import at, lines, refusal, trindi
+from tests.kit.processes import wait_until
 from trindi import newBLOBVector, newNumberVector, newSwitchVector, newTextVector
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from tests.support_cli import Script, Served
+    from tests.kit.cli import Script, Served
 
 
 def asked(served: Served, *kinds: type[Any]) -> list[Any]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support_processes import EXAMPLES
+from tests.kit.processes import EXAMPLES
 from trindi.cli.targets import TargetError, load_drivers
 
 if TYPE_CHECKING:

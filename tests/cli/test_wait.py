@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.support_cli import at, lines, refusal, trindi
-from tests.support_processes import wait_until
+from tests.kit.cli import at, lines, refusal, trindi
+from tests.kit.processes import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.support_cli import Script, Served
+    from tests.kit.cli import Script, Served
 
 
 TEXT = (

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.support_cli import Served, Shop, at, refusal, trindi
-from tests.support_client import joined, numbers, report
-from tests.support_processes import DEADLINE, ENVIRONMENT, ROOT, run_python, wait_until
-from tests.support_terminal import SCREEN_OFF, SCREEN_ON, Terminal
+from tests.kit.cli import Served, Shop, at, refusal, trindi
+from tests.kit.client import joined, numbers, report
+from tests.kit.processes import DEADLINE, ENVIRONMENT, ROOT, run_python, wait_until
+from tests.kit.terminal import SCREEN_OFF, SCREEN_ON, Terminal
 from trindi.cli import main
 from trindi.cli.get import EVERYTHING
 from trindi.cli.table import Table
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from trio.testing import MockClock
 
-    from tests.support_cli import Script
+    from tests.kit.cli import Script
 
 UP, DOWN, PAGE_UP, PAGE_DOWN = "\x1b[A", "\x1b[B", "\x1b[5~", "\x1b[6~"
 HOME, END, ESCAPE = "\x1b[H", "\x1b[F", "\x1b"

@@ -10,9 +10,9 @@ import trio
 import trio.testing
 from trio.testing import MockClock
 
-from tests.support_cancellation import Steps, cancel_at_every_step
-from tests.support_client import Server, numbers
-from tests.support_server import Bench
+from tests.kit.cancellation import Steps, cancel_at_every_step
+from tests.kit.client import Server, numbers
+from tests.kit.server import Bench
 from trindi import IPyClient, IPyServer
 
 if TYPE_CHECKING:

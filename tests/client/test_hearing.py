@@ -9,7 +9,7 @@ import pytest
 import trio
 import trio.testing
 
-from tests.support_client import Server, blobs, joined, numbers, report, texts
+from tests.kit.client import Server, blobs, joined, numbers, report, texts
 from trindi import (
     BLOBPolicy,
     ConfigurationError,

@@ -11,7 +11,7 @@ import trio.testing
 from hypothesis import given, settings, strategies as st
 
 from tests import strategies
-from tests.support_client import Server, blobs, joined, numbers, report, texts
+from tests.kit.client import Server, blobs, joined, numbers, report, texts
 from trindi import IPyClient, Message, Settled, SizeFormat, setBLOBVector
 from trindi.protocol import encode, pingReply, pingRequest
 from trindi.transport import BOUND

@@ -12,9 +12,9 @@ import pytest
 import trio
 import trio.testing
 
-from tests.support_client import Server, blobs, joined, numbers, report, texts
-from tests.support_processes import free_port
-from tests.support_server import Bench, start
+from tests.kit.client import Server, blobs, joined, numbers, report, texts
+from tests.kit.processes import free_port
+from tests.kit.server import Bench, start
 from trindi import (
     BLOBPolicy,
     ConfigurationError,

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.support_client import OFF, ON, blobs, lights, numbers, report, switches, texts
+from tests.kit.client import OFF, ON, blobs, lights, numbers, report, switches, texts
 from trindi import (
     Limits,
     Message,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.support_client import OFF, ON, blobs, lights, numbers, switches, texts
+from tests.kit.client import OFF, ON, blobs, lights, numbers, switches, texts
 from trindi import ConfigurationError, Permission, Rule, SizeFormat, delProperty, setBLOBVector
 from trindi.client.picture import Picture
 from trindi.client.requests import Upload, make_request

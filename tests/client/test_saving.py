@@ -14,12 +14,12 @@ from trindi import Frame, SizeFormat, setBLOBVector
 from trindi.client.inbox import Frames
 from trindi.client.saving import SavedFrames, file_name
 from trindi.testing import at_once
-from trindi.transport import USUAL, Parcel
+from trindi.transport import DEFAULT_RUNTIME, EncodedEvent
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from trindi.transport.conditions import InThread
+    from trindi.transport.runtime import InThread
 
 SAVERS = 4
 FRAMES = 25
@@ -33,7 +33,7 @@ def saving(directory: Path, *frames: bytes, in_thread: InThread = at_once) -> Sa
     """An iterator for which these frames have arrived."""
     arrived = Frames("Dev", "image")
     for data in frames:
-        arrived.hear(Parcel(frame(data)))
+        arrived.hear(EncodedEvent(frame(data)))
     arrived.close()
     return SavedFrames(arrived, directory, in_thread)
 
@@ -82,7 +82,7 @@ async def test_savers_side_by_side_write_over_nothing(tmp_path: Path) -> None:
     sent = [[b"%d of %d" % (n, saver) for n in range(FRAMES)] for saver in range(SAVERS)]
 
     async def save(frames: list[bytes]) -> None:
-        saved = saving(tmp_path, *frames, in_thread=USUAL.in_thread)
+        saved = saving(tmp_path, *frames, in_thread=DEFAULT_RUNTIME.in_thread)
         assert [path.read_bytes() async for path in saved] == frames
 
     async with trio.open_nursery() as nursery:
@@ -150,7 +150,7 @@ async def test_the_longest_names_have_room(tmp_path: Path) -> None:
     long = "x" * 300
     event = setBLOBVector(long, long, {long: b"one"}, {long: SizeFormat(3, f".{long}")})
     arrived = Frames(long, long)
-    arrived.hear(Parcel(event))
+    arrived.hear(EncodedEvent(event))
     path = await anext(SavedFrames(arrived, tmp_path, at_once))
     assert path.read_bytes() == b"one"
     assert len(file_name(Frame.of(event, long), 10**9)) < 255

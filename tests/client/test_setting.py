@@ -11,8 +11,8 @@ import pytest
 import trio
 import trio.testing
 
-from tests.support_client import ON, Server, blobs, joined, numbers, report, switches, texts
-from tests.support_server import Bench, start
+from tests.kit.client import ON, Server, blobs, joined, numbers, report, switches, texts
+from tests.kit.server import Bench, start
 from trindi import (
     ConfigurationError,
     IPyClient,
@@ -36,7 +36,7 @@ from trindi import (
 from trindi.client.link import IDLE, PING_DEADLINE
 from trindi.protocol import pingReply, pingRequest
 from trindi.testing import Stall, start_driver
-from trindi.transport import BOUND, Conditions
+from trindi.transport import BOUND, Runtime
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -235,7 +235,7 @@ async def test_a_test_has_no_need_of_threads(autojump_clock: MockClock, tmp_path
         return function(*args)
 
     noon = datetime(2026, 11, 23, 12, tzinfo=UTC)
-    client = IPyClient(conditions=Conditions(lambda: noon, in_this_thread))
+    client = IPyClient(runtime=Runtime(lambda: noon, in_this_thread))
     async with joined(blobs(), client=client) as (_, server):
         image = client["Dev"]["image"]
         assert image.timestamp == noon

@@ -8,8 +8,8 @@ import pytest
 import trio
 import trio.testing
 
-from tests.support_client import Server, joined, numbers, report, texts
-from tests.support_server import PATIENCE, Bench, Client, start
+from tests.kit.client import Server, joined, numbers, report, texts
+from tests.kit.server import PATIENCE, Bench, Client, start
 from trindi import Device, IPyClient, IPyDriver, IPyServer, NumberMember, NumberVector, Settled
 from trindi.client.client import QUIET
 from trindi.client.link import NO_WORD
@@ -270,7 +270,7 @@ async def test_a_driver_that_fails_while_it_answers_keeps_nobody_waiting(
 
     vectors = [NumberVector("n", numbermembers=[NumberMember("x")])]
     drivers = [Bench("A"), Failing([Device("Slow", vectors)])]
-    client = await start_server(nursery, drivers, contain=True, settle=False)
+    client = await start_server(nursery, drivers, contain_errors=True, settle=False)
     began = trio.current_time()
     assert await client.settled() is Settled.PING
     assert trio.current_time() - began == 5

@@ -9,7 +9,7 @@ import pytest
 import trio
 import trio.testing
 
-from tests.support_client import joined, numbers, report, texts
+from tests.kit.client import joined, numbers, report, texts
 from trindi import IPyClient, RemoteVector, State, delProperty
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ class Waiter:
     async def _run(self) -> None:
         self.results.append(await self._wait())
 
-    async def is_over(self) -> bool:
+    async def exhausted(self) -> bool:
         await trio.testing.wait_all_tasks_blocked()
         return bool(self.results)
 
@@ -53,11 +53,11 @@ async def test_what_is_not_yet_so_is_waited_for(
 ) -> None:
     async with joined(numbers({"x": 1.0})) as (client, server):
         waiter = Waiter(nursery, lambda: client.wait_for("Dev", "target", lambda v: v["x"] > 2))
-        assert not await waiter.is_over()
+        assert not await waiter.exhausted()
         await server.send(report(members={"x": 2.0}))
-        assert not await waiter.is_over()
+        assert not await waiter.exhausted()
         await server.send(report(members={"x": 2.5}))
-        assert await waiter.is_over()
+        assert await waiter.exhausted()
 
 
 async def test_a_property_may_not_be_there_yet(
@@ -71,11 +71,11 @@ async def test_a_property_may_not_be_there_yet(
         ]
         device = Waiter(nursery, partial(client.wait_defined, "Dev"))
         await server.send(texts(), numbers(device="Other"))
-        assert await device.is_over()
+        assert await device.exhausted()
         assert device.results == [client["Dev"]]
-        assert not any([await waiter.is_over() for waiter in waiters])
+        assert not any([await waiter.exhausted() for waiter in waiters])
         await server.send(numbers())
-        assert all([await waiter.is_over() for waiter in waiters])
+        assert all([await waiter.exhausted() for waiter in waiters])
 
 
 async def test_a_state_that_comes_and_goes_in_one_read_is_not_missed(
@@ -88,8 +88,8 @@ async def test_a_state_that_comes_and_goes_in_one_read_is_not_missed(
         await server.send(
             report(State.ALERT), report(members={"x": 7.0}), report(members={"x": 8.0})
         )
-        assert await waiter.is_over()
-        assert await number.is_over()
+        assert await waiter.exhausted()
+        assert await number.exhausted()
         assert client["Dev"]["target"].state is State.OK
 
 
@@ -106,7 +106,7 @@ async def test_what_is_said_of_one_property_concerns_no_other(
         waiter = Waiter(nursery, lambda: client.wait_for("Dev", "target", look))
         await trio.testing.wait_all_tasks_blocked()
         await server.send(texts(), report(device="Other"), report())
-        assert not await waiter.is_over()
+        assert not await waiter.exhausted()
         # Once when it began to wait, and once for the report.
         assert looked == ["target", "target"]
         nursery.cancel_scope.cancel()
@@ -143,9 +143,9 @@ async def test_what_is_stale_is_not_as_wanted(
         vector = client["Dev"]["target"]
         await server.send(delProperty("Dev", "target"))
         waiter = Waiter(nursery, partial(client.wait_for, "Dev", "target"))
-        assert not await waiter.is_over()
+        assert not await waiter.exhausted()
         await server.send(numbers())
-        assert await waiter.is_over()
+        assert await waiter.exhausted()
         assert waiter.results == [vector]
 
 
@@ -173,9 +173,9 @@ async def test_many_may_wait_for_one_property(
             for n in range(10, 15)
         ]
         await server.send(report(members={"x": 12.0}))
-        assert [await waiter.is_over() for waiter in waiters] == [True] * 3 + [False] * 2
+        assert [await waiter.exhausted() for waiter in waiters] == [True] * 3 + [False] * 2
         await server.send(report(members={"x": 99.0}))
-        assert all([await waiter.is_over() for waiter in waiters])
+        assert all([await waiter.exhausted() for waiter in waiters])
 
 
 async def test_what_is_asked_makes_a_vector_busy(
@@ -184,9 +184,9 @@ async def test_what_is_asked_makes_a_vector_busy(
     async with joined(numbers(state=State.OK)) as (client, server):
         busy = Waiter(nursery, partial(client.wait_state, "Dev", "target", "Busy"))
         await client["Dev"]["target"].set(x=5)
-        assert await busy.is_over()
+        assert await busy.exhausted()
         # So it is Ok again only when the device says so.
         done = Waiter(nursery, partial(client.wait_state, "Dev", "target", "Ok"))
-        assert not await done.is_over()
+        assert not await done.exhausted()
         await server.send(report())
-        assert await done.is_over()
+        assert await done.exhausted()

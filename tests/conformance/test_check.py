@@ -9,7 +9,7 @@ import pytest
 import trio
 import trio.testing
 
-from tests.support_conformance import (
+from tests.kit.conformance import (
     SHOOT,
     Line,
     MemoryPeer,

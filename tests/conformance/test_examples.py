@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import trio
 
-from tests.support_conformance import findings
-from tests.support_processes import EXAMPLES, start_python, wait_until
+from tests.kit.conformance import findings
+from tests.kit.processes import EXAMPLES, start_python, wait_until
 from trindi.conformance import Options, Program, Server, Verdict, check
 
 if TYPE_CHECKING:

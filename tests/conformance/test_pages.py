@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from click.testing import CliRunner
 
-from tests.support_docs import DOCS, SNIPPETS, code, table
+from tests.kit.docs import DOCS, SNIPPETS, code, table
 from trindi.cli import main
 from trindi.cli.check import check
 from trindi.conformance import GROUPS, RULES, Verdict

@@ -13,7 +13,7 @@ import pytest
 import trio
 import trio.testing
 
-from tests.support_processes import DEADLINE, free_port
+from tests.kit.processes import DEADLINE, free_port
 from trindi.conformance import Program, Server, UnreachableError, check
 
 if TYPE_CHECKING:

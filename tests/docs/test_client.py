@@ -9,7 +9,7 @@ import trio
 import trio.testing
 
 import camera
-from tests.support_client import joined, numbers, report
+from tests.kit.client import joined, numbers, report
 from trindi import IPyClient, IPyServer, Message, State, delProperty
 from trindi.protocol import newNumberVector
 

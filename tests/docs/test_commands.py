@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support_docs import DOCS, SNIPPETS
-from tests.support_processes import DEADLINE, ENVIRONMENT, EXAMPLES, wait_until
-from tests.support_terminal import Terminal
+from tests.kit.docs import DOCS, SNIPPETS
+from tests.kit.processes import DEADLINE, ENVIRONMENT, EXAMPLES, wait_until
+from tests.kit.terminal import Terminal
 from trindi.cli import main
 from trindi.recording import Recording
 

@@ -17,7 +17,7 @@ import trindi
 import trindi.protocol
 import trindi.recording
 import trindi.testing
-from tests.support_docs import DOCS, ROOT, code, table
+from tests.kit.docs import DOCS, ROOT, code, table
 from trindi.cli.serve import serve
 from trindi.protocol import ELEMENTS, format_number, parse_number
 
@@ -77,7 +77,7 @@ CHANGED_WITH: dict[str, tuple[Any, set[str]]] = {
     "IPyServer": (trindi.IPyServer, {"drivers", "host", "port"}),
     "IPyClient": (
         trindi.IPyClient,
-        {"host", "port", "ask_for", "reconnect", "connect", "conditions"},
+        {"host", "port", "ask_for", "reconnect", "connect", "runtime"},
     ),
     "record": (trindi.recording.record, {"stream", "file", "side", "now"}),
 }

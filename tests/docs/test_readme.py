@@ -7,7 +7,7 @@ import shlex
 import subprocess
 from typing import TYPE_CHECKING
 
-from tests.support_docs import ROOT, SNIPPETS, blocks
+from tests.kit.docs import ROOT, SNIPPETS, blocks
 from trindi.cli.serve import serve
 from trindi.cli.targets import load_drivers
 

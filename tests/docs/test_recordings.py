@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import trio
 
 import thermostat_target
-from tests.support_docs import DOCS, SNIPPETS, code, table
-from tests.support_server import Client
+from tests.kit.docs import DOCS, SNIPPETS, code, table
+from tests.kit.server import Client
 from trindi import IPyServer, defNumberVector
 from trindi.protocol import getProperties
 from trindi.recording import Recording, ReplayDriver, Side

@@ -19,7 +19,7 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from tests.support_docs import DOCS, PAGES, ROOT, SNIPPETS, Peer, WireClient
+from tests.kit.docs import DOCS, PAGES, ROOT, SNIPPETS, Peer, WireClient
 from trindi import (
     IPyClient,
     IPyServer,
@@ -344,7 +344,7 @@ async def test_every_bound_that_can_be_set_is_set(
     source = (SNIPPETS / "bounds.py").read_text(encoding="utf-8")
     parameters = {
         *inspect.signature(IPyServer).parameters.keys() - {"drivers", "host"},
-        *inspect.signature(IPyClient).parameters.keys() - {"host", "connect", "conditions"},
+        *inspect.signature(IPyClient).parameters.keys() - {"host", "connect", "runtime"},
     }
     assert {name for name in parameters if f"{name}=" not in source} == set()
     module: Any = snippet("bounds")

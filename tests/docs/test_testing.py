@@ -14,8 +14,8 @@ import trio
 from trio.testing import MockClock
 
 import trindi.testing
-from tests.support_docs import DOCS, SNIPPETS, table
-from tests.support_processes import ENVIRONMENT, EXAMPLES
+from tests.kit.docs import DOCS, SNIPPETS, table
+from tests.kit.processes import ENVIRONMENT, EXAMPLES
 from trindi.testing import Fault
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support_docs import ROOT, SNIPPETS, need_tools
+from tests.kit.docs import ROOT, SNIPPETS, need_tools
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

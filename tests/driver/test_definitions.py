@@ -8,7 +8,7 @@ import pytest
 import trio
 import trio.testing
 
-from tests.support_driver import Peer, RecordingLink
+from tests.kit.driver import Peer, RecordingLink
 from trindi import (
     BLOBMember,
     BLOBVector,
@@ -29,7 +29,7 @@ from trindi.protocol import Decoder, DefVector, replace
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from trindi.transport import Parcel
+    from trindi.transport import EncodedEvent
 
 
 def make_driver() -> IPyDriver:
@@ -55,11 +55,11 @@ async def driver(nursery: trio.Nursery) -> IPyDriver:
     return driver
 
 
-def parcels(driver: IPyDriver, *asked: str | None) -> dict[tuple[str, str], Parcel]:
-    found: dict[tuple[str, str], Parcel] = {}
-    for parcel in driver.defined(*asked).parcels:
-        event: Any = parcel.event
-        found[event.devicename, event.vectorname] = parcel
+def items(driver: IPyDriver, *asked: str | None) -> dict[tuple[str, str], EncodedEvent]:
+    found: dict[tuple[str, str], EncodedEvent] = {}
+    for encoded in driver.defined(*asked).items:
+        event: Any = encoded.event
+        found[event.devicename, event.vectorname] = encoded
     return found
 
 
@@ -70,22 +70,22 @@ def as_it_is(driver: IPyDriver, device: str, vector: str) -> DefVector:
 
 
 async def test_nothing_is_encoded_twice(driver: IPyDriver) -> None:
-    before = parcels(driver)
+    before = items(driver)
     assert list(before) == [
         *(("One", name) for name in ("number", "text", "switch", "light", "blob")),
         ("Two", "text"),
     ]
     assert driver.defined() is driver.defined(None)
     for asked in [(None,), ("*",), ("One",), ("One", "number"), ("Two", "text"), (None, "text")]:
-        for place, parcel in parcels(driver, *asked).items():
-            assert parcel is before[place]
-    for parcel in before.values():
-        assert Decoder().feed(parcel.data) == [parcel.event]
+        for place, encoded in items(driver, *asked).items():
+            assert encoded is before[place]
+    for encoded in before.values():
+        assert Decoder().feed(encoded.data) == [encoded.event]
 
 
 @pytest.mark.parametrize("asked", [("Three",), ("One", "nothing"), ("Three", "text")])
 async def test_nothing_there_is_nothing(driver: IPyDriver, asked: tuple[str, ...]) -> None:
-    assert parcels(driver, *asked) == {}
+    assert items(driver, *asked) == {}
 
 
 CHANGES: dict[str, tuple[str, Callable[[Any], object]]] = {
@@ -107,9 +107,9 @@ CHANGES: dict[str, tuple[str, Callable[[Any], object]]] = {
 @pytest.mark.parametrize("what", CHANGES)
 async def test_what_changes_is_defined_anew_and_nothing_else(driver: IPyDriver, what: str) -> None:
     name, change = CHANGES[what]
-    before = parcels(driver)
+    before = items(driver)
     change(driver["One"][name])
-    after = parcels(driver)
+    after = items(driver)
     assert {place for place in before if before[place] is not after[place]} == {("One", name)}
     new, now = after["One", name], as_it_is(driver, "One", name)
     assert Decoder().feed(new.data) == [new.event]
@@ -117,23 +117,23 @@ async def test_what_changes_is_defined_anew_and_nothing_else(driver: IPyDriver, 
 
 
 async def test_a_value_that_is_sent_again_is_as_new_as_that(driver: IPyDriver) -> None:
-    before = parcels(driver)["One", "number"]
+    before = items(driver)["One", "number"]
     await driver["One"]["number"].send_setVector()
-    after = parcels(driver)["One", "number"]
+    after = items(driver)["One", "number"]
     times: list[Any] = [before.event, after.event]
     assert times[0].timestamp < times[1].timestamp
 
 
 async def test_what_is_disabled_is_not_defined(driver: IPyDriver) -> None:
-    everything = list(parcels(driver))
+    everything = list(items(driver))
     driver["One"]["light"].enable = False
-    assert ("One", "light") not in parcels(driver)
+    assert ("One", "light") not in items(driver)
     driver["Two"].enable = False
-    assert ("Two", "text") not in parcels(driver)
+    assert ("Two", "text") not in items(driver)
     driver["One"]["light"].enable = driver["Two"].enable = True
-    assert list(parcels(driver)) == everything
+    assert list(items(driver)) == everything
     await driver["One"].send_delProperty()
-    assert list(parcels(driver)) == [("Two", "text")]
+    assert list(items(driver)) == [("Two", "text")]
 
 
 async def test_a_client_is_shown_the_same(driver: IPyDriver) -> None:
@@ -176,9 +176,9 @@ def test_members_cannot_be_put_in_or_taken_out_by_hand() -> None:
 
 async def test_each_run_begins_with_new_definitions(autojump_clock: trio.testing.MockClock) -> None:
     driver = make_driver()
-    before = parcels(driver)
+    before = items(driver)
     async with trio.open_nursery() as nursery:
         await nursery.start(driver.serve, RecordingLink())
-        after = parcels(driver)
+        after = items(driver)
         nursery.cancel_scope.cancel()
     assert all(before[place] is not after[place] for place in before)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import trio
 
-from tests.support_driver import Peer, RecordingLink, ask, driver_of, settle, start, values
+from tests.kit.driver import Peer, RecordingLink, ask, driver_of, settle, start, values
 from trindi import (
     Device,
     IPyDriver,
@@ -118,7 +118,7 @@ class TestTasks:
         driver = Mover([Device("Dev", [numbers()])])
         link = await start(nursery, driver)
         peer = await ask(driver, newNumberVector("Dev", "n", {"a": 5.0}))
-        assert peer.pending == 0
+        assert peer.in_flight == 0
         await trio.sleep(11)
         reports = link.of(setNumberVector)
         assert [report.state for report in reports] == ["Busy", "Ok"]
@@ -207,9 +207,9 @@ class TestEnding:
             await start(nursery, driver)
             peer = await ask(driver, newNumberVector("Dev", "n", {"a": 1.0}))
             await ask(driver, newNumberVector("Dev", "n", {"a": 2.0}), peer)
-            assert peer.pending == 2
+            assert peer.in_flight == 2
             nursery.cancel_scope.cancel()
-        assert (seen, peer.pending) == (["cancelled"], 0)
+        assert (seen, peer.in_flight) == (["cancelled"], 0)
 
     async def test_a_last_word_is_sent(self, autojump_clock: trio.testing.MockClock) -> None:
         """Clean-up that must reach the instrument, or the clients, runs shielded."""
@@ -260,7 +260,7 @@ class TestEnding:
             nursery.start_soon(asker)
             await trio.lowlevel.checkpoint()
             nursery.cancel_scope.cancel()
-        assert peer.pending == 0
+        assert peer.in_flight == 0
 
     async def test_requests_at_the_very_end_are_let_go(self) -> None:
         """The workers of other properties have ended in the same moment, or have not yet."""
@@ -282,7 +282,7 @@ class TestEnding:
                     driver.receive(newNumberVector("Dev", name, {"a": 1.0}), peer)
                 await settle()
                 nursery.cancel_scope.cancel()
-        assert peer.pending == 0
+        assert peer.in_flight == 0
 
     async def test_it_can_run_again(self, autojump_clock: trio.testing.MockClock) -> None:
         vector = numbers()

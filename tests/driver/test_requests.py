@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import trio
 
-from tests.support_driver import Peer, RecordingLink, ask, driver_of, settle, start
+from tests.kit.driver import Peer, RecordingLink, ask, driver_of, settle, start
 from trindi import (
     BLOBMember,
     BLOBPolicy,
@@ -431,7 +431,7 @@ class TestOrder:
             await ask(driver, newTextVector("Dev", "text", {"a": "hello"}), peer)
         assert len(driver.heard) == 3
         assert len((await ask(driver, getProperties())).replies) == 6
-        assert peer.pending == 3
+        assert peer.in_flight == 3
         assert link.events == []
 
 
@@ -472,7 +472,7 @@ class TestBackPressure:
         await waiting_done.wait()
         await settle()
         assert [e["b"] for e in driver.heard if "b" in e] == list(range(taken))
-        assert (peer.pending, other.pending) == (0, 0)
+        assert (peer.in_flight, other.in_flight) == (0, 0)
 
     async def test_a_flood_over_many_properties_waits_too(self, nursery: trio.Nursery) -> None:
         names = [f"n{number}" for number in range(50)]
@@ -505,7 +505,7 @@ class TestBackPressure:
         assert [(e.vectorname, e["a"]) for e in driver.heard] == [
             (e.vectorname, e["a"]) for e in asked
         ]
-        assert peer.pending == 0
+        assert peer.in_flight == 0
 
     async def test_one_that_is_full_for_a_peer_has_room_for_another(
         self, nursery: trio.Nursery
@@ -517,7 +517,7 @@ class TestBackPressure:
         while driver.receive(event, peer) is None:
             await settle()
         assert driver.receive(event, other) is None
-        assert other.pending == 1
+        assert other.in_flight == 1
 
     async def test_what_peers_leave_behind_has_a_bound_and_an_abort_has_none(
         self, nursery: trio.Nursery
@@ -532,18 +532,18 @@ class TestBackPressure:
             await settle()
         # One is being worked on.
         taken, refused = peers[: MAX_LINE + 1], peers[MAX_LINE + 1 :]
-        assert [peer.pending for peer in taken] == [1] * len(taken)
-        assert {peer.pending for peer in refused} == {0}
+        assert [peer.in_flight for peer in taken] == [1] * len(taken)
+        assert {peer.in_flight for peer in refused} == {0}
         for peer in refused:
             answer: Any = peer.take()
             assert answer.state is State.ALERT
             assert f"number is unchanged: {MAX_LINE} requests for it wait already" in answer.message
         await ask(driver, newTextVector("Dev", "text", {"a": "abort"}), refused[0])
-        assert refused[0].pending == 1
+        assert refused[0].in_flight == 1
         driver.gate.set()
         await settle()
         assert [e["b"] for e in driver.heard if "b" in e] == list(range(len(taken)))
-        assert {peer.pending for peer in peers} == {0}
+        assert {peer.in_flight for peer in peers} == {0}
         assert link.events == []
 
     async def test_questions_that_peers_leave_behind_have_the_same_bound(
@@ -558,7 +558,7 @@ class TestBackPressure:
         assert driver.receive(enableBLOB("Dev", None, BLOBPolicy.ALSO), last) is None
         answer: Any = last.take()
         assert f"Dev is not asked: {MAX_LINE} requests for it wait already" in answer.message
-        assert last.pending == 0
+        assert last.in_flight == 0
 
     async def test_that_of_blobs_is_short(self, nursery: trio.Nursery) -> None:
         driver = make_driver(self.Gated)
@@ -605,14 +605,14 @@ class TestBackPressure:
             for wait in waits[:5]:
                 nursery.start_soon(reader, wait)
             await settle()
-            assert peer.pending > 10
+            assert peer.in_flight > 10
             nursery.cancel_scope.cancel()
         for wait in late:
             await reader(wait)
         assert len(over) == 10
-        assert peer.pending == 0
+        assert peer.in_flight == 0
         assert driver.receive(event, peer) is None
-        assert peer.pending == 0
+        assert peer.in_flight == 0
 
     async def test_what_waited_for_a_property_that_is_gone_is_not_done(
         self, nursery: trio.Nursery
@@ -666,7 +666,7 @@ class TestContainment:
         await ask(driver, event, peer)
         assert len(driver.heard) == 2
         assert driver.running
-        assert (peer.replies, peer.pending) == ([], 0)
+        assert (peer.replies, peer.in_flight) == ([], 0)
 
     async def test_of_a_blob_sends_no_payload(self, nursery: trio.Nursery) -> None:
         driver = make_driver(self.Faulty, faults=[OSError("full")])
@@ -733,4 +733,4 @@ async def test_a_driver_without_handlers_takes_everything(nursery: trio.Nursery)
     driver = driver_of(NumberVector("n", perm="rw", numbermembers=[NumberMember("a")]))
     link: RecordingLink = await start(nursery, driver)
     peer = await ask(driver, newNumberVector("Dev", "n", {"a": 1.0}))
-    assert (peer.replies, link.events, peer.pending) == ([], [], 0)
+    assert (peer.replies, link.events, peer.in_flight) == ([], [], 0)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import trio
 
-from tests.support_driver import RecordingLink, driver_of, settle, start
+from tests.kit.driver import RecordingLink, driver_of, settle, start
 from trindi import (
     BLOBMember,
     BLOBVector,

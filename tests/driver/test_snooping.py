@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import trio
 
-from tests.support_driver import RecordingLink, driver_of, settle, start
+from tests.kit.driver import RecordingLink, driver_of, settle, start
 from trindi import (
     BLOBPolicy,
     Device,
@@ -27,7 +27,7 @@ from trindi import (
     setBLOBVector,
     setNumberVector,
 )
-from trindi.transport import Parcel
+from trindi.transport import EncodedEvent
 
 
 class Snooper(IPyDriver):
@@ -48,7 +48,7 @@ def report(device: str = "Dev", vector: str = "n", value: float = 1.0) -> setNum
 
 async def tell(driver: IPyDriver, *events: Any) -> None:
     for event in events:
-        driver.hear(Parcel(event))
+        driver.hear(EncodedEvent(event))
     await settle()
 
 
@@ -292,7 +292,7 @@ class TestHearing:
         link.events.clear()
         size = 0
         for _ in range(200):
-            driver.hear(Parcel(Message("Dev", "x" * 1_000_000)))
+            driver.hear(EncodedEvent(Message("Dev", "x" * 1_000_000)))
             inbox = driver.inbox_for(report())
             assert inbox is not None
             size = max(size, inbox.size)

@@ -10,7 +10,7 @@ import trio
 import trio.testing
 
 import camera
-from tests.support_examples import Client, attach
+from tests.kit.examples import Client, attach
 from trindi import (
     Event,
     SizeFormat,

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.support_examples import Client, connect
-from tests.support_processes import EXAMPLES
+from tests.kit.examples import Client, connect
+from tests.kit.processes import EXAMPLES
 from trindi import (
     IPyDriver,
     IPyServer,

@@ -9,11 +9,11 @@ import trio
 import trio.testing
 
 import focuser
-from tests.support_examples import attach
+from tests.kit.examples import attach
 from trindi import State, SwitchState, newNumberVector, newSwitchVector, setNumberVector
 
 if TYPE_CHECKING:
-    from tests.support_examples import Client
+    from tests.kit.examples import Client
 
 POSITION = "FOCUS_ABSOLUTE_POSITION"
 ABORT = newSwitchVector("Focuser", "FOCUS_ABORT_MOTION", {"ABORT": SwitchState.ON})

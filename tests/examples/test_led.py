@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import led
-from tests.support_examples import attach
+from tests.kit.examples import attach
 from trindi import State, SwitchState, newSwitchVector, setLightVector, setSwitchVector
 
 if TYPE_CHECKING:

@@ -14,8 +14,8 @@ import trio.testing
 import night
 import thermostat
 import two_drivers
-from tests.support_examples import attach, connect
-from tests.support_processes import EXAMPLES, run_python
+from tests.kit.examples import attach, connect
+from tests.kit.processes import EXAMPLES, run_python
 from trindi import (
     IPyDriver,
     IPyServer,
@@ -101,8 +101,8 @@ def what_a_client_hears(seconds: float) -> list[Any]:
     async def main() -> list[Any]:
         async with trio.open_nursery() as nursery:
             server = await nursery.start(IPyServer(two_drivers.make_driver(), "127.0.0.1", 0).run)
-            # Virtual time runs while bytes are in the kernel, so that patience has no bound here.
-            client = await connect(nursery, server, patience=float("inf"))
+            # Virtual time runs while bytes are in the kernel, so that timeout has no bound here.
+            client = await connect(nursery, server, timeout=float("inf"))
             await client.ask()
             await client.expect(defSwitchVector, "windowvector")
             await client.read_for(seconds)

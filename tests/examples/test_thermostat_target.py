@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import thermostat_target
-from tests.support_examples import attach
+from tests.kit.examples import attach
 from trindi import State, newNumberVector, setNumberVector
 
 if TYPE_CHECKING:

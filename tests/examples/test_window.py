@@ -7,7 +7,7 @@ import trio.testing
 
 import two_drivers
 import window
-from tests.support_examples import attach, connect
+from tests.kit.examples import attach, connect
 from trindi import (
     IPyServer,
     NumberLabel,
@@ -32,8 +32,8 @@ async def test_it_opens_when_the_room_is_warm_and_closes_when_it_has_cooled(
     nursery: trio.Nursery, autojump_clock: trio.testing.MockClock
 ) -> None:
     server = await nursery.start(IPyServer(two_drivers.make_driver(), "127.0.0.1", 0).run)
-    # Virtual time runs while bytes are in the kernel, so that patience has no bound here.
-    client = await connect(nursery, server, patience=float("inf"))
+    # Virtual time runs while bytes are in the kernel, so that timeout has no bound here.
+    client = await connect(nursery, server, timeout=float("inf"))
     await client.ask("Window")
     await client.expect(defSwitchVector, "windowvector")
     closed = await client.expect(setSwitchVector, "windowvector", members=CLOSED)

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.support_hostile import Scene
-from tests.support_server import Bench, Connect, connections, start
+from tests.kit.hostile import Scene
+from tests.kit.server import Bench, Connect, connections, start
 
 if TYPE_CHECKING:
     import trio

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.support_server import of, until
+from tests.kit.server import of, until
 from trindi.protocol import (
     defNumberVector,
     newBLOBVector,
@@ -21,7 +21,7 @@ from trindi.protocol import (
 )
 
 if TYPE_CHECKING:
-    from tests.support_hostile import Scene
+    from tests.kit.hostile import Scene
 
 param = pytest.param
 

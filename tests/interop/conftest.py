@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support_interop import TOOLS, Bench
+from tests.kit.interop import TOOLS, Bench
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

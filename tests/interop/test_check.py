@@ -12,8 +12,8 @@ import pytest
 import trio
 from click.testing import CliRunner
 
-from tests.support_conformance import findings
-from tests.support_docs import DOCS, SNIPPETS
+from tests.kit.conformance import findings
+from tests.kit.docs import DOCS, SNIPPETS
 from trindi.cli import main
 from trindi.conformance import Options, Server, Verdict, check
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.support_interop import Bench
+    from tests.kit.interop import Bench
 
 SIMULATORS = {
     "indi_simulator_ccd": "CCD Simulator",

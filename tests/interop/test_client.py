@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 import trio
 
-from tests.support_processes import DEADLINE, EXAMPLES
+from tests.kit.processes import DEADLINE, EXAMPLES
 from trindi import IPyClient, NotConnected, PropertyTimeout, Settled, State, delProperty
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from tests.support_interop import Bench
+    from tests.kit.interop import Bench
     from trindi import Frame, RemoteDevice
 
 SIMULATORS: Final = {
@@ -166,7 +166,7 @@ async def test_what_the_camera_is_asked_is_checked_here(bench: Bench) -> None:
         exposure = await client.wait_defined("CCD Simulator", "CCD_EXPOSURE")
         with pytest.raises(ValueError, match=r"CCD_EXPOSURE_VALUE is between 0\.01 and 3600"):
             await exposure.set(CCD_EXPOSURE_VALUE=4000)
-        # An exposure that is longer than the patience of who waits for it goes on.
+        # An exposure that is longer than the timeout of who waits for it goes on.
         with pytest.raises(PropertyTimeout):
             await client.set_and_wait(
                 "CCD Simulator", "CCD_EXPOSURE", {"CCD_EXPOSURE_VALUE": 30}, timeout=0.5

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support_cli import lines, refusal
-from tests.support_processes import DEADLINE, EXAMPLES, run_python, start_python, wait_until
-from tests.support_terminal import Terminal
+from tests.kit.cli import lines, refusal
+from tests.kit.processes import DEADLINE, EXAMPLES, run_python, start_python, wait_until
+from tests.kit.terminal import Terminal
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.support_interop import Bench
+    from tests.kit.interop import Bench
 
 SIMULATORS = ("indi_simulator_ccd", "indi_simulator_telescope", "indi_simulator_weather")
 

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 import camera
-from tests.support_interop import digest
-from tests.support_processes import DEADLINE, ENVIRONMENT, EXAMPLES
+from tests.kit.interop import digest
+from tests.kit.processes import DEADLINE, ENVIRONMENT, EXAMPLES
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.support_interop import Bench
+    from tests.kit.interop import Bench
 
 # It knows no trio, and its loop is asyncio's: so it has a process of its own.
 SESSION: Final = """

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 import camera
-from tests.support_interop import digest
-from tests.support_processes import wait_until
+from tests.kit.interop import digest
+from tests.kit.processes import wait_until
 from trindi import SizeFormat, newBLOBVector
 from trindi.protocol import encode
 
 if TYPE_CHECKING:
-    from tests.support_interop import Bench
+    from tests.kit.interop import Bench
 
 TARGET = "Thermostat.targetvector.target"
 TEMPERATURE = "Thermostat.temperaturevector.temperature"

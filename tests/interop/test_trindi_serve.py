@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 import camera
-from tests.support_interop import digest
-from tests.support_processes import DEADLINE, EXAMPLES
+from tests.kit.interop import digest
+from tests.kit.processes import DEADLINE, EXAMPLES
 from trindi import SizeFormat, newBLOBVector
 from trindi.protocol import encode
 
 if TYPE_CHECKING:
-    from tests.support_interop import Bench
+    from tests.kit.interop import Bench
 
 TARGET = "Thermostat.targetvector.target"
 TEMPERATURE = "Thermostat.temperaturevector.temperature"

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.support_driver import driver_of
+from tests.kit.driver import driver_of
 from trindi import (
     BLOBMember,
     BLOBVector,

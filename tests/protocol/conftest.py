@@ -6,7 +6,7 @@ from unittest import mock
 import pytest
 from hypothesis import settings
 
-from trindi.protocol import collecting
+from trindi.protocol import blob_collector
 
 settings.register_profile("trindi", deadline=None, max_examples=100)
 settings.load_profile("trindi")
@@ -15,6 +15,6 @@ settings.load_profile("trindi")
 @pytest.fixture(scope="module", params=[None, -1], ids=["", "collecting"])
 def with_and_without_collecting(request: pytest.FixtureRequest) -> Iterator[None]:
     """Try all with payloads that are decoded while they come, however short they are, too."""
-    enough = collecting._ENOUGH if request.param is None else request.param
-    with mock.patch.object(collecting, "_ENOUGH", enough):
+    enough = blob_collector._ENOUGH if request.param is None else request.param
+    with mock.patch.object(blob_collector, "_ENOUGH", enough):
         yield

@@ -11,7 +11,7 @@ import pytest
 import trio
 import trio.testing
 
-from tests.support_server import Client
+from tests.kit.server import Client
 from trindi import IPyServer
 from trindi.protocol import (
     BLOBPolicy,

@@ -14,7 +14,7 @@ import trio
 import trio.testing
 
 import thermostat_target
-from tests.support_server import Client
+from tests.kit.server import Client
 from trindi import IPyServer
 from trindi.protocol import (
     Event,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import trio
 import trio.testing
 
-from tests.support_examples import attach
+from tests.kit.examples import attach
 from trindi import (
     ClientEvent,
     Device,

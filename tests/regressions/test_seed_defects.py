@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import pytest
 import trio
 
-from tests.support_driver import Peer, RecordingLink, ask, settle, start
+from tests.kit.driver import Peer, RecordingLink, ask, settle, start
 from trindi import (
     Device,
     IPyDriver,
@@ -283,7 +283,7 @@ async def test_a_long_handler_does_not_delay_the_abort_behind_it(
     await ask(driver, newNumberVector("Dev", "goto", {"a": 180.0}), peer)
     begin = trio.current_time()
     await ask(driver, newSwitchVector("Dev", "abort", {"a": SwitchState.ON}), peer)
-    assert (moved, trio.current_time(), peer.pending) == (["aborted"], begin, 0)
+    assert (moved, trio.current_time(), peer.in_flight) == (["aborted"], begin, 0)
 
 
 async def test_the_exception_of_one_handler_ends_no_driver(

@@ -8,11 +8,11 @@ import pytest
 import trio
 
 import thermostat
-from tests.support_driver import ask, settle, start, values
+from tests.kit.driver import ask, settle, start, values
 from trindi import Message, defNumberVector, getProperties, newNumberVector, setNumberVector
 
 if TYPE_CHECKING:
-    from tests.support_driver import Peer, RecordingLink
+    from tests.kit.driver import Peer, RecordingLink
 
 # The example is as untyped as its author left it.
 make_driver: Any = thermostat.make_driver

@@ -4,6 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support_server import connections
+from tests.kit.server import connections
 
 connect = pytest.fixture(connections, name="connect")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from tests.support_server import Bench, Client
+from tests.kit.server import Bench, Client
 from trindi import IPyServer
 from trindi.protocol import (
     BLOBPolicy,

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import trio
 
-from tests.support_server import Bench, Client, start
+from tests.kit.server import Bench, Client, start
 from trindi import IPyServer
 from trindi.protocol import defNumberVector, getProperties
 

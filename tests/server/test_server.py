@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import trio
 
-from tests.support_server import PATIENCE, Bench, Connect, make_device, of, start, until
+from tests.kit.server import PATIENCE, Bench, Connect, make_device, of, start, until
 from trindi import ConfigurationError, IPyDriver, IPyServer
 from trindi.protocol import (
     BLOBPolicy,
@@ -31,7 +31,7 @@ from trindi.protocol import (
 
 if TYPE_CHECKING:
     from trindi.protocol import ClientEvent
-    from trindi.transport import Bundle
+    from trindi.transport import EncodedBatch
 
 PROPERTIES = ["count", "target", "serial", "note", "mode", "abort", "lamp", "frame", "upload"]
 
@@ -327,7 +327,9 @@ async def test_a_fault_in_serving_one_client_is_logged_and_costs_only_that_clien
     nursery: trio.Nursery, connect: Connect, caplog: pytest.LogCaptureFixture
 ) -> None:
     class Faulty(Bench):
-        def defined(self, devicename: str | None = None, vectorname: str | None = None) -> Bundle:
+        def defined(
+            self, devicename: str | None = None, vectorname: str | None = None
+        ) -> EncodedBatch:
             if vectorname == "trap":
                 raise LookupError("a bug")
             return super().defined(devicename, vectorname)

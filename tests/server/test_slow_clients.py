@@ -6,7 +6,7 @@ from typing import Any
 
 import trio
 
-from tests.support_server import PATIENCE, Bench, Connect, of, start, until
+from tests.kit.server import PATIENCE, Bench, Connect, of, start, until
 from trindi.protocol import (
     BLOBPolicy,
     Message,

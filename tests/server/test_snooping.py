@@ -8,7 +8,7 @@ import pytest
 import trio
 import trio.testing
 
-from tests.support_server import Bench, of, start
+from tests.kit.server import Bench, of, start
 from trindi.protocol import (
     Message,
     defNumberVector,

@@ -1,4 +1,4 @@
-"""Clients on streams that are no sockets, a server that does not listen, a test's conditions."""
+"""Clients on streams that are no sockets, a server that does not listen, a test's runtime."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import pytest
 import trio
 import trio.testing
 
-from tests.support_server import Bench, Client
+from tests.kit.server import Bench, Client
 from trindi import IPyServer, Message, newNumberVector, setNumberVector
 from trindi.protocol import defNumberVector
-from trindi.transport import USUAL, Conditions
+from trindi.transport import DEFAULT_RUNTIME, Runtime
 
 if TYPE_CHECKING:
     from trio.testing import MockClock
@@ -30,10 +30,10 @@ class Failing(Bench):
 
 
 async def start(
-    nursery: trio.Nursery, *drivers: Any, conditions: Conditions = USUAL, **options: Any
+    nursery: trio.Nursery, *drivers: Any, runtime: Runtime = DEFAULT_RUNTIME, **options: Any
 ) -> IPyServer:
     server: IPyServer = await nursery.start(
-        partial(IPyServer(drivers, **options).run, listen=False, conditions=conditions)
+        partial(IPyServer(drivers, **options).run, listen=False, runtime=runtime)
     )
     return server
 
@@ -113,10 +113,10 @@ async def test_cancelled_it_closes_the_stream(autojump_clock: MockClock) -> None
         nursery.cancel_scope.cancel()
 
 
-async def restarts(conditions: Conditions) -> int:
+async def restarts(runtime: Runtime) -> int:
     """How often a failing driver is started again in a minute."""
     async with trio.open_nursery() as nursery:
-        server = await start(nursery, Failing(), conditions=conditions)
+        server = await start(nursery, Failing(), runtime=runtime)
         await trio.sleep(60)
         nursery.cancel_scope.cancel()
     return server.statistics().restarts
@@ -125,9 +125,9 @@ async def restarts(conditions: Conditions) -> int:
 async def test_a_failing_driver_is_started_again_unless_that_is_not_wanted(
     autojump_clock: MockClock,
 ) -> None:
-    assert await restarts(USUAL) > 1
+    assert await restarts(DEFAULT_RUNTIME) > 1
     with pytest.raises(ExceptionGroup) as raised:
-        await restarts(Conditions(contain=False))
+        await restarts(Runtime(contain_errors=False))
     assert raised.group_contains(OSError, match="the cable is out")
 
 
@@ -136,7 +136,7 @@ async def test_a_fault_in_serving_a_client_shows_too(
 ) -> None:
     async def main() -> None:
         async with trio.open_nursery() as nursery:
-            server = await start(nursery, Bench(), conditions=Conditions(contain=False))
+            server = await start(nursery, Bench(), runtime=Runtime(contain_errors=False))
             await server.serve_stream(trio.testing.lockstep_stream_pair()[0])
 
     monkeypatch.setattr("trindi.transport.Connection.run", fail)
@@ -153,8 +153,8 @@ async def fail(_connection: Any, _handler: Any) -> None:
 async def test_the_time_of_day_is_that_of_its_conditions(
     nursery: trio.Nursery, autojump_clock: MockClock
 ) -> None:
-    conditions = Conditions(now=lambda: NOON)
-    server = await start(nursery, Failing(), conditions=conditions, maxconnections=1)
+    runtime = Runtime(now=lambda: NOON)
+    server = await start(nursery, Failing(), runtime=runtime, maxconnections=1)
     client = join(nursery, server)
     await client.subscribe()
     turned_away = await join(nursery, server).next(Message)

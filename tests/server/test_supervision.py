@@ -9,7 +9,7 @@ import pytest
 import trio
 import trio.lowlevel
 
-from tests.support_server import Bench, Connect, of, start, until
+from tests.kit.server import Bench, Connect, of, start, until
 from trindi import IPyServer
 from trindi.protocol import (
     BLOBPolicy,
@@ -328,7 +328,7 @@ async def test_requests_in_hand_when_the_driver_fails_are_given_up(
     while wait is None:
         wait = driver.receive(newNumberVector("Bench", "target", {"x": 1.0}), client)
         await trio.testing.wait_all_tasks_blocked()
-    assert client.pending == 65
+    assert client.in_flight == 65
     refused = wait
 
     async def wait_for_room() -> None:
@@ -338,7 +338,7 @@ async def test_requests_in_hand_when_the_driver_fails_are_given_up(
         inner.start_soon(wait_for_room)
         driver.fail()
     # So a client that has said its last is not kept waiting for answers that cannot come.
-    assert client.pending == 0
+    assert client.in_flight == 0
 
 
 async def test_the_server_itself_starts_whatever_its_drivers_do(

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 import trio
 
-from tests.support_stdio import PATIENCE, PROGRAM, Peer, Program, memfd, program
+from tests.kit.stdio import PATIENCE, PROGRAM, Peer, Program, memfd, program
 from trindi import Message, defBLOBVector, defNumberVector, defTextVector, setTextVector
 from trindi.protocol import Decoder, getProperties, pingReply, setBLOBVector
 

@@ -12,7 +12,7 @@ import pytest
 import trio
 import trio.testing
 
-from tests.support_stdio import Peer
+from tests.kit.stdio import Peer
 from trindi import (
     Device,
     IPyDriver,

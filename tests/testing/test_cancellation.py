@@ -8,8 +8,8 @@ import trio
 from trio.testing import MockClock
 
 import thermostat_target
-from tests.support_cancellation import Steps, cancel_at_every_step
-from tests.support_server import Bench
+from tests.kit.cancellation import Steps, cancel_at_every_step
+from tests.kit.server import Bench
 from trindi import IPyServer
 from trindi.testing import Garbage, Slow, Stall, join, replay_to, start_driver, start_server
 

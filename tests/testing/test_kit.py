@@ -15,8 +15,8 @@ import trio
 import trio.testing
 
 import thermostat_target
-from tests.support_processes import run_python
-from tests.support_server import Bench
+from tests.kit.processes import run_python
+from tests.kit.server import Bench
 from trindi import (
     IPyServer,
     NotConnected,
@@ -147,20 +147,20 @@ class Dead(Bench):
         raise OSError("the cable is out") from ZeroDivisionError("first")
 
 
-async def of_a_handler(nursery: trio.Nursery, contain: bool) -> IPyClient:
-    client = await start_driver(nursery, Clumsy(), contain=contain)
+async def of_a_handler(nursery: trio.Nursery, contain_errors: bool) -> IPyClient:
+    client = await start_driver(nursery, Clumsy(), contain_errors=contain_errors)
     await client["Bench"]["target"].set(x=1.0)
     return client
 
 
-async def of_snooping(nursery: trio.Nursery, contain: bool) -> IPyClient:
+async def of_snooping(nursery: trio.Nursery, contain_errors: bool) -> IPyClient:
     driver = Clumsy()
     driver.snoopall = True
-    return await start_server(nursery, [driver, Bench("Other")], contain=contain)
+    return await start_server(nursery, [driver, Bench("Other")], contain_errors=contain_errors)
 
 
-async def of_the_hardware(nursery: trio.Nursery, contain: bool) -> IPyClient:
-    return await start_driver(nursery, Dead(), contain=contain)
+async def of_the_hardware(nursery: trio.Nursery, contain_errors: bool) -> IPyClient:
+    return await start_driver(nursery, Dead(), contain_errors=contain_errors)
 
 
 @pytest.mark.parametrize("fail", [of_a_handler, of_snooping, of_the_hardware])

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support_docs import SNIPPETS
-from tests.support_processes import ENVIRONMENT, EXAMPLES, ROOT
+from tests.kit.docs import SNIPPETS
+from tests.kit.processes import ENVIRONMENT, EXAMPLES, ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -86,7 +86,7 @@ async def test_that_fails(start_server, autojump_clock):
     await trio.sleep(10)
 
 async def test_that_does_not(start_server, autojump_clock):
-    client = await start_server([Clumsy()], contain=True)
+    client = await start_server([Clumsy()], contain_errors=True)
     await client["Thermostat"]["targetvector"].set(target=18.0)
     await client.wait_state("Thermostat", "targetvector", "Alert")
 """

@@ -9,7 +9,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from tests.support_processes import run_python
+from tests.kit.processes import run_python
 from trindi import (
     BLOBMember,
     BLOBVector,

@@ -10,7 +10,7 @@ import pytest
 import trio
 import trio.testing
 
-from tests.support_server import Client
+from tests.kit.server import Client
 from trindi.errors import ProtocolError
 from trindi.protocol import (
     Event,
@@ -24,9 +24,9 @@ from trindi.protocol import (
     pingRequest,
     setTextVector,
 )
-from trindi.transport import Conditions, Connection, Parcel
-from trindi.transport.connection import FAREWELL, LINGER, MAX_ERRORS, SIGN_OF_LIFE
-from trindi.transport.turns import MAX_STREAK
+from trindi.transport import Connection, EncodedEvent, Runtime
+from trindi.transport.connection import FAREWELL, KEEPALIVE, LINGER, MAX_ERRORS
+from trindi.transport.yield_budget import MAX_STREAK
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -143,13 +143,13 @@ async def test_replies_are_finished_after_the_peer_has_said_its_last(
 ) -> None:
     class Worker(Line):
         def handle(self, item: Event | ProtocolError) -> None:
-            self.connection.begin(getProperties())
+            self.connection.request_started(getProperties())
             nursery.start_soon(self.work)
 
         async def work(self) -> None:
             await trio.sleep(LINGER / 2)
             self.connection.reply(Message(None, "done"))
-            self.connection.done(getProperties())
+            self.connection.request_finished(getProperties())
 
     line = Worker(nursery)
     await line.peer.send(getProperties(), getProperties())
@@ -164,7 +164,7 @@ async def test_work_that_takes_long_does_not_hold_a_peer_that_has_said_its_last(
 ) -> None:
     class Endless(Line):
         def handle(self, item: Event | ProtocolError) -> None:
-            self.connection.begin(getProperties())
+            self.connection.request_started(getProperties())
             self.connection.reply(Message(None, "begun"))
 
     line = Endless(nursery)
@@ -197,9 +197,9 @@ async def test_a_peer_that_is_sent_away_is_told_why_and_nothing_else(
 ) -> None:
     line = Line(nursery, reads_ahead=False)
     for number in range(10):
-        line.connection.outbox.put(Parcel(Message(None, str(number))))
-    line.connection.send_away("the house is full")
-    line.connection.send_away("another reason")
+        line.connection.outbox.put(EncodedEvent(Message(None, str(number))))
+    line.connection.disconnect("the house is full")
+    line.connection.disconnect("another reason")
     line.connection.reply(Message(None, "too late"))
     assert told(await line.peer.rest()) == ["[ERROR] the house is full"]
     await line.peer.aclose()
@@ -210,7 +210,7 @@ async def test_a_peer_that_is_sent_away_and_does_not_go_is_cut_off(
     nursery: trio.Nursery, autojump_clock: Any
 ) -> None:
     line = Line(nursery)
-    line.connection.send_away("the house is full")
+    line.connection.disconnect("the house is full")
     assert told(await line.peer.rest()) == ["[ERROR] the house is full"]
     await line.ended.wait()
     assert trio.current_time() == pytest.approx(FAREWELL)
@@ -220,7 +220,7 @@ async def test_a_peer_that_is_sent_away_and_does_not_read_is_cut_off(
     nursery: trio.Nursery, autojump_clock: Any
 ) -> None:
     line = Line(nursery, reads_ahead=False)
-    line.connection.send_away("the house is full")
+    line.connection.disconnect("the house is full")
     await line.ended.wait()
     assert trio.current_time() == pytest.approx(FAREWELL)
 
@@ -247,7 +247,7 @@ async def test_a_stream_that_cannot_be_half_closed_is_closed(
     peer = Client(theirs)
     connection = Connection(NoHalfClose(), name="the peer")
     nursery.start_soon(connection.run, lambda _item: None)
-    connection.send_away("the house is full")
+    connection.disconnect("the house is full")
     assert told(await peer.rest()) == ["[ERROR] the house is full"]
     assert trio.current_time() == 0
 
@@ -382,7 +382,7 @@ async def test_events_are_gathered_into_large_writes(autojump_clock: Any) -> Non
     _unused, silent = trio.testing.memory_stream_one_way_pair()
     connection = Connection(trio.StapledStream(sending, silent), name="the peer")
     for number in range(1000):
-        connection.outbox.put(Parcel(setTextVector("D", f"P{number}", {"t": "x"})))
+        connection.outbox.put(EncodedEvent(setTextVector("D", f"P{number}", {"t": "x"})))
     async with trio.open_nursery() as nursery:
         nursery.start_soon(connection.run, lambda _item: None)
         await trio.testing.wait_all_tasks_blocked()
@@ -402,7 +402,7 @@ async def test_only_what_is_left_to_do_at_its_end_is_done_beside_the_others(
         called.append(function)
         return await trio.to_thread.run_sync(function, *args)
 
-    line = Line(nursery, conditions=Conditions(in_thread=noted))
+    line = Line(nursery, runtime=Runtime(in_thread=noted))
     payload = random.Random(0).randbytes(400_000)
     blob = newBLOBVector("A", "b", {"m": payload}, {"m": SizeFormat(len(payload), suffix)})
     data = encode(blob)
@@ -432,10 +432,10 @@ async def test_a_peer_that_waits_for_room_gets_signs_of_life(
     assert await line.peer.next(pingReply) == pingReply("1")
     for number in (1, 2):
         assert await line.peer.next(pingReply) == pingReply("none")
-        assert trio.current_time() == number * SIGN_OF_LIFE
+        assert trio.current_time() == number * KEEPALIVE
     room.set()
     assert await line.peer.next(pingReply) == pingReply("2")
-    assert trio.current_time() == 2 * SIGN_OF_LIFE
+    assert trio.current_time() == 2 * KEEPALIVE
 
 
 async def test_a_peer_that_knows_no_pings_gets_none(
@@ -449,7 +449,7 @@ async def test_a_peer_that_knows_no_pings_gets_none(
 
     line = Full(nursery)
     await line.peer.send(getProperties())
-    await trio.sleep(10 * SIGN_OF_LIFE)
+    await trio.sleep(10 * KEEPALIVE)
     room.set()
     await line.peer.send(pingRequest("1"))
     assert await line.peer.receive() == pingReply("1")

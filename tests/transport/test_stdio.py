@@ -14,7 +14,7 @@ import pytest
 import trio
 import trio.testing
 
-from tests.support_stdio import memfd, open_descriptors, send_with_descriptors
+from tests.kit.stdio import memfd, open_descriptors, send_with_descriptors
 from trindi.errors import ProtocolError
 from trindi.protocol import newBLOBVector
 from trindi.transport import StdioStream, guarded_stdio

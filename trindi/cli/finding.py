@@ -39,13 +39,13 @@ Wanted: TypeAlias = Address | Pattern
 Place: TypeAlias = tuple[str, ...]
 
 
-async def find_vector(client: IPyClient, wanted: Address, patience: float) -> RemoteVector:
+async def find_vector(client: IPyClient, wanted: Address, timeout: float) -> RemoteVector:
     """Wait for a property, but not longer than that.
 
     Raises:
         ClickException: it is not there.
     """
-    with trio.move_on_after(patience):
+    with trio.move_on_after(timeout):
         return await client.wait_defined(wanted.devicename, wanted.vectorname)
     raise await refuse(client, [Address(wanted.devicename, wanted.vectorname)])
 

@@ -13,7 +13,7 @@ from trindi.cli.addresses import Pattern, devices_of, join, parse_pattern
 from trindi.cli.completion import complete_members
 from trindi.cli.finding import refuse
 from trindi.cli.lines import ATTRIBUTES, Line, kind_of, lines_of, to_json
-from trindi.cli.running import patience_of, patience_option, run_client, server_options
+from trindi.cli.running import patience_option, run_client, server_options, timeout_of
 from trindi.client import IPyClient, NotConnected, Settled
 from trindi.protocol import DefVector, Kind, Permission
 
@@ -73,7 +73,7 @@ def get(
         click.echo(to_json(line.data) if as_json else line.text if only_value else str(line))
 
     client = IPyClient(host, port, ask_for=devices_of(wanted))
-    search = _Search(client, wanted, patience_of(timeout), write_only, show)
+    search = _Search(client, wanted, timeout_of(timeout), write_only, show)
     run_client(search.run, client)
 
 
@@ -84,7 +84,7 @@ class _Search:
         self,
         client: IPyClient,
         wanted: tuple[Pattern, ...],
-        patience: float,
+        timeout: float,
         write_only: bool,
         show: Callable[[Line], None],
     ) -> None:
@@ -93,7 +93,7 @@ class _Search:
         self._later: Events | None = None
         self._missing = dict.fromkeys(wanted)
         self._wanted = wanted
-        self._patience = patience
+        self._timeout = timeout
         self._write_only = write_only
         self._show = show
         self._seen: set[tuple[str, str]] = set()
@@ -119,7 +119,7 @@ class _Search:
     async def _mind_ping(self, client: IPyClient) -> None:
         """Hear no more when a server that tells so has told all: only what is missing may follow.
 
-        Others never do: they are heard for as long as the patience lasts.
+        Others never do: they are heard for as long as the timeout lasts.
         """
         with contextlib.suppress(NotConnected):
             if await client.settled(quiet=math.inf) is Settled.PING:
@@ -137,7 +137,7 @@ class _Search:
                 return
 
     def _set_clock(self) -> None:
-        self._scope.deadline = trio.current_time() + self._patience
+        self._scope.deadline = trio.current_time() + self._timeout
 
     def _take(self, event: DefVector) -> None:
         """Take a definition; properties are defined again whenever any client asks."""

@@ -27,11 +27,11 @@ __all__ = [
     "Again",
     "Work",
     "connect",
-    "patience_of",
     "patience_option",
     "run_client",
     "run_until_told",
     "server_options",
+    "timeout_of",
 ]
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -79,7 +79,7 @@ def server_options(command: F) -> F:
 
 
 def patience_option(meaning: str, *, beyond: str = "") -> Callable[[F], F]:
-    """Add the option ``-t``; `patience_of` says what it means.
+    """Add the option ``-t``; `timeout_of` says what it means.
 
     Args:
         meaning: what it bounds.
@@ -93,7 +93,7 @@ def patience_option(meaning: str, *, beyond: str = "") -> Callable[[F], F]:
     )
 
 
-def patience_of(timeout: float | None) -> float:
+def timeout_of(timeout: float | None) -> float:
     """Say how long to wait for what is not there, where the user may have said it."""
     return _PATIENCE if timeout is None else timeout
 

@@ -15,7 +15,7 @@ from trindi.cli.lines import to_json
 from trindi.cli.meter import Display, Meter, make_display
 from trindi.cli.paths import DirectoryToFill
 from trindi.cli.ranges import COUNT
-from trindi.cli.running import patience_of, patience_option, run_client, server_options
+from trindi.cli.running import patience_option, run_client, server_options, timeout_of
 from trindi.client import IPyClient
 from trindi.protocol import Kind, Permission
 
@@ -55,7 +55,7 @@ def save_blobs(
     Exit status: 0 once --count are saved, 1 if the property is not there or the server has gone.
     """
     client = IPyClient(host, port, ask_for=[place.devicename])
-    saver = _Saver(place, Path(directory), count, patience_of(timeout), as_json)
+    saver = _Saver(place, Path(directory), count, timeout_of(timeout), as_json)
     run_client(saver.run, client)
 
 
@@ -67,13 +67,13 @@ class _Saver:
         place: Address,
         directory: Path,
         count: int | None,
-        patience: float,
+        timeout: float,
         as_json: bool,
     ) -> None:
         self._place = place
         self._directory = directory
         self._count = count
-        self._patience = patience
+        self._timeout = timeout
         self._as_json = as_json
 
     async def run(self, client: IPyClient) -> None:
@@ -83,7 +83,7 @@ class _Saver:
             ClickException: there are none, or no more.
         """
         names = self._place[:2]
-        vector = await find_vector(client, self._place, self._patience)
+        vector = await find_vector(client, self._place, self._timeout)
         if vector.kind is not Kind.BLOB:
             raise click.ClickException(
                 f"{join(*names)} is a {vector.kind.value} vector, and has no BLOBs"

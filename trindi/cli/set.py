@@ -13,7 +13,7 @@ import trio
 from trindi.cli.addresses import Address, AddressError, join, make_address, split
 from trindi.cli.completion import complete_assignments
 from trindi.cli.finding import find_vector, refuse
-from trindi.cli.running import patience_of, patience_option, run_client, server_options
+from trindi.cli.running import patience_option, run_client, server_options, timeout_of
 from trindi.client import IPyClient, PropertyError, PropertyTimeout
 from trindi.client.requests import Upload, check_writable, make_request
 from trindi.protocol import Kind, SwitchState
@@ -112,15 +112,15 @@ def group(assignments: tuple[Assignment, ...]) -> list[Request]:
 
 
 async def _set(requests: list[Request], wait: bool, bound: float | None, client: IPyClient) -> None:
-    patience = patience_of(bound)
+    timeout = timeout_of(bound)
     for request in requests[:1] if wait else requests:
-        await find_vector(client, request.place, patience)
+        await find_vector(client, request.place, timeout)
     # All that is known is checked before anything is sent.
     for request in requests:
         if request.vectorname in client.get(request.devicename, ()):
             await _check(client, client[request.devicename][request.vectorname], request)
     for request in requests:
-        vector = await find_vector(client, request.place, patience)
+        vector = await find_vector(client, request.place, timeout)
         values = await _check(client, vector, request)
         if wait:
             await _set_and_wait(client, vector, values, bound)

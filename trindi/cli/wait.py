@@ -71,13 +71,13 @@ class _Waiter:
         client: IPyClient,
         condition: Condition,
         addresses: Iterable[Address],
-        patience: float | None,
+        timeout: float | None,
     ) -> None:
         self._client = client
         self._events = client.events()
         self._condition = condition
         self._values: dict[Address, Any] = dict.fromkeys(addresses)
-        self._patience = math.inf if patience is None else patience
+        self._timeout = math.inf if timeout is None else timeout
 
     async def run(self, _client: IPyClient) -> None:
         """Wait until the condition holds.
@@ -97,7 +97,7 @@ class _Waiter:
             raise failure
 
     async def _look(self) -> None:
-        with trio.move_on_after(self._patience):
+        with trio.move_on_after(self._timeout):
             async for event in self._events:
                 await self._take(event)
                 if self._condition.holds(self._values.get):
@@ -108,7 +108,7 @@ class _Waiter:
             f"{names[one]} is not there" if value is None else f"{one} is {shown(value)}"
             for one, value in self._values.items()
         )
-        raise click.ClickException(f"not within {self._patience:g} s: {known}")
+        raise click.ClickException(f"not within {self._timeout:g} s: {known}")
 
     async def _missing(self) -> dict[Address | Pattern, str]:
         missing = [one for one, value in self._values.items() if value is None]

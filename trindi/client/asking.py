@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from trindi.client.session import Session
     from trindi.client.wishes import Wishes
     from trindi.protocol import NewVector
-    from trindi.transport.conditions import InThread
+    from trindi.transport.runtime import InThread
 
 __all__ = ["Asking"]
 

@@ -21,7 +21,7 @@ from trindi.client.waiting import Condition, Place
 from trindi.client.wishes import Wishes
 from trindi.errors import ConfigurationError, check_count, check_delay
 from trindi.protocol import MAX_BLOB_BYTES, MAX_ELEMENT_BYTES, BLOBPolicy, State
-from trindi.transport import HIGH_WATER, USUAL, Conditions
+from trindi.transport import DEFAULT_RUNTIME, HIGH_WATER, Runtime
 
 if TYPE_CHECKING:
     from collections import deque
@@ -62,7 +62,7 @@ class IPyClient(Mapping[str, RemoteDevice]):
         max_blob_bytes: bound of the BLOBs of one element, decoded, and of all newest frames
             together that are kept.
         max_picture_bytes: bound of all definitions, texts and messages together that are kept.
-        conditions: a test's are others than an observatory's.
+        runtime: a test's are others than an observatory's.
 
     Raises:
         ValueError: an `ask_for` that names no device, or a number that is out of range.
@@ -80,7 +80,7 @@ class IPyClient(Mapping[str, RemoteDevice]):
         max_element_bytes: int = MAX_ELEMENT_BYTES,
         max_blob_bytes: int = MAX_BLOB_BYTES,
         max_picture_bytes: int = MAX_PICTURE_BYTES,
-        conditions: Conditions = USUAL,
+        runtime: Runtime = DEFAULT_RUNTIME,
     ) -> None:
         self.host = host
         self.port = check_count("port", port, 1, _MAX_PORT)
@@ -93,7 +93,7 @@ class IPyClient(Mapping[str, RemoteDevice]):
             max_element_bytes=check_count("max_element_bytes", max_element_bytes, 1),
             max_blob_bytes=check_count("max_blob_bytes", max_blob_bytes, 0),
             max_picture_bytes=check_count("max_picture_bytes", max_picture_bytes, 0),
-            conditions=conditions,
+            runtime=runtime,
         )
         self._devices = self._session.picture.devices
         self._asking = self._session.asking

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakValueDictionary
 
 from trindi.protocol import SnoopEvent, delProperty, plain_format, setBLOBVector
-from trindi.transport import HIGH_WATER, Outbox, Parcel, Turns
+from trindi.transport import HIGH_WATER, EncodedEvent, EventQueue, YieldBudget
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,18 +26,18 @@ class _Inbox:
     def __init__(self, devicename: str | None, vectorname: str | None, high_water: int) -> None:
         self._devicename = devicename
         self._vectorname = vectorname
-        self._waiting = Outbox(high_water=high_water)
-        self._turns = Turns()
+        self._waiting = EventQueue(high_water=high_water)
+        self._turns = YieldBudget()
 
     @property
     def drops(self) -> int:
         """How many events a newer one took the place of, or were too many to keep."""
         return self._waiting.drops
 
-    def hear(self, parcel: Parcel) -> None:
+    def hear(self, encoded: EncodedEvent) -> None:
         """Put an event to what waits, if it is wanted. Never blocks."""
-        if self._wants(parcel.event):
-            self._waiting.put(parcel)
+        if self._wants(encoded.event):
+            self._waiting.put(encoded)
 
     def _wants(self, event: Any) -> bool:
         # The end of a device is the end of each of its properties, and that of all, of each device.
@@ -159,10 +159,10 @@ class Frames(_Inbox):
         self._progress = progress
         self._error: Exception | None = None
 
-    def hear(self, parcel: Parcel) -> None:
+    def hear(self, encoded: EncodedEvent) -> None:
         """Put frames to what waits. Never blocks."""
-        if isinstance(parcel.event, setBLOBVector) and any(parcel.event.values()):
-            super().hear(parcel)
+        if isinstance(encoded.event, setBLOBVector) and any(encoded.event.values()):
+            super().hear(encoded)
 
     def arriving(self, progress: Progress) -> None:
         """Tell how much has arrived; an error in who is told is raised where frames are awaited."""
@@ -214,9 +214,9 @@ class Inboxes:
         if isinstance(event, setBLOBVector) and event.members:
             size = sum(map(len, event.members.values()))
             self.arriving(Progress(event.devicename, event.vectorname, size, size))
-        parcel = Parcel(event)
+        encoded = EncodedEvent(event)
         for inbox in list(self._all.values()):
-            inbox.hear(parcel)
+            inbox.hear(encoded)
 
     def arriving(self, progress: Progress) -> None:
         """Tell how much has come of a BLOB."""

@@ -26,14 +26,14 @@ from trindi.protocol import (
     pingReply,
     pingRequest,
 )
-from trindi.transport import Connection, Parcel
+from trindi.transport import Connection, EncodedEvent
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from trindi.client.inbox import Progress
     from trindi.protocol import Event
-    from trindi.transport import Conditions
+    from trindi.transport import Runtime
 
 __all__ = ["Link", "Mark"]
 
@@ -103,7 +103,7 @@ class Link:
         decoder: reads its bytes.
         hear: is given all that the server says, but for pings.
         arriving: is told how much has come of a BLOB.
-        conditions: those of a test, or the usual ones.
+        runtime: those of a test, or the usual ones.
 
     Attributes:
         lost: why the connection has ended, or "" while it has not.
@@ -119,14 +119,14 @@ class Link:
         decoder: Decoder,
         hear: Callable[[Event], None],
         arriving: Callable[[Progress], None],
-        conditions: Conditions,
+        runtime: Runtime,
     ) -> None:
         self._gauge = Gauge(stream, decoder, arriving)
         # An honest server may be broken in some corner, and all the rest of it work.
         self._connection = Connection(
-            self._gauge, name=name, decoder=decoder, max_errors=None, conditions=conditions
+            self._gauge, name=name, decoder=decoder, max_errors=None, runtime=runtime
         )
-        self._in_thread = conditions.in_thread
+        self._in_thread = runtime.in_thread
         self._hear = hear
         self._numbers = itertools.count(1)
         self._pings: dict[str, Ping] = {}
@@ -156,7 +156,7 @@ class Link:
                 )
                 nursery.cancel_scope.cancel()
         finally:
-            self.lost = self.lost or self._connection.sent_away or lost
+            self.lost = self.lost or self._connection.disconnect_reason or lost
             # Whoever waits until something has left would wait for ever.
             self._connection.outbox.clear()
             self._connection.outbox.left()
@@ -219,15 +219,15 @@ class Link:
         Raises:
             NotConnected: the connection is lost, or about to be.
         """
-        parcel = Parcel(request)
-        await parcel.prepare(self._in_thread)
+        encoded = EncodedEvent(request)
+        await encoded.prepare(self._in_thread)
         outbox = self._connection.outbox
-        await outbox.wait_room(parcel.weight)
+        await outbox.wait_room(encoded.weight)
         self._check()
         if mark is not None:
             mark.place(self._gauge, self._ping() if self.answers_pings else None)
         note_sent()
-        outbox.put(parcel)
+        outbox.put(encoded)
         self._asked = trio.current_time()
         await outbox.wait_drained()
         self._check()

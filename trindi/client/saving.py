@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from trindi.client.inbox import Frame, Frames
-    from trindi.transport.conditions import InThread
+    from trindi.transport.runtime import InThread
 
 __all__ = ["SavedFrames", "file_name"]
 

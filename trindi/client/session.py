@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from trindi.client.remote import RemoteVector
     from trindi.client.wishes import Wishes
     from trindi.protocol import Event, NewVector, enableBLOB, getProperties
-    from trindi.transport import Conditions
+    from trindi.transport import Runtime
 
 __all__ = ["Connect", "Session", "open_tcp"]
 
@@ -78,7 +78,7 @@ class Session:
         max_element_bytes: bound of one element without BLOBs.
         max_blob_bytes: bound of the BLOBs of one element, and of all newest frames together.
         max_picture_bytes: bound of all else that is kept.
-        conditions: those of a test, or the usual ones.
+        runtime: those of a test, or the usual ones.
 
     Attributes:
         link: the connection, or None while there is none.
@@ -96,11 +96,11 @@ class Session:
         max_element_bytes: int,
         max_blob_bytes: int,
         max_picture_bytes: int,
-        conditions: Conditions,
+        runtime: Runtime,
     ) -> None:
         self._name = name
         self._wishes = wishes
-        self._conditions = conditions
+        self._runtime = runtime
         self._make_decoder = partial(
             Decoder, max_element_bytes=max_element_bytes, max_blob_bytes=max_blob_bytes
         )
@@ -109,10 +109,10 @@ class Session:
         self._errors = 0
         self._news = trio.lowlevel.ParkingLot()
         self.link: Link | None = None
-        self.asking = Asking(self, wishes, conditions.in_thread)
+        self.asking = Asking(self, wishes, runtime.in_thread)
         self.picture = Picture(
             self.asking,
-            now=conditions.now,
+            now=runtime.now,
             max_bytes=max_picture_bytes,
             max_frame_bytes=max_blob_bytes,
         )
@@ -182,7 +182,7 @@ class Session:
             decoder=self._make_decoder(),
             hear=self._hear,
             arriving=self.inboxes.arriving,
-            conditions=self._conditions,
+            runtime=self._runtime,
         )
         try:
             self.link = link

@@ -164,10 +164,10 @@ class Session:
     @property
     def first_patience(self) -> float:
         """Seconds for the first answer of all: a program has to start, and a server is there."""
-        return self._patience if self.is_program else self.options.timeout
+        return self._timeout if self.is_program else self.options.timeout
 
     @property
-    def _patience(self) -> float:
+    def _timeout(self) -> float:
         return max(self.options.timeout, _START)
 
     def begin(self, rule: str) -> None:
@@ -238,7 +238,7 @@ class Session:
             seconds: how long the first definition is waited for.
         """
         link = link or self.link
-        seconds = self._patience if seconds is None else seconds
+        seconds = self._timeout if seconds is None else seconds
         await link.send(getProperties(), seconds=seconds)
         if not await link.wait_for(defines, seconds):
             return False
@@ -260,7 +260,7 @@ class Session:
         await (link or self.link).wait_quiet(_PAUSE, _SETTLE)
 
     async def exchange(
-        self, *items: Event | bytes, place: Place, link: Link | None = None, patience: float = 1.0
+        self, *items: Event | bytes, place: Place, link: Link | None = None, timeout: float = 1.0
     ) -> Answer | None:
         """Send something, and return what is answered until a definition comes that is asked after.
 
@@ -268,13 +268,13 @@ class Session:
             items: what to send.
             place: whose definition to ask for.
             link: on which link.
-            patience: how many times longer than usual an answer is waited for.
+            timeout: how many times longer than usual an answer is waited for.
 
         Returns:
             The answer; None where the definition does not come.
         """
         link = link or self.link
-        seconds = self.options.timeout * patience
+        seconds = self.options.timeout * timeout
         link.forget()
         named = self.by_name and place not in self.nameless
         sentinel = getProperties(*place) if named else getProperties()

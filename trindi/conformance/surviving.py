@@ -80,8 +80,8 @@ async def _attack(session: Session, rule: str, data: bytes, place: Place) -> boo
 
 async def _feed(session: Session, link: Link, data: bytes, place: Place) -> str:
     """Send it, and say what became of the question behind it, or ""."""
-    patience = 1 + len(data) / _MB
-    if await session.exchange(data, place=place, link=link, patience=patience) or link.ended:
+    timeout = 1 + len(data) / _MB
+    if await session.exchange(data, place=place, link=link, timeout=timeout) or link.ended:
         return ""
     if await session.exchange(_RESYNC, place=place, link=link) or link.ended:
         return "the element behind it was lost"

@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 
 from trindi.errors import ProtocolError
 from trindi.protocol import ELEMENT_OF, Decoder, Event, newBLOBVector, setBLOBVector
-from trindi.protocol.syntax import (
+from trindi.protocol.markup import (
     ATTRIBUTES,
     BLANK,
     HEAD,

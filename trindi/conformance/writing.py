@@ -252,7 +252,7 @@ def _sexagesimal(value: float) -> str:
 async def write(session: Session, known: Property, members: Mapping[str, str]) -> Written:
     """Write some members of a property, and wait until that has come to an end."""
     link, timeout = session.link, session.options.timeout
-    patience = max(timeout, getattr(known.definition, "timeout", 0.0))
+    timeout = max(timeout, getattr(known.definition, "timeout", 0.0))
     reports: list[Any] = []
 
     def reported(seen: Seen) -> bool:
@@ -267,8 +267,8 @@ async def write(session: Session, known: Property, members: Mapping[str, str]) -
     await link.send(new(known.kind, known.place, members), seconds=timeout)
     if not await link.wait_for(reported, timeout):
         return Written(await link.fate())
-    if not await link.wait_for(ended, patience):
-        return Written(f"it is Busy after {patience:g} s, and its timeout is over")
+    if not await link.wait_for(ended, timeout):
+        return Written(f"it is Busy after {timeout:g} s, and its timeout is over")
     if reports[-1].state is State.ALERT:
         return Written(f"it was answered with Alert {reports[-1].message}".rstrip(), refused=True)
     return Written()

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from trindi.protocol import encode
-from trindi.transport import Bundle, Parcel
+from trindi.transport import EncodedBatch, EncodedEvent
 
 if TYPE_CHECKING:
     from trindi.properties import Device, Vector
@@ -25,8 +25,8 @@ class Definitions:
 
     def __init__(self, devices: dict[str, Device]) -> None:
         self._devices = devices
-        self._parcels: dict[Vector[Any, Any], Parcel] = {}
-        self._bundles: dict[str | None, tuple[int, Bundle]] = {}
+        self._encoded: dict[Vector[Any, Any], EncodedEvent] = {}
+        self._batches: dict[str | None, tuple[int, EncodedBatch]] = {}
 
     def forget(self) -> None:
         """Make all definitions anew: a run may have another time of day than the last."""
@@ -34,25 +34,27 @@ class Definitions:
             for vector in device.values():
                 vector.redefine()
 
-    def of(self, devicename: str | None, vectorname: str | None) -> Bundle:
+    def of(self, devicename: str | None, vectorname: str | None) -> EncodedBatch:
         """The definitions that a getProperties with these attributes asks for, as they are now."""
         if vectorname is not None or (devicename not in ALL and devicename not in self._devices):
             return self._make(devicename, vectorname)
         changes = sum(device.changes for device in self._devices.values())
-        known = self._bundles.get(devicename)
+        known = self._batches.get(devicename)
         if known is None or known[0] != changes:
-            known = self._bundles[devicename] = changes, self._make(devicename, None)
+            known = self._batches[devicename] = changes, self._make(devicename, None)
         return known[1]
 
-    def _make(self, devicename: str | None, vectorname: str | None) -> Bundle:
-        return Bundle(map(self._parcel, matching(self._devices, devicename, vectorname)))
+    def _make(self, devicename: str | None, vectorname: str | None) -> EncodedBatch:
+        return EncodedBatch(
+            map(self._encoded_event, matching(self._devices, devicename, vectorname))
+        )
 
-    def _parcel(self, vector: Vector[Any, Any]) -> Parcel:
+    def _encoded_event(self, vector: Vector[Any, Any]) -> EncodedEvent:
         event = vector.defined
-        parcel = self._parcels.get(vector)
-        if parcel is None or parcel.event is not event:
-            parcel = self._parcels[vector] = Parcel(event, encode(event))
-        return parcel
+        encoded = self._encoded.get(vector)
+        if encoded is None or encoded.event is not event:
+            encoded = self._encoded[vector] = EncodedEvent(event, encode(event))
+        return encoded
 
 
 def matching(

@@ -38,13 +38,13 @@ from trindi.protocol import (
     getProperties,
     replace,
 )
-from trindi.transport import Turns
+from trindi.transport import YieldBudget
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Generator
     from datetime import datetime
 
-    from trindi.transport import Bundle
+    from trindi.transport import EncodedBatch
 
 __all__ = ["Dispatcher", "Sender", "wait_for_all"]
 
@@ -74,13 +74,13 @@ class Sender(Protocol):
     def reply(self, event: Event) -> None:
         """Send an event to this peer alone, without waiting."""
 
-    def forward(self, bundle: Bundle) -> None:
+    def forward(self, batch: EncodedBatch) -> None:
         """Send what is encoded already to this peer alone, without waiting."""
 
-    def begin(self, event: ClientEvent, /) -> None:
+    def request_started(self, event: ClientEvent, /) -> None:
         """Say that a request of this peer is being worked on."""
 
-    def done(self, event: ClientEvent, /) -> None:
+    def request_finished(self, event: ClientEvent, /) -> None:
         """Say that it is no longer."""
 
 
@@ -144,7 +144,7 @@ class Dispatcher:
         publish: sends an event to whoever wants it, without waiting.
 
     Attributes:
-        contain: exceptions of the handler cost only the request; where False, they end `run`.
+        contain_errors: an exception of the handler costs only its request. False: it ends `run`.
     """
 
     def __init__(
@@ -156,14 +156,14 @@ class Dispatcher:
         self._devices = devices
         self._handler = handler
         self._publish = publish
-        self.contain = True
+        self.contain_errors = True
         self._lines: dict[_Place, _Line] = {}
         self._intake: trio.MemorySendChannel[_Request] | None = None
         self._led = False  # a worker takes requests from the channel
         self._called = False  # a worker is on its way to do so
         self._unread = 0  # requests in the channel
         self._nursery: trio.Nursery | None = None
-        self._turns = Turns()
+        self._turns = YieldBudget()
         self._idle = trio.lowlevel.ParkingLot()
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
@@ -171,7 +171,7 @@ class Dispatcher:
         intake, requests = trio.open_memory_channel[_Request](INTAKE)
         self._intake, self._requests = intake, requests
         self._led = self._called = False
-        self._turns = Turns()
+        self._turns = YieldBudget()
         self._unread = 0
         try:
             async with trio.open_nursery() as nursery:
@@ -190,7 +190,7 @@ class Dispatcher:
                 left.append(requests.receive_nowait())
         requests.close()
         for request in left:
-            request.sender.done(request.event)
+            request.sender.request_finished(request.event)
         for line in self._lines.values():
             line.open_to_all()
         self._lines.clear()
@@ -256,7 +256,7 @@ class Dispatcher:
         except trio.WouldBlock:
             return _Waiting(request, intake, self.noted)
         line.enter(sender)
-        sender.begin(event)
+        sender.request_started(event)
         self.noted()
         return None
 
@@ -312,8 +312,8 @@ class Dispatcher:
     async def _lead(self) -> _Request:
         """Take requests until one is for an idle property; put the others in their lines."""
         # Before one is taken: being cancelled now loses none.
-        if self._turns.is_over():
-            await self._turns.go_round()
+        if self._turns.exhausted():
+            await self._turns.checkpoint()
         while True:
             try:
                 request = self._requests.receive_nowait()
@@ -343,7 +343,7 @@ class Dispatcher:
                 try:
                     await self._handle(request.event, request.vector)
                 finally:
-                    request.sender.done(request.event)
+                    request.sender.request_finished(request.event)
                     line.leave(request.sender)
                 if not line.waiting:
                     return
@@ -360,7 +360,7 @@ class Dispatcher:
             await self._handler(replace(event, vector=vector, timestamp=self._time(event)))
         except Exception as error:
             place = f"{event.devicename} {event.vectorname or ''}".rstrip()
-            if not self.contain:
+            if not self.contain_errors:
                 error.add_note(f"clientevent failed on {type(event).__name__} of {place}")
                 raise
             logger.exception("clientevent failed on %s of %s", type(event).__name__, place)
@@ -414,7 +414,7 @@ class _Waiting:
     async def _send(self) -> None:
         line, sender = self._request.line, self._request.sender
         counted = False
-        sender.begin(self._request.event)
+        sender.request_started(self._request.event)
         try:
             while line.is_full_for(sender):
                 await line.room.park()
@@ -430,7 +430,7 @@ class _Waiting:
             if not self._sent:
                 if counted:
                     line.leave(sender)
-                sender.done(self._request.event)
+                sender.request_finished(self._request.event)
 
 
 async def wait_for_all(waits: list[Awaitable[None]]) -> None:

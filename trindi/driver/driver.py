@@ -33,12 +33,12 @@ from trindi.protocol import (
     to_float,
     to_utc,
 )
-from trindi.transport import USUAL
+from trindi.transport import DEFAULT_RUNTIME
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from trindi.transport import Bundle, Conditions, Outbox, Parcel
+    from trindi.transport import EncodedBatch, EncodedEvent, EventQueue, Runtime
 
 __all__ = ["IPyDriver", "Link"]
 
@@ -264,14 +264,14 @@ class IPyDriver(Mapping[str, Device]):
         self,
         link: Link,
         *,
-        conditions: Conditions = USUAL,
+        runtime: Runtime = DEFAULT_RUNTIME,
         task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
     ) -> None:
         """Run the driver on a link until it is cancelled or fails.
 
         Args:
             link: knows the peers.
-            conditions: a test's are others than an observatory's.
+            runtime: a test's are others than an observatory's.
             task_status: started as soon as requests are taken.
 
         Raises:
@@ -281,8 +281,8 @@ class IPyDriver(Mapping[str, Device]):
         """
         if self._nursery is not None:
             raise RuntimeError("the driver is running already")
-        self.outlet.conditions = conditions
-        self._dispatcher.contain = self._snooping.contain = conditions.contain
+        self.outlet.runtime = runtime
+        self._dispatcher.contain_errors = self._snooping.contain_errors = runtime.contain_errors
         try:
             async with trio.open_nursery() as nursery:
                 await nursery.start(self._dispatcher.run)
@@ -321,22 +321,22 @@ class IPyDriver(Mapping[str, Device]):
         self, devicename: str | None = None, vectorname: str | None = None
     ) -> list[DefVector]:
         """The definitions of all that is enabled, or of one device or vector, as they are now."""
-        parcels = self.defined(devicename, vectorname).parcels
-        return [cast("DefVector", parcel.event) for parcel in parcels]
+        items = self.defined(devicename, vectorname).items
+        return [cast("DefVector", encoded.event) for encoded in items]
 
-    def defined(self, devicename: str | None = None, vectorname: str | None = None) -> Bundle:
+    def defined(self, devicename: str | None = None, vectorname: str | None = None) -> EncodedBatch:
         """The same, as it is sent; encoded once, until something changes."""
         return self._definitions.of(devicename, vectorname)
 
-    def inbox_for(self, event: Event) -> Outbox | None:
+    def inbox_for(self, event: Event) -> EventQueue | None:
         """Where to put what another driver said; None where it is not snooped on."""
         return self._snooping.inbox if self._snooping.hears(event) else None
 
-    def hear(self, parcel: Parcel) -> None:
+    def hear(self, encoded: EncodedEvent) -> None:
         """Take what another driver said, if it is snooped on. Never blocks."""
-        inbox = self.inbox_for(parcel.event)
+        inbox = self.inbox_for(encoded.event)
         if inbox is not None:
-            inbox.put(parcel)
+            inbox.put(encoded)
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Speak INDI on standard input and output, as indiserver wants it.

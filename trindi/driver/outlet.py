@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import trio
 
-from trindi.transport import USUAL, Turns
+from trindi.transport import DEFAULT_RUNTIME, YieldBudget
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -38,22 +38,22 @@ class DriverOutlet:
 
     Attributes:
         link: who listens; None while the driver is not running.
-        conditions: those under which the driver runs, or ran last.
+        runtime: those under which the driver runs, or ran last.
     """
 
     def __init__(self) -> None:
         self.link: Link | None = None
-        self.conditions = USUAL
-        self._turns = Turns()
+        self.runtime = DEFAULT_RUNTIME
+        self._turns = YieldBudget()
 
     def begin(self, link: Link) -> None:
         """Send to whoever listens from now on."""
         self.link = link
-        self._turns = Turns()
+        self._turns = YieldBudget()
 
     def now(self) -> datetime:
         """The time that events are stamped with."""
-        return self.conditions.now()
+        return self.runtime.now()
 
     def ready(self) -> Awaitable[None]:
         """Return what raises where the sender is cancelled: then nothing was sent.
@@ -67,8 +67,8 @@ class DriverOutlet:
 
     async def turn(self) -> None:
         """Give others their turn now and then, something having been sent."""
-        if self._turns.is_over():
-            await self._turns.go_round(done=True)
+        if self._turns.exhausted():
+            await self._turns.checkpoint(done=True)
 
     def publish(self, event: Event) -> None:
         """Send an event, without waiting for anybody; nothing where the driver does not run."""
@@ -82,5 +82,5 @@ class DriverOutlet:
 
     async def in_thread(self, load: Callable[[], bytes]) -> bytes:
         """Call what takes long in a worker thread. If cancelled, it is waited for all the same."""
-        data: bytes = await self.conditions.in_thread(load)
+        data: bytes = await self.runtime.in_thread(load)
         return data

@@ -22,7 +22,7 @@ from trindi.protocol import (
     enableBLOB,
     getProperties,
 )
-from trindi.transport import Outbox
+from trindi.transport import EventQueue
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Container
@@ -45,8 +45,8 @@ class Snooping:
         devices: names of devices that are.
         vectors: pairs of device and vector name that are.
         inbox: what was heard and waits for the handler.
-        contain: exceptions of the handler cost nothing but the event; where False, they end the
-            nursery that `start` was given.
+        contain_errors: an exception of the handler costs only the event. False: it ends the nursery
+            that `start` was given.
     """
 
     def __init__(
@@ -61,14 +61,14 @@ class Snooping:
         self._watches: dict[tuple[str, str], _Watch] = {}
         self._blobs: dict[tuple[str, str | None], enableBLOB] = {}
         self._nursery: trio.Nursery | None = None
-        self.contain = True
+        self.contain_errors = True
         self.everything = False
         self.devices: set[str] = set()
         self.vectors: set[tuple[str, str]] = set()
         self.inbox = self._new_inbox()
 
-    def _new_inbox(self) -> Outbox:
-        return Outbox(on_overflow=self._overflow)
+    def _new_inbox(self) -> EventQueue:
+        return EventQueue(on_overflow=self._overflow)
 
     # Asking ------------------------------------------------------------------------------------
 
@@ -175,13 +175,13 @@ class Snooping:
         self.inbox.close()
 
     async def _hand_over(self) -> None:
-        """Hand what is heard to the handler, in order; the newest state wins (see Outbox)."""
+        """Hand what is heard to the handler, in order; the newest state wins (see EventQueue)."""
         while await self.inbox.wait_news():
             event: Any = self.inbox.pop().event
             try:
                 await self._handler(event)
             except Exception as error:
-                if not self.contain:
+                if not self.contain_errors:
                     error.add_note(f"snoopevent failed on {type(event).__name__}")
                     raise
                 logger.exception("snoopevent failed on %s", type(event).__name__)

@@ -17,11 +17,11 @@ from trindi.errors import TrindiError
 from trindi.protocol import SnoopEvent, encode
 from trindi.transport import (
     Connection,
-    Outbox,
-    Parcel,
+    EncodedEvent,
+    EventQueue,
     StdioStream,
     guarded_stdio,
-    put_when_room,
+    put_blob,
 )
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ async def run_on_stream(
 
     def receive(item: Event | ProtocolError) -> Awaitable[None] | None:
         if isinstance(item, SnoopEvent):
-            driver.hear(Parcel(item))
+            driver.hear(EncodedEvent(item))
             return None
         return driver.receive(item, connection)
 
@@ -89,7 +89,7 @@ async def run_on_stream(
             task_status.started()
             await connection.run(receive)
             nursery.cancel_scope.cancel()
-        if connection.sent_away:
+        if connection.disconnect_reason:
             raise TrindiError("nobody reads what the driver says, and too much waits")
     finally:
         stream.close()
@@ -98,17 +98,17 @@ async def run_on_stream(
 class _StdioLink:
     """Everything goes to the one peer there is."""
 
-    def __init__(self, outbox: Outbox) -> None:
+    def __init__(self, outbox: EventQueue) -> None:
         self._outbox = outbox
 
     def publish(self, event: Event) -> None:
         # Encoded at once: what cannot be encoded is an error of the driver that sends it.
-        self._outbox.put(Parcel(event, encode(event)))
+        self._outbox.put(EncodedEvent(event, encode(event)))
 
     async def publish_blob(self, event: setBLOBVector) -> None:
-        parcel = Parcel(event)
-        await parcel.prepare()
-        await put_when_room(parcel, [self._outbox])
+        encoded = EncodedEvent(event)
+        await encoded.prepare()
+        await put_blob(encoded, [self._outbox])
 
 
 @contextlib.contextmanager

@@ -19,6 +19,7 @@ from trindi.protocol.decoder import (
     Decoder as Decoder,
 )
 from trindi.protocol.encoder import encode as encode, encode_parts as encode_parts
+from trindi.protocol.event_class import replace as replace
 from trindi.protocol.events import (
     ELEMENT_OF as ELEMENT_OF,
     ELEMENTS as ELEMENTS,
@@ -55,8 +56,7 @@ from trindi.protocol.events import (
     setSwitchVector as setSwitchVector,
     setTextVector as setTextVector,
 )
-from trindi.protocol.making import replace as replace
-from trindi.protocol.syntax import (
+from trindi.protocol.markup import (
     MAX_ATTRIBUTE_LENGTH as MAX_ATTRIBUTE_LENGTH,
     MAX_ATTRIBUTES as MAX_ATTRIBUTES,
     MAX_NAME_LENGTH as MAX_NAME_LENGTH,

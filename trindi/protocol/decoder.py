@@ -20,12 +20,12 @@ from xml.etree.ElementTree import ParseError
 from defusedxml.ElementTree import DefusedXMLParser
 
 from trindi.errors import ProtocolError, check_count
+from trindi.protocol.blob_collector import Collector
 from trindi.protocol.blobs import Payloads
-from trindi.protocol.collecting import Collector
+from trindi.protocol.element_reader import Malformed, read, read_address
 from trindi.protocol.events import ELEMENTS
 from trindi.protocol.framing import Frame, Framer
-from trindi.protocol.reading import Malformed, read, read_address
-from trindi.protocol.syntax import NAME
+from trindi.protocol.markup import NAME
 
 if TYPE_CHECKING:
     from trindi.protocol.blobs import Attachments, Collected
@@ -155,7 +155,7 @@ def _to_plain(data: bytes, element: Element, max_markup: int, collected: Collect
 
 
 class Decoder:
-    """Turns the bytes of one peer into events.
+    """YieldBudget the bytes of one peer into events.
 
     Args:
         max_element_bytes: bound of one element without BLOB payloads, in bytes.

@@ -25,7 +25,7 @@ from typing import (
     TypeVar,
 )
 
-from trindi.protocol.making import event
+from trindi.protocol.event_class import event
 from trindi.protocol.values import BLOBPolicy, Permission, Rule, State, SwitchState
 
 V = TypeVar("V")

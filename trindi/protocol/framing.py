@@ -14,7 +14,7 @@ import re
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from trindi.protocol.events import ELEMENTS
-from trindi.protocol.syntax import BLANK, IS, MAX_NAME_LENGTH, QUOTED
+from trindi.protocol.markup import BLANK, IS, MAX_NAME_LENGTH, QUOTED
 from trindi.protocol.values import BLANKS
 
 if TYPE_CHECKING:

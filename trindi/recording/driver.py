@@ -27,7 +27,7 @@ from trindi.protocol import (
 )
 from trindi.recording.picture import Opening, Picture
 from trindi.recording.playing import Pace, check_speed
-from trindi.transport import Bundle, Parcel
+from trindi.transport import EncodedBatch, EncodedEvent
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
@@ -110,7 +110,7 @@ class ReplayDriver(IPyDriver):
             now = self.outlet.now()
             sender.reply(replace(report, state=State.ALERT, message=text, timestamp=now))
 
-    def defined(self, devicename: str | None = None, vectorname: str | None = None) -> Bundle:
+    def defined(self, devicename: str | None = None, vectorname: str | None = None) -> EncodedBatch:
         """The definitions as they are by now."""
         definitions = self._picture.definitions(devicename, vectorname)
-        return Bundle(Parcel(event, encode(event)) for event in definitions)
+        return EncodedBatch(EncodedEvent(event, encode(event)) for event in definitions)

@@ -22,7 +22,7 @@ from trindi.protocol import format_timestamp
 from trindi.recording.blobs import MAX_KEPT_BLOBS, BlobWriter
 from trindi.recording.entries import Ended, Garbled, Side, to_json
 from trindi.recording.hearing import Ear
-from trindi.transport import USUAL
+from trindi.transport import DEFAULT_RUNTIME
 
 if TYPE_CHECKING:
     import os
@@ -76,7 +76,7 @@ def record(
         FORMAT: VERSIONS[-1],
         "side": ours,
         "clock": "wall" if now is None else "virtual",
-        "start": format_timestamp((now or USUAL.now)()),
+        "start": format_timestamp((now or DEFAULT_RUNTIME.now)()),
     }
     # Before a recording that is there is overwritten.
     if len(_line(first)) > max_bytes:

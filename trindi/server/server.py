@@ -33,12 +33,12 @@ from trindi.server.router import Router
 from trindi.server.statistics import ClientStatistics, DriverStatistics, ServerStatistics
 from trindi.transport import (
     BOUND,
+    DEFAULT_RUNTIME,
     HIGH_WATER,
-    USUAL,
-    Conditions,
     Connection,
-    Parcel,
-    put_when_room,
+    EncodedEvent,
+    Runtime,
+    put_blob,
 )
 
 __all__ = ["IPyServer"]
@@ -72,8 +72,8 @@ class _Post:
         self._own = frozenset(driver)
         self._router = router
 
-    def publish(self, event: Event, parcel: Parcel | None = None) -> None:
-        """Send an event to whoever wants it, without waiting; the parcel, where it is made."""
+    def publish(self, event: Event, encoded: EncodedEvent | None = None) -> None:
+        """Send an event to whoever wants it, without waiting; `encoded` where it is encoded already."""
         if isinstance(event, (getProperties, enableBLOB)):
             self._snoop(event)
             return
@@ -82,28 +82,28 @@ class _Post:
         clients = self._router.clients(event)
         # Encoded before it waits anywhere: so its weight is exact, and what cannot be encoded is an
         # error of the driver that sends it, not of the clients.
-        parcel = parcel or Parcel(event, encode(event) if clients else None)
+        encoded = encoded or EncodedEvent(event, encode(event) if clients else None)
         for client in clients:
-            client.outbox.put(parcel)
+            client.outbox.put(encoded)
         for snooper in self._router.snoopers(event, self):
-            snooper.driver.hear(parcel)
+            snooper.driver.hear(encoded)
 
     async def publish_blob(self, event: setBLOBVector) -> None:
         """Send BLOBs, waiting a bounded time for receivers that keep up."""
         self._check_own(event)
         self.events_out += 1
-        parcel = Parcel(event)
+        encoded = EncodedEvent(event)
         clients = self._router.clients(event)
         if clients:
-            await parcel.prepare(self.driver.outlet.conditions.in_thread)
+            await encoded.prepare(self.driver.outlet.runtime.in_thread)
         inboxes = [s.driver.inbox_for(event) for s in self._router.snoopers(event, self)]
         outboxes = [client.outbox for client in clients]
-        await put_when_room(parcel, [*outboxes, *(inbox for inbox in inboxes if inbox is not None)])
+        await put_blob(encoded, [*outboxes, *(inbox for inbox in inboxes if inbox is not None)])
 
     def define(self) -> None:
         """Send the definitions of all that is enabled to whoever wants them."""
-        for parcel in self.driver.defined().parcels:
-            self.publish(parcel.event, parcel)
+        for encoded in self.driver.defined().items:
+            self.publish(encoded.event, encoded)
 
     def _check_own(self, event: Any) -> None:
         """Refuse what would speak for a device of another driver (§9)."""
@@ -117,8 +117,8 @@ class _Post:
             return
         for owner in self._router.owners(event.devicename):
             if owner is not self and owner.driver.running:
-                for parcel in owner.driver.defined(event.devicename, event.vectorname).parcels:
-                    self.driver.hear(parcel)
+                for encoded in owner.driver.defined(event.devicename, event.vectorname).items:
+                    self.driver.hear(encoded)
 
 
 class _Defining:
@@ -192,7 +192,7 @@ class IPyServer:
         self._turned_away = 0
         self._turning_away = 0
         self._running = False
-        self._conditions = USUAL
+        self._runtime = DEFAULT_RUNTIME
         # Clients that others have brought: their tasks are not in the server's own nursery.
         self._guests: set[trio.CancelScope] = set()
         self._addresses: tuple[tuple[str, int], ...] = ()
@@ -215,14 +215,14 @@ class IPyServer:
         self,
         *,
         listen: bool = True,
-        conditions: Conditions = USUAL,
+        runtime: Runtime = DEFAULT_RUNTIME,
         task_status: trio.TaskStatus[IPyServer] = trio.TASK_STATUS_IGNORED,
     ) -> None:
         """Serve until cancelled; then every socket is closed and every task has ended.
 
         Args:
             listen: where False, the only clients are those of `serve_stream`.
-            conditions: a test's are others than an observatory's.
+            runtime: a test's are others than an observatory's.
             task_status: started with the server itself, once it listens and its drivers run;
                 `port` and `addresses` say where.
 
@@ -235,7 +235,7 @@ class IPyServer:
             if driver.running:
                 raise RuntimeError(f"{driver!r} is running already")
         listeners = await open_listeners(self.host, self._port) if listen else []
-        self._conditions = conditions
+        self._runtime = runtime
         try:
             # Kept, because the sockets are closed before the last driver has ended.
             self._addresses = tuple(listener.socket.getsockname()[:2] for listener in listeners)
@@ -266,10 +266,10 @@ class IPyServer:
             started = trio.current_time()
             try:
                 defining = _Defining(post, task_status)
-                await post.driver.serve(post, conditions=self._conditions, task_status=defining)
+                await post.driver.serve(post, runtime=self._runtime, task_status=defining)
             # Where it fails while the server is being cancelled, the cancellation goes on.
             except* Exception:
-                if not self._conditions.contain:
+                if not self._runtime.contain_errors:
                     raise
                 logger.exception("%r has failed", post.driver)
             self._withdraw(post)
@@ -326,7 +326,7 @@ class IPyServer:
 
     async def _serve_client(self, stream: trio.abc.Stream, name: str) -> None:
         client = self._make_connection(
-            stream, name=name, decoder=self._make_decoder(), conditions=self._conditions
+            stream, name=name, decoder=self._make_decoder(), runtime=self._runtime
         )
         try:
             if len(self._clients) < self.maxconnections:
@@ -335,7 +335,7 @@ class IPyServer:
                 await self._turn_away(client, stream)
         except* Exception:
             # A fault of ours in serving one client must not end the others.
-            if not self._conditions.contain:
+            if not self._runtime.contain_errors:
                 raise
             logger.exception("serving %s has failed", client.name)
 
@@ -357,7 +357,7 @@ class IPyServer:
             return
         self._turning_away += 1
         try:
-            client.send_away(f"the server has its {self.maxconnections} clients already")
+            client.disconnect(f"the server has its {self.maxconnections} clients already")
             await client.run(lambda _item: None)
         finally:
             self._turning_away -= 1
@@ -384,7 +384,7 @@ class IPyServer:
     def _excuse(self, item: Event, client: Connection) -> None:
         if isinstance(item, NewVector):
             text = f"[ERROR] the driver of {item.devicename} is not running"
-            client.reply(Message(item.devicename, text, self._conditions.now()))
+            client.reply(Message(item.devicename, text, self._runtime.now()))
 
     # Looking -----------------------------------------------------------------------------------
 
@@ -396,7 +396,7 @@ class IPyServer:
                 queue_bytes=client.outbox.size,
                 lagging=client.outbox.lagging,
                 errors=client.errors,
-                pending=client.pending,
+                in_flight=client.in_flight,
                 **_counts(client),
             )
             for client in self._clients

@@ -19,7 +19,7 @@ class ClientStatistics:
         events_in: events it has sent.
         events_out: events it has been given.
         errors: malformed elements it has sent, but for requests that a driver has refused.
-        pending: requests of it that wait for their handlers, or are with them.
+        in_flight: requests of it that wait for their handlers, or are with them.
     """
 
     peer: str
@@ -29,7 +29,7 @@ class ClientStatistics:
     events_in: int
     events_out: int
     errors: int
-    pending: int
+    in_flight: int
 
 
 @dataclass(frozen=True, slots=True)

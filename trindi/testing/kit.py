@@ -21,8 +21,8 @@ from trindi.server import IPyServer
 from trindi.testing.faults import FaultyStream
 from trindi.testing.reproducible import (
     is_virtual,
-    make_conditions,
     make_reproducible,
+    make_runtime,
     virtual_now,
 )
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from trindi.recording import Entry
     from trindi.testing.faults import Fault
-    from trindi.transport import Conditions
+    from trindi.transport import Runtime
 
 __all__ = ["connect", "join", "replay_to", "start_driver", "start_replay", "start_server"]
 
@@ -48,7 +48,7 @@ async def start_driver(
     driver: IPyDriver,
     *,
     seed: int | None = None,
-    contain: bool = False,
+    contain_errors: bool = False,
     faults: Iterable[Fault] = (),
     recording: str | os.PathLike[str] | None = None,
     settle: bool = True,
@@ -63,8 +63,8 @@ async def start_driver(
         driver: not running yet.
         seed: the order of tasks that are ready together is drawn from it, under a mock clock. Where
             none is given, that of this run goes on; the first is 0.
-        contain: treat exceptions as in an observatory: those of handlers are logged, and a driver
-            that fails is started again.
+        contain_errors: treat exceptions as in an observatory: those of handlers are logged, and a
+            driver that fails is started again.
         faults: what goes wrong on the client's line.
         recording: path of a file in which the session is recorded.
         settle: return when all definitions are here; where False, at once.
@@ -74,7 +74,7 @@ async def start_driver(
         NotConnected: a fault has struck before the definitions were here.
         TooSlowError: they were not here after ten minutes.
     """
-    server = await _start(nursery, driver, seed, contain)
+    server = await _start(nursery, driver, seed, contain_errors)
     return await join(nursery, server, faults=faults, recording=recording, settle=settle)
 
 
@@ -83,7 +83,7 @@ async def start_server(
     drivers: Iterable[IPyDriver] | IPyServer,
     *,
     seed: int | None = None,
-    contain: bool = False,
+    contain_errors: bool = False,
     faults: Iterable[Fault] = (),
     recording: str | os.PathLike[str] | None = None,
     settle: bool = True,
@@ -95,7 +95,7 @@ async def start_server(
         drivers: not running yet; or a server of them, which `join` takes for more clients. It
             does not listen here.
         seed: see `start_driver`.
-        contain: see `start_driver`.
+        contain_errors: see `start_driver`.
         faults: see `start_driver`.
         recording: see `start_driver`.
         settle: see `start_driver`.
@@ -106,7 +106,7 @@ async def start_server(
         TooSlowError: they were not here after ten minutes.
         ValueError: no driver, or a device name in two drivers.
     """
-    server = await _start(nursery, drivers, seed, contain)
+    server = await _start(nursery, drivers, seed, contain_errors)
     return await join(nursery, server, faults=faults, recording=recording, settle=settle)
 
 
@@ -137,7 +137,7 @@ async def join(
         stream = FaultyStream(stream, troubles)
     if recording is not None:
         stream = record(stream, recording, now=virtual_now if is_virtual() else None)
-    client: IPyClient = await nursery.start(IPyClient(conditions=make_conditions()).run_on, stream)
+    client: IPyClient = await nursery.start(IPyClient(runtime=make_runtime()).run_on, stream)
     if settle:
         try:
             with trio.fail_after(SETTLE_PATIENCE):
@@ -191,7 +191,7 @@ async def replay_to(
     *,
     speed: float = 1.0,
     seed: int | None = None,
-    contain: bool = False,
+    contain_errors: bool = False,
 ) -> list[Entry]:
     """Run drivers, ask them what a recorded client has asked, and return what they say.
 
@@ -205,7 +205,7 @@ async def replay_to(
         recording: what was recorded, or its path.
         speed: recorded seconds in a second; `math.inf` for no pauses.
         seed: see `start_driver`.
-        contain: see `start_driver`.
+        contain_errors: see `start_driver`.
 
     Returns:
         What they have said, each `Entry` with its time since now.
@@ -215,7 +215,7 @@ async def replay_to(
         RuntimeError: one of the drivers is running already.
     """
     played = _read(recording)
-    server = await _start(nursery, drivers, seed, contain)
+    server = await _start(nursery, drivers, seed, contain_errors)
     return await play(played, connect(nursery, server), partial(_rest, server), speed=speed)
 
 
@@ -226,7 +226,7 @@ async def _rest(server: IPyServer) -> None:
         # Twice: what a handler said last may still be on its way when it has returned.
         while rested < 2:
             await trio.sleep(LINGER)
-            working = any(client.pending for client in server.statistics().clients)
+            working = any(client.in_flight for client in server.statistics().clients)
             rested = 0 if working else rested + 1
 
 
@@ -238,27 +238,27 @@ async def _start(
     nursery: trio.Nursery,
     drivers: IPyDriver | Iterable[IPyDriver] | IPyServer,
     seed: int | None,
-    contain: bool,
+    contain_errors: bool,
 ) -> IPyServer:
     """Run a server in the nursery."""
     make_reproducible(seed)
     if isinstance(drivers, IPyDriver):
         drivers = [drivers]
     server = drivers if isinstance(drivers, IPyServer) else IPyServer(drivers)
-    await nursery.start(_run, server, make_conditions(contain=contain))
+    await nursery.start(_run, server, make_runtime(contain_errors=contain_errors))
     return server
 
 
 async def _run(
     server: IPyServer,
-    conditions: Conditions,
+    runtime: Runtime,
     *,
     task_status: trio.TaskStatus[IPyServer] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Run a server; the one exception that ends it is raised without the groups around it."""
     failure: BaseException | None = None
     try:
-        await server.run(listen=False, conditions=conditions, task_status=task_status)
+        await server.run(listen=False, runtime=runtime, task_status=task_status)
     except ExceptionGroup as group:
         failure = group
         while isinstance(failure, ExceptionGroup) and len(failure.exceptions) == 1:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 import trio
 from trio.testing import MockClock
 
-from trindi.transport import USUAL, Conditions
+from trindi.transport import DEFAULT_RUNTIME, Runtime
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,7 +26,7 @@ except ImportError:
     # A Trio that has it elsewhere: `make_reproducible` says so, and all else works.
     _run = None  # type: ignore[assignment]
 
-__all__ = ["EPOCH", "at_once", "make_conditions", "make_reproducible", "virtual_now"]
+__all__ = ["EPOCH", "at_once", "make_reproducible", "make_runtime", "virtual_now"]
 
 EPOCH: Final = datetime(2026, 1, 1, tzinfo=UTC)
 """The time of day at which virtual time is 0."""
@@ -54,11 +54,13 @@ async def at_once(function: Callable[..., Any], *args: Any, **_options: Any) -> 
     return function(*args)
 
 
-def make_conditions(*, contain: bool = False) -> Conditions:
-    """The conditions of a test: those of this run's clock."""
+def make_runtime(*, contain_errors: bool = False) -> Runtime:
+    """The runtime of a test: those of this run's clock."""
     if is_virtual():
-        return Conditions(now=virtual_now, in_thread=at_once, contain=contain)
-    return Conditions(now=USUAL.now, in_thread=USUAL.in_thread, contain=contain)
+        return Runtime(now=virtual_now, in_thread=at_once, contain_errors=contain_errors)
+    return Runtime(
+        now=DEFAULT_RUNTIME.now, in_thread=DEFAULT_RUNTIME.in_thread, contain_errors=contain_errors
+    )
 
 
 def make_reproducible(seed: int | None = None) -> None:

@@ -1,19 +1,19 @@
 """One peer on a stream of bytes: what waits for it, how it is read and written, standard I/O."""
 
-from trindi.transport.conditions import (
-    USUAL as USUAL,
-    Conditions as Conditions,
-    InThread as InThread,
-)
 from trindi.transport.connection import Connection as Connection
-from trindi.transport.outbox import (
-    BLOB_PATIENCE as BLOB_PATIENCE,
+from trindi.transport.event_queue import (
+    BLOB_TIMEOUT as BLOB_TIMEOUT,
     BOUND as BOUND,
     HIGH_WATER as HIGH_WATER,
-    Bundle as Bundle,
-    Outbox as Outbox,
-    Parcel as Parcel,
-    put_when_room as put_when_room,
+    EncodedBatch as EncodedBatch,
+    EncodedEvent as EncodedEvent,
+    EventQueue as EventQueue,
+    put_blob as put_blob,
+)
+from trindi.transport.runtime import (
+    DEFAULT_RUNTIME as DEFAULT_RUNTIME,
+    InThread as InThread,
+    Runtime as Runtime,
 )
 from trindi.transport.stdio import StdioStream as StdioStream, guarded_stdio as guarded_stdio
-from trindi.transport.turns import Turns as Turns
+from trindi.transport.yield_budget import YieldBudget as YieldBudget

@@ -28,10 +28,10 @@ from trindi.protocol import (
     pingReply,
     pingRequest,
 )
-from trindi.transport.conditions import USUAL, Conditions
-from trindi.transport.outbox import BOUND, HIGH_WATER, Bundle, Outbox, Parcel
-from trindi.transport.turns import Turns
-from trindi.transport.wire import wire_of
+from trindi.transport.event_queue import BOUND, HIGH_WATER, EncodedBatch, EncodedEvent, EventQueue
+from trindi.transport.rawio import raw_io_of
+from trindi.transport.runtime import DEFAULT_RUNTIME, Runtime
+from trindi.transport.yield_budget import YieldBudget
 
 __all__ = ["Connection", "Handler"]
 
@@ -60,7 +60,7 @@ MAX_HELD: Final = 64
 """Pings of one peer that may wait until its getProperties are answered; further ones are replied to
 at once, and do not say that they are."""
 
-SIGN_OF_LIFE: Final = 10.0
+KEEPALIVE: Final = 10.0
 """Seconds between two replies to no ping, for a peer whose request waits for room: meanwhile it is
 not read, nor are its pings."""
 
@@ -86,14 +86,14 @@ class Connection:
         max_errors: malformed elements after which it is sent away, or None.
         linger: seconds for replies still to come after it has said its last, and again for them
             to leave.
-        conditions: those under which it is served.
+        runtime: those under which it is served.
 
     Attributes:
         outbox: what waits for the peer.
         events_in: how many events it has sent.
         errors: how many malformed elements it has sent.
-        pending: how many of its requests are being worked on.
-        sent_away: why it was sent away, or "".
+        in_flight: how many of its requests are being worked on.
+        disconnect_reason: why it was sent away, or "".
         broken: the stream broke while the peer was read, rather than that the peer has ended it.
     """
 
@@ -107,55 +107,55 @@ class Connection:
         bound: int = BOUND,
         max_errors: int | None = MAX_ERRORS,
         linger: float = LINGER,
-        conditions: Conditions = USUAL,
+        runtime: Runtime = DEFAULT_RUNTIME,
     ) -> None:
         self._stream = stream
-        self._wire = wire_of(stream)
+        self._io = raw_io_of(stream)
         self._decoder = decoder or Decoder()
         self._max_errors = max_errors
         self._linger = linger
-        self._conditions = conditions
+        self._runtime = runtime
         self._reading = trio.CancelScope()
         self._idle = trio.lowlevel.ParkingLot()
-        self._turns = Turns()
-        self._writing = Turns()
+        self._turns = YieldBudget()
+        self._writing = YieldBudget()
         self._unwritable = False
         self._pinged = False
         self._asking = 0
         self._held: list[pingRequest] = []
-        self.sent_away = ""
+        self.disconnect_reason = ""
         self.broken = False
         self.name = name
-        self.outbox = Outbox(
+        self.outbox = EventQueue(
             high_water=high_water,
             bound=bound,
             on_overflow=self._overflow,
-            send_nowait=self._wire.send_nowait,
+            send_nowait=self._io.send_nowait,
         )
         self.events_in = 0
         self.errors = 0
-        self.pending = 0
+        self.in_flight = 0
 
     # What drivers see of the peer ----------------------------------------------------------------
 
     def reply(self, event: Event) -> None:
         """Send an event to this peer alone. Never blocks."""
         # Encoded at once, so that the outbox knows what it weighs.
-        self.outbox.put(Parcel(event, encode(event)))
+        self.outbox.put(EncodedEvent(event, encode(event)))
 
-    def forward(self, bundle: Bundle) -> None:
+    def forward(self, batch: EncodedBatch) -> None:
         """Send what is encoded already to this peer alone. Never blocks."""
-        self.outbox.put_all(bundle)
+        self.outbox.put_all(batch)
 
-    def begin(self, event: ClientEvent) -> None:
+    def request_started(self, event: ClientEvent) -> None:
         """Say that a request of this peer is being worked on."""
-        self.pending += 1
+        self.in_flight += 1
         if isinstance(event, getProperties):
             self._asking += 1
 
-    def done(self, event: ClientEvent) -> None:
+    def request_finished(self, event: ClientEvent) -> None:
         """Say that it is no longer."""
-        self.pending -= 1
+        self.in_flight -= 1
         if isinstance(event, getProperties):
             self._asking -= 1
             self._release()
@@ -180,26 +180,26 @@ class Connection:
             self.outbox.close()
             await trio.aclose_forcefully(self._stream)
 
-    def send_away(self, reason: str) -> None:
+    def disconnect(self, reason: str) -> None:
         """Drop what waits, tell the peer why, if possible, and end its connection."""
-        if self.sent_away:
+        if self.disconnect_reason:
             return
         logger.warning("%s is sent away: %s", self.name, reason)
-        self.sent_away = reason
+        self.disconnect_reason = reason
         self._linger = FAREWELL
         self.outbox.clear()
-        self.reply(Message(None, f"[ERROR] {reason}", self._conditions.now()))
+        self.reply(Message(None, f"[ERROR] {reason}", self._runtime.now()))
         self.outbox.close()
         self._reading.cancel()
 
     def _overflow(self) -> None:
-        self.send_away("this client does not read fast enough: too much is waiting for it")
+        self.disconnect("this client does not read fast enough: too much is waiting for it")
 
     async def _read(self, handler: Handler) -> None:
         while True:
             try:
                 large = self._decoder.held > RECEIVE_BYTES
-                data = await self._wire.receive(RECEIVE_BLOB_BYTES if large else RECEIVE_BYTES)
+                data = await self._io.receive(RECEIVE_BLOB_BYTES if large else RECEIVE_BYTES)
             except (trio.BrokenResourceError, trio.ClosedResourceError):
                 self.broken = True
                 self._abandon()
@@ -211,27 +211,27 @@ class Connection:
             for number, item in enumerate(await self._decode(data)):
                 # A peer that sends much must not keep the others from their turn; and nothing more
                 # is done for one that has just been sent away.
-                if number and (self._turns.is_over() or self._reading.cancel_called):
-                    await self._turns.go_round()
+                if number and (self._turns.exhausted() or self._reading.cancel_called):
+                    await self._turns.checkpoint()
                 waiting = self._receive(item, handler)
                 if waiting is not None:
-                    await self._hold(waiting)
+                    await self._wait_with_keepalive(waiting)
                 # It may hold a large BLOB, and the peer may be silent for long.
                 del item
 
-    async def _hold(self, waiting: Awaitable[None]) -> None:
+    async def _wait_with_keepalive(self, waiting: Awaitable[None]) -> None:
         """Read nothing until there is room for a request; meanwhile, show that we are here.
 
         A peer whose pings are not read would take us for dead.
         """
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._show_life)
+            nursery.start_soon(self._keepalive)
             await waiting
             nursery.cancel_scope.cancel()
 
-    async def _show_life(self) -> None:
+    async def _keepalive(self) -> None:
         while True:
-            await trio.sleep(SIGN_OF_LIFE)
+            await trio.sleep(KEEPALIVE)
             # Only to who knows pings.
             if self._pinged and not self.outbox.size:
                 self.reply(pingReply(_NO_PING))
@@ -239,7 +239,7 @@ class Connection:
     async def _decode(self, data: bytes) -> list[Event | ProtocolError]:
         """Decode; what ends a large BLOB in a worker thread, for the others must not wait."""
         if self._decoder.undecoded > THREAD_BYTES and b"<" in data:
-            items: list[Event | ProtocolError] = await self._conditions.in_thread(
+            items: list[Event | ProtocolError] = await self._runtime.in_thread(
                 self._decoder.feed_all, data
             )
             return items
@@ -278,18 +278,18 @@ class Connection:
         self.errors += 1
         logger.info("%s: %s", self.name, error)
         if self.errors == self._max_errors:
-            self.send_away(f"it has sent {self.errors} malformed elements")
+            self.disconnect(f"it has sent {self.errors} malformed elements")
 
     async def _write(self) -> None:
         try:
             while await self.outbox.wait_news():
                 for number, data in enumerate(self.outbox.take(SEND_BYTES)):
-                    if number and self._writing.is_over():
-                        await self._writing.go_round()
-                    await self._wire.send(data)
+                    if number and self._writing.exhausted():
+                        await self._writing.checkpoint()
+                    await self._io.send(data)
                 self.outbox.left()
-                if self.outbox and self._writing.is_over():
-                    await self._writing.go_round()
+                if self.outbox and self._writing.exhausted():
+                    await self._writing.checkpoint()
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             self._abandon()
             # What the peer had said before it left is still to be read (§7), if it is not much.
@@ -308,7 +308,7 @@ class Connection:
         if self._unwritable:
             return
         with trio.move_on_after(self._linger):
-            while self.pending and not self.sent_away:
+            while self.in_flight and not self.disconnect_reason:
                 await self._idle.park()
         self.outbox.close()
         with trio.move_on_after(self._linger):
@@ -317,7 +317,7 @@ class Connection:
 
     async def _say_goodbye(self) -> None:
         """End our side and read what is left: closing on unread bytes would reset the peer (§7)."""
-        if not self.sent_away or not isinstance(self._stream, trio.abc.HalfCloseableStream):
+        if not self.disconnect_reason or not isinstance(self._stream, trio.abc.HalfCloseableStream):
             return
         try:
             await self._stream.send_eof()

@@ -28,37 +28,45 @@ from trindi import (
     setTextVector,
 )
 from trindi.protocol import Decoder, encode
-from trindi.transport import BLOB_PATIENCE, BOUND, HIGH_WATER, Bundle, Outbox, Parcel, put_when_room
+from trindi.transport import (
+    BLOB_TIMEOUT,
+    BOUND,
+    HIGH_WATER,
+    EncodedBatch,
+    EncodedEvent,
+    EventQueue,
+    put_blob,
+)
 
 ON, OFF = SwitchState.ON, SwitchState.OFF
 
 
-def encoded(event: Any) -> Parcel:
-    return Parcel(event, encode(event))
+def encoded(event: Any) -> EncodedEvent:
+    return EncodedEvent(event, encode(event))
 
 
-def number(vector: str, /, **members: float) -> Parcel:
+def number(vector: str, /, **members: float) -> EncodedEvent:
     return encoded(setNumberVector("Dev", vector, members, State.OK))
 
 
-def text(vector: str, size: int, letter: str = "x") -> Parcel:
+def text(vector: str, size: int, letter: str = "x") -> EncodedEvent:
     return encoded(setTextVector("Dev", vector, {"t": letter * size}, State.OK))
 
 
-def frame(size: int, letter: bytes = b"x", vector: str = "blob") -> Parcel:
-    return Parcel(
+def frame(size: int, letter: bytes = b"x", vector: str = "blob") -> EncodedEvent:
+    return EncodedEvent(
         setBLOBVector("Dev", vector, {"b": letter * size}, {"b": SizeFormat(size, ".bin")})
     )
 
 
-def definition(vector: str) -> Parcel:
+def definition(vector: str) -> EncodedEvent:
     labels = {"a": NumberLabel("a", "%g", 0, 0, 0)}
     return encoded(
         defNumberVector("Dev", vector, vector, "", State.OK, Permission.RO, {"a": 0.0}, labels)
     )
 
 
-def waiting(outbox: Outbox) -> list[Any]:
+def waiting(outbox: EventQueue) -> list[Any]:
     """Take everything out."""
     events = []
     while len(outbox):
@@ -67,69 +75,74 @@ def waiting(outbox: Outbox) -> list[Any]:
     return events
 
 
-def lagging_outbox(**kwargs: Any) -> Outbox:
+def lagging_outbox(**kwargs: Any) -> EventQueue:
     """An outbox above its high-water mark, by a text that nobody is to care about."""
-    outbox = Outbox(high_water=1000, **kwargs)
+    outbox = EventQueue(high_water=1000, **kwargs)
     outbox.put(text("filler", 900))
     outbox.put(text("more filler", 500))
     assert outbox.lagging
     return outbox
 
 
-def after_filler(outbox: Outbox) -> list[Any]:
+def after_filler(outbox: EventQueue) -> list[Any]:
     return [event for event in waiting(outbox) if "filler" not in (event.vectorname or "")]
 
 
 class TestKeepingUp:
     def test_everything_arrives_in_order(self) -> None:
-        outbox = Outbox()
-        parcels = [number("n", a=1), number("n", a=2), definition("n"), number("n", a=3)]
-        for parcel in parcels:
-            outbox.put(parcel)
-        assert waiting(outbox) == [parcel.event for parcel in parcels]
+        outbox = EventQueue()
+        items = [number("n", a=1), number("n", a=2), definition("n"), number("n", a=3)]
+        for encoded in items:
+            outbox.put(encoded)
+        assert waiting(outbox) == [encoded.event for encoded in items]
         assert (outbox.drops, outbox.taken, outbox.lagging) == (0, 4, False)
 
     def test_one_event_larger_than_the_mark_is_not_lagging(self) -> None:
-        outbox = Outbox(high_water=10)
+        outbox = EventQueue(high_water=10)
         outbox.put(text("t", 1000))
         assert not outbox.lagging
 
     def test_counts_its_bytes_until_they_have_left(self) -> None:
-        outbox = Outbox()
-        parcel = number("n", a=1)
-        outbox.put(parcel)
-        assert outbox.size == len(parcel.data)
+        outbox = EventQueue()
+        encoded = number("n", a=1)
+        outbox.put(encoded)
+        assert outbox.size == len(encoded.data)
         outbox.pop()
-        assert (outbox.size, len(outbox)) == (len(parcel.data), 0)
+        assert (outbox.size, len(outbox)) == (len(encoded.data), 0)
         outbox.left()
         assert outbox.size == 0
 
     def test_takes_as_many_bytes_as_are_worth_a_write(self) -> None:
-        outbox = Outbox()
-        parcels = [number("n", a=value) for value in range(10)]
-        for parcel in parcels:
-            outbox.put(parcel)
-        size = len(parcels[0].data)
-        assert list(outbox.take(3 * size)) == [b"".join(parcel.data for parcel in parcels[:3])]
-        assert list(outbox.take(100 * size)) == [b"".join(parcel.data for parcel in parcels[3:])]
+        outbox = EventQueue()
+        items = [number("n", a=value) for value in range(10)]
+        for encoded in items:
+            outbox.put(encoded)
+        size = len(items[0].data)
+        assert list(outbox.take(3 * size)) == [b"".join(encoded.data for encoded in items[:3])]
+        assert list(outbox.take(100 * size)) == [b"".join(encoded.data for encoded in items[3:])]
 
     def test_a_large_event_is_not_copied(self) -> None:
-        outbox = Outbox()
+        outbox = EventQueue()
         small, large = number("n", a=1), text("t", 10_000)
-        for parcel in (small, large, small):
-            outbox.put(parcel)
+        for encoded in (small, large, small):
+            outbox.put(encoded)
         assert list(outbox.take(1000)) == [small.data]
         (piece,) = outbox.take(1000)
         assert piece is large.data
         assert list(outbox.take(1000)) == [small.data]
 
     def test_what_is_in_a_bundle_is_put_as_by_itself(self) -> None:
-        bundle = Bundle([number("n", a=1), definition("n"), number("n", a=2), number("m", a=3)])
+        batch = EncodedBatch(
+            [number("n", a=1), definition("n"), number("n", a=2), number("m", a=3)]
+        )
         for high_water in (10_000, 10):
-            together, one_by_one = Outbox(high_water=high_water), Outbox(high_water=high_water)
-            together.put_all(bundle)
-            for parcel in bundle.parcels:
-                one_by_one.put(parcel)
+            together, one_by_one = (
+                EventQueue(high_water=high_water),
+                EventQueue(high_water=high_water),
+            )
+            together.put_all(batch)
+            for encoded in batch.items:
+                one_by_one.put(encoded)
             assert (together.size, together.lagging) == (one_by_one.size, one_by_one.lagging)
             assert waiting(together) == waiting(one_by_one)
 
@@ -138,22 +151,22 @@ class TestKeepingUp:
         outbox.close()
         assert len(waiting(outbox)) == 2
         outbox.put(number("n", a=1))
-        outbox.put_all(Bundle([number("n", a=1)] * 5))
+        outbox.put_all(EncodedBatch([number("n", a=1)] * 5))
         assert (len(outbox), outbox.size, outbox.lagging) == (0, 0, False)
 
     def test_nothing_to_take_is_an_error(self) -> None:
         with pytest.raises(IndexError):
-            Outbox().pop()
+            EventQueue().pop()
 
     def test_bounds_are_as_published(self) -> None:
-        assert (HIGH_WATER, BOUND, BLOB_PATIENCE) == (8 * 2**20, 64 * 2**20, 5.0)
+        assert (HIGH_WATER, BOUND, BLOB_TIMEOUT) == (8 * 2**20, 64 * 2**20, 5.0)
 
 
 class TestLagging:
     def test_a_newer_set_takes_the_place_of_the_older(self) -> None:
         outbox = lagging_outbox()
-        for parcel in (number("n", a=1), number("m", a=2), number("n", a=3)):
-            outbox.put(parcel)
+        for encoded in (number("n", a=1), number("m", a=2), number("n", a=3)):
+            outbox.put(encoded)
         assert [(e.vectorname, e["a"]) for e in after_filler(outbox)] == [("n", 3), ("m", 2)]
         assert outbox.drops == 1
 
@@ -165,10 +178,10 @@ class TestLagging:
         assert (len(outbox), outbox.lagging) == (2, False)
 
     def test_a_set_never_moves_before_the_end_of_its_device(self) -> None:
-        outbox = Outbox(high_water=1000)
+        outbox = EventQueue(high_water=1000)
         gone = encoded(delProperty("Dev"))
-        for parcel in (number("n", a=1), gone, text("filler", 900), number("n", a=2)):
-            outbox.put(parcel)
+        for item in (number("n", a=1), gone, text("filler", 900), number("n", a=2)):
+            outbox.put(item)
         outbox.put(number("n", a=3))
         heard = [e for e in waiting(outbox) if e.vectorname != "filler"]
         assert heard[:2] == [number("n", a=1).event, gone.event]
@@ -181,22 +194,22 @@ class TestLagging:
             at_once.append(data)
             return len(data)
 
-        outbox = Outbox(send_nowait=send)
+        outbox = EventQueue(send_nowait=send)
         outbox.prompt = True
-        outbox.put_all(Bundle([number("n", a=1)] * 5))
+        outbox.put_all(EncodedBatch([number("n", a=1)] * 5))
         waiting(outbox)
         outbox.put(number("n", a=2))
         assert (at_once, len(outbox)) == ([], 1)
 
     def test_a_set_far_in_front_is_delivered_as_well(self) -> None:
-        outbox = Outbox(high_water=500_000)
+        outbox = EventQueue(high_water=500_000)
         sent = [number("far", a=1), *(number(f"n{index % 7}", a=index) for index in range(6000))]
-        for parcel in sent:
-            outbox.put(parcel)
+        for encoded in sent:
+            outbox.put(encoded)
         assert outbox.lagging
         last = [number("far", a=2), *(number(f"n{index}", a=-1) for index in range(7))]
-        for parcel in last:
-            outbox.put(parcel)
+        for encoded in last:
+            outbox.put(encoded)
         heard = waiting(outbox)
         assert [event["a"] for event in heard if event.vectorname == "far"] == [1, 2]
         newest = {event.vectorname: event["a"] for event in heard}
@@ -214,13 +227,13 @@ class TestLagging:
         outbox = lagging_outbox()
         limits = {"a": Limits(0, 5, 1)}
         outbox.put(
-            Parcel(
+            EncodedEvent(
                 setNumberVector(
                     "Dev", "n", {"a": 1.0}, State.BUSY, 60, None, "moving", limits=limits
                 )
             )
         )
-        outbox.put(Parcel(setNumberVector("Dev", "n", {"a": 2.0})))
+        outbox.put(EncodedEvent(setNumberVector("Dev", "n", {"a": 2.0})))
         (event,) = after_filler(outbox)
         assert event == setNumberVector(
             "Dev", "n", {"a": 2.0}, State.BUSY, 60, None, "moving", limits
@@ -228,9 +241,11 @@ class TestLagging:
 
     def test_what_the_newer_says_wins(self) -> None:
         outbox = lagging_outbox()
-        outbox.put(Parcel(setNumberVector("Dev", "n", {"a": 1.0}, State.BUSY, 60, None, "old")))
+        outbox.put(
+            EncodedEvent(setNumberVector("Dev", "n", {"a": 1.0}, State.BUSY, 60, None, "old"))
+        )
         newer = setNumberVector("Dev", "n", {"a": 2.0}, State.OK, 0.0, None, "new")
-        outbox.put(Parcel(newer))
+        outbox.put(EncodedEvent(newer))
         assert after_filler(outbox) == [newer]
 
     def test_switches_going_off_still_stand_first(self) -> None:
@@ -282,13 +297,13 @@ class TestLagging:
         assert outbox.drops == 1
 
     def test_what_waited_before_it_lagged_is_replaced_too(self) -> None:
-        outbox = Outbox(high_water=1000)
-        for parcel in (number("n", a=1), number("n", a=2), text("filler", 1000), number("n", a=3)):
-            outbox.put(parcel)
+        outbox = EventQueue(high_water=1000)
+        for encoded in (number("n", a=1), number("n", a=2), text("filler", 1000), number("n", a=3)):
+            outbox.put(encoded)
         assert [event["a"] for event in after_filler(outbox)] == [1, 3]
 
     def test_what_has_been_taken_is_not_replaced(self) -> None:
-        outbox = Outbox(high_water=1000)
+        outbox = EventQueue(high_water=1000)
         outbox.put(number("n", a=1))
         outbox.put(text("filler", 1000))
         outbox.put(number("m", a=0))
@@ -335,7 +350,9 @@ class TestLagging:
 class TestOverflow:
     def test_beyond_the_bound_what_waits_is_dropped_and_said(self) -> None:
         told: list[int] = []
-        outbox = Outbox(high_water=100, bound=1000, on_overflow=lambda: told.append(len(outbox)))
+        outbox = EventQueue(
+            high_water=100, bound=1000, on_overflow=lambda: told.append(len(outbox))
+        )
         for _ in range(5):
             outbox.put(encoded(Message("Dev", "x" * 300)))
         assert told == [0]
@@ -343,7 +360,7 @@ class TestOverflow:
 
     def test_it_is_said_each_time(self) -> None:
         told: list[None] = []
-        outbox = Outbox(bound=1000, on_overflow=lambda: told.append(None))
+        outbox = EventQueue(bound=1000, on_overflow=lambda: told.append(None))
         for _ in range(3):
             outbox.put(text("t", 2000))
         assert len(told) == 3
@@ -353,19 +370,23 @@ class TestOverflow:
             outbox.put(encoded(Message("Dev", "goodbye" * 500)))
             outbox.close()
 
-        outbox = Outbox(bound=1000, on_overflow=farewell)
+        outbox = EventQueue(bound=1000, on_overflow=farewell)
         outbox.put(text("t", 2000))
         outbox.put(text("t", 2000))
         assert [event.message for event in waiting(outbox)] == ["goodbye" * 500]
 
     def test_one_blob_more_is_allowed(self) -> None:
-        outbox = Outbox(high_water=100, bound=1000, on_overflow=lambda: pytest.fail("too early"))
+        outbox = EventQueue(
+            high_water=100, bound=1000, on_overflow=lambda: pytest.fail("too early")
+        )
         outbox.put(frame(50_000))
         outbox.put(text("t", 500))
         assert len(outbox) == 2
 
     def test_an_upload_has_its_place_beside_the_bound_as_a_frame_has(self) -> None:
-        outbox = Outbox(high_water=100, bound=1000, on_overflow=lambda: pytest.fail("too early"))
+        outbox = EventQueue(
+            high_water=100, bound=1000, on_overflow=lambda: pytest.fail("too early")
+        )
         about = {"b": SizeFormat(5000, ".bin")}
         upload = encoded(newBLOBVector("Dev", "blob", {"b": bytes(5000)}, about))
         outbox.put(upload)
@@ -373,15 +394,15 @@ class TestOverflow:
 
     def test_what_nobody_encoded_is_guessed(self) -> None:
         event = setTextVector("Dev", "t", {"t": "x" * 100_000}, State.OK, message="y" * 100_000)
-        assert 200_000 < Parcel(event).weight < 202_000
+        assert 200_000 < EncodedEvent(event).weight < 202_000
         blob = frame(100_000)
         assert 100_000 < blob.weight < 102_000
-        assert Parcel(Message("Dev", "x")).weight < 1000
+        assert EncodedEvent(Message("Dev", "x")).weight < 1000
 
 
 class TestWaiting:
     async def test_for_news(self, nursery: trio.Nursery) -> None:
-        outbox = Outbox()
+        outbox = EventQueue()
         got: list[Any] = []
 
         async def writer() -> None:
@@ -401,7 +422,7 @@ class TestWaiting:
         assert got == [number("n", a=1).event, "the end"]
 
     async def test_for_everything_to_leave(self, autojump_clock: trio.testing.MockClock) -> None:
-        outbox = Outbox()
+        outbox = EventQueue()
         outbox.put(number("n", a=1))
         outbox.pop()
         with trio.move_on_after(1) as scope:
@@ -411,7 +432,7 @@ class TestWaiting:
         await outbox.wait_drained()
 
     async def test_what_waits_can_be_taken_after_closing(self) -> None:
-        outbox = Outbox()
+        outbox = EventQueue()
         outbox.put(number("n", a=1))
         outbox.close()
         assert await outbox.wait_news()
@@ -423,23 +444,23 @@ class TestBLOBs:
     """Whoever keeps up gets every frame; whoever does not costs one short wait."""
 
     async def test_with_room_nobody_waits(self, autojump_clock: trio.testing.MockClock) -> None:
-        outboxes = [Outbox(), Outbox()]
-        await put_when_room(frame(100), outboxes)
+        outboxes = [EventQueue(), EventQueue()]
+        await put_blob(frame(100), outboxes)
         assert trio.current_time() == autojump_clock.current_time()
         assert [len(outbox) for outbox in outboxes] == [1, 1]
 
     async def test_a_frame_larger_than_the_mark_needs_an_empty_outbox(
         self, autojump_clock: trio.testing.MockClock
     ) -> None:
-        outbox = Outbox(high_water=100)
-        await put_when_room(frame(1000), [outbox])
+        outbox = EventQueue(high_water=100)
+        await put_blob(frame(1000), [outbox])
         assert not outbox.lagging
         assert not outbox.has_room(frame(2000).weight)
 
     async def test_the_slow_are_waited_for(
         self, autojump_clock: trio.testing.MockClock, nursery: trio.Nursery
     ) -> None:
-        outbox = Outbox(high_water=1000)
+        outbox = EventQueue(high_water=1000)
         got: list[bytes] = []
 
         async def slow_writer() -> None:
@@ -452,7 +473,7 @@ class TestBLOBs:
         nursery.start_soon(slow_writer)
         letters = [b"a", b"b", b"c", b"d", b"e"]
         for letter in letters:
-            await put_when_room(frame(2000, letter), [outbox])
+            await put_blob(frame(2000, letter), [outbox])
         assert not outbox.lagging
         await trio.sleep(10)
         assert got == letters
@@ -460,14 +481,14 @@ class TestBLOBs:
     async def test_the_dead_cost_one_wait_of_five_seconds(
         self, autojump_clock: trio.testing.MockClock
     ) -> None:
-        dead = Outbox(high_water=1000)
+        dead = EventQueue(high_water=1000)
         dead.put(frame(2000, b"0"))
         start = trio.current_time()
-        await put_when_room(frame(2000, b"1"), [dead])
+        await put_blob(frame(2000, b"1"), [dead])
         assert trio.current_time() - start == pytest.approx(5)
         assert dead.lagging
         for letter in (b"2", b"3", b"4"):
-            await put_when_room(frame(2000, letter), [dead])
+            await put_blob(frame(2000, letter), [dead])
         assert trio.current_time() - start == pytest.approx(5)
         assert [event["b"][:1] for event in waiting(dead)] == [b"4"]
         assert dead.drops == 4
@@ -476,19 +497,19 @@ class TestBLOBs:
     async def test_once_drained_it_is_waited_for_again(
         self, autojump_clock: trio.testing.MockClock
     ) -> None:
-        outbox = Outbox(high_water=1000)
+        outbox = EventQueue(high_water=1000)
         for letter in (b"1", b"2"):
-            await put_when_room(frame(2000, letter), [outbox])
+            await put_blob(frame(2000, letter), [outbox])
         waiting(outbox)
         start = trio.current_time()
         for letter in (b"3", b"4"):
-            await put_when_room(frame(2000, letter), [outbox])
+            await put_blob(frame(2000, letter), [outbox])
         assert trio.current_time() - start == pytest.approx(5)
 
     async def test_the_dead_do_not_delay_the_quick(
         self, autojump_clock: trio.testing.MockClock, nursery: trio.Nursery
     ) -> None:
-        quick, dead = Outbox(high_water=1000), Outbox(high_water=1000)
+        quick, dead = EventQueue(high_water=1000), EventQueue(high_water=1000)
         arrived: list[float] = []
 
         async def quick_writer() -> None:
@@ -502,8 +523,8 @@ class TestBLOBs:
         for outbox in (quick, dead):
             outbox.put(frame(2000))
         nursery.start_soon(quick_writer)
-        await put_when_room(frame(2000), [quick, dead])
-        await put_when_room(frame(2000), [dead, quick])
+        await put_blob(frame(2000), [quick, dead])
+        await put_blob(frame(2000), [dead, quick])
         await trio.sleep(10)
         assert arrived == pytest.approx([1, 2, 6])
         assert not quick.lagging
@@ -513,20 +534,20 @@ class TestBLOBs:
     ) -> None:
         given_up: list[int] = []
         outboxes = [
-            Outbox(high_water=2000, bound=100, on_overflow=partial(given_up.append, number))
+            EventQueue(high_water=2000, bound=100, on_overflow=partial(given_up.append, number))
             for number in reversed(range(20))
         ]
         outboxes.reverse()
         for outbox in outboxes:
             outbox.put(frame(600))
         assert given_up == []
-        await put_when_room(frame(600, vector="other"), outboxes)
+        await put_blob(frame(600, vector="other"), outboxes)
         assert given_up == list(range(20))
 
     async def test_one_that_closes_meanwhile_is_not_waited_for(
         self, autojump_clock: trio.testing.MockClock, nursery: trio.Nursery
     ) -> None:
-        outbox = Outbox(high_water=1000)
+        outbox = EventQueue(high_water=1000)
         outbox.put(frame(2000))
 
         async def leave() -> None:
@@ -536,17 +557,17 @@ class TestBLOBs:
 
         nursery.start_soon(leave)
         start = trio.current_time()
-        await put_when_room(frame(2000), [outbox])
+        await put_blob(frame(2000), [outbox])
         assert trio.current_time() - start == pytest.approx(1)
         assert len(outbox) == 0
 
     async def test_cancelled_while_it_waits_the_frame_is_not_put(
         self, autojump_clock: trio.testing.MockClock
     ) -> None:
-        outbox = Outbox(high_water=1000)
+        outbox = EventQueue(high_water=1000)
         outbox.put(frame(2000, b"1"))
         with trio.move_on_after(1):
-            await put_when_room(frame(2000, b"2"), [outbox])
+            await put_blob(frame(2000, b"2"), [outbox])
         assert [event["b"][:1] for event in waiting(outbox)] == [b"1"]
 
     @pytest.mark.parametrize(("size", "suffix"), [(10, ".bin"), (2**20, ".bin"), (2**20, ".z")])
@@ -555,13 +576,13 @@ class TestBLOBs:
     ) -> None:
         payload = random.Random(size).randbytes(size)
         event = setBLOBVector("Dev", "b", {"b": payload}, {"b": SizeFormat(size, suffix)})
-        parcel, outbox = Parcel(event), Outbox()
-        await parcel.prepare()
-        outbox.put(parcel)
+        encoded, outbox = EncodedEvent(event), EventQueue()
+        await encoded.prepare()
+        outbox.put(encoded)
         pieces = list(outbox.take(2**16))
         assert b"".join(pieces) == encode(event)
         assert max(map(len, pieces)) <= 2**16
-        assert parcel.weight == outbox.size == len(encode(event))
+        assert encoded.weight == outbox.size == len(encode(event))
 
 
 @pytest.mark.parametrize("suffix", [".bin", ".bin.z"])
@@ -569,13 +590,15 @@ async def test_frames_that_are_merged_still_leave_in_small_pieces(suffix: str) -
     size = 2**20
     payloads = {name: random.Random(name).randbytes(size) for name in "abc"}
 
-    async def frame_of(**members: bytes) -> Parcel:
+    async def frame_of(**members: bytes) -> EncodedEvent:
         about = {name: SizeFormat(size, suffix) for name in members}
-        parcel = Parcel(setBLOBVector("Dev", "b", members, about, State.BUSY, message="hello"))
-        await parcel.prepare()
-        return parcel
+        encoded = EncodedEvent(
+            setBLOBVector("Dev", "b", members, about, State.BUSY, message="hello")
+        )
+        await encoded.prepare()
+        return encoded
 
-    outbox = Outbox(high_water=1000)
+    outbox = EventQueue(high_water=1000)
     outbox.put(text("filler", 900))
     outbox.put(text("more filler", 500))
     outbox.put(await frame_of(a=payloads["b"], b=payloads["b"]))
@@ -647,7 +670,7 @@ class Reader:
 @given(STEPS, st.sampled_from([1, 500, 2000]))
 @settings(deadline=None)
 def test_the_reader_ends_with_the_newest_state(steps: list[Any], high_water: int) -> None:
-    outbox = Outbox(high_water=high_water)
+    outbox = EventQueue(high_water=high_water)
     truth, reader = Reader(), Reader()
     put: list[Any] = []
     got: list[Any] = []
@@ -674,7 +697,7 @@ def test_the_reader_ends_with_the_newest_state(steps: list[Any], high_water: int
 
 @given(STEPS)
 def test_below_the_mark_the_reader_gets_every_event(steps: list[Any]) -> None:
-    outbox = Outbox()
+    outbox = EventQueue()
     put = [step for step in steps if not isinstance(step, str)]
     for event in put:
         outbox.put(encoded(event))
@@ -685,7 +708,7 @@ def test_below_the_mark_the_reader_gets_every_event(steps: list[Any]) -> None:
 @settings(deadline=None)
 def test_each_state_a_reader_sees_of_a_property_was_its_state_once(steps: list[Any]) -> None:
     """Coalescing leaves states out; it makes none up."""
-    outbox = Outbox(high_water=500)
+    outbox = EventQueue(high_water=500)
     truth, reader = Reader(), Reader()
     history: dict[tuple[str, str], list[Any]] = {}
     for step in steps:
@@ -703,11 +726,11 @@ def test_each_state_a_reader_sees_of_a_property_was_its_state_once(steps: list[A
 
 def test_ten_thousand_puts_to_a_dead_peer_cost_no_memory() -> None:
     outbox = lagging_outbox()
-    parcels = [number("n", a=value) for value in range(100)]
+    items = [number("n", a=value) for value in range(100)]
     tracemalloc.start()
     for _ in range(100):
-        for parcel in parcels:
-            outbox.put(parcel)
+        for encoded in items:
+            outbox.put(encoded)
     _size, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 100_000

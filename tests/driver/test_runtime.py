@@ -1,4 +1,4 @@
-"""The conditions of a test: its own time of day, no threads, and no exception contained."""
+"""The runtime of a test: its own time of day, no threads, and no exception contained."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import trio
 
-from tests.support_driver import Peer, RecordingLink, ask, driver_of, settle
+from tests.kit.driver import Peer, RecordingLink, ask, driver_of, settle
 from trindi import (
     BLOBMember,
     BLOBVector,
@@ -23,7 +23,7 @@ from trindi import (
     setBLOBVector,
     setNumberVector,
 )
-from trindi.transport import Conditions, Parcel
+from trindi.transport import EncodedEvent, Runtime
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -49,15 +49,15 @@ def number() -> NumberMember:
     return NumberMember("a")
 
 
-async def serve(nursery: trio.Nursery, driver: IPyDriver, conditions: Conditions) -> RecordingLink:
+async def serve(nursery: trio.Nursery, driver: IPyDriver, runtime: Runtime) -> RecordingLink:
     link = RecordingLink()
-    await nursery.start(partial(driver.serve, link, conditions=conditions))
+    await nursery.start(partial(driver.serve, link, runtime=runtime))
     return link
 
 
 async def test_events_carry_the_time_of_day_that_is_given(nursery: trio.Nursery) -> None:
     vector = NumberVector("n", perm="rw", numbermembers=[number()])
-    link = await serve(nursery, driver_of(vector), Conditions(now=lambda: NOON))
+    link = await serve(nursery, driver_of(vector), Runtime(now=lambda: NOON))
     await vector.send_setVector()
     assert [event.timestamp for event in link.of(setNumberVector)] == [NOON]
 
@@ -66,7 +66,7 @@ async def test_what_a_handler_raises_is_contained_unless_that_is_not_wanted() ->
     async def main() -> None:
         async with trio.open_nursery() as nursery:
             driver = Clumsy()
-            await serve(nursery, driver, Conditions(contain=False))
+            await serve(nursery, driver, Runtime(contain_errors=False))
             await ask(driver, newNumberVector("Dev", "n", {"a": 1.0}))
             await trio.sleep_forever()
 
@@ -80,8 +80,8 @@ async def test_what_is_raised_on_snooping_too() -> None:
         async with trio.open_nursery() as nursery:
             driver = Clumsy()
             driver.snoopall = True
-            await serve(nursery, driver, Conditions(contain=False))
-            driver.hear(Parcel(setNumberVector("Other", "n", {"a": 1.0})))
+            await serve(nursery, driver, Runtime(contain_errors=False))
+            driver.hear(EncodedEvent(setNumberVector("Other", "n", {"a": 1.0})))
             await trio.sleep_forever()
 
     with pytest.raises(ExceptionGroup) as raised:
@@ -94,8 +94,8 @@ async def test_the_same_driver_contains_it_the_next_time(
 ) -> None:
     driver = Clumsy()
     with trio.move_on_after(0):
-        await driver.serve(RecordingLink(), conditions=Conditions(contain=False))
-    await serve(nursery, driver, Conditions())
+        await driver.serve(RecordingLink(), runtime=Runtime(contain_errors=False))
+    await serve(nursery, driver, Runtime())
     await ask(driver, newNumberVector("Dev", "n", {"a": 1.0}))
     assert driver.running
     assert "the cable is out" in caplog.text
@@ -124,7 +124,7 @@ async def test_files_are_read_where_it_is_wanted(nursery: trio.Nursery, tmp_path
         calls.append(threading.get_ident())
         return await at_once(function, *args)
 
-    link = await serve(nursery, driver_of(vector), Conditions(in_thread=noted))
+    link = await serve(nursery, driver_of(vector), Runtime(in_thread=noted))
     vector["b"] = path
     await vector.send_setVectorMembers(members=["b"])
     assert [dict(event) for event in link.of(setBLOBVector)] == [{"b": b"frame"}]
@@ -141,15 +141,15 @@ async def test_blobs_are_compressed_where_it_is_wanted(nursery: trio.Nursery) ->
     compressed = setBLOBVector("D", "b", {"b": bytes(9)}, {"b": SizeFormat(9, ".bin.z")})
     plain = setBLOBVector("D", "b", {"b": bytes(1 << 20)}, {"b": SizeFormat(1 << 20, ".bin")})
     for event in (compressed, plain):
-        parcel = Parcel(event)
-        await parcel.prepare(noted)
-        assert parcel.data.startswith(b"<setBLOBVector")
+        encoded = EncodedEvent(event)
+        await encoded.prepare(noted)
+        assert encoded.data.startswith(b"<setBLOBVector")
     assert calls == [(compressed,)]
 
 
 async def test_it_answers_after_a_failure_that_is_contained(nursery: trio.Nursery) -> None:
     driver, peer = Clumsy(), Peer()
-    await serve(nursery, driver, Conditions(now=lambda: NOON))
+    await serve(nursery, driver, Runtime(now=lambda: NOON))
     await ask(driver, newNumberVector("Dev", "nothing", {"a": 1.0}), peer)
     await settle()
     answer: Any = peer.take()

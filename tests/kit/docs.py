@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from trindi.protocol import ClientEvent
-    from trindi.transport import Bundle
+    from trindi.transport import EncodedBatch
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 SNIPPETS = DOCS / "snippets"
 PAGES = sorted(page for page in DOCS.rglob("*.md") if "_build" not in page.parts)
@@ -86,14 +86,14 @@ class Peer:
     def reply(self, event: Event) -> None:
         self.publish(event)
 
-    def forward(self, bundle: Bundle) -> None:
-        for parcel in bundle.parcels:
-            self.reply(parcel.event)
+    def forward(self, batch: EncodedBatch) -> None:
+        for encoded in batch.items:
+            self.reply(encoded.event)
 
-    def begin(self, _event: ClientEvent) -> None:
+    def request_started(self, _event: ClientEvent) -> None:
         """Nothing to do: a peer in memory does not end."""
 
-    def done(self, _event: ClientEvent) -> None:
+    def request_finished(self, _event: ClientEvent) -> None:
         """Nothing to do: a peer in memory does not end."""
 
     def about(self, vectorname: str) -> list[Any]:

@@ -13,7 +13,14 @@ from hypothesis import example, given, settings, strategies as st
 from tests.protocol.test_roundtrip import byte_by_byte, cut, described, mutated
 from tests.strategies import EVENTS
 from trindi.errors import ProtocolError
-from trindi.protocol import Decoder, SizeFormat, collecting, encode, newBLOBVector, setBLOBVector
+from trindi.protocol import (
+    Decoder,
+    SizeFormat,
+    blob_collector,
+    encode,
+    newBLOBVector,
+    setBLOBVector,
+)
 from trindi.protocol.blobs import Incoming, decode_base64
 
 START = b'<setBLOBVector device="d" name="n">'
@@ -27,7 +34,7 @@ def one(text: bytes, attributes: bytes = b'name="b" size="3" format=".x"') -> by
 @contextmanager
 def enough(count: int) -> Iterator[None]:
     """Take payloads out as soon as so much is held of them."""
-    with mock.patch.object(collecting, "_ENOUGH", count):
+    with mock.patch.object(blob_collector, "_ENOUGH", count):
         yield
 
 

@@ -1,4 +1,4 @@
-"""Under which conditions drivers run: those of an observatory, or those of a test.
+"""Under which runtime drivers run: those of an observatory, or those of a test.
 
 They are handed down from whoever runs a server or a driver. A test has its own time of day, lets
 nothing work beside the one thread that it can foresee, and wants to see each exception. This module
@@ -14,7 +14,7 @@ from typing import Any, Final, TypeAlias
 
 import trio
 
-__all__ = ["USUAL", "Conditions", "InThread"]
+__all__ = ["DEFAULT_RUNTIME", "InThread", "Runtime"]
 
 InThread: TypeAlias = Callable[..., Awaitable[Any]]
 """Calls a function with arguments, where it does not hold up others, and returns what it returns.
@@ -30,20 +30,20 @@ async def _in_worker_thread(function: Callable[..., Any], *args: Any) -> Any:
 
 
 @dataclass(frozen=True, slots=True)
-class Conditions:
+class Runtime:
     """What a test chooses otherwise than a server.
 
     Attributes:
         now: the time of day, aware UTC, that events are stamped with.
         in_thread: calls what takes long: encoding or decoding large BLOBs, reading their files.
-        contain: exceptions of handlers are logged, and a driver that fails is started again; where
-            False, each exception ends whoever runs the server or driver.
+        contain_errors: exceptions of handlers are logged, and a driver that fails is started again.
+            False: an exception ends the run of the server or driver.
     """
 
     now: Callable[[], datetime] = _wall_time
     in_thread: InThread = _in_worker_thread
-    contain: bool = True
+    contain_errors: bool = True
 
 
-USUAL: Final = Conditions()
+DEFAULT_RUNTIME: Final = Runtime()
 """Those of an observatory."""

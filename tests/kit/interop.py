@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from tests.support_processes import (
+from tests.kit.processes import (
     DEADLINE,
     ENVIRONMENT,
     EXAMPLES,

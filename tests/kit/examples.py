@@ -12,7 +12,7 @@ import trio
 import trio.testing
 
 from trindi.protocol import Decoder, Event, SnoopEvent, encode, getProperties
-from trindi.transport import Connection, Outbox, Parcel
+from trindi.transport import Connection, EncodedEvent, EventQueue
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Iterator
@@ -31,9 +31,9 @@ VIRTUAL_PATIENCE = 3600.0
 class Client:
     """A client on a stream; `heard` is all that it was ever sent."""
 
-    def __init__(self, stream: trio.abc.Stream, patience: float) -> None:
+    def __init__(self, stream: trio.abc.Stream, timeout: float) -> None:
         self.heard: list[Any] = []
-        self._patience = patience
+        self._timeout = timeout
         self._stream = stream
         self._decoder = Decoder()
         self._seen = 0
@@ -44,7 +44,7 @@ class Client:
 
     async def expect(self, cls: type[E], vectorname: str | None = None, **wanted: Any) -> E:
         """Wait for the next event of a class, property and attributes; skip what comes before."""
-        with trio.fail_after(self._patience):
+        with trio.fail_after(self._timeout):
             while True:
                 for event in self._unseen():
                     if isinstance(event, cls) and _fits(event, vectorname, wanted):
@@ -81,14 +81,14 @@ def _fits(event: Any, vectorname: str | None, wanted: dict[str, Any]) -> bool:
 class _Wire:
     """The link of a driver that has one client."""
 
-    def __init__(self, outbox: Outbox) -> None:
+    def __init__(self, outbox: EventQueue) -> None:
         self._outbox = outbox
 
     def publish(self, event: Event) -> None:
-        self._outbox.put(Parcel(event))
+        self._outbox.put(EncodedEvent(event))
 
     async def publish_blob(self, event: setBLOBVector) -> None:
-        self._outbox.put(Parcel(event))
+        self._outbox.put(EncodedEvent(event))
 
 
 async def attach(nursery: trio.Nursery, driver: IPyDriver) -> Client:
@@ -96,7 +96,7 @@ async def attach(nursery: trio.Nursery, driver: IPyDriver) -> Client:
 
     def take(item: Event | ProtocolError) -> Awaitable[None] | None:
         if isinstance(item, SnoopEvent):
-            driver.hear(Parcel(item))
+            driver.hear(EncodedEvent(item))
             return None
         return driver.receive(item, connection)
 
@@ -107,12 +107,12 @@ async def attach(nursery: trio.Nursery, driver: IPyDriver) -> Client:
     return Client(ours, VIRTUAL_PATIENCE)
 
 
-async def connect(nursery: trio.Nursery, server: IPyServer, patience: float = PATIENCE) -> Client:
+async def connect(nursery: trio.Nursery, server: IPyServer, timeout: float = PATIENCE) -> Client:
     """Connect to a server on this machine, until the nursery is cancelled."""
     host, port = server.addresses[0]
     stream = await trio.open_tcp_stream(host, port)
     nursery.start_soon(_close_at_the_end, stream)
-    return Client(stream, patience)
+    return Client(stream, timeout)
 
 
 async def _close_at_the_end(stream: trio.abc.AsyncResource) -> None:

@@ -15,12 +15,12 @@ import trio
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Wire", "wire_of"]
+__all__ = ["RawIO", "raw_io_of"]
 
 Data: TypeAlias = bytes | memoryview
 
 
-class Wire(Protocol):
+class RawIO(Protocol):
     """How a connection reads and writes its stream; one task each."""
 
     async def receive(self, max_bytes: int) -> bytes:
@@ -41,7 +41,7 @@ class Wire(Protocol):
         """
 
 
-class _StreamWire:
+class _StreamIO:
     """Any stream."""
 
     def __init__(self, stream: trio.abc.Stream) -> None:
@@ -57,7 +57,7 @@ class _StreamWire:
         await self._stream.send_all(data)
 
 
-class _SocketWire:
+class _SocketIO:
     """A socket, as its descriptor."""
 
     def __init__(self, descriptor: Callable[[], int]) -> None:
@@ -101,8 +101,8 @@ class _SocketWire:
                     raise trio.BrokenResourceError(f"the socket is broken: {error}") from error
 
 
-def wire_of(stream: trio.abc.Stream) -> Wire:
+def raw_io_of(stream: trio.abc.Stream) -> RawIO:
     """Return how to read and write a stream."""
     if isinstance(stream, trio.SocketStream) and os.name == "posix":
-        return _SocketWire(stream.socket.fileno)
-    return _StreamWire(stream)
+        return _SocketIO(stream.socket.fileno)
+    return _StreamIO(stream)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from trindi import ClientEvent, Event, setBLOBVector
-    from trindi.transport import Bundle
+    from trindi.transport import EncodedBatch
 
 E = TypeVar("E")
 
@@ -46,20 +46,20 @@ class Peer:
 
     def __init__(self) -> None:
         self.replies: list[Event] = []
-        self.pending = 0
+        self.in_flight = 0
 
     def reply(self, event: Event) -> None:
         self.replies.append(event)
 
-    def forward(self, bundle: Bundle) -> None:
-        for parcel in bundle.parcels:
-            self.reply(parcel.event)
+    def forward(self, batch: EncodedBatch) -> None:
+        for encoded in batch.items:
+            self.reply(encoded.event)
 
-    def begin(self, _event: ClientEvent) -> None:
-        self.pending += 1
+    def request_started(self, _event: ClientEvent) -> None:
+        self.in_flight += 1
 
-    def done(self, _event: ClientEvent) -> None:
-        self.pending -= 1
+    def request_finished(self, _event: ClientEvent) -> None:
+        self.in_flight -= 1
 
     def take(self) -> Event:
         """The one reply that came since the last call."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import trio
 import trio.testing
 
-from tests.support_server import Client
+from tests.kit.server import Client
 from trindi import (
     IPyClient,
     NumberLabel,

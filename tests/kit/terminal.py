@@ -13,7 +13,7 @@ import termios
 import threading
 from typing import TYPE_CHECKING, Any, Final
 
-from tests.support_processes import ENVIRONMENT, ROOT, wait_until
+from tests.kit.processes import ENVIRONMENT, ROOT, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -13,8 +13,8 @@ import trio
 import trio.from_thread
 from click.testing import CliRunner
 
-from tests.support_processes import DEADLINE
-from tests.support_server import Bench
+from tests.kit.processes import DEADLINE
+from tests.kit.server import Bench
 from trindi import (
     Device,
     IPyDriver,

@@ -18,7 +18,7 @@ from trindi.protocol import Decoder, Event
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
 
-PROGRAM = Path(__file__).parent / "stdio" / "program.py"
+PROGRAM = Path(__file__).parents[1] / "stdio" / "program.py"
 
 PATIENCE = 60.0
 """Seconds after which a program that does not do what it should is given up."""

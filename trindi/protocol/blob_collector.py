@@ -11,9 +11,9 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
+from trindi.protocol.attributes import blob_details
 from trindi.protocol.blobs import COMPRESSED, Incoming
-from trindi.protocol.meaning import blob_details
-from trindi.protocol.syntax import ATTRIBUTES, BLANK, read_attributes
+from trindi.protocol.markup import ATTRIBUTES, BLANK, read_attributes
 
 if TYPE_CHECKING:
     from trindi.protocol.blobs import Payloads

@@ -18,8 +18,7 @@ from collections.abc import Callable, Sized
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
-from trindi.protocol.events import ELEMENTS, Element, Event, Kind, SizeFormat
-from trindi.protocol.meaning import (
+from trindi.protocol.attributes import (
     READ_VALUE,
     Attributes,
     blob_details,
@@ -27,7 +26,8 @@ from trindi.protocol.meaning import (
     read_fields,
     read_policy,
 )
-from trindi.protocol.syntax import ATTRIBUTES, BLANK, HEAD, read_attributes, text_of
+from trindi.protocol.events import ELEMENTS, Element, Event, Kind, SizeFormat
+from trindi.protocol.markup import ATTRIBUTES, BLANK, HEAD, read_attributes, text_of
 from trindi.protocol.values import MAX_NUMBER_LENGTH, parse_timestamp
 
 if TYPE_CHECKING:

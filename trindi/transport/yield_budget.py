@@ -13,7 +13,7 @@ import trio
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["MAX_STREAK", "STREAK", "Turns"]
+__all__ = ["MAX_STREAK", "STREAK", "YieldBudget"]
 
 STREAK: Final = 0.001
 """Seconds a task may go on without giving others a turn; each step looks at the clock."""
@@ -22,7 +22,7 @@ MAX_STREAK: Final = 64
 """Steps without giving others a turn, for a clock that stands still (a mock clock does)."""
 
 
-class Turns:
+class YieldBudget:
     """The steps that one task, or one driver, takes."""
 
     __slots__ = ("_now", "_start", "_steps")
@@ -39,12 +39,12 @@ class Turns:
         self._start = self._now()
         return self._start
 
-    def is_over(self) -> bool:
+    def exhausted(self) -> bool:
         """Begin a step; True where others must have their turn first, by `go_round`."""
         self._steps += 1
         return self._steps >= MAX_STREAK or self._now() - self._start >= STREAK
 
-    async def go_round(self, *, done: bool = False) -> None:
+    async def checkpoint(self, *, done: bool = False) -> None:
         """Let the others run. Not cancelled where the step is done: it cannot be taken back."""
         if done:
             await trio.lowlevel.cancel_shielded_checkpoint()
@@ -54,7 +54,7 @@ class Turns:
 
     async def step(self) -> None:
         """Begin a step, others having had their turn if it is time. If cancelled, none is begun."""
-        if self.is_over():
-            await self.go_round()
+        if self.exhausted():
+            await self.checkpoint()
         else:
             await trio.lowlevel.checkpoint_if_cancelled()

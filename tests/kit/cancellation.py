@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import trio
 
-from tests.support_stdio import open_descriptors
+from tests.kit.stdio import open_descriptors
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

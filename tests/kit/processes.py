@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-ROOT: Final = Path(__file__).parent.parent
+ROOT: Final = Path(__file__).parents[2]
 EXAMPLES: Final = ROOT / "examples"
 
 # This checkout is tested, wherever else a trindi may be installed.

@@ -9,7 +9,7 @@ import pytest
 import trio
 import trio.testing
 
-from trindi.transport.wire import Wire, wire_of
+from trindi.transport.rawio import RawIO, raw_io_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -43,7 +43,7 @@ async def sockets() -> AsyncIterator[Any]:
         yield here, there
 
 
-async def read_all(wire: Wire) -> bytes:
+async def read_all(wire: RawIO) -> bytes:
     data = b""
     while piece := await wire.receive(65536):
         data += piece
@@ -52,7 +52,7 @@ async def read_all(wire: Wire) -> bytes:
 
 async def test_there_and_back(pair: Any) -> None:
     here, there = pair
-    wire = wire_of(here)
+    wire = raw_io_of(here)
     await wire.send(b"one")
     await wire.send(memoryview(b"two"))
     assert await there.receive_some(100) == b"onetwo"
@@ -68,47 +68,47 @@ async def test_more_than_fits_goes_in_pieces(nursery: trio.Nursery, pair: Any) -
     data = bytes(range(256)) * (LARGE // 256)
 
     async def send() -> None:
-        await wire_of(here).send(data)
+        await raw_io_of(here).send(data)
         await here.aclose()
 
     nursery.start_soon(send)
-    assert await read_all(wire_of(there)) == data
+    assert await read_all(raw_io_of(there)) == data
 
 
 async def test_what_is_sent_at_once_is_the_beginning(sockets: Any) -> None:
     here, there = sockets
     data = bytes(range(256)) * (LARGE // 256)
-    sent = wire_of(here).send_nowait(data)
+    sent = raw_io_of(here).send_nowait(data)
     assert 0 < sent < LARGE
-    assert wire_of(here).send_nowait(data) == 0
+    assert raw_io_of(here).send_nowait(data) == 0
     await here.aclose()
-    assert await read_all(wire_of(there)) == data[:sent]
+    assert await read_all(raw_io_of(there)) == data[:sent]
 
 
 async def test_a_stream_of_no_socket_sends_nothing_at_once() -> None:
     here, _there = memory_pair()
-    assert wire_of(here).send_nowait(b"data") == 0
+    assert raw_io_of(here).send_nowait(b"data") == 0
 
 
 async def test_waiting_to_send_is_cancelled(nursery: trio.Nursery, sockets: Any) -> None:
     here, there = sockets
     with trio.CancelScope() as scope:
         nursery.start_soon(cancel_when_all_wait, scope)
-        await wire_of(here).send(bytes(LARGE))
+        await raw_io_of(here).send(bytes(LARGE))
     assert scope.cancelled_caught
     await here.aclose()
     # What had left is whole.
-    assert 0 < len(await read_all(wire_of(there))) < LARGE
+    assert 0 < len(await read_all(raw_io_of(there))) < LARGE
 
 
 async def test_waiting_to_receive_is_cancelled(nursery: trio.Nursery, pair: Any) -> None:
     here, there = pair
     with trio.CancelScope() as scope:
         nursery.start_soon(cancel_when_all_wait, scope)
-        await wire_of(here).receive(100)
+        await raw_io_of(here).receive(100)
     assert scope.cancelled_caught
     await there.send_all(b"later")
-    assert await wire_of(here).receive(100) == b"later"
+    assert await raw_io_of(here).receive(100) == b"later"
 
 
 async def cancel_when_all_wait(scope: trio.CancelScope) -> None:
@@ -118,7 +118,7 @@ async def cancel_when_all_wait(scope: trio.CancelScope) -> None:
 
 async def test_a_broken_stream(sockets: Any) -> None:
     here, there = sockets
-    wire = wire_of(here)
+    wire = raw_io_of(here)
     # Closing on unread bytes resets the connection.
     await wire.send(b"unread")
     await there.aclose()
@@ -131,7 +131,7 @@ async def test_a_broken_stream(sockets: Any) -> None:
 
 async def test_a_closed_stream(pair: Any) -> None:
     here, _there = pair
-    wire = wire_of(here)
+    wire = raw_io_of(here)
     await here.aclose()
     with pytest.raises(trio.ClosedResourceError):
         await wire.receive(100)
@@ -149,4 +149,4 @@ async def test_closed_while_it_waits(nursery: trio.Nursery, pair: Any) -> None:
 
     nursery.start_soon(close)
     with pytest.raises(trio.ClosedResourceError):
-        await wire_of(here).receive(100)
+        await raw_io_of(here).receive(100)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import trio
 
-from tests.support_server import Bench, Client, of, until
+from tests.kit.server import Bench, Client, of, until
 from trindi.protocol import (
     BLOBPolicy,
     Message,

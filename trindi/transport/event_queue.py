@@ -5,7 +5,7 @@ in order. Above it the peer is lagging: a newer set of a property takes the plac
 that still waits (the newest state wins, member by member), and so does a newer frame of a BLOB;
 definitions, deletions and messages are never dropped. Above the bound the peer is given up.
 
-Putting never waits. Only BLOBs wait for room, and only for peers that keep up (`put_when_room`).
+Putting never waits. Only BLOBs wait for room, and only for peers that keep up (`put_blob`).
 This module knows events and tasks, but no streams.
 """
 
@@ -32,15 +32,15 @@ from trindi.protocol import (
     setTextVector,
 )
 from trindi.protocol.blobs import COMPRESSED
-from trindi.transport.conditions import USUAL
+from trindi.transport.runtime import DEFAULT_RUNTIME
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from trindi.transport.conditions import InThread
+    from trindi.transport.runtime import InThread
 
-__all__ = ["BLOB_PATIENCE", "BOUND", "HIGH_WATER", "Bundle", "Outbox", "Parcel"]
-__all__ += ["put_when_room"]
+__all__ = ["BLOB_TIMEOUT", "BOUND", "HIGH_WATER", "EncodedBatch", "EncodedEvent", "EventQueue"]
+__all__ += ["put_blob"]
 
 HIGH_WATER: Final = 8 * 1024 * 1024
 """Bytes that may wait before a peer is lagging; a BLOB that is larger does not count."""
@@ -48,7 +48,7 @@ HIGH_WATER: Final = 8 * 1024 * 1024
 BOUND: Final = 64 * 1024 * 1024
 """Bytes that may wait beyond one BLOB before a peer is given up."""
 
-BLOB_PATIENCE: Final = 5.0
+BLOB_TIMEOUT: Final = 5.0
 """Seconds that a BLOB waits for room, as long as libindi waits for its pings (§4.6)."""
 
 # A guess at what an event takes beyond its values, where nobody has encoded it: a snooping driver
@@ -67,7 +67,7 @@ _BLOBS: Final = (setBLOBVector, newBLOBVector)
 Key: TypeAlias = tuple[str | None, str | None]
 
 
-class Parcel:
+class EncodedEvent:
     """One event on its way to any number of peers, encoded at most once for all of them.
 
     Only large payloads become base64 for each of them, as they leave.
@@ -95,7 +95,7 @@ class Parcel:
             self._data = b"".join(self.pieces()) if self.parts else encode(self.event)
         return self._data
 
-    async def prepare(self, in_thread: InThread = USUAL.in_thread) -> None:
+    async def prepare(self, in_thread: InThread = DEFAULT_RUNTIME.in_thread) -> None:
         """Make it ready, and weigh it, before anybody has it.
 
         Payloads that are to be compressed are, in a worker thread.
@@ -122,19 +122,19 @@ class Parcel:
                 yield part
 
 
-class Bundle:
+class EncodedBatch:
     """Parcels that go together.
 
     Attributes:
-        parcels: in their order.
+        items: in their order.
         weight: bytes that they take together.
     """
 
-    __slots__ = ("parcels", "weight")
+    __slots__ = ("items", "weight")
 
-    def __init__(self, parcels: Iterable[Parcel]) -> None:
-        self.parcels = tuple(parcels)
-        self.weight = sum(parcel.weight for parcel in self.parcels)
+    def __init__(self, items: Iterable[EncodedEvent]) -> None:
+        self.items = tuple(items)
+        self.weight = sum(encoded.weight for encoded in self.items)
 
 
 def _guess_weight(event: Any) -> int:
@@ -146,15 +146,15 @@ def _guess_weight(event: Any) -> int:
 
 
 class _Place:
-    """A place in the queue of a peer that lags; a newer parcel may take it over."""
+    """A place in the queue of a peer that lags; a newer encoded may take it over."""
 
-    __slots__ = ("parcel",)
+    __slots__ = ("encoded",)
 
-    def __init__(self, parcel: Parcel) -> None:
-        self.parcel = parcel
+    def __init__(self, encoded: EncodedEvent) -> None:
+        self.encoded = encoded
 
 
-class Outbox:
+class EventQueue:
     """What waits for one peer.
 
     Args:
@@ -187,8 +187,8 @@ class Outbox:
         self._on_overflow = on_overflow
         self._send_nowait = send_nowait
         self._rest: bytes | memoryview = b""
-        # While the peer lags, a parcel may have a place that another one can take over.
-        self._queue: deque[Parcel | _Place] = deque()
+        # While the peer lags, an event holds a place that a newer event can take.
+        self._queue: deque[EncodedEvent | _Place] = deque()
         self._index: dict[Key, _Place] | None = None
         self._leaving_bytes = 0
         self._largest = 0
@@ -218,44 +218,44 @@ class Outbox:
 
     # In ----------------------------------------------------------------------------------------
 
-    def put(self, parcel: Parcel) -> None:
+    def put(self, encoded: EncodedEvent) -> None:
         """Add an event to what waits. Never blocks; nothing is added to a closed outbox."""
-        if self.prompt and self._send_at_once(parcel):
+        if self.prompt and self._send_at_once(encoded):
             return
-        size = self.size + parcel.weight
-        if size > self._usual or parcel.blob:
-            self._put_carefully(parcel)
+        size = self.size + encoded.weight
+        if size > self._usual or encoded.blob:
+            self._put_carefully(encoded)
         else:
-            self._queue.append(parcel)
+            self._queue.append(encoded)
             self.size = size
         if self._asleep:
             self._wake()
 
-    def put_all(self, bundle: Bundle) -> None:
-        """Add the events of a bundle, as `put` does with each; none of many is sent at once."""
-        size = self.size + bundle.weight
-        if size > self._usual or len(bundle.parcels) < _MANY:
-            for parcel in bundle.parcels:
-                self.put(parcel)
+    def put_all(self, batch: EncodedBatch) -> None:
+        """Add the events of a batch, as `put` does with each; none of many is sent at once."""
+        size = self.size + batch.weight
+        if size > self._usual or len(batch.items) < _MANY:
+            for encoded in batch.items:
+                self.put(encoded)
         else:
-            self._queue.extend(bundle.parcels)
+            self._queue.extend(batch.items)
             self.size = size
             self.prompt = False
             if self._asleep:
                 self._wake()
 
-    def _put_carefully(self, parcel: Parcel) -> None:
+    def _put_carefully(self, encoded: EncodedEvent) -> None:
         """Put what the peer may be lagging with; see at which mark and bound."""
         if self._closed:
             return
-        weight = parcel.weight
-        if parcel.blob and weight > self._largest:
+        weight = encoded.weight
+        if encoded.blob and weight > self._largest:
             self._largest = weight
         over = self.size + weight > self._mark(self._largest) and self.size > 0
         if over:
             self._lag()
-        if not (self.lagging and (over or parcel.blob) and self._take_place(parcel)):
-            self._append(parcel)
+        if not (self.lagging and (over or encoded.blob) and self._take_place(encoded)):
+            self._append(encoded)
         if self.size > self._bound + self._largest and not self._overflowing:
             self._overflow()
 
@@ -267,16 +267,16 @@ class Outbox:
         self._asleep = False
         self._news.unpark_all()
 
-    def _send_at_once(self, parcel: Parcel) -> bool:
+    def _send_at_once(self, encoded: EncodedEvent) -> bool:
         """Send what a peer waits for without a detour over the writer's task, if nothing waits.
 
         Only the first event after each request goes so: a system call for each of many would cost
         more than gathering them.
         """
         self.prompt = False
-        if self.size or parcel.blob or self._closed:
+        if self.size or encoded.blob or self._closed:
             return False
-        data = parcel.data
+        data = encoded.data
         sent = self._send_nowait(data)
         if sent == 0:
             return False
@@ -294,18 +294,18 @@ class Outbox:
         self._on_overflow()
         self._overflowing = False
 
-    def _append(self, parcel: Parcel) -> None:
-        self.size += parcel.weight
+    def _append(self, encoded: EncodedEvent) -> None:
+        self.size += encoded.weight
         if self._index is None:
-            self._queue.append(parcel)
+            self._queue.append(encoded)
         else:
-            place = _Place(parcel)
+            place = _Place(encoded)
             self._queue.append(place)
             _note(self._index, place)
 
-    def _take_place(self, parcel: Parcel) -> bool:
-        """Let the parcel replace an older set of its property that still waits, if there is one."""
-        key = _key(parcel.event)
+    def _take_place(self, encoded: EncodedEvent) -> bool:
+        """Replace an older set of the same property that still waits, if there is one."""
+        key = _key(encoded.event)
         if key is None:
             return False
         if self._index is None:
@@ -313,9 +313,9 @@ class Outbox:
         older = self._index.get(key)
         if older is None:
             return False
-        self.size -= older.parcel.weight
-        older.parcel = _merge(older.parcel, parcel)
-        self.size += older.parcel.weight
+        self.size -= older.encoded.weight
+        older.encoded = _merge(older.encoded, encoded)
+        self.size += older.encoded.weight
         self.drops += 1
         return True
 
@@ -339,24 +339,24 @@ class Outbox:
             await self._news.park()
         return bool(self._queue or self._rest)
 
-    def pop(self) -> Parcel:
-        """Take the oldest parcel; it counts as waiting until `left` is called.
+    def pop(self) -> EncodedEvent:
+        """Take the oldest encoded; it counts as waiting until `left` is called.
 
         Raises:
             IndexError: nothing waits.
         """
         item = self._queue.popleft()
-        parcel = _parcel_of(item)
+        encoded = _encoded_of(item)
         if self._index is not None:
-            key = _key(parcel.event)
+            key = _key(encoded.event)
             if key is not None and self._index.get(key) is item:
                 del self._index[key]
-        self._leaving_bytes += parcel.weight
+        self._leaving_bytes += encoded.weight
         self.taken += 1
-        return parcel
+        return encoded
 
     def take(self, enough: int) -> Iterable[bytes | memoryview]:
-        """Take parcels until there are `enough` bytes, or no more.
+        """Take items until there are `enough` bytes, or no more.
 
         Returns:
             Pieces to send one after another. What is small is gathered into one; what is large is
@@ -373,7 +373,7 @@ class Outbox:
             return first.pieces()
         parts = [first.data]
         while self._queue and length < enough:
-            weight = _parcel_of(self._queue[0]).weight
+            weight = _encoded_of(self._queue[0]).weight
             if length + weight > 2 * enough:
                 break
             parts.append(self.pop().data)
@@ -381,7 +381,7 @@ class Outbox:
         return (b"".join(parts),)
 
     def _take_all(self) -> bytes:
-        parts = [_parcel_of(item).data for item in self._queue]
+        parts = [_encoded_of(item).data for item in self._queue]
         self._queue.clear()
         self._leaving_bytes = self.size
         self.taken += len(parts)
@@ -418,48 +418,50 @@ class Outbox:
         self._progress.unpark_all()
 
 
-async def put_when_room(
-    parcel: Parcel, outboxes: Iterable[Outbox], patience: float = BLOB_PATIENCE
+async def put_blob(
+    encoded: EncodedEvent, outboxes: Iterable[EventQueue], timeout: float = BLOB_TIMEOUT
 ) -> None:
     """Put a BLOB into each outbox as soon as it has room.
 
-    Outboxes that lag already are not waited for; those that have no room after `patience` seconds
+    Outboxes that lag already are not waited for; those that have no room after `timeout` seconds
     get it all the same and are lagging from then on. If cancelled, some have it and some have not.
     """
     # In the order given, so that a test can foresee who gets it first.
-    waited: dict[Outbox, None] = {}
+    waited: dict[EventQueue, None] = {}
     for outbox in outboxes:
-        if outbox.lagging or outbox.has_room(parcel.weight):
-            outbox.put(parcel)
+        if outbox.lagging or outbox.has_room(encoded.weight):
+            outbox.put(encoded)
         else:
             waited[outbox] = None
     if waited:
-        await _put_patiently(parcel, waited, patience)
+        await _put_within(encoded, waited, timeout)
 
 
-async def _put_patiently(parcel: Parcel, waited: dict[Outbox, None], patience: float) -> None:
-    async def put(outbox: Outbox) -> None:
-        await outbox.wait_room(parcel.weight)
+async def _put_within(
+    encoded: EncodedEvent, waited: dict[EventQueue, None], timeout: float
+) -> None:
+    async def put(outbox: EventQueue) -> None:
+        await outbox.wait_room(encoded.weight)
         del waited[outbox]
-        outbox.put(parcel)
+        outbox.put(encoded)
 
-    with trio.move_on_after(patience):
+    with trio.move_on_after(timeout):
         async with trio.open_nursery() as nursery:
             for outbox in waited:
                 nursery.start_soon(put, outbox)
     for outbox in waited:
-        outbox.put(parcel)
+        outbox.put(encoded)
 
 
-def _parcel_of(item: Parcel | _Place) -> Parcel:
-    return item.parcel if isinstance(item, _Place) else item
+def _encoded_of(item: EncodedEvent | _Place) -> EncodedEvent:
+    return item.encoded if isinstance(item, _Place) else item
 
 
 def _key(event: Any) -> Key | None:
     return (event.devicename, event.vectorname) if isinstance(event, _SETS) else None
 
 
-def _make_index(queue: deque[Parcel | _Place]) -> dict[Key, _Place]:
+def _make_index(queue: deque[EncodedEvent | _Place]) -> dict[Key, _Place]:
     """Give a place to the last set of each property, where a newer one may take it over.
 
     A set that stands far in front stays as it is; the newer one comes behind it.
@@ -468,8 +470,8 @@ def _make_index(queue: deque[Parcel | _Place]) -> dict[Key, _Place]:
     closed: set[Key] = set()
     found: list[tuple[int, _Place]] = []
     for back, item in enumerate(itertools.islice(reversed(queue), _LOOK_BACK), 1):
-        parcel = _parcel_of(item)
-        event: Any = parcel.event
+        encoded = _encoded_of(item)
+        event: Any = encoded.event
         key = _key(event)
         if key is None:
             if isinstance(event, delProperty) and event.devicename is None:
@@ -477,7 +479,7 @@ def _make_index(queue: deque[Parcel | _Place]) -> dict[Key, _Place]:
             if hasattr(event, "vectorname"):
                 closed.add((event.devicename, event.vectorname))
         elif key not in index and key not in closed and (event.devicename, None) not in closed:
-            index[key] = _Place(parcel)
+            index[key] = _Place(encoded)
             found.append((back, index[key]))
     for back, place in found:
         queue[-back] = place
@@ -489,7 +491,7 @@ def _note(index: dict[Key, _Place], place: _Place) -> None:
 
     What comes after a definition or a deletion must not move before it.
     """
-    event: Any = place.parcel.event
+    event: Any = place.encoded.event
     key = _key(event)
     if key is not None:
         index[key] = place
@@ -505,7 +507,7 @@ _MAPPINGS: Final = ("members", "limits", "sizeformat", "text")
 _SCALARS: Final = ("state", "timeout", "message")
 
 
-def _merge(older: Parcel, newer: Parcel) -> Parcel:
+def _merge(older: EncodedEvent, newer: EncodedEvent) -> EncodedEvent:
     """Return the newer set, with what only the older one says."""
     old: Any = older.event
     new: Any = newer.event
@@ -524,9 +526,9 @@ def _merge(older: Parcel, newer: Parcel) -> Parcel:
     return _repack(replace(new, **kept), older, newer) if kept else newer
 
 
-def _repack(event: Any, older: Parcel, newer: Parcel) -> Parcel:
-    """Return a parcel of an event that two parcels make; what was encoded of payloads is kept."""
-    parcel = Parcel(event)
+def _repack(event: Any, older: EncodedEvent, newer: EncodedEvent) -> EncodedEvent:
+    """Merge two encoded events; payloads that are encoded already are kept."""
+    encoded = EncodedEvent(event)
     if older.parts and newer.parts:
         # A start tag, three parts for each member, an end tag.
         first, last = encode_parts(replace(event, members={}))
@@ -535,8 +537,8 @@ def _repack(event: Any, older: Parcel, newer: Parcel) -> Parcel:
             for place, name in enumerate(getattr(one.event, "members", ())):
                 of_member[name] = one.parts[3 * place + 1 : 3 * place + 4]
         middle = itertools.chain.from_iterable(of_member[name] for name in event.members)
-        parcel.pack([first, *middle, last])
-    return parcel
+        encoded.pack([first, *middle, last])
+    return encoded
 
 
 def _says(event: Any, name: str) -> bool:
