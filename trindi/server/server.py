@@ -73,7 +73,7 @@ class _Post:
         self._router = router
 
     def publish(self, event: Event, encoded: EncodedEvent | None = None) -> None:
-        """Send an event to whoever wants it, without waiting; `encoded` where it is encoded already."""
+        """Send an event to every receiver that wants it, without waiting."""
         if isinstance(event, (getProperties, enableBLOB)):
             self._snoop(event)
             return
