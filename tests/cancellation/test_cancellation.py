@@ -33,7 +33,7 @@ from trindi import (
     setBLOBVector,
     setNumberVector,
 )
-from trindi.driver.stdio import run_on_stream
+from trindi.host import run_on_stream
 from trindi.protocol import Decoder, getProperties, pingReply
 from trindi.transport import StdioStream
 

@@ -8,7 +8,7 @@ import pytest
 import trio
 import trio.testing
 
-from tests.kit.driver import Peer, RecordingLink
+from tests.kit.driver import Peer, RecordingPublisher
 from trindi import (
     BLOBMember,
     BLOBVector,
@@ -51,13 +51,13 @@ def make_driver() -> IPyDriver:
 @pytest.fixture
 async def driver(nursery: trio.Nursery) -> IPyDriver:
     driver = make_driver()
-    await nursery.start(driver.serve, RecordingLink())
+    await nursery.start(driver.serve, RecordingPublisher())
     return driver
 
 
 def items(driver: IPyDriver, *asked: str | None) -> dict[tuple[str, str], EncodedEvent]:
     found: dict[tuple[str, str], EncodedEvent] = {}
-    for encoded in driver.defined(*asked).items:
+    for encoded in driver.encoded_definitions(*asked).items:
         event: Any = encoded.event
         found[event.devicename, event.vectorname] = encoded
     return found
@@ -75,7 +75,7 @@ async def test_nothing_is_encoded_twice(driver: IPyDriver) -> None:
         *(("One", name) for name in ("number", "text", "switch", "light", "blob")),
         ("Two", "text"),
     ]
-    assert driver.defined() is driver.defined(None)
+    assert driver.encoded_definitions() is driver.encoded_definitions(None)
     for asked in [(None,), ("*",), ("One",), ("One", "number"), ("Two", "text"), (None, "text")]:
         for place, encoded in items(driver, *asked).items():
             assert encoded is before[place]
@@ -178,7 +178,7 @@ async def test_each_run_begins_with_new_definitions(autojump_clock: trio.testing
     driver = make_driver()
     before = items(driver)
     async with trio.open_nursery() as nursery:
-        await nursery.start(driver.serve, RecordingLink())
+        await nursery.start(driver.serve, RecordingPublisher())
         after = items(driver)
         nursery.cancel_scope.cancel()
     assert all(before[place] is not after[place] for place in before)

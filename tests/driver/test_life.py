@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import trio
 
-from tests.kit.driver import Peer, RecordingLink, ask, driver_of, settle, start, values
+from tests.kit.driver import Peer, RecordingPublisher, ask, driver_of, settle, start, values
 from trindi import (
     Device,
     IPyDriver,
@@ -116,11 +116,11 @@ class TestTasks:
                 await vector.send_setVector(state="Ok")
 
         driver = Mover([Device("Dev", [numbers()])])
-        link = await start(nursery, driver)
+        publisher = await start(nursery, driver)
         peer = await ask(driver, newNumberVector("Dev", "n", {"a": 5.0}))
         assert peer.in_flight == 0
         await trio.sleep(11)
-        reports = link.of(setNumberVector)
+        reports = publisher.of(setNumberVector)
         assert [report.state for report in reports] == ["Busy", "Ok"]
         assert values(reports, "a") == [0, 5]
 
@@ -163,7 +163,7 @@ class TestEnding:
     ) -> None:
         driver = make_driver()
         with pytest.raises(ExceptionGroup) as caught:
-            await driver.serve(RecordingLink())
+            await driver.serve(RecordingPublisher())
         assert caught.group_contains(EndedError)
         assert not driver.running
 
@@ -179,18 +179,18 @@ class TestEnding:
                 seen.append("cancelled")
 
         with pytest.raises(ExceptionGroup):
-            await IPyDriver([], [other, fail]).serve(RecordingLink())
+            await IPyDriver([], [other, fail]).serve(RecordingPublisher())
         assert seen == ["cancelled"]
 
     async def test_hardware_may_return(
         self, nursery: trio.Nursery, autojump_clock: trio.testing.MockClock
     ) -> None:
         driver = driver_of(numbers())
-        link = await start(nursery, driver)
+        publisher = await start(nursery, driver)
         await trio.sleep(3600)
         assert driver.running
         await driver["Dev"].send_device_message("still here")
-        assert len(link.events) == 1
+        assert len(publisher.events) == 1
 
     async def test_a_handler_at_work_is_cancelled_with_the_driver(self) -> None:
         seen: list[str] = []
@@ -227,9 +227,9 @@ class TestEnding:
 
         driver = Careful([Device("Dev", [vector])])
         async with trio.open_nursery() as nursery:
-            link = await start(nursery, driver)
+            publisher = await start(nursery, driver)
             nursery.cancel_scope.cancel()
-        last: Any = link.take()
+        last: Any = publisher.take()
         assert last.message == "switched off"
 
     async def test_requests_during_the_last_word_are_let_go(
@@ -309,11 +309,11 @@ class TestEnding:
 
     async def test_it_cannot_run_twice_at_once(self, nursery: trio.Nursery) -> None:
         driver = driver_of(numbers())
-        link = await start(nursery, driver)
+        publisher = await start(nursery, driver)
         with pytest.raises(RuntimeError, match="running already"):
-            await driver.serve(RecordingLink())
+            await driver.serve(RecordingPublisher())
         await driver.send_message("still running")
-        assert len(link.events) == 1
+        assert len(publisher.events) == 1
 
     async def test_cancelled_at_any_moment_it_leaves_nothing(self) -> None:
         """Cancelled after each number of scheduling steps, from none to the end of a session."""
@@ -329,7 +329,7 @@ class TestEnding:
 
                     nursery.start_soon(killer)
                     driver.snoop("Other", "n", 1)
-                    await nursery.start(driver.serve, RecordingLink())
+                    await nursery.start(driver.serve, RecordingPublisher())
                     for _ in range(3):
                         await driver["Dev"].send_device_message("hello")
                         driver.receive(newNumberVector("Dev", "n", {"a": 1.0}), Peer())

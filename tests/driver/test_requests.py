@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import trio
 
-from tests.kit.driver import Peer, RecordingLink, ask, driver_of, settle, start
+from tests.kit.driver import Peer, RecordingPublisher, ask, driver_of, settle, start
 from trindi import (
     BLOBMember,
     BLOBPolicy,
@@ -146,11 +146,11 @@ class TestWhatPasses:
                 await event.vector.send_setVector(state="Ok")
 
         driver = make_driver(Obedient)
-        link = await start(nursery, driver)
+        publisher = await start(nursery, driver)
         await ask(driver, newNumberVector("Dev", "number", {"b": 2.0}))
         await ask(driver, newSwitchVector("Dev", "switch", {"b": SwitchState.ON}))
-        assert [dict(event) for event in link.of(setNumberVector)] == [{"a": 0, "b": 2}]
-        assert [list(event.items()) for event in link.of(setSwitchVector)] == [
+        assert [dict(event) for event in publisher.of(setNumberVector)] == [{"a": 0, "b": 2}]
+        assert [list(event.items()) for event in publisher.of(setSwitchVector)] == [
             [("a", "Off"), ("b", "On")]
         ]
 
@@ -170,10 +170,10 @@ class TestWhatPasses:
 
     async def test_what_a_client_may_not_say_is_ignored(self, nursery: trio.Nursery) -> None:
         driver = make_driver()
-        link = await start(nursery, driver)
+        publisher = await start(nursery, driver)
         peer = await ask(driver, setNumberVector("Dev", "number", {"a": 1.0}))
         await ask(driver, Message("Dev", "hello"), peer)
-        assert (driver.heard, peer.replies, link.events) == ([], [], [])
+        assert (driver.heard, peer.replies, publisher.events) == ([], [], [])
 
 
 class TestRefusals:
@@ -203,7 +203,7 @@ class TestRefusals:
         self, event: Any, reason: str, nursery: trio.Nursery
     ) -> None:
         driver = make_driver()
-        link = await start(nursery, driver)
+        publisher = await start(nursery, driver)
         vector = driver["Dev"][event.vectorname]
         before = (vector.state, dict(vector))
         reply: Any = (await ask(driver, event)).take()
@@ -214,7 +214,7 @@ class TestRefusals:
         assert reason in reply.message
         assert dict(reply) == ({} if vector.kind == "BLOB" else before[1])
         assert (vector.state, dict(vector)) == before
-        assert (driver.heard, link.events) == ([], [])
+        assert (driver.heard, publisher.events) == ([], [])
 
     async def test_equal_limits_refuse_nothing(self, nursery: trio.Nursery) -> None:
         driver = make_driver()
@@ -286,10 +286,10 @@ class TestGetProperties:
         self, device: str | None, nursery: trio.Nursery
     ) -> None:
         driver = make_driver()
-        link = await start(nursery, driver)
+        publisher = await start(nursery, driver)
         peer = await ask(driver, getProperties(device))
         assert tuple(type(reply) for reply in peer.replies) == self.KINDS
-        assert (driver.heard, link.events) == ([], [])
+        assert (driver.heard, publisher.events) == ([], [])
 
     async def test_of_one_vector(self, nursery: trio.Nursery) -> None:
         driver = make_driver()
@@ -337,10 +337,10 @@ class TestGetProperties:
                         await event.vector.send_defVector()
 
         driver = make_driver(Answering)
-        link = await start(nursery, driver)
+        publisher = await start(nursery, driver)
         await ask(driver, getProperties("Dev"))
-        assert {type(event) for event in link.events} == set(self.KINDS)
-        assert len(link.events) == 6
+        assert {type(event) for event in publisher.events} == set(self.KINDS)
+        assert len(publisher.events) == 6
 
     async def test_a_flood_of_them_waits_for_the_author(self, nursery: trio.Nursery) -> None:
         gate = trio.Event()
@@ -424,7 +424,7 @@ class TestOrder:
                 await super().clientevent(event)
 
         driver = make_driver(Stuck)
-        link = await start(nursery, driver)
+        publisher = await start(nursery, driver)
         peer = Peer()
         for _ in range(3):
             await ask(driver, newNumberVector("Dev", "number", {"a": 1.0}), peer)
@@ -432,7 +432,7 @@ class TestOrder:
         assert len(driver.heard) == 3
         assert len((await ask(driver, getProperties())).replies) == 6
         assert peer.in_flight == 3
-        assert link.events == []
+        assert publisher.events == []
 
 
 class TestBackPressure:
@@ -524,7 +524,7 @@ class TestBackPressure:
     ) -> None:
         """A peer that asks, goes and comes again is another peer, with a share of its own."""
         driver = make_driver(self.Gated)
-        link = await start(nursery, driver)
+        publisher = await start(nursery, driver)
         peers = [Peer() for _ in range(2 * MAX_LINE)]
         for number, peer in enumerate(peers):
             event = newNumberVector("Dev", "number", {"b": float(number)})
@@ -544,7 +544,7 @@ class TestBackPressure:
         await settle()
         assert [e["b"] for e in driver.heard if "b" in e] == list(range(len(taken)))
         assert {peer.in_flight for peer in peers} == {0}
-        assert link.events == []
+        assert publisher.events == []
 
     async def test_questions_that_peers_leave_behind_have_the_same_bound(
         self, nursery: trio.Nursery
@@ -651,10 +651,10 @@ class TestContainment:
         self, fault: Exception, said: str, nursery: trio.Nursery, caplog: pytest.LogCaptureFixture
     ) -> None:
         driver = make_driver(self.Faulty, faults=[fault, None])
-        link = await start(nursery, driver)
+        publisher = await start(nursery, driver)
         event = newNumberVector("Dev", "number", {"a": 1.0})
         peer = await ask(driver, event)
-        report: Any = link.take()
+        report: Any = publisher.take()
         assert isinstance(report, setNumberVector)
         assert (report.state, report.message) == (State.ALERT, f"[ERROR] number: {said}")
         assert driver["Dev"]["number"].state == "Alert"
@@ -670,10 +670,10 @@ class TestContainment:
 
     async def test_of_a_blob_sends_no_payload(self, nursery: trio.Nursery) -> None:
         driver = make_driver(self.Faulty, faults=[OSError("full")])
-        link = await start(nursery, driver)
+        publisher = await start(nursery, driver)
         driver["Dev"]["blob"]["a"] = b"secret"
         await ask(driver, newBLOBVector("Dev", "blob", {"a": b"x"}, {"a": SizeFormat(1, ".bin")}))
-        report: Any = link.take()
+        report: Any = publisher.take()
         assert isinstance(report, setBLOBVector)
         assert (dict(report), report.state) == ({}, State.ALERT)
 
@@ -681,9 +681,9 @@ class TestContainment:
         self, nursery: trio.Nursery, caplog: pytest.LogCaptureFixture
     ) -> None:
         driver = make_driver(self.Faulty, faults=[ValueError("oops")])
-        link = await start(nursery, driver)
+        publisher = await start(nursery, driver)
         await ask(driver, enableBLOB("Dev"))
-        assert link.events == []
+        assert publisher.events == []
         assert "enableBLOB of Dev" in caplog.text
 
     async def test_of_a_property_disabled_meanwhile_is_logged_alone(
@@ -695,9 +695,9 @@ class TestContainment:
                 raise ValueError("oops")
 
         driver = make_driver(Leaving)
-        link = await start(nursery, driver)
+        publisher = await start(nursery, driver)
         await ask(driver, newNumberVector("Dev", "number", {"a": 1.0}))
-        assert link.events == []
+        assert publisher.events == []
         assert "oops" in caplog.text
 
     async def test_what_is_no_exception_of_the_program_ends_the_driver(self) -> None:
@@ -723,14 +723,14 @@ class TestContainment:
                 self.heard.append(scope.cancelled_caught)
 
         driver = make_driver(Patient)
-        link = await start(nursery, driver)
+        publisher = await start(nursery, driver)
         await ask(driver, newNumberVector("Dev", "number", {"a": 1.0}))
         await trio.sleep(6)
-        assert (driver.heard, link.events) == ([True], [])
+        assert (driver.heard, publisher.events) == ([True], [])
 
 
 async def test_a_driver_without_handlers_takes_everything(nursery: trio.Nursery) -> None:
     driver = driver_of(NumberVector("n", perm="rw", numbermembers=[NumberMember("a")]))
-    link: RecordingLink = await start(nursery, driver)
+    publisher: RecordingPublisher = await start(nursery, driver)
     peer = await ask(driver, newNumberVector("Dev", "n", {"a": 1.0}))
-    assert (peer.replies, link.events, peer.in_flight) == ([], [], 0)
+    assert (peer.replies, publisher.events, peer.in_flight) == ([], [], 0)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import trio
 
-from tests.kit.driver import Peer, RecordingLink, ask, driver_of, settle
+from tests.kit.driver import Peer, RecordingPublisher, ask, driver_of, settle
 from trindi import (
     BLOBMember,
     BLOBVector,
@@ -49,17 +49,17 @@ def number() -> NumberMember:
     return NumberMember("a")
 
 
-async def serve(nursery: trio.Nursery, driver: IPyDriver, runtime: Runtime) -> RecordingLink:
-    link = RecordingLink()
-    await nursery.start(partial(driver.serve, link, runtime=runtime))
-    return link
+async def serve(nursery: trio.Nursery, driver: IPyDriver, runtime: Runtime) -> RecordingPublisher:
+    publisher = RecordingPublisher()
+    await nursery.start(partial(driver.serve, publisher, runtime=runtime))
+    return publisher
 
 
 async def test_events_carry_the_time_of_day_that_is_given(nursery: trio.Nursery) -> None:
     vector = NumberVector("n", perm="rw", numbermembers=[number()])
-    link = await serve(nursery, driver_of(vector), Runtime(now=lambda: NOON))
+    publisher = await serve(nursery, driver_of(vector), Runtime(now=lambda: NOON))
     await vector.send_setVector()
-    assert [event.timestamp for event in link.of(setNumberVector)] == [NOON]
+    assert [event.timestamp for event in publisher.of(setNumberVector)] == [NOON]
 
 
 async def test_what_a_handler_raises_is_contained_unless_that_is_not_wanted() -> None:
@@ -94,7 +94,7 @@ async def test_the_same_driver_contains_it_the_next_time(
 ) -> None:
     driver = Clumsy()
     with trio.move_on_after(0):
-        await driver.serve(RecordingLink(), runtime=Runtime(contain_errors=False))
+        await driver.serve(RecordingPublisher(), runtime=Runtime(contain_errors=False))
     await serve(nursery, driver, Runtime())
     await ask(driver, newNumberVector("Dev", "n", {"a": 1.0}))
     assert driver.running
@@ -124,10 +124,10 @@ async def test_files_are_read_where_it_is_wanted(nursery: trio.Nursery, tmp_path
         calls.append(threading.get_ident())
         return await at_once(function, *args)
 
-    link = await serve(nursery, driver_of(vector), Runtime(in_thread=noted))
+    publisher = await serve(nursery, driver_of(vector), Runtime(in_thread=noted))
     vector["b"] = path
     await vector.send_setVectorMembers(members=["b"])
-    assert [dict(event) for event in link.of(setBLOBVector)] == [{"b": b"frame"}]
+    assert [dict(event) for event in publisher.of(setBLOBVector)] == [{"b": b"frame"}]
     assert calls == [threading.get_ident()]
 
 

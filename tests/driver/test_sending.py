@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import trio
 
-from tests.kit.driver import RecordingLink, driver_of, settle, start
+from tests.kit.driver import RecordingPublisher, driver_of, settle, start
 from trindi import (
     BLOBMember,
     BLOBVector,
@@ -49,19 +49,19 @@ def said(event: Any) -> tuple[Any, ...]:
 class TestDefinitions:
     async def test_go_to_everybody(self, nursery: trio.Nursery) -> None:
         vector = numbers("a")
-        link = await start(nursery, driver_of(vector))
+        publisher = await start(nursery, driver_of(vector))
         await vector.send_defVector("hello", NOON, 3, "Busy")
-        event: Any = link.take()
+        event: Any = publisher.take()
         assert isinstance(event, defNumberVector)
         assert (*said(event), event.timestamp) == ({"a": 0}, "Busy", 3.0, "hello", NOON)
 
     async def test_state_and_timeout_are_kept(self, nursery: trio.Nursery) -> None:
         vector = numbers("a")
-        link = await start(nursery, driver_of(vector))
+        publisher = await start(nursery, driver_of(vector))
         await vector.send_defVector(timeout="4", state="Alert")
         assert (vector.timeout, vector.state) == (4.0, State.ALERT)
         await vector.send_setVector()
-        assert said(link.events[1]) == ({"a": 0}, "Alert", 4.0, "")
+        assert said(publisher.events[1]) == ({"a": 0}, "Alert", 4.0, "")
 
     async def test_do_not_make_values_old(self, nursery: trio.Nursery) -> None:
         vector = numbers("a")
@@ -73,20 +73,23 @@ class TestDefinitions:
 class TestReports:
     async def test_all_values(self, nursery: trio.Nursery) -> None:
         vector = numbers("a", "b")
-        link = await start(nursery, driver_of(vector))
+        publisher = await start(nursery, driver_of(vector))
         vector["b"] = 2
         await vector.send_setVector("hello", NOON, 5, "Busy")
-        event: Any = link.take()
+        event: Any = publisher.take()
         assert event == setNumberVector("Dev", "n", {"a": 0, "b": 2}, State.BUSY, 5, NOON, "hello")
         assert not any(member.changed for member in vector.members.values())
 
     async def test_only_the_changed(self, nursery: trio.Nursery) -> None:
         vector = numbers("a", "b")
-        link = await start(nursery, driver_of(vector))
+        publisher = await start(nursery, driver_of(vector))
         await vector.send_setVector()
         vector["b"] = 2
         await vector.send_setVector(allvalues=False)
-        assert [dict(event) for event in link.of(setNumberVector)] == [{"a": 0, "b": 0}, {"b": 2}]
+        assert [dict(event) for event in publisher.of(setNumberVector)] == [
+            {"a": 0, "b": 0},
+            {"b": 2},
+        ]
 
     @pytest.mark.parametrize(
         ("given", "sent"),
@@ -100,49 +103,49 @@ class TestReports:
         self, given: Any, sent: Any, nursery: trio.Nursery
     ) -> None:
         vector = numbers("a")
-        link = await start(nursery, driver_of(vector))
+        publisher = await start(nursery, driver_of(vector))
         await vector.send_setVector()
-        link.events.clear()
+        publisher.events.clear()
         await vector.send_setVector(allvalues=False, **given)
-        assert said(link.take()) == sent
+        assert said(publisher.take()) == sent
 
     async def test_nothing_changed_and_nothing_to_say(self, nursery: trio.Nursery) -> None:
         vector = numbers("a")
-        link = await start(nursery, driver_of(vector))
+        publisher = await start(nursery, driver_of(vector))
         await vector.send_setVector()
         await vector.send_setVector(allvalues=False)
-        assert len(link.events) == 1
+        assert len(publisher.events) == 1
 
     async def test_just_some_members(self, nursery: trio.Nursery) -> None:
         vector = numbers("a", "b", "c")
-        link = await start(nursery, driver_of(vector))
+        publisher = await start(nursery, driver_of(vector))
         await vector.send_setVectorMembers("hello", NOON, 2, "Idle", ["c", "a"])
-        assert said(link.take()) == ({"a": 0, "c": 0}, "Idle", 2.0, "hello")
+        assert said(publisher.take()) == ({"a": 0, "c": 0}, "Idle", 2.0, "hello")
         assert [m.name for m in vector.members.values() if m.changed] == ["b"]
         await vector.send_setVectorMembers()
-        assert said(link.take()) == ({}, "Idle", 2.0, "")
+        assert said(publisher.take()) == ({}, "Idle", 2.0, "")
 
     async def test_an_unknown_member_is_a_key_error_and_nothing_is_sent(
         self, nursery: trio.Nursery
     ) -> None:
         vector = numbers("a")
-        link = await start(nursery, driver_of(vector))
+        publisher = await start(nursery, driver_of(vector))
         with pytest.raises(KeyError, match="no member 'x'"):
             await vector.send_setVectorMembers(state="Busy", members=["a", "x"])
-        assert (vector.state, link.events) == ("Ok", [])
+        assert (vector.state, publisher.events) == ("Ok", [])
 
     @pytest.mark.parametrize("bad", [{"state": "busy"}, {"timeout": -1}, {"timeout": "x"}])
     async def test_what_is_not_legal_is_not_sent(self, bad: Any, nursery: trio.Nursery) -> None:
         vector = numbers("a")
-        link = await start(nursery, driver_of(vector))
+        publisher = await start(nursery, driver_of(vector))
         with pytest.raises(ValueError, match=r"state|timeout|number"):
             await vector.send_setVector(**bad)
-        assert link.events == []
+        assert publisher.events == []
 
     async def test_a_message_is_text(self, nursery: trio.Nursery) -> None:
         vector = numbers("a")
         driver = driver_of(vector)
-        link = await start(nursery, driver)
+        publisher = await start(nursery, driver)
         device: Any = driver["Dev"]
         sends: list[Any] = [
             vector.send_setVector,
@@ -155,42 +158,45 @@ class TestReports:
         for send in sends:
             with pytest.raises(TypeError, match="a message is a str"):
                 await send(5)
-        assert (link.events, vector.enabled) == ([], True)
+        assert (publisher.events, vector.enabled) == ([], True)
 
     async def test_members_going_off_stand_first(self, nursery: trio.Nursery) -> None:
         vector = SwitchVector(
             "s", switchmembers=[SwitchMember("a"), SwitchMember("b", None, "On"), SwitchMember("c")]
         )
-        link = await start(nursery, driver_of(vector))
+        publisher = await start(nursery, driver_of(vector))
         vector["a"] = "On"
         await vector.send_setVector(allvalues=False)
         await vector.send_setVectorMembers(members=["a", "b"])
-        assert [list(event) for event in link.of(setSwitchVector)] == [["b", "c", "a"], ["b", "a"]]
+        assert [list(event) for event in publisher.of(setSwitchVector)] == [
+            ["b", "c", "a"],
+            ["b", "a"],
+        ]
 
     async def test_no_switch_on_is_not_sent_under_one_of_many(self, nursery: trio.Nursery) -> None:
         vector = SwitchVector("s", switchmembers=[SwitchMember("a", None, "On")])
-        link = await start(nursery, driver_of(vector))
+        publisher = await start(nursery, driver_of(vector))
         vector["a"] = "Off"
         with pytest.raises(ValueError, match="no switch On"):
             await vector.send_setVector(state="Busy")
-        assert (vector.state, link.events) == ("Ok", [])
+        assert (vector.state, publisher.events) == ("Ok", [])
 
     async def test_lights_have_no_timeout(self, nursery: trio.Nursery) -> None:
         vector = LightVector("l", lightmembers=[LightMember("a")])
-        link = await start(nursery, driver_of(vector))
+        publisher = await start(nursery, driver_of(vector))
         vector["a"] = "Alert"
         await vector.send_setVector(timeout=5)
-        event: Any = link.take()
+        event: Any = publisher.take()
         assert (dict(event), hasattr(event, "timeout")) == ({"a": "Alert"}, False)
 
     async def test_new_limits_are_told_once(self, nursery: trio.Nursery) -> None:
         vector = numbers("a", "b")
-        link = await start(nursery, driver_of(vector))
+        publisher = await start(nursery, driver_of(vector))
         await vector.send_setVector()
         vector.members["b"].limits = (0, 5, 1)
         await vector.send_setVector(allvalues=False)
         await vector.send_setVector()
-        assert [event.limits for event in link.of(setNumberVector)] == [
+        assert [event.limits for event in publisher.of(setNumberVector)] == [
             {},
             {"b": Limits(0, 5, 1)},
             {},
@@ -207,13 +213,13 @@ class TestReports:
     async def test_timestamps_are_utc(self, given: datetime, nursery: trio.Nursery) -> None:
         vector = numbers("a")
         driver = driver_of(vector)
-        link = await start(nursery, driver)
+        publisher = await start(nursery, driver)
         await vector.send_setVector(timestamp=given)
         await driver.send_message("hello", given)
         await driver["Dev"].send_device_message("hello", given)
         await vector.send_delProperty("gone", given)
         await driver["Dev"].send_delProperty("gone", given)
-        assert [event.timestamp for event in link.events] == [NOON] * 5  # type: ignore[union-attr]
+        assert [event.timestamp for event in publisher.events] == [NOON] * 5  # type: ignore[union-attr]
 
 
 class TestOneStep:
@@ -223,7 +229,7 @@ class TestOneStep:
         self, nursery: trio.Nursery
     ) -> None:
         vector = numbers("a")
-        link = await start(nursery, driver_of(vector))
+        publisher = await start(nursery, driver_of(vector))
         rounds = 1000
 
         async def sender() -> None:
@@ -239,14 +245,14 @@ class TestOneStep:
             both.start_soon(sender)
             both.start_soon(setter)
         await vector.send_setVector(allvalues=False)
-        last: Any = link.events[-1]
+        last: Any = publisher.events[-1]
         assert last["a"] == rounds - 1
 
     async def test_nobody_comes_between_what_is_done_and_what_is_said(
         self, nursery: trio.Nursery
     ) -> None:
         vector = numbers("a")
-        link = await start(nursery, driver_of(vector))
+        publisher = await start(nursery, driver_of(vector))
         turns = 0
 
         async def want_turns() -> None:
@@ -257,7 +263,7 @@ class TestOneStep:
 
         nursery.start_soon(want_turns)
         said_at: list[int] = []
-        link.publish = lambda _event: said_at.append(turns)  # type: ignore[method-assign, assignment]
+        publisher.publish = lambda _event: said_at.append(turns)  # type: ignore[method-assign, assignment]
         done_at: list[int] = []
         for _ in range(1000):
             done_at.append(turns)
@@ -269,7 +275,7 @@ class TestOneStep:
         self, nursery: trio.Nursery, autojump_clock: trio.testing.MockClock
     ) -> None:
         vector = numbers("a")
-        link = await start(nursery, driver_of(vector))
+        publisher = await start(nursery, driver_of(vector))
         returned = 0
 
         async def cancel() -> None:
@@ -280,11 +286,11 @@ class TestOneStep:
             while True:
                 await vector.send_setVector()
                 returned += 1
-        assert returned == len(link.events) > 1
+        assert returned == len(publisher.events) > 1
 
     async def test_nothing_follows_a_deletion(self, nursery: trio.Nursery) -> None:
         vector = numbers("a")
-        link = await start(nursery, driver_of(vector))
+        publisher = await start(nursery, driver_of(vector))
 
         async def sender() -> None:
             for value in range(200):
@@ -299,7 +305,7 @@ class TestOneStep:
         async with trio.open_nursery() as both:
             both.start_soon(sender)
             both.start_soon(deleter)
-        assert isinstance(link.events[-1], delProperty)
+        assert isinstance(publisher.events[-1], delProperty)
 
     @pytest.mark.parametrize("earlier", [0, 1])
     async def test_cancelled_nothing_was_sent_or_noted(
@@ -307,10 +313,10 @@ class TestOneStep:
     ) -> None:
         vector = numbers("a")
         driver = driver_of(vector)
-        link = await start(nursery, driver)
+        publisher = await start(nursery, driver)
         for _ in range(earlier):
             await driver.send_message("so that no turn is due")
-        link.events.clear()
+        publisher.events.clear()
         with trio.CancelScope() as scope:
             scope.cancel()
             await vector.send_setVectorMembers(state="Busy", members=["a"])
@@ -324,7 +330,7 @@ class TestOneStep:
         with trio.CancelScope() as scope:
             scope.cancel()
             await driver["Dev"].send_delProperty()
-        assert (link.events, vector.enabled, vector.state) == ([], True, "Ok")
+        assert (publisher.events, vector.enabled, vector.state) == ([], True, "Ok")
         assert vector.members["a"].changed
 
     @pytest.mark.parametrize("enable", [True, False])
@@ -350,45 +356,45 @@ class TestOneStep:
 class TestDeletions:
     async def test_of_a_vector_and_back(self, nursery: trio.Nursery) -> None:
         vector = numbers("a")
-        link = await start(nursery, driver_of(vector))
+        publisher = await start(nursery, driver_of(vector))
         await vector.send_delProperty("gone", NOON)
-        assert link.take() == delProperty("Dev", "n", NOON, "gone")
+        assert publisher.take() == delProperty("Dev", "n", NOON, "gone")
         assert not vector.enable
         await vector.send_setVector(state="Busy")
         await vector.send_setVectorMembers(members=["a"])
         await vector.send_defVector()
         await vector.send_delProperty()
-        assert link.events == []
+        assert publisher.events == []
         assert vector.state == "Busy"
         vector.enable = True
         await vector.send_defVector()
         await vector.send_setVector()
-        assert [type(event) for event in link.events] == [defNumberVector, setNumberVector]
+        assert [type(event) for event in publisher.events] == [defNumberVector, setNumberVector]
 
     async def test_of_a_device_and_back(self, nursery: trio.Nursery) -> None:
         vector = numbers("a")
         driver = driver_of(vector)
         device = driver["Dev"]
-        link = await start(nursery, driver)
+        publisher = await start(nursery, driver)
         await device.send_delProperty("gone", NOON)
-        assert link.take() == delProperty("Dev", None, NOON, "gone")
+        assert publisher.take() == delProperty("Dev", None, NOON, "gone")
         assert not device.enable
         await vector.send_setVector()
         await vector.send_defVector()
         await device.send_device_message("hello")
         await device.send_delProperty()
-        assert link.events == []
+        assert publisher.events == []
         device.enable = True
         await vector.send_defVector()
-        assert isinstance(link.take(), defNumberVector)
+        assert isinstance(publisher.take(), defNumberVector)
 
 
 async def test_messages(nursery: trio.Nursery) -> None:
     driver = driver_of(numbers("a"))
-    link = await start(nursery, driver)
+    publisher = await start(nursery, driver)
     await driver.send_message("to all", NOON)
     await driver["Dev"].send_device_message("of a device", NOON)
-    assert link.events == [Message(None, "to all", NOON), Message("Dev", "of a device", NOON)]
+    assert publisher.events == [Message(None, "to all", NOON), Message("Dev", "of a device", NOON)]
 
 
 class TestNotRunning:
@@ -443,10 +449,10 @@ class TestBLOBs:
     @pytest.mark.parametrize("value", [b"abc", bytearray(b"abc"), memoryview(b"abc")])
     async def test_of_bytes(self, value: Any, nursery: trio.Nursery) -> None:
         vector, driver = self.camera()
-        link = await start(nursery, driver)
+        publisher = await start(nursery, driver)
         vector["a"] = value
         await vector.send_setVectorMembers("done", NOON, 3, "Ok", ["a"])
-        event: Any = link.take()
+        event: Any = publisher.take()
         assert event == setBLOBVector(
             "Dev", "b", {"a": b"abc"}, event.sizeformat, State.OK, 3.0, NOON, "done"
         )
@@ -456,14 +462,14 @@ class TestBLOBs:
     @pytest.mark.parametrize("kind", [str, "path", open, "memory"])
     async def test_of_files(self, kind: Any, tmp_path: Path, nursery: trio.Nursery) -> None:
         vector, driver = self.camera(BLOBMember("a"))
-        link = await start(nursery, driver)
+        publisher = await start(nursery, driver)
         path = tmp_path / "frame.fits"
         path.write_bytes(b"frame")
         with path.open("rb") as file:
             sources = {str: str(path), "path": path, open: file, "memory": io.BytesIO(b"frame")}
             vector["a"] = sources[kind]
             await vector.send_setVectorMembers(members=["a"])
-        event: Any = link.take()
+        event: Any = publisher.take()
         assert dict(event) == {"a": b"frame"}
         suffix = ".fits" if kind in (str, "path") else ".bin"
         assert event.sizeformat == {"a": (5, suffix)}
@@ -492,16 +498,16 @@ class TestBLOBs:
             BLOBMember("plain.z", None, 0, ".fits.z", b"abc"),
             BLOBMember("compressed.z", None, 1000, ".fits.z", zlib.compress(bytes(1000))),
         )
-        link = await start(nursery, driver)
+        publisher = await start(nursery, driver)
         await vector.send_setVectorMembers(members=list(vector))
-        event: Any = link.take()
+        event: Any = publisher.take()
         sizes = {name: size for name, (size, _) in event.sizeformat.items()}
         assert sizes == {name: len(data) for name, data in event.items()}
         assert sizes == {"zero": 3, "right": 3, "wrong": 3, "plain.z": 3, "compressed.z": 1000}
 
     async def test_without_a_value_cannot_be_sent(self, nursery: trio.Nursery) -> None:
         vector, driver = self.camera()
-        link = await start(nursery, driver)
+        publisher = await start(nursery, driver)
         with pytest.raises(ValueError, match="no value to send"):
             await vector.send_setVectorMembers(members=["a"])
         with pytest.raises(KeyError):
@@ -509,22 +515,22 @@ class TestBLOBs:
         vector["a"] = "/nowhere/frame.fits"
         with pytest.raises(FileNotFoundError):
             await vector.send_setVectorMembers(members=["a"])
-        assert link.events == []
+        assert publisher.events == []
 
     async def test_state_alone_can_be_sent(self, nursery: trio.Nursery) -> None:
         vector, driver = self.camera()
-        link = await start(nursery, driver)
+        publisher = await start(nursery, driver)
         await vector.send_setVectorMembers(state="Busy", message="exposing")
-        event: Any = link.take()
+        event: Any = publisher.take()
         assert said(event) == ({}, "Busy", 0.0, "exposing")
 
     async def test_disabled_is_neither_read_nor_sent(self, nursery: trio.Nursery) -> None:
         vector, driver = self.camera()
-        link = await start(nursery, driver)
+        publisher = await start(nursery, driver)
         vector["a"] = "/nowhere/frame.fits"
         vector.enable = False
         await vector.send_setVectorMembers(state="Busy", members=["a"])
-        assert (link.events, vector.state) == ([], "Busy")
+        assert (publisher.events, vector.state) == ([], "Busy")
 
     async def test_disabled_while_it_is_read_it_is_not_sent(self, nursery: trio.Nursery) -> None:
         reading, go_on = threading.Event(), threading.Event()
@@ -536,7 +542,7 @@ class TestBLOBs:
                 return super().read(size)
 
         vector, driver = self.camera()
-        link = await start(nursery, driver)
+        publisher = await start(nursery, driver)
         vector["a"] = Slow(b"frame")
         async with trio.open_nursery() as sending:
 
@@ -547,7 +553,7 @@ class TestBLOBs:
             await trio.to_thread.run_sync(reading.wait, 10)
             await vector.send_delProperty()
             go_on.set()
-        assert [type(event) for event in link.events] == [delProperty]
+        assert [type(event) for event in publisher.events] == [delProperty]
 
     async def test_a_frame_set_while_the_last_one_leaves_is_news(
         self, nursery: trio.Nursery
@@ -555,7 +561,7 @@ class TestBLOBs:
         vector, driver = self.camera()
         leave = trio.Event()
 
-        class SlowLink(RecordingLink):
+        class SlowLink(RecordingPublisher):
             async def publish_blob(self, event: setBLOBVector) -> None:
                 await leave.wait()
                 self.publish(event)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import trio
 
-from tests.kit.driver import RecordingLink, driver_of, settle, start
+from tests.kit.driver import RecordingPublisher, driver_of, settle, start
 from trindi import (
     BLOBPolicy,
     Device,
@@ -55,26 +55,30 @@ async def tell(driver: IPyDriver, *events: Any) -> None:
 class TestAsking:
     async def test_for_everything_a_device_or_a_vector(self, nursery: trio.Nursery) -> None:
         driver = Snooper()
-        link = await start(nursery, driver)
+        publisher = await start(nursery, driver)
         await driver.send_getProperties()
         await driver.send_getProperties("Dev")
         await driver.send_getProperties("Dev", "n")
-        assert link.events == [getProperties(), getProperties("Dev"), getProperties("Dev", "n")]
+        assert publisher.events == [
+            getProperties(),
+            getProperties("Dev"),
+            getProperties("Dev", "n"),
+        ]
         assert driver.snoopall is True
         assert driver.snoopdevices == {"Dev"}
         assert driver.snoopvectors == {("Dev", "n")}
 
     async def test_for_blobs(self, nursery: trio.Nursery) -> None:
         driver = Snooper()
-        link = await start(nursery, driver)
+        publisher = await start(nursery, driver)
         await driver.send_enableBLOB("Dev", "b")
-        assert link.take() == enableBLOB("Dev", "b", BLOBPolicy.ALSO)
+        assert publisher.take() == enableBLOB("Dev", "b", BLOBPolicy.ALSO)
         with pytest.raises(ValueError, match="Sometimes"):
             await driver.send_enableBLOB("Dev", "b", "Sometimes")
 
     async def test_for_a_device_of_ones_own_is_an_error(self, nursery: trio.Nursery) -> None:
         driver = Snooper()
-        link = await start(nursery, driver)
+        publisher = await start(nursery, driver)
         for asking in (
             driver.send_getProperties("Snooper"),
             driver.send_getProperties("Snooper", "own"),
@@ -84,7 +88,7 @@ class TestAsking:
                 await asking
         with pytest.raises(ValueError, match="'Snooper' is the driver's own"):
             driver.snoop("Snooper", "own")
-        assert (link.events, driver.snoopdevices, driver.snoopvectors) == ([], set(), set())
+        assert (publisher.events, driver.snoopdevices, driver.snoopvectors) == ([], set(), set())
 
     async def test_for_what_cannot_be_is_an_error(self, nursery: trio.Nursery) -> None:
         driver = Snooper()
@@ -105,22 +109,22 @@ class TestAsking:
         driver.snoop("Dev", "m")
         for _ in range(2):
             async with trio.open_nursery() as nursery:
-                link = await start(nursery, driver)
-                assert link.events == [getProperties("Dev", "m"), getProperties("Dev", "n")]
+                publisher = await start(nursery, driver)
+                assert publisher.events == [getProperties("Dev", "m"), getProperties("Dev", "n")]
                 nursery.cancel_scope.cancel()
 
     async def test_when_it_runs_no_more_nothing_is_kept_or_asked(self) -> None:
         driver = Snooper()
         async with trio.open_nursery() as nursery:
-            link = await start(nursery, driver)
+            publisher = await start(nursery, driver)
             await driver.send_getProperties("Dev")
             nursery.cancel_scope.cancel()
-        link.events.clear()
+        publisher.events.clear()
         driver.snoop("Dev", "n", 5)
         await tell(driver, report())
         inbox = driver.inbox_for(report())
         assert inbox is not None
-        assert (len(inbox), driver.heard, link.events) == (0, [], [])
+        assert (len(inbox), driver.heard, publisher.events) == (0, [], [])
 
     async def test_all_is_asked_for_again_when_it_runs_again(self) -> None:
         driver = Snooper()
@@ -133,8 +137,8 @@ class TestAsking:
                 await driver.send_enableBLOB("Dev", "b", policy)
             nursery.cancel_scope.cancel()
         async with trio.open_nursery() as nursery:
-            link = await start(nursery, driver)
-            assert link.events == [*asked, enableBLOB("Dev", "b", BLOBPolicy.ALSO)]
+            publisher = await start(nursery, driver)
+            assert publisher.events == [*asked, enableBLOB("Dev", "b", BLOBPolicy.ALSO)]
             nursery.cancel_scope.cancel()
 
 
@@ -143,38 +147,38 @@ class TestTimeouts:
         self, nursery: trio.Nursery, autojump_clock: trio.testing.MockClock
     ) -> None:
         driver = Snooper()
-        link = await start(nursery, driver)
+        publisher = await start(nursery, driver)
         driver.snoop("Dev", "n", timeout=30)
-        assert link.take() == getProperties("Dev", "n")
+        assert publisher.take() == getProperties("Dev", "n")
         await trio.sleep(29)
-        assert link.events == []
+        assert publisher.events == []
         await trio.sleep(62)
-        assert link.events == [getProperties("Dev", "n")] * 3
+        assert publisher.events == [getProperties("Dev", "n")] * 3
 
     async def test_every_word_puts_it_off(
         self, nursery: trio.Nursery, autojump_clock: trio.testing.MockClock
     ) -> None:
         driver = Snooper()
         driver.snoop("Dev", "n", timeout=30)
-        link = await start(nursery, driver)
-        assert link.take() == getProperties("Dev", "n")
+        publisher = await start(nursery, driver)
+        assert publisher.take() == getProperties("Dev", "n")
         for _ in range(10):
             await trio.sleep(20)
             await tell(driver, report())
-        assert link.events == []
+        assert publisher.events == []
         await trio.sleep(25)
         await tell(driver, report(vector="another"))
         await trio.sleep(6)
-        assert link.take() == getProperties("Dev", "n")
+        assert publisher.take() == getProperties("Dev", "n")
 
     async def test_thirty_seconds_unless_said_otherwise(
         self, nursery: trio.Nursery, autojump_clock: trio.testing.MockClock
     ) -> None:
         driver = Snooper()
         driver.snoop("Dev", "n")
-        link = await start(nursery, driver)
+        publisher = await start(nursery, driver)
         await trio.sleep(31)
-        assert len(link.events) == 2
+        assert len(publisher.events) == 2
 
     @pytest.mark.parametrize(("first", "second", "repeats"), [(30, 5, 12), (5, 30, 2), (30, 30, 2)])
     async def test_the_last_one_said_counts(
@@ -186,12 +190,12 @@ class TestTimeouts:
         autojump_clock: trio.testing.MockClock,
     ) -> None:
         driver = Snooper()
-        link = await start(nursery, driver)
+        publisher = await start(nursery, driver)
         driver.snoop("Dev", "n", first)
         driver.snoop("Dev", "n", second)
-        link.events.clear()
+        publisher.events.clear()
         await trio.sleep(61)
-        assert len(link.events) == repeats
+        assert len(publisher.events) == repeats
 
     async def test_from_hardware_it_is_watched_once(
         self, autojump_clock: trio.testing.MockClock
@@ -202,9 +206,9 @@ class TestTimeouts:
 
         for _ in range(10):
             async with trio.open_nursery() as nursery:
-                link = await start(nursery, Late())
+                publisher = await start(nursery, Late())
                 await trio.sleep(11)
-                assert link.events == [getProperties("Dev", "n")] * 2
+                assert publisher.events == [getProperties("Dev", "n")] * 2
                 nursery.cancel_scope.cancel()
 
 
@@ -255,14 +259,14 @@ class TestHearing:
                     raise ExceptionGroup("oops", [ValueError("inner")])
 
         driver = Faulty()
-        link = await start(nursery, driver)
+        publisher = await start(nursery, driver)
         await driver.send_getProperties()
-        link.events.clear()
+        publisher.events.clear()
         await tell(driver, report(), report())
         assert len(driver.heard) == 2
         assert "snoopevent failed on setNumberVector" in caplog.text
         assert "inner" in caplog.text
-        assert link.events == []
+        assert publisher.events == []
 
     async def test_events_come_one_after_another(
         self, nursery: trio.Nursery, autojump_clock: trio.testing.MockClock
@@ -287,9 +291,9 @@ class TestHearing:
                 await trio.sleep_forever()
 
         driver = Stuck()
-        link = await start(nursery, driver)
+        publisher = await start(nursery, driver)
         await driver.send_getProperties("Dev")
-        link.events.clear()
+        publisher.events.clear()
         size = 0
         for _ in range(200):
             driver.hear(EncodedEvent(Message("Dev", "x" * 1_000_000)))
@@ -298,8 +302,8 @@ class TestHearing:
             size = max(size, inbox.size)
         assert size < 65 * 2**20
         assert "asked for anew" in caplog.text
-        assert set(link.events) == {getProperties("Dev")}
-        assert len(link.events) >= 2
+        assert set(publisher.events) == {getProperties("Dev")}
+        assert len(publisher.events) >= 2
 
 
 class TestInAServer:
@@ -394,5 +398,5 @@ class TestInAServer:
 
 
 async def test_a_link_that_records_is_all_a_driver_needs(nursery: trio.Nursery) -> None:
-    link: RecordingLink = await start(nursery, Snooper())
-    assert link.events == []
+    publisher: RecordingPublisher = await start(nursery, Snooper())
+    assert publisher.events == []

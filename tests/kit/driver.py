@@ -1,4 +1,4 @@
-"""Doubles for what surrounds a driver: the link it speaks into, and a peer that asks it."""
+"""Doubles for what surrounds a driver: the publisher it speaks through, and a peer that asks it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 E = TypeVar("E")
 
 
-class RecordingLink:
+class RecordingPublisher:
     """Keeps what a driver says, in order."""
 
     def __init__(self) -> None:
@@ -73,12 +73,12 @@ def driver_of(*vectors: Any, name: str = "Dev") -> IPyDriver:
     return IPyDriver([Device(name, vectors)])
 
 
-async def start(nursery: trio.Nursery, driver: IPyDriver) -> RecordingLink:
-    """Run a driver on a link that records; all it does at once is done on return."""
-    link = RecordingLink()
-    await nursery.start(driver.serve, link)
+async def start(nursery: trio.Nursery, driver: IPyDriver) -> RecordingPublisher:
+    """Run a driver with a publisher that records; all it does at once is done on return."""
+    publisher = RecordingPublisher()
+    await nursery.start(driver.serve, publisher)
     await settle()
-    return link
+    return publisher
 
 
 async def settle() -> None:

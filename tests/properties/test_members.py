@@ -65,7 +65,7 @@ def test_values_at_first(member: Any, value: Any) -> None:
 
 def test_positional_arguments_stand_in_the_order_authors_know() -> None:
     number = NumberMember("n", "label", "%5.2f", "1", "9", "0.5", "2")
-    assert number.describe() == NumberLabel("label", "%5.2f", 1, 9, 0.5)
+    assert number.definition_label() == NumberLabel("label", "%5.2f", 1, 9, 0.5)
     assert number.membervalue == 2
     blob = BLOBMember("b", "label", 3, ".fits", b"abc")
     assert (blob.label, blob.blobsize, blob.blobformat) == ("label", 3, ".fits")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import pytest
 import trio
 
-from tests.kit.driver import Peer, RecordingLink, ask, settle, start
+from tests.kit.driver import Peer, RecordingPublisher, ask, settle, start
 from trindi import (
     Device,
     IPyDriver,
@@ -349,8 +349,8 @@ async def test_a_driver_restarted_late_misses_no_snooped_value(
 
 async def test_a_link_hears_text_as_it_is(nursery: trio.Nursery) -> None:
     vector = TextVector("t", textmembers=[TextMember("a", membervalue="<&>")])
-    link: RecordingLink = await start(nursery, IPyDriver([Device("Dev", [vector])]))
+    publisher: RecordingPublisher = await start(nursery, IPyDriver([Device("Dev", [vector])]))
     await vector.send_setVector()
-    (report,) = link.of(setTextVector)
+    (report,) = publisher.of(setTextVector)
     assert report["a"] == "<&>"
     assert Decoder().feed(encode(report)) == [report]

@@ -12,7 +12,7 @@ from tests.kit.driver import ask, settle, start, values
 from trindi import Message, defNumberVector, getProperties, newNumberVector, setNumberVector
 
 if TYPE_CHECKING:
-    from tests.kit.driver import Peer, RecordingLink
+    from tests.kit.driver import Peer, RecordingPublisher
 
 # The example is as untyped as its author left it.
 make_driver: Any = thermostat.make_driver
@@ -25,15 +25,17 @@ def driver(request: pytest.FixtureRequest) -> Any:
     return driver
 
 
-def definitions(link: RecordingLink, peer: Peer) -> list[defNumberVector]:
+def definitions(publisher: RecordingPublisher, peer: Peer) -> list[defNumberVector]:
     """What the asking client hears, whoever answers."""
-    return [event for event in link.events + peer.replies if isinstance(event, defNumberVector)]
+    return [
+        event for event in publisher.events + peer.replies if isinstance(event, defNumberVector)
+    ]
 
 
 async def test_answers_with_its_definition(driver: Any, nursery: trio.Nursery) -> None:
-    link = await start(nursery, driver)
+    publisher = await start(nursery, driver)
     peer = await ask(driver, getProperties())
-    (definition,) = definitions(link, peer)
+    (definition,) = definitions(publisher, peer)
     assert (definition.devicename, definition.vectorname) == ("Thermostat", "temperaturevector")
     assert (definition.label, definition.group) == ("temperaturevector", "")
     assert (definition.perm, definition.state) == ("ro", "Ok")
@@ -42,20 +44,20 @@ async def test_answers_with_its_definition(driver: Any, nursery: trio.Nursery) -
 
 
 async def test_answers_each_time(driver: Any, nursery: trio.Nursery) -> None:
-    link = await start(nursery, driver)
+    publisher = await start(nursery, driver)
     peer = await ask(driver, getProperties())
     await ask(driver, getProperties("Thermostat"), peer)
     await ask(driver, getProperties("Thermostat", "temperaturevector"), peer)
     await ask(driver, getProperties("Telescope"), peer)
-    assert len(definitions(link, peer)) == 3
+    assert len(definitions(publisher, peer)) == 3
 
 
 async def test_reports_every_ten_seconds(
     driver: Any, nursery: trio.Nursery, autojump_clock: trio.testing.MockClock
 ) -> None:
-    link = await start(nursery, driver)
+    publisher = await start(nursery, driver)
     await trio.sleep(61)
-    reports = link.of(setNumberVector)
+    reports = publisher.of(setNumberVector)
     assert len(reports) == 6
     temperatures = values(reports, "temperature")
     assert temperatures == sorted(temperatures, reverse=True)
@@ -67,9 +69,9 @@ async def test_reports_every_ten_seconds(
 async def test_keeps_the_temperature_near_its_target(
     driver: Any, nursery: trio.Nursery, autojump_clock: trio.testing.MockClock
 ) -> None:
-    link = await start(nursery, driver)
+    publisher = await start(nursery, driver)
     await trio.sleep(3600)
-    temperatures = values(link.of(setNumberVector), "temperature")
+    temperatures = values(publisher.of(setNumberVector), "temperature")
     assert len(temperatures) in (359, 360)
     settled = temperatures[len(temperatures) // 2 :]
     assert 14.2 < min(settled) < 14.8
@@ -77,13 +79,13 @@ async def test_keeps_the_temperature_near_its_target(
 
 
 async def test_a_client_cannot_set_the_temperature(driver: Any, nursery: trio.Nursery) -> None:
-    link = await start(nursery, driver)
+    publisher = await start(nursery, driver)
     request = newNumberVector("Thermostat", "temperaturevector", {"temperature": 99.0})
     reply: Any = (await ask(driver, request)).take()
     assert (reply.state, dict(reply)) == ("Alert", {"temperature": 20.0})
     assert "read-only" in reply.message
     assert driver["Thermostat"]["temperaturevector"]["temperature"] == 20.0
-    assert not [event for event in link.events if isinstance(event, Message)]
+    assert not [event for event in publisher.events if isinstance(event, Message)]
 
 
 async def test_ends_with_every_task_cancelled(

@@ -327,12 +327,12 @@ async def test_a_fault_in_serving_one_client_is_logged_and_costs_only_that_clien
     nursery: trio.Nursery, connect: Connect, caplog: pytest.LogCaptureFixture
 ) -> None:
     class Faulty(Bench):
-        def defined(
+        def encoded_definitions(
             self, devicename: str | None = None, vectorname: str | None = None
         ) -> EncodedBatch:
             if vectorname == "trap":
                 raise LookupError("a bug")
-            return super().defined(devicename, vectorname)
+            return super().encoded_definitions(devicename, vectorname)
 
     bench = Faulty()
     server = await start(nursery, bench)
@@ -436,9 +436,9 @@ async def test_a_driver_cannot_speak_for_a_device_of_another(
     client = await connect(await start(nursery, thief, owner))
     await client.subscribe()
     with pytest.raises(ConfigurationError, match="'B'"):
-        thief.outlet.publish(setNumberVector("B", "count", {"n": 99.0}))
+        thief.sink.publish(setNumberVector("B", "count", {"n": 99.0}))
     with pytest.raises(ConfigurationError, match="'B'"):
-        await thief.outlet.publish_blob(setBLOBVector("B", "frame"))
+        await thief.sink.publish_blob(setBLOBVector("B", "frame"))
     await owner.count()
     (report,) = of(await client.sync(), setNumberVector)
     assert report["n"] == 1
@@ -452,7 +452,7 @@ async def test_what_cannot_be_sent_is_the_drivers_error_not_the_clients(
     client = await connect(await start(nursery, bench))
     await client.subscribe()
     with pytest.raises(ValueError, match="nan"):
-        bench.outlet.publish(setNumberVector("Bench", "count", {"n": float("nan")}))
+        bench.sink.publish(setNumberVector("Bench", "count", {"n": float("nan")}))
     await bench.count()
     assert len(of(await client.sync(), setNumberVector)) == 1
 

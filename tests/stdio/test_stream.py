@@ -22,8 +22,8 @@ from trindi import (
     newNumberVector,
     setNumberVector,
 )
-from trindi.driver.stdio import run_on_stream
 from trindi.errors import TrindiError
+from trindi.host import run_on_stream
 from trindi.protocol import pingReply
 from trindi.transport import StdioStream
 

@@ -2,4 +2,4 @@
 
 from trindi.driver.dispatch import Sender as Sender, wait_for_all as wait_for_all
 from trindi.driver.driver import IPyDriver as IPyDriver
-from trindi.driver.outlet import Link as Link
+from trindi.driver.sink import Publisher as Publisher

@@ -32,7 +32,7 @@ class Definitions:
         """Make all definitions anew: a run may have another time of day than the last."""
         for device in self._devices.values():
             for vector in device.values():
-                vector.redefine()
+                vector.invalidate_definition()
 
     def of(self, devicename: str | None, vectorname: str | None) -> EncodedBatch:
         """The definitions that a getProperties with these attributes asks for, as they are now."""
@@ -50,7 +50,7 @@ class Definitions:
         )
 
     def _encoded_event(self, vector: Vector[Any, Any]) -> EncodedEvent:
-        event = vector.defined
+        event = vector.current_definition
         encoded = self._encoded.get(vector)
         if encoded is None or encoded.event is not event:
             encoded = self._encoded[vector] = EncodedEvent(event, encode(event))

@@ -2,7 +2,7 @@
 
 One nursery holds the hardware loop, the author's tasks, the dispatcher with its workers, and the
 snooping. None outlives it, and an exception in the hardware loop or in a task ends them all; what
-then happens is for whoever runs the driver. What the driver says goes through a `Link`, which
+then happens is for whoever runs the driver. What the driver says goes through a `Publisher`, which
 knows the peers; the driver does not.
 """
 
@@ -16,9 +16,8 @@ import trio
 
 from trindi.driver.definitions import Definitions
 from trindi.driver.dispatch import Dispatcher, Sender
-from trindi.driver.outlet import DriverOutlet, Link
+from trindi.driver.sink import DriverSink, Publisher
 from trindi.driver.snooping import Snooping
-from trindi.driver.stdio import run_on_stdio
 from trindi.errors import ConfigurationError, ProtocolError
 from trindi.properties import Device, check_text
 from trindi.protocol import (
@@ -40,7 +39,7 @@ if TYPE_CHECKING:
 
     from trindi.transport import EncodedBatch, EncodedEvent, EventQueue, Runtime
 
-__all__ = ["IPyDriver", "Link"]
+__all__ = ["IPyDriver"]
 
 Ts = TypeVarTuple("Ts")
 
@@ -57,7 +56,7 @@ class IPyDriver(Mapping[str, Device]):
 
     Attributes:
         driverdata: what was given.
-        outlet: what the driver's vectors and devices send through.
+        sink: what the driver's vectors and devices send through.
         auto_send_def: answer getProperties with definitions; where False, `clientevent` gets one
             getProperties event for each vector, and answers with `event.vector.send_defVector()`.
 
@@ -80,7 +79,7 @@ class IPyDriver(Mapping[str, Device]):
         for device in devices:
             self._add(device)
         self._definitions = Definitions(self._devices)
-        self.outlet = DriverOutlet()
+        self.sink = DriverSink()
         self._nursery: trio.Nursery | None = None
         self._dispatcher = Dispatcher(self._devices, self._clientevent, self._publish)
         self._snooping = Snooping(self._devices, self._snoopevent, self._publish)
@@ -204,10 +203,10 @@ class IPyDriver(Mapping[str, Device]):
         Raises:
             RuntimeError: the driver is not running.
         """
-        await self.outlet.ready()
-        time = self.outlet.now() if timestamp is None else to_utc(timestamp)
-        self.outlet.publish(Message(None, check_text(message, "a message"), time))
-        await self.outlet.turn()
+        await self.sink.ready()
+        time = self.sink.now() if timestamp is None else to_utc(timestamp)
+        self.sink.publish(Message(None, check_text(message, "a message"), time))
+        await self.sink.yield_if_due()
 
     async def send_getProperties(
         self, devicename: str | None = None, vectorname: str | None = None
@@ -222,9 +221,9 @@ class IPyDriver(Mapping[str, Device]):
             RuntimeError: the driver is not running.
         """
         request = self._snooping.add(devicename, vectorname)
-        await self.outlet.ready()
-        self.outlet.publish(request)
-        await self.outlet.turn()
+        await self.sink.ready()
+        self.sink.publish(request)
+        await self.sink.yield_if_due()
 
     async def send_enableBLOB(
         self, devicename: str, vectorname: str | None = None, policy: str = "Also"
@@ -239,9 +238,9 @@ class IPyDriver(Mapping[str, Device]):
             RuntimeError: the driver is not running.
         """
         request = self._snooping.add_blobs(devicename, vectorname, policy)
-        await self.outlet.ready()
-        self.outlet.publish(request)
-        await self.outlet.turn()
+        await self.sink.ready()
+        self.sink.publish(request)
+        await self.sink.yield_if_due()
 
     def snoop(self, devicename: str, vectorname: str, timeout: float = 30) -> None:
         """Snoop on a vector, and ask again whenever nothing was heard of it for some time.
@@ -262,15 +261,15 @@ class IPyDriver(Mapping[str, Device]):
 
     async def serve(
         self,
-        link: Link,
+        publisher: Publisher,
         *,
         runtime: Runtime = DEFAULT_RUNTIME,
         task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
     ) -> None:
-        """Run the driver on a link until it is cancelled or fails.
+        """Run the driver with a publisher until it is cancelled or fails.
 
         Args:
-            link: knows the peers.
+            publisher: connects the driver to its peers.
             runtime: a test's are others than an observatory's.
             task_status: started as soon as requests are taken.
 
@@ -281,13 +280,13 @@ class IPyDriver(Mapping[str, Device]):
         """
         if self._nursery is not None:
             raise RuntimeError("the driver is running already")
-        self.outlet.runtime = runtime
+        self.sink.runtime = runtime
         self._dispatcher.contain_errors = self._snooping.contain_errors = runtime.contain_errors
         try:
             async with trio.open_nursery() as nursery:
                 await nursery.start(self._dispatcher.run)
                 self._nursery = nursery
-                self.outlet.begin(link)
+                self.sink.start(publisher)
                 self._definitions.forget()
                 self._snooping.start(nursery)
                 task_status.started()
@@ -296,7 +295,7 @@ class IPyDriver(Mapping[str, Device]):
                     nursery.start_soon(task)
         finally:
             self._nursery = None
-            self.outlet.link = None
+            self.sink.publisher = None
             self._snooping.stop()
 
     def receive(self, item: Event | ProtocolError, sender: Sender) -> Awaitable[None] | None:
@@ -314,29 +313,37 @@ class IPyDriver(Mapping[str, Device]):
         elif isinstance(item, getProperties):
             if not self.auto_send_def:
                 return self._dispatcher.ask(item, sender)
-            sender.forward(self.defined(item.devicename, item.vectorname))
+            sender.forward(self.encoded_definitions(item.devicename, item.vectorname))
         return None
 
     def definitions(
         self, devicename: str | None = None, vectorname: str | None = None
     ) -> list[DefVector]:
         """The definitions of all that is enabled, or of one device or vector, as they are now."""
-        items = self.defined(devicename, vectorname).items
+        items = self.encoded_definitions(devicename, vectorname).items
         return [cast("DefVector", encoded.event) for encoded in items]
 
-    def defined(self, devicename: str | None = None, vectorname: str | None = None) -> EncodedBatch:
+    def encoded_definitions(
+        self, devicename: str | None = None, vectorname: str | None = None
+    ) -> EncodedBatch:
         """The same, as it is sent; encoded once, until something changes."""
         return self._definitions.of(devicename, vectorname)
 
+    @property
+    def snoop_queue(self) -> EventQueue:
+        """The queue for what other drivers say; it takes only what is snooped on.
+
+        Each run of the driver has its own queue.
+        """
+        return self._snooping.queue
+
     def inbox_for(self, event: Event) -> EventQueue | None:
-        """Where to put what another driver said; None where it is not snooped on."""
-        return self._snooping.inbox if self._snooping.hears(event) else None
+        """Return the snoop queue, or None if the event is not snooped on."""
+        return self._snooping.queue if self._snooping.wants(event) else None
 
     def hear(self, encoded: EncodedEvent) -> None:
-        """Take what another driver said, if it is snooped on. Never blocks."""
-        inbox = self.inbox_for(encoded.event)
-        if inbox is not None:
-            inbox.put(encoded)
+        """Put an event of another driver into the snoop queue. Never blocks."""
+        self._snooping.queue.put(encoded)
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Speak INDI on standard input and output, as indiserver wants it.
@@ -348,13 +355,16 @@ class IPyDriver(Mapping[str, Device]):
             ExceptionGroup: what the hardware loop or a task raised.
             RuntimeError: the driver is running already.
         """
+        # The one import from a floor above; import-linter names it as the exception.
+        from trindi.host import run_on_stdio  # noqa: PLC0415
+
         await run_on_stdio(self, task_status=task_status)
 
     # Within ------------------------------------------------------------------------------------
 
     def _publish(self, event: Event) -> None:
-        if self.outlet.link is not None:
-            self.outlet.link.publish(event)
+        if self.sink.publisher is not None:
+            self.sink.publisher.publish(event)
 
     # Looked up at each call, so that a test may put another method in its place.
 

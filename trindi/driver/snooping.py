@@ -27,6 +27,8 @@ from trindi.transport import EventQueue
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Container
 
+    from trindi.transport import EncodedBatch, EncodedEvent
+
 __all__ = ["Snooping"]
 
 logger = logging.getLogger("trindi.driver")
@@ -44,7 +46,7 @@ class Snooping:
         everything: all devices are snooped on.
         devices: names of devices that are.
         vectors: pairs of device and vector name that are.
-        inbox: what was heard and waits for the handler.
+        queue: what was heard and waits for the handler.
         contain_errors: an exception of the handler costs only the event. False: it ends the nursery
             that `start` was given.
     """
@@ -58,17 +60,17 @@ class Snooping:
         self._own = own
         self._handler = handler
         self._publish = publish
-        self._watches: dict[tuple[str, str], _Watch] = {}
+        self._watches: dict[tuple[str | None, str | None], _Watch] = {}
         self._blobs: dict[tuple[str, str | None], enableBLOB] = {}
         self._nursery: trio.Nursery | None = None
         self.contain_errors = True
         self.everything = False
         self.devices: set[str] = set()
         self.vectors: set[tuple[str, str]] = set()
-        self.inbox = self._new_inbox()
+        self.queue = self._new_queue()
 
-    def _new_inbox(self) -> EventQueue:
-        return EventQueue(on_overflow=self._overflow)
+    def _new_queue(self) -> SnoopQueue:
+        return SnoopQueue(self, self._overflow)
 
     # Asking ------------------------------------------------------------------------------------
 
@@ -137,22 +139,25 @@ class Snooping:
 
     # Hearing -----------------------------------------------------------------------------------
 
-    def hears(self, event: Any) -> bool:
-        """Whether what somebody said is snooped on; takes note that it was said."""
+    def wants(self, event: Any) -> bool:
+        """Return whether an event is snooped on."""
         devicename: str | None = event.devicename
         vectorname: str | None = getattr(event, "vectorname", None)
         if devicename in self._own:
             return False
-        if devicename is not None and vectorname is not None:
-            if (devicename, vectorname) in self._watches:
-                self._watches[devicename, vectorname].heard()
-            if (devicename, vectorname) in self.vectors:
-                return True
+        if (devicename, vectorname) in self.vectors:
+            return True
         if self.everything or devicename in self.devices:
             return True
         # The end of a whole device is the end of each vector that is snooped on.
         gone = isinstance(event, delProperty) and vectorname is None
         return gone and any(name == devicename for name, _ in self.vectors)
+
+    def note_activity(self, event: Any) -> None:
+        """Restart the timeout of the watch on the vector of an event, if there is one."""
+        watch = self._watches.get((event.devicename, getattr(event, "vectorname", None)))
+        if watch is not None:
+            watch.note_activity()
 
     def _overflow(self) -> None:
         logger.warning("snoopevent is too slow: what it was to be told is asked for anew")
@@ -162,7 +167,7 @@ class Snooping:
 
     def start(self, nursery: trio.Nursery) -> None:
         """Ask for everything, and begin to hand over what is heard; `stop` is to follow."""
-        self.inbox = self._new_inbox()
+        self.queue = self._new_queue()
         self._nursery = nursery
         self._ask_again()
         for watch in self._watches.values():
@@ -172,12 +177,12 @@ class Snooping:
     def stop(self) -> None:
         """Hear nothing more."""
         self._nursery = None
-        self.inbox.close()
+        self.queue.close()
 
     async def _hand_over(self) -> None:
         """Hand what is heard to the handler, in order; the newest state wins (see EventQueue)."""
-        while await self.inbox.wait_news():
-            event: Any = self.inbox.pop().event
+        while await self.queue.wait_news():
+            event: Any = self.queue.pop().event
             try:
                 await self._handler(event)
             except Exception as error:
@@ -185,7 +190,26 @@ class Snooping:
                     error.add_note(f"snoopevent failed on {type(event).__name__}")
                     raise
                 logger.exception("snoopevent failed on %s", type(event).__name__)
-            self.inbox.left()
+            self.queue.left()
+
+
+class SnoopQueue(EventQueue):
+    """The queue for what other drivers say; it takes only what is snooped on."""
+
+    def __init__(self, snooping: Snooping, on_overflow: Callable[[], None]) -> None:
+        super().__init__(on_overflow=on_overflow)
+        self._snooping = snooping
+
+    def put(self, encoded: EncodedEvent) -> None:
+        """Note the activity of the vector, and add the event if it is snooped on. Never blocks."""
+        self._snooping.note_activity(encoded.event)
+        if self._snooping.wants(encoded.event):
+            super().put(encoded)
+
+    def put_all(self, batch: EncodedBatch) -> None:
+        """Add each event that is snooped on."""
+        for encoded in batch.items:
+            self.put(encoded)
 
 
 class _Watch:
@@ -207,14 +231,14 @@ class _Watch:
     def stop(self) -> None:
         self._scope.cancel()
 
-    def heard(self) -> None:
+    def note_activity(self) -> None:
         self._due = trio.current_time() + self._timeout
 
     async def _run(self, scope: trio.CancelScope) -> None:
         with scope:
-            self.heard()
+            self.note_activity()
             while True:
                 await trio.sleep_until(self._due)
                 if trio.current_time() >= self._due:
                     self._publish(self._request)
-                    self.heard()
+                    self.note_activity()

@@ -10,7 +10,7 @@ from trindi.properties.members import (
     TextMember as TextMember,
     check_text as check_text,
 )
-from trindi.properties.vector import Outlet as Outlet, Vector as Vector
+from trindi.properties.vector import EventSink as EventSink, Vector as Vector
 from trindi.properties.vectors import (
     BLOBVector as BLOBVector,
     LightVector as LightVector,

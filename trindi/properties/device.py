@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from trindi.errors import ConfigurationError
 from trindi.properties.members import check_text
-from trindi.properties.vector import Outlet, Vector
+from trindi.properties.vector import EventSink, Vector
 from trindi.protocol import ClientEvent, Message, SnoopEvent, check_name, delProperty, to_utc
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ class Device(Mapping[str, Any]):
         self.changes += 1
 
     @property
-    def outlet(self) -> Outlet:
+    def sink(self) -> EventSink:
         """The driver, as what sends.
 
         Raises:
@@ -109,11 +109,11 @@ class Device(Mapping[str, Any]):
                 f"device {self.devicename!r} cannot send yet: put it into an IPyDriver, "
                 "and send while that runs"
             )
-        outlet: Outlet = self.driver.outlet
-        return outlet
+        sink: EventSink = self.driver.sink
+        return sink
 
     def _time(self, timestamp: datetime | None) -> datetime:
-        return self.outlet.now() if timestamp is None else to_utc(timestamp)
+        return self.sink.now() if timestamp is None else to_utc(timestamp)
 
     async def send_device_message(self, message: str, timestamp: datetime | None = None) -> None:
         """Send a line about this device to whoever wants it.
@@ -123,11 +123,11 @@ class Device(Mapping[str, Any]):
         Raises:
             RuntimeError: the driver is not running.
         """
-        await self.outlet.ready()
+        await self.sink.ready()
         if self.enable:
             time, text = self._time(timestamp), check_text(message, "a message")
-            self.outlet.publish(Message(self.devicename, text, time))
-        await self.outlet.turn()
+            self.sink.publish(Message(self.devicename, text, time))
+        await self.sink.yield_if_due()
 
     async def send_delProperty(self, message: str = "", timestamp: datetime | None = None) -> None:
         """Tell clients that the device is gone, and disable it.
@@ -138,12 +138,12 @@ class Device(Mapping[str, Any]):
         Raises:
             RuntimeError: the driver is not running.
         """
-        await self.outlet.ready()
+        await self.sink.ready()
         if self.enable:
             time, text = self._time(timestamp), check_text(message, "a message")
-            self.outlet.publish(delProperty(self.devicename, None, time, text))
+            self.sink.publish(delProperty(self.devicename, None, time, text))
         self.enable = False
-        await self.outlet.turn()
+        await self.sink.yield_if_due()
 
     async def devclientevent(self, event: ClientEvent, *args: Any, **kwargs: Any) -> None:
         """A place for the device's part of `clientevent`; the driver's author calls it."""

@@ -66,11 +66,11 @@ class Member(Generic[V]):
     @label.setter
     def label(self, label: str) -> None:
         self._label = check_text(label, "a label")
-        self._redefine()
+        self._invalidate_definition()
 
-    def _redefine(self) -> None:
+    def _invalidate_definition(self) -> None:
         if self.vector is not None:
-            self.vector.redefine()
+            self.vector.invalidate_definition()
 
     @property
     def membervalue(self) -> V:
@@ -98,18 +98,18 @@ class Member(Generic[V]):
         if value != self._value:
             self.changed = True
             self._value = value
-            self._redefine()
+            self._invalidate_definition()
 
     def sent(self) -> None:
         """Note that the value is on its way to clients; the vector calls this."""
         self.changed = False
 
     @property
-    def defined(self) -> Any:
+    def definition_value(self) -> Any:
         """The value that a definition carries."""
         return self._value
 
-    def describe(self) -> Any:
+    def definition_label(self) -> Any:
         """What a definition says of this member beside its value."""
         return self.label
 
@@ -200,7 +200,7 @@ class NumberMember(Member[float]):
     @format.setter
     def format(self, format: str) -> None:
         self._format = check_format(format)
-        self._redefine()
+        self._invalidate_definition()
 
     @property
     def limits(self) -> Limits:
@@ -215,7 +215,7 @@ class NumberMember(Member[float]):
     def limits(self, limits: tuple[Numeric, Numeric, Numeric]) -> None:
         self._limits = _check_limits(*limits)
         self.has_new_limits = self.changed = True
-        self._redefine()
+        self._invalidate_definition()
 
     def sent(self) -> None:
         """Note that the value is on its way, and new limits with it."""
@@ -241,7 +241,7 @@ class NumberMember(Member[float]):
         """The value as its format shows it."""
         return format_number(self._value, self.format)
 
-    def describe(self) -> NumberLabel:
+    def definition_label(self) -> NumberLabel:
         """The label, the format and the limits."""
         return NumberLabel(self.label, self.format, *self._limits)
 
@@ -320,7 +320,7 @@ class BLOBMember(Member[bytes | Path | IO[bytes] | None]):
         self._value = value
 
     @property
-    def defined(self) -> None:
+    def definition_value(self) -> None:
         """None: a definition carries no payload."""
         return None
 

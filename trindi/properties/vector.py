@@ -1,7 +1,7 @@
 """Vectors: named groups of members with a state, the properties of INDI.
 
 A vector makes its own events: its definition, and reports of its values. It also says whether a
-client's request is one that it allows. What it sends goes through the `Outlet` of its driver, so
+client's request is one that it allows. What it sends goes through the `EventSink` of its driver, so
 that it needs to know neither tasks nor peers.
 """
 
@@ -32,13 +32,13 @@ if TYPE_CHECKING:
 
     from trindi.properties.device import Device
 
-__all__ = ["Outlet", "ValueVector", "Vector"]
+__all__ = ["EventSink", "ValueVector", "Vector"]
 
 V = TypeVar("V")
 M = TypeVar("M", bound=Member[Any])
 
 
-class Outlet(Protocol):
+class EventSink(Protocol):
     """What a driver offers its vectors and devices for sending."""
 
     def now(self) -> datetime:
@@ -47,7 +47,7 @@ class Outlet(Protocol):
     def ready(self) -> Awaitable[None]:
         """Raise where nothing can be sent; awaited, where the sender is cancelled."""
 
-    async def turn(self) -> None:
+    async def yield_if_due(self) -> None:
         """After something was sent: let others have their turn now and then."""
 
     def publish(self, event: Event) -> None:
@@ -79,7 +79,7 @@ class Vector(Mapping[str, V], Generic[M, V]):
         self, name: str, label: str | None, group: str, perm: str, state: str, members: Iterable[M]
     ) -> None:
         self.device: Device | None = None
-        self._defined: DefVector | None = None
+        self._definition: DefVector | None = None
         self.name = check_name(name, "vector")
         self._label = check_text(name if label is None else label, "a label")
         self._group = check_text(group, "a group")
@@ -172,7 +172,7 @@ class Vector(Mapping[str, V], Generic[M, V]):
     @label.setter
     def label(self, label: str) -> None:
         self._label = check_text(label, "a label")
-        self.redefine()
+        self.invalidate_definition()
 
     @property
     def group(self) -> str:
@@ -182,7 +182,7 @@ class Vector(Mapping[str, V], Generic[M, V]):
     @group.setter
     def group(self, group: str) -> None:
         self._group = check_text(group, "a group")
-        self.redefine()
+        self.invalidate_definition()
 
     @property
     def enable(self) -> bool:
@@ -208,7 +208,7 @@ class Vector(Mapping[str, V], Generic[M, V]):
     @state.setter
     def state(self, state: str) -> None:
         self._state = check_state(state)
-        self.redefine()
+        self.invalidate_definition()
 
     @property
     def timeout(self) -> float:
@@ -221,7 +221,7 @@ class Vector(Mapping[str, V], Generic[M, V]):
         if timeout < 0:
             raise ConfigurationError(f"timeout {timeout:g} is below 0 seconds")
         self._timeout = timeout
-        self.redefine()
+        self.invalidate_definition()
 
     @property
     def devicename(self) -> str:
@@ -241,16 +241,16 @@ class Vector(Mapping[str, V], Generic[M, V]):
     # Events ------------------------------------------------------------------------------------
 
     @property
-    def defined(self) -> DefVector:
+    def current_definition(self) -> DefVector:
         """The def…Vector event of what it is now: the same one, until something changes."""
-        if self._defined is None:
-            self._defined = self.definition()
-        return self._defined
+        if self._definition is None:
+            self._definition = self.definition()
+        return self._definition
 
-    def redefine(self) -> None:
+    def invalidate_definition(self) -> None:
         """Note that it must be defined anew for the next one who asks; members call this."""
-        if self._defined is not None:
-            self._defined = None
+        if self._definition is not None:
+            self._definition = None
             if self.device is not None:
                 self.device.changes += 1
 
@@ -262,15 +262,15 @@ class Vector(Mapping[str, V], Generic[M, V]):
             label=self.label,
             group=self.group,
             state=self._state,
-            members={name: member.defined for name, member in self.members.items()},
-            memberlabels={name: member.describe() for name, member in self.members.items()},
+            members={name: member.definition_value for name, member in self.members.items()},
+            memberlabels={name: member.definition_label() for name, member in self.members.items()},
             timestamp=self._time(timestamp),
             message=check_text(message, "a message"),
-            **self._described(),
+            **self._extra_attributes(),
         )
         return definition
 
-    def _described(self) -> dict[str, Any]:
+    def _extra_attributes(self) -> dict[str, Any]:
         """What the kind's definition says beside what all say."""
         return {"perm": self._perm, "timeout": self._timeout}
 
@@ -300,7 +300,7 @@ class Vector(Mapping[str, V], Generic[M, V]):
         return report
 
     def _time(self, timestamp: datetime | None) -> datetime:
-        return self.outlet.now() if timestamp is None else to_utc(timestamp)
+        return self.sink.now() if timestamp is None else to_utc(timestamp)
 
     def check(self, event: NewVector) -> None:
         """Say whether a client may ask for this.
@@ -326,7 +326,7 @@ class Vector(Mapping[str, V], Generic[M, V]):
     # Sending -----------------------------------------------------------------------------------
 
     @property
-    def outlet(self) -> Outlet:
+    def sink(self) -> EventSink:
         """The driver, as what sends.
 
         Raises:
@@ -338,8 +338,8 @@ class Vector(Mapping[str, V], Generic[M, V]):
                 f"vector {self.name!r} cannot send yet: put its device into an IPyDriver, "
                 "and send while that runs"
             )
-        outlet: Outlet = device.driver.outlet
-        return outlet
+        sink: EventSink = device.driver.sink
+        return sink
 
     def _keep(self, timeout: float | str | None, state: str | None) -> None:
         self._check_sendable()
@@ -372,11 +372,11 @@ class Vector(Mapping[str, V], Generic[M, V]):
             ValueError: a state or timeout that is not legal.
             RuntimeError: the driver is not running.
         """
-        await self.outlet.ready()
+        await self.sink.ready()
         self._keep(timeout, state)
         if self.enabled:
-            self.outlet.publish(self.definition(message, timestamp))
-        await self.outlet.turn()
+            self.sink.publish(self.definition(message, timestamp))
+        await self.sink.yield_if_due()
 
     async def send_delProperty(self, message: str = "", timestamp: datetime | None = None) -> None:
         """Tell clients that the property is gone, and disable it.
@@ -387,12 +387,12 @@ class Vector(Mapping[str, V], Generic[M, V]):
         Raises:
             RuntimeError: the driver is not running.
         """
-        await self.outlet.ready()
+        await self.sink.ready()
         if self.enabled:
             time, text = self._time(timestamp), check_text(message, "a message")
-            self.outlet.publish(delProperty(self.devicename, self.name, time, text))
+            self.sink.publish(delProperty(self.devicename, self.name, time, text))
         self.enable = False
-        await self.outlet.turn()
+        await self.sink.yield_if_due()
 
     async def send_setVectorMembers(
         self,
@@ -419,22 +419,22 @@ class Vector(Mapping[str, V], Generic[M, V]):
             RuntimeError: the driver is not running.
         """
         chosen = [self.member(name) for name in members]
-        outlet = self.outlet
-        await outlet.ready()
+        sink = self.sink
+        await sink.ready()
         self._keep(timeout, state)
-        self._send(outlet, chosen, message, timestamp)
-        await outlet.turn()
+        self._send(sink, chosen, message, timestamp)
+        await sink.yield_if_due()
 
     def _send(
-        self, outlet: Outlet, members: list[M], message: str, timestamp: datetime | None
+        self, sink: EventSink, members: list[M], message: str, timestamp: datetime | None
     ) -> None:
         if self.enabled:
-            time = outlet.now() if timestamp is None else to_utc(timestamp)
-            outlet.publish(self._report(members, message, time))
+            time = sink.now() if timestamp is None else to_utc(timestamp)
+            sink.publish(self._report(members, message, time))
             for member in members:
                 member.sent()
             # Its values have been true until now, at least.
-            self.redefine()
+            self.invalidate_definition()
 
 
 class ValueVector(Vector[M, V]):
@@ -464,13 +464,13 @@ class ValueVector(Vector[M, V]):
             ValueError: a state or timeout that is not legal.
             RuntimeError: the driver is not running.
         """
-        outlet = self.outlet
-        await outlet.ready()
+        sink = self.sink
+        await sink.ready()
         self._keep(timeout, state)
         members = [member for member in self.members.values() if allvalues or member.changed]
         if members or message or state is not None or timeout is not None:
-            self._send(outlet, members, message, timestamp)
-        await outlet.turn()
+            self._send(sink, members, message, timestamp)
+        await sink.yield_if_due()
 
 
 def _check_perm(perm: str) -> Permission:

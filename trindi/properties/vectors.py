@@ -117,8 +117,8 @@ class SwitchVector(ValueVector[SwitchMember, SwitchState]):
         converted = {name: self.member(name).convert(value) for name, value in values.items()}
         super().update(dict(sorted(converted.items(), key=lambda item: item[1] == "On")))
 
-    def _described(self) -> dict[str, Any]:
-        return super()._described() | {"rule": self._rule}
+    def _extra_attributes(self) -> dict[str, Any]:
+        return super()._extra_attributes() | {"rule": self._rule}
 
     def _sorted(self, members: list[SwitchMember]) -> list[SwitchMember]:
         """Members going Off stand before those On (§3.4)."""
@@ -239,7 +239,7 @@ class LightVector(ValueVector[LightMember, State]):
 
     # Lights have neither permission nor timeout on the wire.
 
-    def _described(self) -> dict[str, Any]:
+    def _extra_attributes(self) -> dict[str, Any]:
         return {}
 
     def _reporting(self, values: Mapping[str, Any], message: str, time: datetime) -> SetVector:
@@ -319,20 +319,20 @@ class BLOBVector(Vector[BLOBMember, bytes | Path | IO[bytes] | None]):
             RuntimeError: the driver is not running.
         """
         chosen = [self.member(name) for name in members]
-        await self.outlet.ready()
+        await self.sink.ready()
         self._keep(timeout, state)
         sources = [(member, member.membervalue) for member in chosen]
         values = {member.name: await self._load(member) for member in chosen if self.enabled}
         # It may have been disabled while a file was being read.
         if self.enabled:
             text, time = check_text(message, "a message"), self._time(timestamp)
-            await self.outlet.publish_blob(self._reporting(values, text, time))
+            await self.sink.publish_blob(self._reporting(values, text, time))
             for member, source in sources:
                 member.changed = member.membervalue is not source
-        await self.outlet.turn()
+        await self.sink.yield_if_due()
 
     async def _load(self, member: BLOBMember) -> bytes:
-        return member.load() if member.at_hand else await self.outlet.in_thread(member.load)
+        return member.load() if member.at_hand else await self.sink.in_thread(member.load)
 
 
 def _check_rule(rule: str) -> Rule:

@@ -84,13 +84,13 @@ class ReplayDriver(IPyDriver):
         self.finished.set()
 
     async def _show(self, event: SnoopEvent) -> None:
-        await self.outlet.ready()
+        await self.sink.ready()
         self._picture.take(event)
         if isinstance(event, setBLOBVector):
-            await self.outlet.publish_blob(event)
+            await self.sink.publish_blob(event)
         else:
-            self.outlet.publish(event)
-        await self.outlet.turn()
+            self.sink.publish(event)
+        await self.sink.yield_if_due()
 
     def receive(self, item: Event | ProtocolError, sender: Sender) -> Awaitable[None] | None:
         """Begin where a client asks for definitions; refuse what it wants set."""
@@ -105,12 +105,14 @@ class ReplayDriver(IPyDriver):
         text = f"[WARNING] {item.vectorname} is unchanged: this is a recording"
         report = self._picture.report(item.devicename, item.vectorname)
         if report is None:
-            sender.reply(Message(item.devicename, text, self.outlet.now()))
+            sender.reply(Message(item.devicename, text, self.sink.now()))
         else:
-            now = self.outlet.now()
+            now = self.sink.now()
             sender.reply(replace(report, state=State.ALERT, message=text, timestamp=now))
 
-    def defined(self, devicename: str | None = None, vectorname: str | None = None) -> EncodedBatch:
+    def encoded_definitions(
+        self, devicename: str | None = None, vectorname: str | None = None
+    ) -> EncodedBatch:
         """The definitions as they are by now."""
         definitions = self._picture.definitions(devicename, vectorname)
         return EncodedBatch(EncodedEvent(event, encode(event)) for event in definitions)

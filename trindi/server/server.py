@@ -95,14 +95,14 @@ class _Post:
         encoded = EncodedEvent(event)
         clients = self._router.clients(event)
         if clients:
-            await encoded.prepare(self.driver.outlet.runtime.in_thread)
+            await encoded.prepare(self.driver.sink.runtime.in_thread)
         inboxes = [s.driver.inbox_for(event) for s in self._router.snoopers(event, self)]
         outboxes = [client.outbox for client in clients]
         await put_blob(encoded, [*outboxes, *(inbox for inbox in inboxes if inbox is not None)])
 
     def define(self) -> None:
         """Send the definitions of all that is enabled to whoever wants them."""
-        for encoded in self.driver.defined().items:
+        for encoded in self.driver.encoded_definitions().items:
             self.publish(encoded.event, encoded)
 
     def _check_own(self, event: Any) -> None:
@@ -117,7 +117,9 @@ class _Post:
             return
         for owner in self._router.owners(event.devicename):
             if owner is not self and owner.driver.running:
-                for encoded in owner.driver.defined(event.devicename, event.vectorname).items:
+                for encoded in owner.driver.encoded_definitions(
+                    event.devicename, event.vectorname
+                ).items:
                     self.driver.hear(encoded)
 
 
@@ -288,7 +290,7 @@ class IPyServer:
     def _withdraw(self, post: _Post) -> None:
         """Tell everyone that a driver's devices are gone, for now or for good."""
         self._router.forget_snooping(post)
-        now = post.driver.outlet.now()
+        now = post.driver.sink.now()
         for device in post.driver.values():
             if device.enable:
                 text = f"the driver of {device.devicename} has failed"

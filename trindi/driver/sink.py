@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 
     from trindi.protocol import Event, setBLOBVector
 
-__all__ = ["DriverOutlet", "Link"]
+__all__ = ["DriverSink", "Publisher"]
 
 
-class Link(Protocol):
+class Publisher(Protocol):
     """What connects a running driver to whoever listens to it."""
 
     def publish(self, event: Event) -> None:
@@ -33,22 +33,22 @@ class Link(Protocol):
         """Send BLOBs, waiting a bounded time for receivers that keep up."""
 
 
-class DriverOutlet:
+class DriverSink:
     """What vectors and devices send through; it also gives other tasks their turn.
 
     Attributes:
-        link: who listens; None while the driver is not running.
+        publisher: connects the driver to its peers; None while the driver is not running.
         runtime: those under which the driver runs, or ran last.
     """
 
     def __init__(self) -> None:
-        self.link: Link | None = None
+        self.publisher: Publisher | None = None
         self.runtime = DEFAULT_RUNTIME
         self._turns = YieldBudget()
 
-    def begin(self, link: Link) -> None:
+    def start(self, publisher: Publisher) -> None:
         """Send to whoever listens from now on."""
-        self.link = link
+        self.publisher = publisher
         self._turns = YieldBudget()
 
     def now(self) -> datetime:
@@ -61,24 +61,24 @@ class DriverOutlet:
         Raises:
             RuntimeError: the driver is not running.
         """
-        if self.link is None:
+        if self.publisher is None:
             raise RuntimeError("the driver is not running: send from its handlers and tasks")
         return trio.lowlevel.checkpoint_if_cancelled()  # noqa: ASYNC105 - the caller awaits it
 
-    async def turn(self) -> None:
+    async def yield_if_due(self) -> None:
         """Give others their turn now and then, something having been sent."""
         if self._turns.exhausted():
             await self._turns.checkpoint(done=True)
 
     def publish(self, event: Event) -> None:
         """Send an event, without waiting for anybody; nothing where the driver does not run."""
-        if self.link is not None:
-            self.link.publish(event)
+        if self.publisher is not None:
+            self.publisher.publish(event)
 
     async def publish_blob(self, event: setBLOBVector) -> None:
         """Send BLOBs, waiting a bounded time for receivers that keep up."""
-        if self.link is not None:
-            await self.link.publish_blob(event)
+        if self.publisher is not None:
+            await self.publisher.publish_blob(event)
 
     async def in_thread(self, load: Callable[[], bytes]) -> bytes:
         """Call what takes long in a worker thread. If cancelled, it is waited for all the same."""

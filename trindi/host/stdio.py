@@ -27,7 +27,7 @@ from trindi.transport import (
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Iterator
 
-    from trindi.driver.driver import IPyDriver
+    from trindi.driver import IPyDriver
     from trindi.errors import ProtocolError
     from trindi.protocol import Event, setBLOBVector
 
@@ -85,7 +85,7 @@ async def run_on_stream(
         if driver.running:
             raise RuntimeError("the driver is running already")
         async with trio.open_nursery() as nursery:
-            await nursery.start(driver.serve, _StdioLink(connection.outbox))
+            await nursery.start(driver.serve, _StdioPublisher(connection.outbox))
             task_status.started()
             await connection.run(receive)
             nursery.cancel_scope.cancel()
@@ -95,7 +95,7 @@ async def run_on_stream(
         stream.close()
 
 
-class _StdioLink:
+class _StdioPublisher:
     """Everything goes to the one peer there is."""
 
     def __init__(self, outbox: EventQueue) -> None:
