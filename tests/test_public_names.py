@@ -1,0 +1,141 @@
+"""What `trindi` offers: each name at first use, and all that public signatures speak of."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import inspect
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import trindi
+from tests.kit.processes import run_python
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+DOCUMENTED = ("trindi", "trindi.testing", "trindi.recording", "trindi.conformance")
+"""The packages that users import from."""
+
+INTERNAL = {"EncodedBatch", "EncodedEvent", "EventQueue", "EventSink", "Outlet", "Publisher"}
+"""What passes between trindi's own packages, in methods that are not for authors."""
+
+PUBLIC: list[str] = trindi.__all__  # type: ignore[attr-defined]  # made at run time
+
+
+def test_type_checkers_and_python_know_the_same_names() -> None:
+    tree = ast.parse(inspect.getsource(trindi))
+    checked = {
+        alias.asname: f"{node.module}"
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("trindi.")
+        for alias in node.names
+    }
+    assert checked == {name: f"trindi.{home}" for name, home in trindi._PACKAGE_OF.items()}
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_each_name_is_there_and_listed(name: str) -> None:
+    assert getattr(trindi, name) is not None
+    assert name in dir(trindi)
+
+
+def test_packages_are_attributes_as_well() -> None:
+    assert run_python("-c", "import trindi; trindi.server.IPyServer").returncode == 0
+
+
+def test_all_can_be_imported_at_once() -> None:
+    done = run_python("-c", "from trindi import *; print(IPyDriver.__name__, Vector.__name__)")
+    assert done.stdout == "IPyDriver Vector\n"
+
+
+def test_what_is_not_there_is_an_attribute_error() -> None:
+    assert not hasattr(trindi, "IPyDrivre")
+    with pytest.raises(AttributeError, match=r"^module 'trindi' has no attribute 'nothing'$"):
+        _ = trindi.nothing  # type: ignore[attr-defined]
+    with pytest.raises(ImportError, match=r"^cannot import name 'nothing' from 'trindi'"):
+        from trindi import nothing  # type: ignore[attr-defined]  # noqa: F401
+
+
+# What is loaded ----------------------------------------------------------------------------------
+
+
+def loaded(*arguments: str) -> set[str]:
+    """Return the modules that Python has loaded when a program has ended."""
+    program = (
+        "import atexit, runpy, sys\n"
+        "atexit.register(lambda: print(*sys.modules, file=sys.stderr))\n"
+        f"sys.argv[:] = {['trindi', *arguments]!r}\n"
+        "runpy.run_module('trindi', run_name='__main__')\n"
+    )
+    done = run_python("-c", program)
+    assert done.returncode == 0, done.stderr
+    return set(done.stderr.split())
+
+
+def test_import_trindi_loads_no_part_of_it() -> None:
+    program = "import sys, trindi; print(*[n for n in sys.modules if n.startswith('trindi')])"
+    assert run_python("-c", program).stdout.split() == ["trindi"]
+
+
+# Public signatures -------------------------------------------------------------------------------
+
+
+def public_classes() -> Iterator[type[Any]]:
+    """Yield the public classes, and what they inherit from in trindi."""
+    for package in DOCUMENTED:
+        module = importlib.import_module(package)
+        for name in getattr(module, "__all__", dir(module)):
+            found = getattr(module, name)
+            if inspect.isclass(found) and not name.startswith("_"):
+                yield from (one for one in found.__mro__ if one.__module__.startswith("trindi"))
+
+
+def class_node(cls: type[Any]) -> tuple[ast.Module, ast.ClassDef | None]:
+    tree = ast.parse(inspect.getsource(sys.modules[cls.__module__]))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ClassDef) and node.name == cls.__name__:
+            return tree, node
+    return tree, None
+
+
+def is_public(name: str) -> bool:
+    return not name.startswith("_") or name == "__init__"
+
+
+def annotated(node: ast.ClassDef) -> Iterator[ast.expr]:
+    """Yield the annotations of what a class lets others use."""
+    for one in node.body:
+        if isinstance(one, ast.FunctionDef | ast.AsyncFunctionDef) and is_public(one.name):
+            given = [*one.args.posonlyargs, *one.args.args, *one.args.kwonlyargs]
+            yield from (argument.annotation for argument in given if argument.annotation)
+            if one.returns:
+                yield one.returns
+        elif isinstance(one, ast.AnnAssign) and is_public(ast.unparse(one.target)):
+            yield one.annotation
+
+
+def classes_of_trindi(tree: ast.Module) -> set[str]:
+    """Return the names in a module that are classes of trindi, type-only imports included."""
+    names = {one.name for one in tree.body if isinstance(one, ast.ClassDef)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("trindi"):
+            home = importlib.import_module(str(node.module))
+            names |= {one.name for one in node.names if inspect.isclass(getattr(home, one.name))}
+    return {one for one in names if not one.startswith("_")}
+
+
+def test_what_public_signatures_name_can_be_imported() -> None:
+    importable = {name for package in DOCUMENTED for name in dir(importlib.import_module(package))}
+    missing: dict[str, str] = {}
+    for cls in dict.fromkeys(public_classes()):
+        tree, node = class_node(cls)
+        ours = classes_of_trindi(tree) - importable - INTERNAL
+        for annotation in annotated(node) if node else ():
+            for one in ast.walk(ast.parse(ast.unparse(annotation).strip("'\""))):
+                if isinstance(one, ast.Name) and one.id in ours:
+                    missing[one.id] = f"{cls.__module__}.{cls.__name__}"
+    assert missing == {}, missing
+    assert INTERNAL.isdisjoint(importable)
