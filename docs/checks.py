@@ -1,8 +1,7 @@
 """The tables of the page on conformance: of the rules, and of what Debian's simulators do.
 
-`conf.py` puts the rules in the place of a marker when the pages are built, so they cannot grow old.
-The findings are those of a real run, which needs Debian's indi-bin: ``python docs/checks.py`` makes
-it, and writes them into the page.
+`python docs/write.py` writes the rules into the page. The findings are those of a real run, which
+needs Debian's indi-bin: ``python docs/checks.py`` makes it, and writes them into the page.
 """
 
 from __future__ import annotations
@@ -18,7 +17,6 @@ import trio
 
 from trindi.conformance import GROUPS, Options, Program, Report, Rule, check
 
-MARKER = "<!-- rules -->"
 BEGIN, END = "<!-- findings: begin -->", "<!-- findings: end -->"
 PAGE = Path(__file__).parent / "conformance.md"
 

@@ -1,5 +1,6 @@
 """How Sphinx builds these pages: `nox -s docs`. No page needs the network."""
 
+import re
 import sys
 import tomllib
 from pathlib import Path
@@ -8,8 +9,7 @@ from sphinx.application import Sphinx
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-import checks
-from elements import MARKER, elements_table
+import reference
 
 with (Path(__file__).parent.parent / "pyproject.toml").open("rb") as pyproject:
     release = version = tomllib.load(pyproject)["project"]["version"]
@@ -38,11 +38,14 @@ html_theme = "furo"
 html_title = f"trindi {release}"
 
 
-def fill_in(_app: Sphinx, _page: str, source: list[str]) -> None:
-    """Put the tables that are made of the code in the places of their markers."""
-    source[0] = source[0].replace(MARKER, elements_table())
-    source[0] = source[0].replace(checks.MARKER, checks.rules_table())
+def add_contents(_app: Sphinx, page: str, source: list[str]) -> None:
+    """Add what Sphinx needs and a plain viewer would show as it is: lists of pages, docstrings."""
+    if page.rpartition("/")[2] == "index":
+        pages = re.findall(r"^- \[.+\]\((.+)\.md\)", source[0], re.M)
+        source[0] += "\n```{toctree}\n:hidden:\n\n" + "\n".join(pages) + "\n```\n"
+    elif page == "reference":
+        source[0] += "\n## In full\n\n```{eval-rst}\n" + reference.directives() + "\n```\n"
 
 
 def setup(app: Sphinx) -> None:
-    app.connect("source-read", fill_in)
+    app.connect("source-read", add_contents)

@@ -1,11 +1,9 @@
 """The table of elements that the page on the protocol shows, made from the table that trindi reads.
 
-`conf.py` puts it in the place of a marker when the pages are built, so it cannot grow old.
+`python docs/write.py` writes it into the page.
 """
 
 from trindi.protocol import ELEMENTS, Attribute, Element
-
-MARKER = "<!-- elements -->"
 
 
 def _attribute(attribute: Attribute) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import trio
 
-from tests.kit.docs import SNIPPETS, WireClient
+from tests.kit.docs import DOCS, SNIPPETS, WireClient
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -27,6 +27,17 @@ def snippet(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], ModuleT
     for name in names & sys.modules.keys():
         del sys.modules[name]
     sys.modules.update(others)
+
+
+@pytest.fixture
+def docs_tool(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], ModuleType | Any]]:
+    """Import a module of `docs/` that writes pages."""
+    before = set(sys.modules)
+    monkeypatch.syspath_prepend(str(DOCS))
+    yield importlib.import_module
+    for path in DOCS.glob("*.py"):
+        if path.stem not in before:
+            sys.modules.pop(path.stem, None)
 
 
 @pytest.fixture

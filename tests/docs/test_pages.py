@@ -7,13 +7,12 @@ import importlib
 import inspect
 import operator
 import re
-import sys
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 import trindi
+import trindi.conformance
 import trindi.protocol
 import trindi.recording
 import trindi.testing
@@ -22,7 +21,10 @@ from trindi.cli.serve import serve
 from trindi.protocol import ELEMENTS, format_number, parse_number
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+    from types import ModuleType
+
+    Load = Callable[[str], ModuleType | Any]
 
 BOUNDS = DOCS / "backpressure.md"
 TABLES = re.findall(r"<!-- table: (\w+) -->", BOUNDS.read_text(encoding="utf-8"))
@@ -120,14 +122,11 @@ def test_a_format_shows_what_the_page_says(row: list[str]) -> None:
     assert format_number(float(row[1]), code(row[0])) == code(row[2])
 
 
-def test_the_table_of_elements_has_all_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(str(DOCS))
-    elements = importlib.import_module("elements")
-    monkeypatch.delitem(sys.modules, "elements")
-    assert PROTOCOL.read_text(encoding="utf-8").count(elements.MARKER) == 1
-    rows = elements.elements_table().splitlines()[2:]
+def test_the_table_of_elements_has_all_of_them(docs_tool: Load) -> None:
+    rows = docs_tool("elements").elements_table().splitlines()[2:]
     assert len(rows) == len(ELEMENTS)
     for row, element in zip(rows, ELEMENTS.values(), strict=True):
+        assert row in PROTOCOL.read_text(encoding="utf-8")
         assert row.startswith(f"| `{element.xml}` | `{element.cls.__name__}` | ")
         for attribute in element.attributes:
             assert attribute.xml in row
@@ -137,30 +136,21 @@ def test_the_table_of_elements_has_all_of_them(monkeypatch: pytest.MonkeyPatch) 
 
 # Names and options -----------------------------------------------------------------------------
 
-
-def public_names(module: ModuleType) -> set[str]:
-    names = {name for name in vars(module) if not name.startswith("_")}
-    return {name for name in names if not isinstance(getattr(module, name), ModuleType)}
+REFERENCE = DOCS / "reference.md"
 
 
-@pytest.mark.parametrize(
-    "module",
-    [trindi, trindi.protocol, trindi.recording, trindi.testing],
-    ids=lambda module: module.__name__,
-)
-def test_the_reference_has_every_public_name(module: ModuleType) -> None:
-    reference = (DOCS / "reference.md").read_text(encoding="utf-8")
-    shown = set(re.findall(r"\btrindi\.(?:protocol\.|recording\.|testing\.)?(\w+)", reference))
-    assert public_names(module) - shown == set()
+def test_the_reference_has_every_public_name(docs_tool: Load) -> None:
+    names = docs_tool("reference").all_names()
+    shown = set(re.findall(r"^\| `(\w+)", REFERENCE.read_text(encoding="utf-8"), re.M))
+    assert {name.name for name in names} - shown == set()
+    for module in (trindi, trindi.protocol, trindi.recording, trindi.testing, trindi.conformance):
+        assert {one for one in vars(module) if one[0].isupper()} <= shown, module.__name__
 
 
-def test_each_name_of_the_reference_is_there() -> None:
-    reference = (DOCS / "reference.md").read_text(encoding="utf-8")
-    for dotted in re.findall(r"^\.\. auto\w+:: (\S+)$", reference, re.M):
-        found: Any = trindi
-        for name in dotted.split(".")[1:]:
-            found = getattr(found, name)
-        assert found is not None
+def test_each_name_has_a_line_that_says_what_it_is() -> None:
+    text = REFERENCE.read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (`.+`) \| (.*) \|$", text, re.M)
+    assert [name for name, about in rows if not about] == []
 
 
 def test_the_options_of_serve_are_those_of_the_page() -> None:

@@ -19,7 +19,7 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from tests.kit.docs import DOCS, PAGES, ROOT, SNIPPETS, Peer, WireClient
+from tests.kit.docs import DOCS, PAGES, ROOT, SNIPPETS, Peer, WireClient, blocks
 from trindi import (
     IPyClient,
     IPyServer,
@@ -58,18 +58,34 @@ async def start(nursery: trio.Nursery, driver: Any) -> Peer:
 # The snippets as files -------------------------------------------------------------------------
 
 
-def test_each_snippet_is_shown() -> None:
-    pages = "".join(page.read_text(encoding="utf-8") for page in PAGES)
-    shown = set(re.findall(r"\{literalinclude\} (?:\.\./)*snippets/(\S+)", pages))
+def test_each_snippet_is_shown(docs_tool: Load) -> None:
+    pages = "".join(page.read_text(encoding="utf-8") for page in [ROOT / "README.md", *PAGES])
     files = {path.name for path in SNIPPETS.iterdir() if path.is_file()}
-    in_readme = {"readme_driver.py"}
-    assert shown | in_readme == files
+    assert docs_tool("blocks").shown_files(pages) == files
+
+
+def test_each_page_is_as_it_would_be_written(docs_tool: Load) -> None:
+    tool: Any = docs_tool("write")
+    for page in tool.PAGES:
+        text = page.read_text(encoding="utf-8")
+        assert tool.written(text) == text, f"{page.name}: run `python docs/write.py`"
 
 
 def test_no_page_has_code_that_is_no_file() -> None:
     for page in PAGES:
-        fences = re.findall(r"^```(\S+)", page.read_text(encoding="utf-8"), re.M)
-        assert [fence for fence in fences if not fence.startswith("{")] == [], page.name
+        for block in blocks(page):
+            from_a_file = re.fullmatch(r"<!-- (code|diff): .+ -->", block.before)
+            assert from_a_file or block.info == "text", (page.name, block.text)
+
+
+# Directives, roles, targets, and links without a text.
+UNREADABLE = [r"^```+\{", r"^:::", r"\{[a-z:-]+\}`", r"^\([\w-]+\)=$", r"\[\]\(", r"^\{%"]
+
+
+@pytest.mark.parametrize("pattern", UNREADABLE)
+def test_a_plain_viewer_shows_each_page(pattern: str) -> None:
+    for page in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *PAGES]:
+        assert re.findall(pattern, page.read_text(encoding="utf-8"), re.M) == [], page.name
 
 
 # Tutorial --------------------------------------------------------------------------------------
