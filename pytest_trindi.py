@@ -1,8 +1,8 @@
-"""Fixtures for pytest: what starts drivers in `trindi.testing`, bound to the test's own nursery.
+"""Fixtures for pytest: the functions of `trindi.testing`, bound to the test's own nursery.
 
-pytest imports this module whenever trindi is installed, before it measures coverage and whether or
-not a test asks for it. So it stands beside the package, and imports the package only where a test
-asks: trindi's own coverage, and the start of others' tests, are not to suffer. The fixtures need
+pytest imports this module wherever trindi is installed, before it measures coverage, and even if no
+test uses it. So it stands beside the package, and imports the package only in a fixture: it must
+neither spoil trindi's own coverage nor slow down other projects' tests. The fixtures need
 pytest-trio.
 """
 
@@ -28,45 +28,43 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
-@pytest.fixture
-def start_driver(nursery: trio.Nursery, pytestconfig: pytest.Config) -> Any:
-    """`trindi.testing.start_driver` in the nursery of the test: give it the driver, and await it.
-
-    Take `autojump_clock` beside it, so that time is virtual.
-    """
+def _bind(name: str, nursery: trio.Nursery, config: pytest.Config) -> Any:
     from trindi import testing  # noqa: PLC0415 - see above
 
-    return partial(testing.start_driver, nursery, seed=pytestconfig.getoption("trindi_seed"))
+    return partial(getattr(testing, name), nursery, seed=config.getoption("trindi_seed"))
+
+
+@pytest.fixture
+def start_driver(nursery: trio.Nursery, pytestconfig: pytest.Config) -> Any:
+    """`trindi.testing.start_driver` in the nursery of the test: await it with the driver.
+
+    Use `autojump_clock` beside it, so that time is virtual.
+    """
+    return _bind("start_driver", nursery, pytestconfig)
 
 
 @pytest.fixture
 def start_server(nursery: trio.Nursery, pytestconfig: pytest.Config) -> Any:
-    """`trindi.testing.start_server` in the nursery of the test: give it the drivers, and await it.
+    """`trindi.testing.start_server` in the nursery of the test: await it with the drivers.
 
-    Take `autojump_clock` beside it, so that time is virtual.
+    Use `autojump_clock` beside it, so that time is virtual.
     """
-    from trindi import testing  # noqa: PLC0415 - see above
-
-    return partial(testing.start_server, nursery, seed=pytestconfig.getoption("trindi_seed"))
+    return _bind("start_server", nursery, pytestconfig)
 
 
 @pytest.fixture
 def start_replay(nursery: trio.Nursery, pytestconfig: pytest.Config) -> Any:
-    """`trindi.testing.start_replay` in the nursery of the test: give it the recording.
+    """`trindi.testing.start_replay` in the nursery of the test: await it with the recording.
 
-    Take `autojump_clock` beside it, so that time is virtual.
+    Use `autojump_clock` beside it, so that time is virtual.
     """
-    from trindi import testing  # noqa: PLC0415 - see above
-
-    return partial(testing.start_replay, nursery, seed=pytestconfig.getoption("trindi_seed"))
+    return _bind("start_replay", nursery, pytestconfig)
 
 
 @pytest.fixture
 def replay_to(nursery: trio.Nursery, pytestconfig: pytest.Config) -> Any:
-    """`trindi.testing.replay_to` in the nursery of the test: give it drivers and the recording.
+    """`trindi.testing.replay_to` in the nursery: await it with drivers and the recording.
 
-    Take `autojump_clock` beside it, so that time is virtual.
+    Use `autojump_clock` beside it, so that time is virtual.
     """
-    from trindi import testing  # noqa: PLC0415 - see above
-
-    return partial(testing.replay_to, nursery, seed=pytestconfig.getoption("trindi_seed"))
+    return _bind("replay_to", nursery, pytestconfig)

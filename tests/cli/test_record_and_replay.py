@@ -33,7 +33,7 @@ from trindi import (
 )
 from trindi.cli import running
 from trindi.protocol import encode
-from trindi.recording import Ended, Recording, record
+from trindi.recording import EndOfStream, Recording, record
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -71,7 +71,7 @@ def test_what_a_server_says_is_recorded(
     }
     counted = [one["n"] for one in said if isinstance(one, setNumberVector)]
     assert counted == [1, 2, 3]
-    assert isinstance(list(recording)[-1].item, Ended)
+    assert isinstance(list(recording)[-1].item, EndOfStream)
 
 
 def test_devices_are_asked_for_where_they_are_named(served: Served, tmp_path: Path) -> None:
@@ -136,7 +136,7 @@ def test_ctrl_c_ends_a_recording_that_is_whole(served: Served, tmp_path: Path) -
         process.kill()
     assert process.returncode == 130
     assert stderr == f"Recording 127.0.0.1:{served.port} in {path} until Ctrl-C\n"
-    assert isinstance(list(Recording(path))[-1].item, Ended)
+    assert isinstance(list(Recording(path))[-1].item, EndOfStream)
 
 
 # What is not there -------------------------------------------------------------------------------
@@ -330,7 +330,7 @@ def test_a_replay_on_a_port_in_use(recording: Path, served: Served) -> None:
 def test_files_that_are_no_recordings(tmp_path: Path) -> None:
     path = tmp_path / "x.jsonl"
     path.write_text("{}\n")
-    assert refusal("replay", str(path)) == f"{path} is no recording of trindi's"
+    assert refusal("replay", str(path)) == f"{path} is not a recording made by trindi"
     first = '{"trindi recording": 1, "side": "client", "clock": "wall", "start": "2026-11-23"}\n'
     path.write_text(first)
     assert refusal("replay", str(path)) == f"{path} has no devices to show"

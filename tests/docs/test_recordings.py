@@ -13,7 +13,7 @@ from tests.kit.server import Client
 from trindi import IPyServer, defNumberVector
 from trindi.protocol import getProperties
 from trindi.recording import Recording, ReplayDriver, Side
-from trindi.recording.recorder import VERSIONS
+from trindi.recording.jsonl import VERSIONS
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -23,7 +23,7 @@ from trindi.protocol import (
     setBLOBVector,
     setNumberVector,
 )
-from trindi.recording import Ended, Garbled, Recording, Side, record
+from trindi.recording import EndOfStream, Recording, Side, Unparsed, record
 
 if TYPE_CHECKING:
     from trio.testing import MockClock
@@ -57,7 +57,7 @@ async def test_both_sides_are_recorded_with_their_times(
         (0, "client", ASK),
         (2.5, "server", ANSWER),
         (2.5, "server", ANSWER),
-        (2.5, "client", Ended()),
+        (2.5, "client", EndOfStream()),
     ]
     assert repr(recording) == f"<Recording {path}>"
 
@@ -82,7 +82,7 @@ async def test_the_ends_are_recorded(tmp_path: Path, autojump_clock: MockClock) 
         await theirs.aclose()
         assert await stream.receive_some() == b""
         assert await stream.receive_some() == b""
-    assert entries(tmp_path / "a") == [(0, "client", Ended()), (0, "server", Ended())]
+    assert entries(tmp_path / "a") == [(0, "client", EndOfStream()), (0, "server", EndOfStream())]
 
 
 class BrokenStream(trio.abc.Stream):
@@ -113,7 +113,7 @@ async def test_a_broken_connection_is_recorded(
             await use
         await stream.send_eof()
     first = [(0, "client", ASK)] if sends else []
-    ends = [(0, "server", Ended(broken=True)), (0, "client", Ended())]
+    ends = [(0, "server", EndOfStream(broken=True)), (0, "client", EndOfStream())]
     assert entries(tmp_path / "a") == [*first, *ends]
 
 
@@ -144,9 +144,9 @@ async def heard(path: Path, *pieces: bytes) -> list[Any]:
 
 
 async def test_what_is_no_indi_is_kept_as_it_was(tmp_path: Path, autojump_clock: MockClock) -> None:
-    garbled = Garbled("a: 'x' is not a number", BROKEN, len(BROKEN))
+    garbled = Unparsed("a: 'x' is not a number", BROKEN, len(BROKEN))
     stream = encode(ANSWER) + b"junk" + BROKEN + b"\n" + encode(ANSWER) + BROKEN
-    assert await heard(tmp_path / "a", stream) == [ANSWER, garbled, ANSWER, garbled, Ended()]
+    assert await heard(tmp_path / "a", stream) == [ANSWER, garbled, ANSWER, garbled, EndOfStream()]
 
 
 @given(st.data())
@@ -184,7 +184,7 @@ async def test_of_what_is_long_the_first_bytes_are_kept(
         garbled, end = await heard(tmp_path / str(number), *cut)
         assert garbled.data == broken[:4096]
         assert garbled.size == len(broken)
-        assert end == Ended()
+        assert end == EndOfStream()
 
 
 async def test_an_element_that_is_cut_short_is_kept(
@@ -192,8 +192,8 @@ async def test_an_element_that_is_cut_short_is_kept(
 ) -> None:
     cut = BROKEN[:50]
     assert await heard(tmp_path / "a", cut[:20], cut[20:]) == [
-        Garbled("it is cut short", cut, 50),
-        Ended(),
+        Unparsed("it is cut short", cut, 50),
+        EndOfStream(),
     ]
 
 
@@ -202,10 +202,10 @@ async def test_an_element_that_is_cut_short_is_kept(
 
 async def test_blobs_are_kept_beside_it(tmp_path: Path) -> None:
     frame = setBLOBVector("D", "b", {"b": bytes(9000)}, {"b": SizeFormat(9000, ".fits")})
-    assert await heard(tmp_path / "night.jsonl", encode(frame)) == [frame, Ended()]
+    assert await heard(tmp_path / "night.jsonl", encode(frame)) == [frame, EndOfStream()]
     payloads = tmp_path / "night.jsonl.blobs"
     assert (payloads / "000001.fits").read_bytes() == bytes(9000)
-    assert await heard(tmp_path / "night.jsonl", encode(ANSWER)) == [ANSWER, Ended()]
+    assert await heard(tmp_path / "night.jsonl", encode(ANSWER)) == [ANSWER, EndOfStream()]
     assert not payloads.exists()
 
 
@@ -311,12 +311,12 @@ async def test_a_file_of_others_may_have_any_encoding(tmp_path: Path, encoding: 
         async with record(ours, file) as stream:
             await stream.send_all(encode(said))
             assert stream.stopped == ""
-    assert [item for _, _, item in entries(tmp_path / "a")] == [said, Ended()]
+    assert [item for _, _, item in entries(tmp_path / "a")] == [said, EndOfStream()]
 
 
 async def test_text_of_all_kinds_is_written(tmp_path: Path) -> None:
     said = Message("D", "ünïcode \u2028 \x85 <&> 𝄞")
-    assert await heard(tmp_path / "a", encode(said)) == [said, Ended()]
+    assert await heard(tmp_path / "a", encode(said)) == [said, EndOfStream()]
     assert "ünïcode" in (tmp_path / "a").read_text(encoding="utf-8")
 
 

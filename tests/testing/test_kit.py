@@ -27,7 +27,7 @@ from trindi import (
 )
 from trindi.driver.dispatch import PROPERTY_QUEUE
 from trindi.protocol import encode
-from trindi.recording import Ended, Garbled, Recording, RecordingError, Side, record
+from trindi.recording import EndOfStream, Recording, RecordingError, Side, Unparsed, record
 from trindi.testing import (
     EPOCH,
     Cut,
@@ -43,7 +43,7 @@ from trindi.testing import (
     start_replay,
     start_server,
 )
-from trindi.testing.kit import SETTLE_PATIENCE, WORK_PATIENCE
+from trindi.testing.kit import SETTLE_TIMEOUT, WORK_TIMEOUT
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
@@ -255,7 +255,7 @@ async def test_a_handler_that_never_returns_is_told(
     with pytest.raises(trio.TooSlowError) as caught:
         await start_driver(nursery, Stuck())
     assert "a handler of getProperties has not returned" in caught.value.__notes__[0]
-    assert trio.current_time() == SETTLE_PATIENCE
+    assert trio.current_time() == SETTLE_TIMEOUT
 
 
 async def test_garbage_costs_nothing_but_itself(
@@ -406,7 +406,7 @@ async def test_a_handler_that_never_returns_is_waited_for_in_vain(
     driver, start = Thorough(), trio.current_time()
     driver.delay = math.inf
     assert answers(await replay_to(nursery, driver, path)) == []
-    assert WORK_PATIENCE <= trio.current_time() - start < WORK_PATIENCE + 10
+    assert WORK_TIMEOUT <= trio.current_time() - start < WORK_TIMEOUT + 10
 
 
 async def test_a_recording_is_shown_to_a_client(
@@ -450,7 +450,7 @@ async def test_garbage_is_recorded(
         await start_driver(inner, Bench(), faults=faults, recording=tmp_path / "a")
         await trio.sleep(2)
         inner.cancel_scope.cancel()
-    garbled = [e.item for e in Recording(tmp_path / "a") if isinstance(e.item, Garbled)]
+    garbled = [e.item for e in Recording(tmp_path / "a") if isinstance(e.item, Unparsed)]
     assert [one.data for one in garbled] == [junk]
 
 
@@ -500,7 +500,7 @@ def test_a_trio_without_a_seed_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
         make_reproducible()
 
     monkeypatch.setattr("trindi.testing.reproducible._run", SimpleNamespace())
-    with pytest.warns(UserWarning, match="has no seed for its scheduler"):
+    with pytest.warns(UserWarning, match="finds no seed for the scheduler"):
         trio.run(main, clock=trio.testing.MockClock())
 
 
@@ -517,7 +517,7 @@ def test_so_is_one_that_has_its_scheduler_elsewhere(monkeypatch: pytest.MonkeyPa
     async def main() -> None:
         again.make_reproducible()
 
-    with pytest.warns(UserWarning, match="has no seed for its scheduler"):
+    with pytest.warns(UserWarning, match="finds no seed for the scheduler"):
         trio.run(main, clock=trio.testing.MockClock())
 
 
@@ -580,7 +580,7 @@ async def test_no_answer_is_lost_at_the_end(
     async with record(connect(nursery, server), path) as stream:
         await stream.send_all(encode(getProperties()))
         await stream.send_all(encode(newNumberVector("Bench", "target", {"x": 5.0})))
-    assert isinstance(list(Recording(path))[-1].item, Ended)
+    assert isinstance(list(Recording(path))[-1].item, EndOfStream)
     # The client had left at once, and the order of tasks is another one each time.
     for seed in range(10):
         heard = await replay_to(nursery, Late(), path, seed=seed)

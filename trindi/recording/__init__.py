@@ -1,17 +1,17 @@
-"""Recorded sessions: written from any stream, read, and played again to either side.
+"""Recorded sessions: written from any stream, read, and replayed to either side.
 
-`record` notes what passes through a stream as JSON lines; a `Recording` reads them; `replay` says
-on a stream what one side has said; a `ReplayDriver` is a recording that clients can look at.
+`record` writes what passes through a stream as JSON lines; a `Recording` reads them; `replay` sends
+on a stream what one side sent; a `ReplayDriver` shows a recording to clients of any server.
 """
 
-from trindi.recording.driver import ReplayDriver as ReplayDriver
-from trindi.recording.entries import (
-    Ended as Ended,
+from trindi.recording.jsonl import (
+    EndOfStream as EndOfStream,
     Entry as Entry,
-    Garbled as Garbled,
     RecordingError as RecordingError,
     Side as Side,
+    Unparsed as Unparsed,
 )
-from trindi.recording.playing import replay as replay
+from trindi.recording.player import replay as replay
+from trindi.recording.reader import Recording as Recording
 from trindi.recording.recorder import RecordedStream as RecordedStream, record as record
-from trindi.recording.recording import Recording as Recording
+from trindi.recording.replay_driver import ReplayDriver as ReplayDriver

@@ -1,8 +1,7 @@
-"""Where a recording keeps the payloads of BLOBs: in its lines, or in files beside it.
+"""Where a recording keeps the payloads of BLOBs.
 
-Small ones stand in their line as base64. Larger ones go, one file each, into a directory that is
-named after the recording. Past a bound only their size and their hash are kept. This module knows
-no events.
+Small payloads stand in their line as base64. Each larger one is a file in a directory that is named
+after the recording. Past a bound, only the size and the hash are kept. This module knows no events.
 """
 
 from __future__ import annotations
@@ -19,22 +18,21 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-__all__ = ["BlobReader", "BlobWriter", "directory_of"]
+__all__ = ["BlobReader", "BlobWriter"]
 
 MAX_INLINE_BLOB: Final = 4096
-"""Bytes of a payload that stands in its line; a longer one would hide what else the line says."""
+"""Bytes of a payload that stands in its line; a longer one would hide the rest of the line."""
 
 MAX_KEPT_BLOBS: Final = 1024 * 1024 * 1024
-"""Bytes of all payloads of one recording; those that come later are left out."""
+"""Bytes of all payloads of one recording; later ones are left out."""
 
 _ENDING: Final = ".blobs"
 _SUFFIX: Final = re.compile(r"(\.[A-Za-z0-9_]{1,16}){1,3}")
 _NAME: Final = re.compile(rf"\d{{6,}}{_SUFFIX.pattern}")
 
 
-def directory_of(recording: Path) -> Path:
-    """The directory for the larger payloads of a recording."""
-    # After the whole name: night.txt may stand beside night.jsonl.
+def _directory_of(recording: Path) -> Path:
+    # The whole name counts: night.txt may stand beside night.jsonl.
     return recording.with_name(recording.name + _ENDING)
 
 
@@ -42,13 +40,13 @@ class BlobWriter:
     """Keeps the payloads of one recording.
 
     Args:
-        recording: the file of the recording; None where there is none, then larger payloads are
-            left out.
+        recording: the file of the recording; None if it has no path, then larger payloads are left
+            out.
         room: bytes of all payloads that are kept.
     """
 
     def __init__(self, recording: Path | None, room: int) -> None:
-        self._directory = directory_of(recording) if recording is not None else None
+        self._directory = _directory_of(recording) if recording is not None else None
         self._room = room
         self._files = 0
 
@@ -56,22 +54,22 @@ class BlobWriter:
         """Remove the payloads of an older recording of the same name, and no other files.
 
         Raises:
-            OSError: one cannot be removed.
+            OSError: a file cannot be removed.
         """
         if self._directory is None or not self._directory.is_dir():
             return
         for path in self._directory.iterdir():
             if _NAME.fullmatch(path.name) and not path.is_dir():
                 path.unlink(missing_ok=True)
-        # It stays where there is anything else in it.
+        # A directory that holds other files stays.
         with contextlib.suppress(OSError):
             self._directory.rmdir()
 
     def keep(self, data: bytes, suffix: str) -> Mapping[str, Any]:
-        """Keep a payload, and return the object that stands for it.
+        """Keep a payload, and return the JSON object that stands for it.
 
         Raises:
-            OSError: it cannot be written.
+            OSError: the file cannot be written.
         """
         inline = len(data) <= MAX_INLINE_BLOB
         if len(data) > self._room or not (inline or self._directory):
@@ -84,7 +82,7 @@ class BlobWriter:
     def _write(self, directory: Path, data: bytes, suffix: str) -> str:
         directory.mkdir(exist_ok=True)
         self._files += 1
-        # The suffix is what a peer has sent: it must not lead elsewhere.
+        # The suffix comes from a peer: it must not lead out of the directory.
         plain = plain_format(suffix)
         ending = plain if _SUFFIX.fullmatch(plain) else ".bin"
         path = directory / f"{self._files:06}{ending}"
@@ -96,10 +94,10 @@ class BlobReader:
     """Finds the payloads of one recording."""
 
     def __init__(self, recording: Path) -> None:
-        self._directory = directory_of(recording)
+        self._directory = _directory_of(recording)
 
     def load(self, kept: Mapping[str, Any]) -> bytes:
-        """Return a payload; of one that was left out, as many zeros.
+        """Return a payload; zeros of the same size if it was left out.
 
         Raises:
             ValueError: the object stands for no payload, or its file is missing.
@@ -111,22 +109,17 @@ class BlobReader:
                 return self._read(name)
             case {"size": int(size)} if 0 <= size <= MAX_BLOB_BYTES:
                 return bytes(size)
-        raise ValueError(f"{kept!r} is no payload")
+        raise ValueError(f"{kept!r} is not a payload")
 
     def _read(self, name: str) -> bytes:
         directory, _, file = name.partition("/")
         path = self._directory / file
-        # A recording may come from anybody: it names none but its own files. Its directory is where
-        # it is now, for both may have been renamed.
+        # A recording may come from anybody: it may name only its own files. The directory has the
+        # recording's present name, for both may have been renamed.
         own = directory.endswith(_ENDING) and path.parent == self._directory and file != ".."
         if not own:
-            raise ValueError(f"{name!r} is no file of the recording")
+            raise ValueError(f"{name!r} is not a file of this recording")
         try:
             return path.read_bytes()
         except OSError as error:
             raise ValueError(f"its file {name} cannot be read: {error.strerror}") from None
-
-
-def placeholder(_kept: Mapping[str, Any]) -> bytes:
-    """Stands for any payload, where none is wanted."""
-    return b""

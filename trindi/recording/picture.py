@@ -19,12 +19,12 @@ from trindi.protocol import (
     setBLOBVector,
     setLightVector,
 )
-from trindi.recording.entries import Side
+from trindi.recording.jsonl import Side
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from trindi.recording.entries import Entry
+    from trindi.recording.jsonl import Entry
 
 __all__ = ["OPENING", "Opening", "Picture"]
 

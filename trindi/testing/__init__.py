@@ -1,6 +1,6 @@
 """A kit for testing drivers and their clients: in memory, in virtual time, the same each time.
 
-The fixtures for pytest are in `pytest_trindi`, which pytest loads by itself.
+The fixtures for pytest are in `pytest_trindi`, a plugin that pytest loads by itself.
 """
 
 from trindi.recording import Recording as Recording, record as record, replay as replay

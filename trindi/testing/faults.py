@@ -1,8 +1,8 @@
-"""What goes wrong on a line, at a chosen byte or time: cuts, resets, stalls, garbage, slowness.
+"""Faults of a connection, at a chosen byte or time: cuts, resets, stalls, garbage, slowness.
 
-A `FaultyStream` stands between one end of a connection and its stream, and lets faults strike what
-passes through it. All of it is done by whoever reads or writes: there are no tasks, and nothing
-happens that the same test would not do again. This module knows bytes, and no INDI.
+A `FaultyStream` wraps one end of a connection, and applies faults to what passes through it. All of
+this happens in the calls of the reader and the writer: there are no tasks, so that a test does the
+same each time. This module knows bytes, and no INDI.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 
 __all__ = ["Cut", "Direction", "Fault", "FaultyStream", "Garbage", "Reset", "Slow", "Stall"]
 
-# Of one read, where whoever reads does not say.
 _RECEIVE_BYTES: Final = 64 * 1024
+"""Bytes of one read, where the reader does not say."""
 
-# In a second, that a slow line passes its bytes in.
 _PIECES: Final = 10
+"""Pieces in a second in which a slow connection passes its bytes."""
 
 
 class Direction(StrEnum):
@@ -45,7 +45,7 @@ class Fault:
         direction: which bytes it strikes, ``received`` or ``sent``.
 
     Raises:
-        TypeError: one of its values is no number, or whatever it should be.
+        TypeError: a value has the wrong type.
         ValueError: neither or both of byte and time are given, one is below 0, or there is no such
             direction.
     """
@@ -62,33 +62,30 @@ class Fault:
         if self.time is not None:
             _check_seconds("time", self.time)
         if self.direction not in tuple(Direction):
-            raise ConfigurationError(
-                f"direction is {' or '.join(map(repr, map(str, Direction)))}, "
-                f"not {self.direction!r}"
-            )
+            raise ConfigurationError(f"direction is 'received' or 'sent', not {self.direction!r}")
         object.__setattr__(self, "direction", Direction(self.direction))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cut(Fault):
-    """The line ends, in mid-element if need be: this end reads the end of the stream.
+    """The connection ends, even in mid-element: this end reads the end of the stream.
 
     Both directions are closed, so that the other end finds that out too. What is sent later raises
-    `trio.BrokenResourceError`. By time it does not matter which direction it has.
+    `trio.BrokenResourceError`. By time, the direction makes no difference.
     """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reset(Fault):
-    """The line breaks: reading and writing raise `trio.BrokenResourceError` from then on.
+    """The connection breaks: reading and writing raise `trio.BrokenResourceError` from then on.
 
-    The other end sees it closed. By time it does not matter which direction it has.
+    The other end sees it closed. By time, the direction makes no difference.
     """
 
 
 @dataclass(frozen=True, slots=True)
 class Garbage(Fault):
-    """Bytes that nobody has sent are among those that pass.
+    """Bytes that neither end has sent appear in the stream.
 
     Attributes:
         data: these bytes.
@@ -105,13 +102,13 @@ class Garbage(Fault):
 
 @dataclass(frozen=True, slots=True)
 class Stall(Fault):
-    """Nothing passes for some time; what comes meanwhile passes later.
+    """Nothing passes for some time; the bytes of that time pass later.
 
-    A half-open line is two of them, one for each direction. An `IPyClient` that hears nothing for
-    30 seconds pings, and gives the line up 30 seconds later.
+    A half-open connection is two stalls, one for each direction. An `IPyClient` that receives
+    nothing for 30 seconds pings, and gives the connection up 30 seconds later.
 
     Attributes:
-        seconds: how long; for ever where none are given.
+        seconds: how long; by default for ever.
     """
 
     seconds: float = field(default=math.inf, kw_only=False)
@@ -123,7 +120,7 @@ class Stall(Fault):
 
 @dataclass(frozen=True, slots=True)
 class Slow(Fault):
-    """From then on bytes pass slowly: received, that is a slow reader.
+    """Bytes pass slowly from then on: in the direction ``received``, that is a slow reader.
 
     Attributes:
         rate: bytes in a second.
@@ -154,36 +151,34 @@ def _check_seconds(name: str, value: Any) -> None:
         raise ConfigurationError(f"{name} is a number of seconds, 0 or more, not {value!r}")
 
 
-class _Lane:
-    """The bytes of one direction: how many have passed, what is to strike them, when they may go.
+class _Schedule:
+    """The faults that are still to strike, and what past faults do to the bytes.
 
     Attributes:
         passed: bytes that have passed.
         blocked_until: nothing passes before this time.
-        garbage: what is to go before anything else.
+        garbage: passes before anything else.
     """
 
     def __init__(self, start: float, faults: Iterable[Fault]) -> None:
         self._start = start
-        self._waiting = list(faults)
+        self._faults = list(faults)
         self._rate = math.inf
         self.passed = 0
         self.blocked_until = -math.inf
         self.garbage = b""
 
-    def due(self) -> list[Fault]:
-        """The faults that strike now; each is due once."""
-        found = [fault for fault in self._waiting if self._is_due(fault)]
-        self._waiting = [fault for fault in self._waiting if fault not in found]
-        return found
+    def pop_due(self) -> list[Fault]:
+        due = [fault for fault in self._faults if self._is_due(fault)]
+        self._faults = [fault for fault in self._faults if fault not in due]
+        return due
 
     def _is_due(self, fault: Fault) -> bool:
         if fault.byte is not None:
             return self.passed >= fault.byte
         return trio.current_time() >= self._start + (fault.time or 0)
 
-    def strike(self, fault: Fault) -> None:
-        """Let a fault change how bytes pass."""
+    def apply(self, fault: Fault) -> None:
         if isinstance(fault, Garbage):
             self.garbage += fault.data
         elif isinstance(fault, Stall):
@@ -193,20 +188,18 @@ class _Lane:
             self._rate = fault.rate
 
     def next_time(self) -> float:
-        """When the next fault is due by its time."""
-        return min(
-            (self._start + one.time for one in self._waiting if one.time is not None),
-            default=math.inf,
-        )
+        """Return when the next fault is due by its time."""
+        times = (self._start + one.time for one in self._faults if one.time is not None)
+        return min(times, default=math.inf)
 
-    def room(self, wanted: int) -> int:
-        """How many of so many bytes may pass before anything else happens."""
-        bytes_ = (fault.byte - self.passed for fault in self._waiting if fault.byte is not None)
+    def allowance(self, wanted: int) -> int:
+        """Return how many of so many bytes may pass before the next fault or pause."""
+        bytes_ = (fault.byte - self.passed for fault in self._faults if fault.byte is not None)
         piece = math.inf if math.isinf(self._rate) else max(1, int(self._rate / _PIECES))
         return int(min(wanted, piece, *bytes_))
 
-    def note(self, size: int) -> None:
-        """Say that so many bytes have passed."""
+    def count(self, size: int) -> None:
+        """Count bytes that pass now; a slow connection blocks for the time that they take."""
         self.passed += size
         self.blocked_until = max(self.blocked_until, trio.current_time() + size / self._rate)
 
@@ -214,8 +207,8 @@ class _Lane:
 class FaultyStream(trio.abc.HalfCloseableStream):
     """A stream on which things go wrong.
 
-    Where several faults strike at once, they do so in the order given. A fault by time strikes when
-    somebody reads, or waits to, or writes.
+    Faults that strike at once do so in the order given. A fault by time strikes when one of the
+    stream's methods is called, or waits.
 
     Args:
         stream: the stream within; times are counted from now.
@@ -227,18 +220,18 @@ class FaultyStream(trio.abc.HalfCloseableStream):
 
     def __init__(self, stream: trio.abc.Stream, faults: Iterable[Fault]) -> None:
         start = trio.current_time()
-        lines: list[Fault] = []
-        lanes: dict[str, list[Fault]] = {direction: [] for direction in Direction}
+        both: list[Fault] = []
+        one_way: dict[str, list[Fault]] = {direction: [] for direction in Direction}
         for fault in map(_check_fault, faults):
             ends = isinstance(fault, (Cut, Reset)) and fault.time is not None
-            (lines if ends else lanes[fault.direction]).append(fault)
+            (both if ends else one_way[fault.direction]).append(fault)
         self._stream = stream
-        self._line = _Lane(start, lines)
-        self._received = _Lane(start, lanes[Direction.RECEIVED])
-        self._sent = _Lane(start, lanes[Direction.SENT])
-        # What was read from the stream within, and has not passed yet.
+        self._both = _Schedule(start, both)
+        self._received = _Schedule(start, one_way[Direction.RECEIVED])
+        self._sent = _Schedule(start, one_way[Direction.SENT])
+        # Read from the stream within, but not passed yet.
         self._held = b""
-        self._gone: Fault | None = None
+        self._ended_by: Fault | None = None
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
         """Receive what the faults leave of the bytes.
@@ -247,38 +240,36 @@ class FaultyStream(trio.abc.HalfCloseableStream):
             trio.BrokenResourceError: a `Reset` has struck.
         """
         await trio.lowlevel.checkpoint()
-        lane, wanted = self._received, max_bytes or _RECEIVE_BYTES
+        schedule, wanted = self._received, max_bytes or _RECEIVE_BYTES
         while True:
-            await self._wait_for_turn(lane)
-            if self._gone is not None:
-                if isinstance(self._gone, Reset):
-                    raise trio.BrokenResourceError("the line was reset")
+            await self._wait_unblocked(schedule)
+            if self._ended_by is not None:
+                if isinstance(self._ended_by, Reset):
+                    raise trio.BrokenResourceError("the connection was reset")
                 return b""
-            if lane.garbage:
-                garbage, lane.garbage = lane.garbage[:wanted], lane.garbage[wanted:]
+            if schedule.garbage:
+                garbage, schedule.garbage = schedule.garbage[:wanted], schedule.garbage[wanted:]
                 return garbage
             if self._held:
-                return self._pass(lane.room(min(wanted, len(self._held))))
-            data = await self._fetch(
-                lane.room(wanted), min(lane.next_time(), self._line.next_time())
-            )
+                return self._pass(schedule.allowance(min(wanted, len(self._held))))
+            data = await self._receive_within(schedule.allowance(wanted))
             if data == b"":
                 return b""
             self._held = data or b""
 
     def _pass(self, size: int) -> bytes:
         data, self._held = self._held[:size], self._held[size:]
-        self._received.note(len(data))
+        self._received.count(len(data))
         return data
 
-    async def _fetch(self, size: int, deadline: float) -> bytes | None:
-        """Read from the stream within; None where a fault is due before anything comes."""
+    async def _receive_within(self, size: int) -> bytes | None:
+        """Receive from the stream within; None if a fault is due before anything comes."""
         try:
-            with trio.move_on_at(deadline):
+            with trio.move_on_at(min(self._received.next_time(), self._both.next_time())):
                 return bytes(await self._stream.receive_some(size))
         except trio.ClosedResourceError:
-            # Whoever writes has met with the end of the line meanwhile.
-            if self._gone is None:
+            # The writer may have applied the fault that ends the connection.
+            if self._ended_by is None:
                 raise
         return None
 
@@ -289,62 +280,62 @@ class FaultyStream(trio.abc.HalfCloseableStream):
             trio.BrokenResourceError: a `Reset` or a `Cut` has struck.
         """
         await trio.lowlevel.checkpoint()
-        lane, rest = self._sent, memoryview(bytes(data))
+        schedule, rest = self._sent, memoryview(bytes(data))
         while True:
-            await self._wait_for_turn(lane)
-            if lane.garbage:
-                garbage, lane.garbage = lane.garbage, b""
-                await self._put(garbage)
-            size = lane.room(len(rest))
-            await self._put(rest[:size])
-            lane.note(size)
+            await self._wait_unblocked(schedule)
+            if schedule.garbage:
+                garbage, schedule.garbage = schedule.garbage, b""
+                await self._send_within(garbage)
+            size = schedule.allowance(len(rest))
+            await self._send_within(rest[:size])
+            schedule.count(size)
             rest = rest[size:]
-            # What is due right behind the last byte does not wait for the next one.
-            await self._strike(lane)
-            if not (rest or lane.garbage):
+            # A fault that is due right behind the last byte does not wait for the next one.
+            await self._apply_due(schedule)
+            if not (rest or schedule.garbage):
                 return
 
-    async def _put(self, data: bytes | memoryview) -> None:
-        """Write to the stream within, unless the line ends before it has taken all."""
-        if self._gone is None:
+    async def _send_within(self, data: bytes | memoryview) -> None:
+        """Send on the stream within; raise if the connection ends before it has taken all."""
+        if self._ended_by is None:
             try:
-                with trio.move_on_at(self._line.next_time()):
+                with trio.move_on_at(self._both.next_time()):
                     await self._stream.send_all(data)
                     return
             except trio.ClosedResourceError:
-                if self._gone is None:
+                if self._ended_by is None:
                     raise
-            await self._strike(self._line)
-        raise trio.BrokenResourceError("the line has ended")
+            await self._apply_due(self._both)
+        raise trio.BrokenResourceError("the connection has ended")
 
-    async def _wait_for_turn(self, lane: _Lane) -> None:
-        """Let strike what is due, and wait until the next byte may pass or the line has ended."""
-        await self._strike(lane)
-        while self._gone is None and trio.current_time() < lane.blocked_until:
-            with trio.move_on_at(min(lane.next_time(), self._line.next_time())):
-                await trio.sleep_until(lane.blocked_until)
-            await self._strike(lane)
+    async def _wait_unblocked(self, schedule: _Schedule) -> None:
+        """Apply due faults until the next byte may pass or the connection has ended."""
+        await self._apply_due(schedule)
+        while self._ended_by is None and trio.current_time() < schedule.blocked_until:
+            with trio.move_on_at(min(schedule.next_time(), self._both.next_time())):
+                await trio.sleep_until(schedule.blocked_until)
+            await self._apply_due(schedule)
 
-    async def _strike(self, lane: _Lane) -> None:
-        for fault in [*self._line.due(), *lane.due()]:
+    async def _apply_due(self, schedule: _Schedule) -> None:
+        for fault in [*self._both.pop_due(), *schedule.pop_due()]:
             if isinstance(fault, (Cut, Reset)):
-                self._gone = self._gone or fault
+                self._ended_by = self._ended_by or fault
             else:
-                lane.strike(fault)
-        if self._gone is not None:
+                schedule.apply(fault)
+        if self._ended_by is not None:
             # Now the other end can find out.
             await trio.aclose_forcefully(self._stream)
 
     async def wait_send_all_might_not_block(self) -> None:
-        """Wait until the stream within might take more."""
-        if self._gone is None:
+        """Wait as the stream within does."""
+        if self._ended_by is None:
             await self._stream.wait_send_all_might_not_block()
         else:
             await trio.lowlevel.checkpoint()
 
     async def send_eof(self) -> None:
-        """Say that no more will be sent, as far as the stream within can say so."""
-        if self._gone is None and isinstance(self._stream, trio.abc.HalfCloseableStream):
+        """End this side, as far as the stream within can be half closed."""
+        if self._ended_by is None and isinstance(self._stream, trio.abc.HalfCloseableStream):
             await self._stream.send_eof()
         else:
             await trio.lowlevel.checkpoint()

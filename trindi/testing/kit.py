@@ -1,8 +1,8 @@
-"""Drivers and their client in memory, through the real encoder, decoder and router.
+"""Drivers and their clients in memory, through the real encoder, decoder and router.
 
-A server that does not listen runs the drivers; a client is joined to it by a stream that holds no
-bytes: what one end sends waits until the other reads, as on a line whose buffers are full. So a
-client that does not read is noticed at once, and nothing is ever on its way outside the program.
+A server that does not listen runs the drivers. A client is connected to it by a stream without a
+buffer: what one end sends waits until the other reads, as over TCP when all buffers are full. So
+the server notices at once that a client does not read, and no bytes are outside the program.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from trio.testing import lockstep_stream_pair
 from trindi.client import IPyClient
 from trindi.driver import IPyDriver
 from trindi.recording import Recording, ReplayDriver, record
-from trindi.recording.playing import LINGER, play
+from trindi.recording.player import LINGER, play
 from trindi.server import IPyServer
 from trindi.testing.faults import FaultyStream
 from trindi.testing.reproducible import (
@@ -36,11 +36,11 @@ if TYPE_CHECKING:
 
 __all__ = ["connect", "join", "replay_to", "start_driver", "start_replay", "start_server"]
 
-SETTLE_PATIENCE: Final = 600.0
-"""Seconds for all definitions to arrive; a test that waits for ever tells nobody why."""
+SETTLE_TIMEOUT: Final = 600.0
+"""Seconds for all definitions to arrive; a test that waits for ever gives no reason."""
 
-WORK_PATIENCE: Final = 600.0
-"""Seconds for handlers that are still at work at the end of a recording."""
+WORK_TIMEOUT: Final = 600.0
+"""Seconds for handlers that still work at the end of a recording."""
 
 
 async def start_driver(
@@ -58,24 +58,31 @@ async def start_driver(
     Under a mock clock the same test does the same each time, event for event.
 
     Args:
-        nursery: gets the driver and the client; what the driver raises, its handlers included, is
+        nursery: runs the driver and the client; exceptions of the driver and its handlers are
             raised there.
         driver: not running yet.
-        seed: the order of tasks that are ready together is drawn from it, under a mock clock. Where
-            none is given, that of this run goes on; the first is 0.
+        seed: under a mock clock, the order of tasks that are ready together is drawn from it. By
+            default the current seed stays; the first one is 0.
         contain_errors: treat exceptions as in an observatory: those of handlers are logged, and a
             driver that fails is started again.
-        faults: what goes wrong on the client's line.
+        faults: what goes wrong on the client's connection.
         recording: path of a file in which the session is recorded.
-        settle: return when all definitions are here; where False, at once.
+        settle: return when all definitions have arrived; if False, at once.
 
     Raises:
         RuntimeError: the driver is running already.
-        NotConnected: a fault has struck before the definitions were here.
-        TooSlowError: they were not here after ten minutes.
+        NotConnected: a fault has struck before the definitions arrived.
+        TooSlowError: the definitions did not arrive within ten minutes.
     """
-    server = await _start(nursery, driver, seed, contain_errors)
-    return await join(nursery, server, faults=faults, recording=recording, settle=settle)
+    return await start_server(
+        nursery,
+        [driver],
+        seed=seed,
+        contain_errors=contain_errors,
+        faults=faults,
+        recording=recording,
+        settle=settle,
+    )
 
 
 async def start_server(
@@ -91,9 +98,9 @@ async def start_server(
     """Run drivers in one server until the nursery is cancelled, and return a client of it.
 
     Args:
-        nursery: see `start_driver`, as for all that is not said here.
-        drivers: not running yet; or a server of them, which `join` takes for more clients. It
-            does not listen here.
+        nursery: see `start_driver`.
+        drivers: not running yet; or a server of them, so that `join` can connect more clients to
+            it. It does not listen here.
         seed: see `start_driver`.
         contain_errors: see `start_driver`.
         faults: see `start_driver`.
@@ -102,8 +109,8 @@ async def start_server(
 
     Raises:
         RuntimeError: one of the drivers is running already.
-        NotConnected: a fault has struck before the definitions were here.
-        TooSlowError: they were not here after ten minutes.
+        NotConnected: a fault has struck before the definitions arrived.
+        TooSlowError: the definitions did not arrive within ten minutes.
         ValueError: no driver, or a device name in two drivers.
     """
     server = await _start(nursery, drivers, seed, contain_errors)
@@ -121,30 +128,30 @@ async def join(
     """Return one more client of a server that `start_server` runs.
 
     Args:
-        nursery: gets the client.
-        server: it counts among its `maxconnections`.
-        faults: what goes wrong on this client's line.
-        recording: path of a file in which its session is recorded.
-        settle: return when all definitions are here; where False, at once.
+        nursery: runs the client.
+        server: the client counts towards its `maxconnections`.
+        faults: what goes wrong on this client's connection.
+        recording: path of a file in which this client's session is recorded.
+        settle: return when all definitions have arrived; if False, at once.
 
     Raises:
-        NotConnected: a fault has struck before the definitions were here, or the server has turned
-            the client away.
-        TooSlowError: they were not here after ten minutes.
+        NotConnected: a fault has struck before the definitions arrived, or the server has refused
+            the client.
+        TooSlowError: the definitions did not arrive within ten minutes.
     """
     stream = connect(nursery, server)
-    if troubles := tuple(faults):
-        stream = FaultyStream(stream, troubles)
+    if given := tuple(faults):
+        stream = FaultyStream(stream, given)
     if recording is not None:
         stream = record(stream, recording, now=virtual_now if is_virtual() else None)
     client: IPyClient = await nursery.start(IPyClient(runtime=make_runtime()).run_on, stream)
     if settle:
         try:
-            with trio.fail_after(SETTLE_PATIENCE):
+            with trio.fail_after(SETTLE_TIMEOUT):
                 await client.settled()
         except trio.TooSlowError as error:
             error.add_note(
-                f"the definitions were not here after {SETTLE_PATIENCE:g} s: a handler of"
+                f"the definitions did not arrive within {SETTLE_TIMEOUT:g} s: a handler of"
                 " getProperties has not returned, or a fault holds them up; see settle=False"
             )
             raise
@@ -155,7 +162,7 @@ def connect(nursery: trio.Nursery, server: IPyServer) -> trio.abc.Stream:
     """Return the stream of one more client, for a test that sends bytes of its own.
 
     Args:
-        nursery: gets the task that serves it.
+        nursery: runs the task that serves the client.
         server: is running.
     """
     ours, theirs = lockstep_stream_pair()
@@ -173,15 +180,15 @@ async def start_replay(
     """Show a recorded session to a client, from now on, and return the client.
 
     Args:
-        nursery: gets both.
+        nursery: runs both.
         recording: what was recorded, or its path.
         speed: recorded seconds in a second; `math.inf` for no pauses.
         seed: see `start_driver`.
 
     Raises:
-        RecordingError: it cannot be read.
+        RecordingError: the recording cannot be read.
     """
-    return await start_driver(nursery, ReplayDriver(_read(recording), speed), seed=seed)
+    return await start_driver(nursery, ReplayDriver(_open(recording), speed), seed=seed)
 
 
 async def replay_to(
@@ -193,11 +200,11 @@ async def replay_to(
     seed: int | None = None,
     contain_errors: bool = False,
 ) -> list[Entry]:
-    """Run drivers, ask them what a recorded client has asked, and return what they say.
+    """Run drivers, send them what a recorded client sent, and return what they send.
 
-    It returns when the recording has ended and no handler is at work any more, or ten minutes
-    later. What drivers say afterwards by themselves is heard for half a second: without pauses, no
-    more of a long move than that. Under a mock clock pauses take no time, so let them be.
+    It returns when the recording has ended and no handler works any more, or ten minutes later.
+    Reports that drivers send by themselves are collected for half a second more: without pauses,
+    this is all that is left of a long move. Under a mock clock pauses take no time: keep them.
 
     Args:
         nursery: see `start_driver`.
@@ -208,29 +215,29 @@ async def replay_to(
         contain_errors: see `start_driver`.
 
     Returns:
-        What they have said, each `Entry` with its time since now.
+        What the drivers have sent, each `Entry` with its time since this call.
 
     Raises:
-        RecordingError: it cannot be read.
+        RecordingError: the recording cannot be read.
         RuntimeError: one of the drivers is running already.
     """
-    played = _read(recording)
+    session = _open(recording)
     server = await _start(nursery, drivers, seed, contain_errors)
-    return await play(played, connect(nursery, server), partial(_rest, server), speed=speed)
+    return await play(session, connect(nursery, server), partial(_wait_idle, server), speed=speed)
 
 
-async def _rest(server: IPyServer) -> None:
-    """Wait until no handler is at work, and what was said has been heard."""
-    rested = 0
-    with trio.move_on_after(WORK_PATIENCE):
-        # Twice: what a handler said last may still be on its way when it has returned.
-        while rested < 2:
+async def _wait_idle(server: IPyServer) -> None:
+    """Wait until no handler works, and its reports have arrived."""
+    idle = 0
+    with trio.move_on_after(WORK_TIMEOUT):
+        # Twice: the last report of a handler may be in a queue when the handler has returned.
+        while idle < 2:
             await trio.sleep(LINGER)
             working = any(client.in_flight for client in server.statistics().clients)
-            rested = 0 if working else rested + 1
+            idle = 0 if working else idle + 1
 
 
-def _read(recording: str | os.PathLike[str] | Recording) -> Recording:
+def _open(recording: str | os.PathLike[str] | Recording) -> Recording:
     return recording if isinstance(recording, Recording) else Recording(recording)
 
 
@@ -240,7 +247,6 @@ async def _start(
     seed: int | None,
     contain_errors: bool,
 ) -> IPyServer:
-    """Run a server in the nursery."""
     make_reproducible(seed)
     if isinstance(drivers, IPyDriver):
         drivers = [drivers]
@@ -255,7 +261,7 @@ async def _run(
     *,
     task_status: trio.TaskStatus[IPyServer] = trio.TASK_STATUS_IGNORED,
 ) -> None:
-    """Run a server; the one exception that ends it is raised without the groups around it."""
+    """Run a server; raise the one exception that ends it without the groups around it."""
     failure: BaseException | None = None
     try:
         await server.run(listen=False, runtime=runtime, task_status=task_status)
@@ -263,6 +269,6 @@ async def _run(
         failure = group
         while isinstance(failure, ExceptionGroup) and len(failure.exceptions) == 1:
             (failure,) = failure.exceptions
-    # Not where it was caught: that would make the group a part of its story.
+    # Raised outside the except block, so that the group is not its context.
     if failure is not None:
         raise failure

@@ -1,14 +1,13 @@
-"""What makes a test do the same each time: its scheduler, its time of day, and no threads.
+"""Reproducible tests: a seed for the scheduler, a virtual time of day, and no threads.
 
-Trio puts the tasks that are ready into a random order, so that no program can come to rely on one.
-Under a mock clock that is the last thing that differs between two runs of a test, but for threads
-and what comes from outside. So the order is drawn from a seed there; another seed gives another
-order, and a test should pass with each.
+Trio runs tasks that are ready in a random order. Under a mock clock, only that order and threads
+differ between two runs of a test. So the order is drawn from a seed; a test should pass with any.
 """
 
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
 try:
     from trio._core import _run
 except ImportError:
-    # A Trio that has it elsewhere: `make_reproducible` says so, and all else works.
+    # Another layout of Trio: `make_reproducible` warns, and the rest works.
     _run = None  # type: ignore[assignment]
 
 __all__ = ["EPOCH", "at_once", "make_reproducible", "make_runtime", "virtual_now"]
@@ -35,50 +34,46 @@ _seeded: trio.lowlevel.RunVar[bool] = trio.lowlevel.RunVar("trindi: seeded", def
 
 
 def is_virtual() -> bool:
-    """Whether time is virtual in this run of Trio."""
     return isinstance(trio.lowlevel.current_clock(), MockClock)
 
 
 def virtual_now() -> datetime:
-    """The time of day, where time is virtual."""
+    """Return the time of day under a mock clock."""
     return EPOCH + timedelta(seconds=trio.current_time())
 
 
 async def at_once(function: Callable[..., Any], *args: Any, **_options: Any) -> Any:
-    """Stand in for `trio.to_thread.run_sync`: call a function here and now, not in a thread.
+    """Stand in for `trio.to_thread.run_sync`: call the function at once, in this thread.
 
-    A mock clock runs on while a thread works. Everything waits for the function, so that it must
-    not wait for anything that another task is to do.
+    A mock clock would jump while a thread works. All tasks wait for the function, so that it must
+    not wait for one of them.
     """
     await trio.lowlevel.checkpoint()
     return function(*args)
 
 
 def make_runtime(*, contain_errors: bool = False) -> Runtime:
-    """The runtime of a test: those of this run's clock."""
+    """Return the runtime of a test: virtual where the clock is."""
     if is_virtual():
         return Runtime(now=virtual_now, in_thread=at_once, contain_errors=contain_errors)
-    return Runtime(
-        now=DEFAULT_RUNTIME.now, in_thread=DEFAULT_RUNTIME.in_thread, contain_errors=contain_errors
-    )
+    return replace(DEFAULT_RUNTIME, contain_errors=contain_errors)
 
 
 def make_reproducible(seed: int | None = None) -> None:
-    """Draw the order of tasks from a seed from now on, to the end of this run of Trio.
+    """Draw the order of tasks from a seed, from now to the end of this run of Trio.
 
-    Does nothing where time is not virtual: then the order depends on the kernel as well.
+    Without a mock clock it does nothing: then the order depends on the kernel as well.
 
     Args:
-        seed: another one gives another order. Where none is given, that of this run goes on; the
-            first is 0.
+        seed: another seed gives another order. By default the current one stays; the first is 0.
     """
     if not is_virtual() or (seed is None and _seeded.get()):
         return
-    # Trio has no public name for it. These are the two that it has for Hypothesis: with the first,
-    # the order depends on random numbers alone; the second is where these come from.
+    # Trio has no public name for this. It has two private ones for Hypothesis: the first makes the
+    # order depend on random numbers alone; the second is their source.
     if not (hasattr(_run, "_ALLOW_DETERMINISTIC_SCHEDULING") and hasattr(_run, "_r")):
         warnings.warn(
-            f"trio {trio.__version__} has no seed for its scheduler that trindi knows of: "
+            f"trindi finds no seed for the scheduler of trio {trio.__version__}: "
             "tasks that are ready together may run in another order each time",
             stacklevel=2,
         )
@@ -95,13 +90,12 @@ def _set_scheduler(deterministic: bool) -> None:
 
 
 class _Restore(trio.abc.Instrument):
-    """Leaves the scheduler as it was before, when the run is over."""
+    """Restores the scheduler when the run is over."""
 
     def __init__(self) -> None:
         self._deterministic = _run._ALLOW_DETERMINISTIC_SCHEDULING
         self._state = _run._r.getstate()
 
     def after_run(self) -> None:
-        """Part of Trio's instruments."""
         _set_scheduler(self._deterministic)
         _run._r.setstate(self._state)

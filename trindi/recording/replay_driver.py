@@ -26,7 +26,7 @@ from trindi.protocol import (
     setBLOBVector,
 )
 from trindi.recording.picture import Opening, Picture
-from trindi.recording.playing import Pace, check_speed
+from trindi.recording.player import Pace, check_speed
 from trindi.transport import EncodedBatch, EncodedEvent
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from trindi.driver import Sender
     from trindi.errors import ProtocolError
-    from trindi.recording.recording import Recording
+    from trindi.recording.reader import Recording
 
 __all__ = ["ReplayDriver"]
 
@@ -79,7 +79,7 @@ class ReplayDriver(IPyDriver):
         await self._asked.wait()
         pace = Pace(self._speed, self._opening.zero)
         for time, event in self._opening.rest(self._recording):
-            await pace.wait(time)
+            await pace.wait_until(time)
             await self._show(event)
         self.finished.set()
 

@@ -1,6 +1,6 @@
-"""Reading a recording: its first line at once, the others as they are wanted.
+"""Reading a recording: its first line at once, the others while iterating.
 
-A recording may come from anybody, and may have been edited: whatever is wrong with it is a
+The file may come from anybody, and may have been edited: everything that is wrong in it raises a
 `RecordingError` that names the file and the line.
 """
 
@@ -9,25 +9,32 @@ from __future__ import annotations
 import json
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-from trindi.protocol import parse_timestamp
-from trindi.recording.blobs import BlobReader, placeholder
-from trindi.recording.entries import Ended, Entry, Garbled, RecordingError, Side, from_json
-from trindi.recording.recorder import FORMAT, VERSIONS
+from trindi.recording.blobs import BlobReader
+from trindi.recording.jsonl import (
+    FORMAT,
+    VERSIONS,
+    EndOfStream,
+    Entry,
+    RecordingError,
+    Side,
+    Unparsed,
+    from_json,
+    read_timestamp,
+)
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Iterator
-    from datetime import datetime
 
     from trindi.protocol import Event
-    from trindi.recording.entries import Item, LoadBlob
+    from trindi.recording.jsonl import LoadBlob
 
 __all__ = ["Recording"]
 
 MAX_LINE_BYTES: Final = 16 * 1024 * 1024
-"""Bytes of one line: an element has at most 1 MiB, and JSON makes it longer, but not that much."""
+"""Bytes of one line: an element has at most 1 MiB, and JSON lengthens it by far less than this."""
 
 
 class Recording:
@@ -38,13 +45,13 @@ class Recording:
 
     Attributes:
         path: that file.
-        side: at whose end it was recorded.
-        clock: ``wall``, or ``virtual`` where it was recorded in a test.
-        start: the time of day, in UTC, that it begins at.
+        side: the end of the connection at which it was recorded.
+        clock: ``wall``, or ``virtual`` where a test recorded it.
+        start: the time of day, in UTC, at which it begins.
 
     Raises:
-        RecordingError: it is no recording, or one that a newer trindi has made.
-        OSError: it cannot be opened.
+        RecordingError: the file is not a recording, or a newer trindi wrote it.
+        OSError: the file cannot be opened.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -54,16 +61,16 @@ class Recording:
             header = json.loads(first)
             version = header[FORMAT]
         except (ValueError, KeyError, TypeError, RecursionError):
-            raise RecordingError(f"{self.path} is no recording of trindi's") from None
+            raise RecordingError(f"{self.path} is not a recording made by trindi") from None
         if version not in VERSIONS:
             raise RecordingError(
                 f"{self.path} is a recording of version {version!r}, "
-                f"and this trindi reads none after {VERSIONS[-1]}: use a newer one"
+                f"but this trindi reads none after {VERSIONS[-1]}: use a newer one"
             )
         try:
             self.side = Side(header["side"])
             self.clock = str(header["clock"])
-            self.start = _time(header["start"])
+            self.start = read_timestamp(header["start"])
         except (ValueError, KeyError, TypeError) as error:
             raise self._error(1, error) from None
 
@@ -74,21 +81,21 @@ class Recording:
         return self._entries(BlobReader(self.path).load)
 
     def without_blobs(self) -> Iterator[Entry]:
-        """Yield each entry, with empty payloads in the place of all BLOBs.
+        """Yield each entry, with empty payloads in all BLOBs.
 
         Raises:
             RecordingError: a line cannot be read.
         """
-        return self._entries(placeholder)
+        return self._entries(lambda _kept: b"")
 
     def said_by(self, source: str) -> list[Event]:
-        """All events of one side, ``client`` or ``server``, in order.
+        """Return all events of one side, ``client`` or ``server``, in order.
 
         Raises:
             RecordingError: a line cannot be read.
         """
-        said = (entry.item for entry in self if entry.source == Side(source))
-        return [item for item in said if not isinstance(item, (Garbled, Ended))]
+        items = (entry.item for entry in self if entry.source == Side(source))
+        return [item for item in items if not isinstance(item, (Unparsed, EndOfStream))]
 
     def _entries(self, load: LoadBlob) -> Iterator[Entry]:
         lines = enumerate(self._lines(), start=1)
@@ -119,29 +126,11 @@ class Recording:
         return RecordingError(f"{self.path}, line {number}: {reason}")
 
 
-def _time(text: Any) -> datetime:
-    time = parse_timestamp(text) if isinstance(text, str) else None
-    if time is None:
-        raise ValueError(f"{text!r} is no time")
-    return time
-
-
 def _read(line: bytes, load: LoadBlob) -> Entry:
     written = json.loads(line)
     if not isinstance(written, dict):
-        raise ValueError("it is no JSON object")
+        raise ValueError("it is not a JSON object")
     time, source = written.pop("time"), Side(written.pop("from"))
     if isinstance(time, bool) or not isinstance(time, (int, float)) or not 0 <= time < math.inf:
-        raise ValueError(f"{time!r} is no time in seconds")
-    return Entry(float(time), source, _read_item(written, load))
-
-
-def _read_item(written: dict[str, Any], load: LoadBlob) -> Item:
-    match written:
-        case {"event": str()}:
-            return from_json(written, load)
-        case {"garbled": str(text), "size": int(size), "reason": str(reason)}:
-            return Garbled(reason, text.encode("latin-1"), size)
-        case {"end": "closed" | "broken" as end}:
-            return Ended(broken=end == "broken")
-    raise ValueError("it is neither an event, nor garbled, nor an end")
+        raise ValueError(f"{time!r} is not a time in seconds")
+    return Entry(float(time), source, from_json(written, load))

@@ -23,12 +23,14 @@ from trindi.protocol import (
     setBLOBVector,
     setNumberVector,
 )
-from trindi.recording import Ended, Garbled, Recording, RecordingError, Side
+from trindi.recording import EndOfStream, Recording, RecordingError, Side, Unparsed
 from trindi.recording.blobs import BlobReader, BlobWriter
-from trindi.recording.entries import from_json, to_json
+from trindi.recording.jsonl import from_json, to_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from trindi.recording.jsonl import Item
 
 HEADER = {
     "trindi recording": 1,
@@ -39,7 +41,7 @@ HEADER = {
 HELLO = {"time": 1.5, "from": "server", "event": "Message", "message": "hello"}
 
 
-def there_and_back(event: Event) -> Event:
+def there_and_back(event: Event) -> Item:
     line = json.dumps(to_json(event, BlobWriter(None, 10**6).keep), allow_nan=False)
     return from_json(json.loads(line), BlobReader(Path("none")).load)
 
@@ -104,9 +106,9 @@ def test_what_is_no_event_comes_back_too(tmp_path: Path) -> None:
         {"time": 2, "from": "server", "end": "closed"},
     )
     assert list(Recording(path)) == [
-        (0, Side.CLIENT, Garbled("it is cut short", b"<new\xe9", 70000)),
-        (0, Side.CLIENT, Ended(broken=True)),
-        (2, Side.SERVER, Ended()),
+        (0, Side.CLIENT, Unparsed("it is cut short", b"<new\xe9", 70000)),
+        (0, Side.CLIENT, EndOfStream(broken=True)),
+        (2, Side.SERVER, EndOfStream()),
     ]
 
 
@@ -117,7 +119,7 @@ def test_what_is_no_event_comes_back_too(tmp_path: Path) -> None:
 )
 def test_what_is_no_recording_is_refused(tmp_path: Path, first: str) -> None:
     path = write(tmp_path / "night.jsonl", first)
-    with pytest.raises(RecordingError, match=r"night\.jsonl is no recording of trindi's"):
+    with pytest.raises(RecordingError, match=r"night\.jsonl is not a recording made by trindi"):
         Recording(path)
 
 
@@ -132,8 +134,8 @@ def test_a_newer_version_is_refused(tmp_path: Path, version: Any) -> None:
     ("change", "reason"),
     [
         ({"side": "both"}, "line 1: 'both' is not a valid Side"),
-        ({"start": "noon"}, "line 1: 'noon' is no time"),
-        ({"start": 3}, "line 1: 3 is no time"),
+        ({"start": "noon"}, "line 1: 'noon' is not a time"),
+        ({"start": 3}, "line 1: 3 is not a text"),
     ],
 )
 def test_the_first_line_must_be_whole(tmp_path: Path, change: dict[str, Any], reason: str) -> None:
@@ -158,43 +160,46 @@ SET = {
     ("line", "reason"),
     [
         ("hello\n", "Expecting value"),
-        ("[]\n", "it is no JSON object"),
+        ("[]\n", "it is not a JSON object"),
         ("[" * 100000 + "\n", "recursion|overflow"),
         ({"from": "server", "end": "closed"}, "it lacks 'time'"),
         ({"time": 1, "end": "closed"}, "it lacks 'from'"),
         ({"time": 1, "from": "me", "end": "closed"}, "not a valid Side"),
-        ({"time": -1, "from": "server", "end": "closed"}, "-1 is no time"),
-        ({"time": "1", "from": "server", "end": "closed"}, "'1' is no time"),
-        ({"time": True, "from": "server", "end": "closed"}, "True is no time"),
-        ({"time": math.inf, "from": "server", "end": "closed"}, "inf is no time"),
-        ({"time": math.nan, "from": "server", "end": "closed"}, "nan is no time"),
+        ({"time": -1, "from": "server", "end": "closed"}, "-1 is not a time"),
+        ({"time": "1", "from": "server", "end": "closed"}, "'1' is not a time"),
+        ({"time": True, "from": "server", "end": "closed"}, "True is not a time"),
+        ({"time": math.inf, "from": "server", "end": "closed"}, "inf is not a time"),
+        ({"time": math.nan, "from": "server", "end": "closed"}, "nan is not a time"),
         ({"time": 10**400, "from": "server", "end": "closed"}, "too large"),
         ({"time": 0.5, "from": "server", "end": "closed"}, r"its time is 0\.5, after 1\.0"),
-        ({"time": 1, "from": "server", "end": "exploded"}, "neither an event"),
-        ({"time": 1, "from": "server"}, "neither an event"),
-        ({**SET, "event": "setColourVector"}, "there are no events 'setColourVector'"),
+        ({"time": 1, "from": "server", "end": "exploded"}, "neither event"),
+        ({"time": 1, "from": "server"}, "neither event"),
+        ({**SET, "event": "setColourVector"}, "there is no event 'setColourVector'"),
         ({**SET, "colour": "red"}, "setNumberVector has no colour"),
         ({**SET, "vector": None}, "setNumberVector has no vector"),
-        ({**SET, "members": {"a": "1"}}, "'1' is no number"),
-        ({**SET, "members": {"a": True}}, "True is no number"),
+        ({**SET, "members": {"a": "1"}}, "'1' is not a number"),
+        ({**SET, "members": {"a": True}}, "True is not a number"),
         ({**SET, "members": {"a": math.nan}}, "finite"),
-        ({**SET, "members": [1]}, "is no object"),
-        ({**SET, "limits": {"a": [1, 2, 3]}}, "is no object"),
+        ({**SET, "members": [1]}, "is not an object"),
+        ({**SET, "limits": {"a": [1, 2, 3]}}, "is not an object"),
         ({**SET, "limits": {"a": {"min": 1}}}, "missing"),
         ({**SET, "state": "Great"}, "'Great' is not a valid State"),
-        ({**SET, "timestamp": "noon"}, "'noon' is no time"),
-        ({**SET, "timeout": "long"}, "'long' is no number"),
-        ({**SET, "message": 7}, "7 is no text"),
+        ({**SET, "timestamp": "noon"}, "'noon' is not a time"),
+        ({**SET, "timeout": "long"}, "'long' is not a number"),
+        ({**SET, "message": 7}, "7 is not a text"),
         ({**SET, "event": "defNumberVector", "perm": "rw"}, "it lacks state"),
-        ({**SET, "event": "defBLOBVector", "state": "Ok", "perm": "ro"}, "a definition has no 1"),
+        (
+            {**SET, "event": "defBLOBVector", "state": "Ok", "perm": "ro"},
+            "the BLOB of a definition is null, not 1",
+        ),
         ({**SET, "event": "setSwitchVector"}, "not a valid SwitchState"),
-        ({**SET, "event": "setBLOBVector"}, "1 is no payload"),
+        ({**SET, "event": "setBLOBVector"}, "1 is not a payload"),
         ({**SET, "event": "setBLOBVector", "members": {"a": {"base64": "="}}}, "padding"),
-        ({**SET, "event": "setBLOBVector", "members": {"a": {"size": -1}}}, "is no payload"),
-        ({**SET, "event": "setBLOBVector", "members": {"a": {"size": 2**40}}}, "is no payload"),
+        ({**SET, "event": "setBLOBVector", "members": {"a": {"size": -1}}}, "is not a payload"),
+        ({**SET, "event": "setBLOBVector", "members": {"a": {"size": 2**40}}}, "is not a payload"),
         (
             {**SET, "event": "setBLOBVector", "members": {}, "sizeformat": {"a": {"size": 1.5}}},
-            "1.5 is no number of bytes",
+            "1.5 is not a number of bytes",
         ),
         ('{"time": 1, "from": "server", "end": "clo', "it is cut short"),
     ],
@@ -213,7 +218,7 @@ def test_a_broken_line_is_named(tmp_path: Path, line: Any, reason: str) -> None:
 def test_a_line_without_end_is_not_held_in_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("trindi.recording.recording.MAX_LINE_BYTES", 1000)
+    monkeypatch.setattr("trindi.recording.reader.MAX_LINE_BYTES", 1000)
     path = write(tmp_path / "a", HEADER, {**HELLO, "message": "x" * 1000})
     with pytest.raises(RecordingError, match="line 2: it is too long"):
         list(Recording(path))

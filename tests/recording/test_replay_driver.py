@@ -41,7 +41,7 @@ from trindi.protocol import (
 )
 from trindi.recording import Recording, RecordingError, ReplayDriver
 from trindi.recording.blobs import BlobWriter
-from trindi.recording.entries import to_json
+from trindi.recording.jsonl import to_json
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -26,7 +26,7 @@ from trindi.protocol import (
     pingRequest,
     setNumberVector,
 )
-from trindi.recording import Ended, Entry, Recording, RecordingError, Side, record, replay
+from trindi.recording import EndOfStream, Entry, Recording, RecordingError, Side, record, replay
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -168,7 +168,7 @@ def outline(entries: list[Entry]) -> list[Any]:
     return [
         (round(entry.time, 6), entry.source, type(entry.item), place(entry))
         for entry in entries
-        if not isinstance(entry.item, Ended)
+        if not isinstance(entry.item, EndOfStream)
     ]
 
 
@@ -176,7 +176,7 @@ def without_time_of_day(entries: list[Entry]) -> list[Any]:
     return [
         (round(entry.time, 6), str(entry.source), repr(entry.item).partition("timestamp=")[0])
         for entry in entries
-        if not isinstance(entry.item, Ended)
+        if not isinstance(entry.item, EndOfStream)
     ]
 
 
