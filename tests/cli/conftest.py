@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -47,8 +47,8 @@ def served(serve: Callable[..., Served]) -> Served:
 def script(started: list[Background]) -> Callable[..., Script]:
     """Serve what a test has written."""
 
-    def start(said: bytes, stays: float = 30.0) -> Script:
-        made = Script(said, stays)
+    def start(said: bytes, stays: float = 30.0, **options: Any) -> Script:
+        made = Script(said, stays, **options)
         started.append(made)
         return made
 

@@ -261,7 +261,9 @@ class Reset(trio.abc.HalfCloseableStream):
 
 async def test_who_has_gone_is_not_waited_for(mock_clock: MockClock) -> None:
     # The clock stands still: it would wait for ever.
-    await running._say_farewell(IPyClient(), Reset())
+    stream = running._LastWords(Reset())
+    with pytest.raises(click.ClickException, match="requests may be lost"):
+        await running._say_farewell(IPyClient(), stream)
 
 
 # What it costs -----------------------------------------------------------------------------------

@@ -83,6 +83,30 @@ def test_all_is_sent_before_the_connection_ends(script: Callable[..., Script]) -
     wait_until(lambda: b"</newTextVector>" in server.heard, "the request has arrived")
 
 
+def test_a_request_that_a_reset_may_have_lost_is_no_success(
+    script: Callable[..., Script],
+) -> None:
+    vector = (
+        b"<defTextVector device='D' name='v' state='Ok' perm='rw'>"
+        b"<defText name='t'>one</defText></defTextVector>"
+    )
+    server = script(vector, resets=True)
+    said = refusal("set", *at(server), "D.v.t=two")
+    assert said == (
+        "the connection broke before the server had taken everything: requests may be lost"
+    )
+
+
+def test_a_server_need_not_close_the_connection(script: Callable[..., Script]) -> None:
+    server = script(
+        b"<defTextVector device='D' name='v' state='Ok' perm='rw'>"
+        b"<defText name='t'>one</defText></defTextVector>",
+        closes=False,
+    )
+    assert trindi("set", *at(server), "D.v.t=two").exit_code == 0
+    assert b"</newTextVector>" in server.heard
+
+
 # Refusals ----------------------------------------------------------------------------------------
 
 

@@ -6,6 +6,8 @@ So what they print and how they exit is seen whole, and the coverage of their co
 from __future__ import annotations
 
 import json
+import socket
+import struct
 import threading
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -133,11 +135,17 @@ class Script(Background):
     Args:
         said: what it says.
         stays: seconds before it closes the connection.
+        closes: whether it closes the connection when the client has closed its side.
+        resets: whether that is a reset.
     """
 
-    def __init__(self, said: bytes, stays: float = DEADLINE) -> None:
+    def __init__(
+        self, said: bytes, stays: float = DEADLINE, *, closes: bool = True, resets: bool = False
+    ) -> None:
         self._said = said
         self._stays = stays
+        self._closes = closes
+        self._resets = resets
         self.heard = b""
         super().__init__(self._serve)
 
@@ -152,6 +160,10 @@ class Script(Background):
         with trio.move_on_after(self._stays):
             async for data in stream:
                 self.heard += data
+            if not self._closes:
+                await trio.sleep_forever()
+        if self._resets:
+            stream.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
 
 # Commands ----------------------------------------------------------------------------------------

@@ -7,10 +7,13 @@ quietly, with the exit status that shells expect. This module does not know what
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
 import signal
 import socket
 import sys
+import termios
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any, Final, TypeAlias, TypeVar
@@ -42,8 +45,13 @@ _PATIENCE: Final = 2.0
 _CONNECT_SECONDS: Final = 10.0
 """Seconds in which a server must let itself be connected to."""
 
-_FAREWELL_SECONDS: Final = 1.0
-"""Seconds in which a server is to have read what it was sent, and to close the connection."""
+_FAREWELL_SILENCE: Final = 1.0
+"""Seconds of silence after which a server is not expected to close the connection itself."""
+
+_FAREWELL_SECONDS: Final = 10.0
+"""Seconds in which a server must have taken all that it was sent."""
+
+_BROKE: Final = "the connection broke before the server had taken everything: requests may be lost"
 
 _NOES: Final = (click.ClickException, TrindiError, OSError)
 """What a command may run into, and its user is told in one line."""
@@ -135,12 +143,13 @@ def run_client(
     Args:
         work: what to do.
         client: is not running yet. Whoever is to hear all listens to it already.
-        farewell: let the server read all that it was sent before the connection is closed.
+        farewell: make sure that the server has all that it was sent before the connection is
+            closed.
         wrap: makes of the stream the one that is used.
         again: how the client reconnects, if it does. It must be able to connect the first time.
 
     Raises:
-        ClickException: it cannot connect, or the answer is no.
+        ClickException: it cannot connect, the answer is no, or what was sent may be lost.
         SystemExit: it was told to stop by a signal.
     """
     run_until_told(partial(_talk, work, client, farewell, wrap, again))
@@ -187,6 +196,9 @@ async def _talk(
     except OSError as error:
         await trio.aclose_forcefully(stream)
         return explain(error)
+    last_words = _LastWords(stream)
+    if farewell:
+        stream = last_words
     failure: BaseException | None = None
     async with trio.open_nursery() as nursery:
         if again is None:
@@ -196,6 +208,8 @@ async def _talk(
             await nursery.start(client.run)
         try:
             await work(client)
+            if farewell:
+                await _say_farewell(client, last_words)
         except _NOES as error:
             failure = explain(error)
         except ExceptionGroup as group:
@@ -204,9 +218,6 @@ async def _talk(
                 raise
             # Several tasks have run into it.
             failure = explain(_first(noes))
-        else:
-            if farewell:
-                await _say_farewell(client, stream)
         nursery.cancel_scope.cancel()
     return failure
 
@@ -227,20 +238,81 @@ async def connect(host: str, port: int) -> trio.abc.Stream:
     raise click.ClickException(f"cannot connect to {host}:{port}: {reason}")
 
 
-async def _say_farewell(client: IPyClient, stream: trio.abc.Stream) -> None:
-    """Wait until the server has read all, and has closed the connection in answer to that.
+class _LastWords(trio.abc.HalfCloseableStream):
+    """A connection that notes how the server ends it.
 
-    Closed at once, a connection with something unread in it is reset, and what was sent last may
-    never be read.
+    Attributes:
+        heard: when the server last said something.
+        closed_by_server: the server has closed its side in order.
     """
-    with trio.move_on_after(_FAREWELL_SECONDS):
-        assert isinstance(stream, trio.abc.HalfCloseableStream)
+
+    def __init__(self, stream: trio.abc.Stream) -> None:
+        self._stream = stream
+        self.heard = trio.current_time()
+        self.closed_by_server = False
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
+        data = await self._stream.receive_some(max_bytes)
+        self.heard = trio.current_time()
+        self.closed_by_server = not data
+        return data
+
+    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        await self._stream.send_all(data)
+
+    async def wait_send_all_might_not_block(self) -> None:
+        await self._stream.wait_send_all_might_not_block()
+
+    async def send_eof(self) -> None:
+        assert isinstance(self._stream, trio.abc.HalfCloseableStream)
+        await self._stream.send_eof()
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()
+
+    def is_acknowledged(self) -> bool:
+        """Whether the server's system has all that was sent; True where this one cannot tell."""
+        assert isinstance(self._stream, trio.SocketStream)
         try:
+            waiting = fcntl.ioctl(self._stream.socket.fileno(), termios.TIOCOUTQ, bytes(4))
+        except OSError:
+            return True
+        return not int.from_bytes(waiting, sys.byteorder)
+
+
+async def _say_farewell(client: IPyClient, stream: _LastWords) -> None:
+    """Close our side, and wait until the server has all that was sent to it.
+
+    A server that has read everything closes the connection. Another one stays silent: then its
+    system must have acknowledged everything. What the server says is read until then, because a
+    connection that is closed with something unread in it is reset, and a reset loses requests.
+
+    Raises:
+        ClickException: the connection broke, or took too long.
+    """
+    events = client.events()
+    limit = trio.current_time() + _FAREWELL_SECONDS
+    try:
+        # The client closes the stream itself when the server has ended the connection.
+        with contextlib.suppress(trio.ClosedResourceError):
             await stream.send_eof()
-        except trio.BrokenResourceError:
+    except trio.BrokenResourceError:
+        raise click.ClickException(_BROKE) from None
+    while (now := trio.current_time()) < limit:
+        with trio.move_on_at(min(now + _FAREWELL_SILENCE, limit)):
+            async for _event in events:
+                pass
+            if stream.closed_by_server:
+                return
+            raise click.ClickException(_BROKE)
+        is_silent = trio.current_time() >= stream.heard + _FAREWELL_SILENCE
+        if is_silent and stream.is_acknowledged():
             return
-        async for _event in client.events():
-            pass
+    if not stream.is_acknowledged():
+        raise click.ClickException(
+            f"the server has not taken everything within {_FAREWELL_SECONDS:g} s:"
+            " requests may be lost"
+        )
 
 
 # What it says ----------------------------------------------------------------------------------

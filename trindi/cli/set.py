@@ -86,13 +86,14 @@ def set_values(
     what a device defines only when it is connected can be set in the same command. Each may take
     as long as the property says itself, or as --timeout allows, whatever it says.
 
-    Exit status: 0 if it was sent, or done with --wait; 1 if it was refused, or the device reports
-    Alert, or takes too long.
+    Exit status: 0 if the server has it, or it is done with --wait; 1 if it was refused, or may be
+    lost on its way, or the device reports Alert, or takes too long.
     """
     requests = group(assignments)
     work = partial(_set, requests, wait, timeout)
     devices = list(dict.fromkeys(request.devicename for request in requests))
-    run_client(work, IPyClient(host, port, ask_for=devices), farewell=True)
+    # With --wait, the devices have confirmed each request already.
+    run_client(work, IPyClient(host, port, ask_for=devices), farewell=not wait)
 
 
 def group(assignments: tuple[Assignment, ...]) -> list[Request]:
