@@ -61,6 +61,23 @@ from trindi.protocol.markup import (
     MAX_ATTRIBUTES as MAX_ATTRIBUTES,
     MAX_NAME_LENGTH as MAX_NAME_LENGTH,
 )
+from trindi.protocol.matching import (
+    EVERY_DEVICE as EVERY_DEVICE,
+    Interest as Interest,
+    covers as covers,
+    ends as ends,
+    is_all as is_all,
+    matches as matches,
+)
+from trindi.protocol.snapshot import (
+    MAX_SNAPSHOT_BYTES as MAX_SNAPSHOT_BYTES,
+    Change as Change,
+    Effect as Effect,
+    Property as Property,
+    Record as Record,
+    Snapshot as Snapshot,
+    text_growth as text_growth,
+)
 from trindi.protocol.values import (
     BLOBPolicy as BLOBPolicy,
     Permission as Permission,

@@ -1,0 +1,113 @@
+"""The wildcard rule: what a device name and a property name cover."""
+
+from typing import Any
+
+import pytest
+
+from trindi.protocol import (
+    Interest,
+    Message,
+    covers,
+    delProperty,
+    ends,
+    is_all,
+    matches,
+    setNumberVector,
+)
+
+REPORT = setNumberVector("d", "v")
+
+
+def test_every_device() -> None:
+    assert is_all(None)
+    assert is_all("*")
+    assert not is_all("d")
+    assert not is_all("")
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        ((None, None), True),
+        (("*", None), True),
+        (("d", None), True),
+        (("d", "v"), True),
+        ((None, "v"), True),
+        (("*", "v"), True),
+        (("e", None), False),
+        (("e", "v"), False),
+        (("d", "w"), False),
+        (("*", "w"), False),
+        (("", None), False),
+    ],
+)
+def test_a_property_is_covered(names: tuple[str | None, str | None], expected: bool) -> None:
+    assert covers(*names, REPORT) is expected
+    assert matches(*names, "d", "v") is expected
+    assert covers(*names, delProperty("d", "v")) is expected
+    assert ends(delProperty(*names), "d", "v") is expected
+
+
+EVENTS = [
+    (REPORT, ["all", "d", "d.v"]),
+    (Message("d"), ["all", "d"]),
+    (Message(), ["all"]),
+    (delProperty("d", "v"), ["all", "d", "d.v"]),
+    (delProperty("d"), ["all", "d", "d.v", "d.w"]),
+    (delProperty(), ["all", "d", "d.v", "d.w", "e"]),
+    (delProperty("*"), ["all", "d", "d.v", "d.w", "e"]),
+    (delProperty(None, "v"), ["all", "d", "d.v", "e"]),
+]
+
+
+@pytest.mark.parametrize(("event", "heard"), EVENTS)
+def test_who_hears_an_event(event: Any, heard: list[str]) -> None:
+    interests: dict[str, tuple[str | None, str | None]] = {
+        "all": (None, None),
+        "d": ("d", None),
+        "d.v": ("d", "v"),
+        "d.w": ("d", "w"),
+        "e": ("e", None),
+    }
+    assert [name for name, names in interests.items() if covers(*names, event)] == heard
+    for name, names in interests.items():
+        interest = Interest()
+        interest.add(*names)
+        assert interest.covers(event) is (name in heard)
+
+
+def test_nothing_else_ends_a_property() -> None:
+    assert not ends(REPORT, "d", "v")
+    assert not ends(Message("d"), "d", "v")
+
+
+def test_an_interest_grows() -> None:
+    interest = Interest()
+    assert not interest.covers(REPORT)
+    assert not interest.covers(delProperty())
+    assert interest.add("d", "w")
+    assert not interest.add("d", "w")
+    assert not interest.covers(REPORT)
+    assert interest.add("d", "v")
+    assert interest.covers(REPORT)
+    assert set(interest) == {("d", "v"), ("d", "w")}
+    assert interest.add("d")
+    assert not interest.add("d")
+    assert not interest.add("d", "u")
+    assert interest.add("*")
+    assert interest.everything
+    assert not interest.add("e")
+    assert not interest.add(None)
+    assert (None, None) in set(interest)
+
+
+def test_an_interest_without_a_device_is_in_everything() -> None:
+    interest = Interest()
+    assert interest.add(None, "v")
+    assert interest.covers(setNumberVector("e", "w"))
+
+
+def test_an_interest_in_too_many_names_is_in_everything() -> None:
+    interest = Interest(max_bytes=2000)
+    assert [interest.add("d", str(number)) for number in range(6)] == [True] * 4 + [False] * 2
+    assert interest.everything

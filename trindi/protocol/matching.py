@@ -1,0 +1,115 @@
+"""What a device name and a property name cover: the one place for the wildcard rule.
+
+The device None, or ``*`` as chained indiservers ask for (protocol §5.5), is every device. The
+property None is the whole device: its messages and its deletion too. A delProperty uses the same
+wildcards, and its end is the end of all that it covers, so that an interest in one property hears
+that its device is gone (§12). Pure functions on names and events; this module keeps no properties.
+"""
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+from trindi.protocol.events import delProperty
+
+__all__ = ["EVERY_DEVICE", "Interest", "covers", "ends", "is_all", "matches"]
+
+EVERY_DEVICE: Final = "*"
+"""The device that a chained indiserver asks for: every one."""
+
+MAX_INTEREST_BYTES: Final = 4 * 1024 * 1024
+"""Bytes of names in one `Interest`; one that would need more covers everything instead."""
+
+# What keeping a name takes beyond its characters, roughly.
+_NAME_OVERHEAD: Final = 512
+
+
+def is_all(devicename: str | None) -> bool:
+    """Whether this name stands for every device."""
+    return devicename is None or devicename == EVERY_DEVICE
+
+
+def matches(devicename: str | None, vectorname: str | None, of_device: str, of_vector: str) -> bool:
+    """Whether a request with the first two names is about the property with the others."""
+    return (vectorname is None or vectorname == of_vector) and (
+        devicename == of_device or is_all(devicename)
+    )
+
+
+def covers(devicename: str | None, vectorname: str | None, event: Any) -> bool:
+    """Whether an interest in these names covers an event.
+
+    An event without a device is covered by an interest in every device only, but for a delProperty:
+    that is covered where it ends any of what the interest is in.
+    """
+    of_vector = getattr(event, "vectorname", None)
+    if type(event) is delProperty:
+        return (
+            devicename == event.devicename or is_all(devicename) or is_all(event.devicename)
+        ) and (vectorname == of_vector or vectorname is None or of_vector is None)
+    return (vectorname is None or vectorname == of_vector) and (
+        devicename == event.devicename or is_all(devicename)
+    )
+
+
+def ends(event: Any, devicename: str, vectorname: str) -> bool:
+    """Whether an event is the end of this property: a delProperty of it, its device or all."""
+    return type(event) is delProperty and matches(
+        event.devicename, event.vectorname, devicename, vectorname
+    )
+
+
+class Interest:
+    """The devices and properties that somebody wants to hear of; it only grows.
+
+    Iterating yields (device, property) pairs as a getProperties names them; (None, None) is
+    everything.
+
+    Args:
+        max_bytes: bound of the names that are kept; beyond it the interest is in everything, so
+            that no peer can fill the memory with names.
+
+    Attributes:
+        everything: it covers every event.
+    """
+
+    __slots__ = ("_bytes", "_max_bytes", "_names", "everything")
+
+    def __init__(self, max_bytes: int = MAX_INTEREST_BYTES) -> None:
+        self.everything = False
+        self._max_bytes = max_bytes
+        self._bytes = 0
+        # By device, then by property; None is the whole device.
+        self._names: dict[str | None, set[str | None]] = {}
+
+    def __iter__(self) -> Iterator[tuple[str | None, str | None]]:
+        if self.everything:
+            yield None, None
+        for devicename, vectornames in self._names.items():
+            for vectorname in vectornames:
+                yield devicename, vectorname
+
+    def add(self, devicename: str | None, vectorname: str | None = None) -> bool:
+        """Add a property, a device, or everything; return whether the interest has grown.
+
+        Without a device it is everything, even where a property is named (§5.2).
+        """
+        names = self._names.get(devicename, ())
+        if self.everything or None in names or vectorname in names:
+            return False
+        size = _NAME_OVERHEAD + len(devicename or "") + len(vectorname or "")
+        if is_all(devicename) or self._bytes + size > self._max_bytes:
+            self.everything = True
+        else:
+            self._bytes += size
+            self._names.setdefault(devicename, set()).add(vectorname)
+        return True
+
+    def covers(self, event: Any) -> bool:
+        """Whether any of it covers an event, as `covers` does."""
+        if self.everything:
+            return True
+        devicename, vectorname = event.devicename, getattr(event, "vectorname", None)
+        if type(event) is delProperty and (vectorname is None or is_all(devicename)):
+            return any(covers(device, vector, event) for device, vector in self)
+        names = self._names.get(devicename)
+        return names is not None and (vectorname in names or None in names)

@@ -1,0 +1,350 @@
+"""The definitions and values that a stream has told of: events in, definitions as of now out.
+
+A `Snapshot` keeps one record for each property that is defined. `Property` is the plain record; a
+floor above may keep its own class, made by a function that it gives. Payloads of BLOBs are never
+kept, and all that is kept is bounded in bytes. Pure: no I/O, no clock.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, Protocol, TypeVar
+
+from trindi.protocol.event_class import replace
+from trindi.protocol.events import (
+    ELEMENT_OF,
+    ELEMENTS,
+    DefVector,
+    Kind,
+    Limits,
+    Message,
+    SetVector,
+    SnoopEvent,
+    defBLOBVector,
+    defLightVector,
+    defNumberVector,
+    delProperty,
+    setBLOBVector,
+    setNumberVector,
+    setTextVector,
+)
+from trindi.protocol.matching import is_all
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from trindi.protocol.values import State
+
+__all__ = ["MAX_SNAPSHOT_BYTES", "Change", "Effect", "Property", "Record", "Snapshot"]
+__all__ += ["text_growth"]
+
+MAX_SNAPSHOT_BYTES: Final = 64 * 1024 * 1024
+"""Bytes that are kept: room for tens of thousands of members."""
+
+# What an entry takes beyond its texts, roughly: a property with its device, a member.
+_PROPERTY: Final = 3000
+_MEMBER: Final = 500
+
+
+class Record(Protocol):
+    """What a `Snapshot` keeps of a property."""
+
+    @property
+    def kind(self) -> Kind:
+        """The kind of its members."""
+
+    def define(self, event: Any, /) -> bool:
+        """Take another definition; return whether it says anything new."""
+
+    def update(self, event: Any, /) -> None:
+        """Take a set… element of the same kind."""
+
+    def growth(self, event: Any, /) -> int:
+        """Return by how many bytes an update with this event makes it larger."""
+
+
+class Property:
+    """What a stream has told of one property.
+
+    Taking an event costs as much as the event is large; the events are merged when `definition`
+    is read.
+
+    Attributes:
+        values: member name → value as of now (None for a BLOB).
+        state: as of now.
+    """
+
+    __slots__ = ("_changes", "_definition", "_limits", "state", "values")
+    values: Mapping[str, Any]
+    state: State
+
+    def __init__(self, definition: DefVector) -> None:
+        self._take(definition)
+
+    @property
+    def kind(self) -> Kind:
+        """The kind of its members."""
+        return kind_of(self._definition)
+
+    @property
+    def definition(self) -> DefVector:
+        """The definition as of now.
+
+        Values, state, timeout, limits and timestamp are those of later set… elements, the message
+        is that of the definition.
+        """
+        if self._changes:
+            self._take(self._merged())
+        return self._definition
+
+    def define(self, event: DefVector) -> bool:
+        """Take another definition; return whether it says anything new but its time and message."""
+        known = self.definition
+        changed = replace(event, timestamp=known.timestamp, message=known.message) != known
+        self._take(event)
+        return changed
+
+    def update(self, event: SetVector) -> None:
+        """Take a set… element of the same kind; pass over members that are not defined."""
+        changes = self._changes
+        for name in ("state", "timeout", "timestamp"):
+            said = getattr(event, name, None)
+            if said is not None:
+                changes[name] = said
+        if event.state is not None:
+            self.state = event.state
+        if type(event) is setBLOBVector:
+            return
+        values = changes.get("members")
+        if values is None:
+            # From now on the values are no longer those of the definition.
+            self.values = values = changes["members"] = dict(self.values)
+        for name, value in event.members.items():
+            if name in values:
+                values[name] = value
+        if type(event) is setNumberVector:
+            self._limits |= {n: limits for n, limits in event.limits.items() if n in values}
+
+    def growth(self, event: SetVector) -> int:
+        """Return by how many bytes an update with this event makes it larger."""
+        return text_growth(event, self.values.get)
+
+    def as_set(self) -> SetVector:
+        """Return the values, the state and the timeout as a set… element."""
+        known: Any = self.definition
+        fields = {"state": known.state}
+        if type(known) is not defLightVector:
+            fields["timeout"] = known.timeout
+        if type(known) is not defBLOBVector:
+            fields["members"] = known.members
+        cls = ELEMENTS[f"set{self.kind.value}Vector"].cls
+        event: SetVector = cls(known.devicename, known.vectorname, **fields)
+        return event
+
+    def _take(self, definition: DefVector) -> None:
+        self._definition = definition
+        self._changes: dict[str, Any] = {}
+        self._limits: dict[str, Limits] = {}
+        self.values = definition.members
+        self.state = definition.state
+
+    def _merged(self) -> DefVector:
+        known: Any = self._definition
+        if type(known) is defNumberVector:
+            # The texts are those of numbers that have changed.
+            self._changes["text"] = {}
+            labels = {
+                name: known.memberlabels[name]._replace(**limits._asdict())
+                for name, limits in self._limits.items()
+                if name in known.memberlabels
+            }
+            self._changes["memberlabels"] = {**known.memberlabels, **labels}
+        merged: DefVector = replace(known, **self._changes)
+        return merged
+
+
+class Effect(Enum):
+    """What an event did to a snapshot.
+
+    Attributes:
+        DEFINED: a property that was not there is defined.
+        REDEFINED: the definition of a property says something new.
+        REPEATED: it says nothing new but its time and message.
+        UPDATED: a set… element was taken.
+        DELETED: a property is deleted, or all there are of a device, or all there are.
+        UNKNOWN: a set… or delProperty of what is not defined, or of another kind: nothing is done.
+        REFUSED: nothing is done, for there is no room.
+        NONE: a message: nothing is to be done.
+    """
+
+    DEFINED = "defined"
+    REDEFINED = "redefined"
+    REPEATED = "repeated"
+    UPDATED = "updated"
+    DELETED = "deleted"
+    UNKNOWN = "unknown"
+    REFUSED = "refused"
+    NONE = "none"
+
+
+P = TypeVar("P", bound=Record)
+D = TypeVar("D", bound=Property)
+
+
+class Change(NamedTuple, Generic[P]):
+    """What an event did to a snapshot, and the records that it did it to."""
+
+    effect: Effect
+    records: tuple[P, ...] = ()
+
+
+class Snapshot(Generic[P]):
+    """The properties that a stream has defined and not deleted, in the order of definition.
+
+    Iterating yields their records.
+
+    Args:
+        make: makes a record from the first definition of a property: `Property`, or another
+            `Record`.
+        max_bytes: bound of what is kept; an event that would go beyond it is refused.
+
+    Attributes:
+        devices: device name → property name → record. Do not change it.
+        bytes: how much is kept, roughly.
+        ignored: how many events were refused, or told of a property that is not defined.
+    """
+
+    def __init__(self, make: Callable[[Any], P], *, max_bytes: int = MAX_SNAPSHOT_BYTES) -> None:
+        self._make = make
+        self._max_bytes = max_bytes
+        self._sizes: dict[tuple[str, str], int] = {}
+        self.devices: dict[str, dict[str, P]] = {}
+        self.bytes = 0
+        self.ignored = 0
+
+    def __iter__(self) -> Iterator[P]:
+        for properties in self.devices.values():
+            yield from properties.values()
+
+    def __len__(self) -> int:
+        return len(self._sizes)
+
+    def find(self, devicename: str, vectorname: str) -> P | None:
+        """Return the record of a property, or None where it is not defined."""
+        properties = self.devices.get(devicename)
+        return properties.get(vectorname) if properties is not None else None
+
+    def matching(self, devicename: str | None = None, vectorname: str | None = None) -> list[P]:
+        """Return the records that a getProperties with these names asks for."""
+        names = self._names(devicename, vectorname)
+        return [self.devices[device][vector] for device, vector in names]
+
+    def definitions(
+        self: Snapshot[D], devicename: str | None = None, vectorname: str | None = None
+    ) -> list[DefVector]:
+        """Return the definitions, as of now, that a getProperties with these names asks for."""
+        return [record.definition for record in self.matching(devicename, vectorname)]
+
+    def clear(self) -> None:
+        """Forget all properties."""
+        self.bytes -= sum(self._sizes.values())
+        self._sizes.clear()
+        self.devices.clear()
+
+    def reserve(self, count: int) -> bool:
+        """Count bytes of something that is kept beside the records, or no longer where negative.
+
+        Returns:
+            Whether there was room; if not, nothing is counted.
+        """
+        if count > 0 and self.bytes + count > self._max_bytes:
+            return False
+        self.bytes += count
+        return True
+
+    # Events ------------------------------------------------------------------------------------
+
+    def apply(self, event: SnoopEvent) -> Change[P]:
+        """Take what the stream says next, and return what it did."""
+        if isinstance(event, Message):
+            return Change(Effect.NONE)
+        if isinstance(event, delProperty):
+            return self._delete(event)
+        if isinstance(event, SetVector):
+            return self._update(event)
+        return self._define(event)
+
+    def _define(self, event: DefVector) -> Change[P]:
+        names = event.devicename, event.vectorname
+        size, before = _size_of(event), self._sizes.get(names, 0)
+        if not self.reserve(size - before):
+            return self._ignore(Effect.REFUSED)
+        self._sizes[names] = size
+        record = self.find(*names)
+        if record is None:
+            record = self._make(event)
+            self.devices.setdefault(event.devicename, {})[event.vectorname] = record
+            return Change(Effect.DEFINED, (record,))
+        changed = record.define(event)
+        return Change(Effect.REDEFINED if changed else Effect.REPEATED, (record,))
+
+    def _update(self, event: SetVector) -> Change[P]:
+        record = self.find(event.devicename, event.vectorname)
+        if record is None or record.kind is not ELEMENT_OF[type(event)].kind:
+            return self._ignore(Effect.UNKNOWN)
+        growth = record.growth(event)
+        if growth:
+            if not self.reserve(growth):
+                return self._ignore(Effect.REFUSED)
+            self._sizes[event.devicename, event.vectorname] += growth
+        record.update(event)
+        return Change(Effect.UPDATED, (record,))
+
+    def _delete(self, event: delProperty) -> Change[P]:
+        names = self._names(event.devicename, event.vectorname)
+        if not names and event.vectorname is not None:
+            return self._ignore(Effect.UNKNOWN)
+        return Change(Effect.DELETED, tuple([self._remove(*one) for one in names]))
+
+    def _remove(self, devicename: str, vectorname: str) -> P:
+        self.bytes -= self._sizes.pop((devicename, vectorname))
+        properties = self.devices[devicename]
+        record = properties.pop(vectorname)
+        if not properties:
+            del self.devices[devicename]
+        return record
+
+    def _ignore(self, effect: Effect) -> Change[P]:
+        self.ignored += 1
+        return Change(effect)
+
+    def _names(self, devicename: str | None, vectorname: str | None) -> list[tuple[str, str]]:
+        names = self.devices if is_all(devicename) else (devicename or "",)
+        found = ((name, self.devices.get(name, {})) for name in names)
+        if vectorname is None:
+            return [(device, name) for device, properties in found for name in properties]
+        return [(device, vectorname) for device, properties in found if vectorname in properties]
+
+
+def kind_of(event: DefVector | SetVector) -> Kind:
+    """Return the kind of the members of a vector."""
+    kind = ELEMENT_OF[type(event)].kind
+    assert kind is not None, "it is a vector"
+    return kind
+
+
+def text_growth(event: SetVector, value: Callable[[str], Any]) -> int:
+    """Return how much longer the texts of an event are than those that are known by `value`."""
+    if type(event) is not setTextVector:
+        return 0
+    known = ((text, value(name)) for name, text in event.members.items())
+    return sum(len(text) - len(before) for text, before in known if before is not None)
+
+
+def _size_of(event: Any) -> int:
+    """Return roughly the bytes that a definition takes."""
+    texts = [event.devicename, event.vectorname, event.label, event.group, event.message]
+    for name, value in event.members.items():
+        # A label of a number is a tuple, with its format.
+        texts += [name, str(event.memberlabels.get(name, "")), str(value)]
+    return _PROPERTY + _MEMBER * len(event.members) + sum(map(len, texts))
