@@ -65,7 +65,7 @@ def test_values_at_first(member: Any, value: Any) -> None:
 
 def test_positional_arguments_stand_in_the_order_authors_know() -> None:
     number = NumberMember("n", "label", "%5.2f", "1", "9", "0.5", "2")
-    assert number.definition_label() == NumberLabel("label", "%5.2f", 1, 9, 0.5)
+    assert number._definition_label() == NumberLabel("label", "%5.2f", 1, 9, 0.5)
     assert number.membervalue == 2
     blob = BLOBMember("b", "label", 3, ".fits", b"abc")
     assert (blob.label, blob.blobsize, blob.blobformat) == ("label", 3, ".fits")
@@ -78,7 +78,7 @@ def test_positional_arguments_stand_in_the_order_authors_know() -> None:
 class TestChanged:
     def test_is_set_by_a_new_value_only(self) -> None:
         member = NumberMember("n", membervalue=1)
-        member.sent()
+        member._note_sent()
         assert not member.changed
         member.membervalue = "1"
         assert not member.changed
@@ -87,7 +87,7 @@ class TestChanged:
 
     def test_the_same_bytes_are_a_new_frame(self) -> None:
         member = BLOBMember("b", membervalue=b"frame")
-        member.sent()
+        member._note_sent()
         member.membervalue = b"frame"
         assert member.changed
 
@@ -163,15 +163,15 @@ class TestNumber:
 
     def test_new_limits_are_news(self) -> None:
         def news(member: NumberMember) -> tuple[bool, bool]:
-            return member.changed, member.has_new_limits
+            return member.changed, member._has_unsent_limits
 
         member = NumberMember("n", min=0, max=1)
-        member.sent()
+        member._note_sent()
         assert news(member) == (False, False)
         member.limits = ("0", 20, 0.5)
         assert member.limits == Limits(0, 20, 0.5)
         assert news(member) == (True, True)
-        member.sent()
+        member._note_sent()
         assert news(member) == (False, False)
 
     def test_new_limits_that_make_no_sense_leave_the_old_ones(self) -> None:
@@ -200,7 +200,7 @@ class TestBLOB:
         member = BLOBMember("b", membervalue=value)
         assert member.membervalue == b"abc"
         assert type(member.membervalue) is bytes
-        assert member.at_hand
+        assert member._is_loaded()
 
     def test_a_later_change_of_a_bytearray_does_not_reach_it(self) -> None:
         frame = bytearray(b"abc")
@@ -213,12 +213,12 @@ class TestBLOB:
         path = tmp_path / "frame.fits"
         path.write_bytes(b"frame")
         member = BLOBMember("b", membervalue=kind(path))
-        assert not member.at_hand
-        assert member.load() == b"frame"
+        assert not member._is_loaded()
+        assert member._load() == b"frame"
         assert member.blobformat == ".fits"
 
     def test_reads_an_open_file(self) -> None:
-        assert BLOBMember("b", membervalue=io.BytesIO(b"frame")).load() == b"frame"
+        assert BLOBMember("b", membervalue=io.BytesIO(b"frame"))._load() == b"frame"
 
     @pytest.mark.parametrize("value", [5, io.StringIO("text"), ["list"]])
     def test_refuses_what_is_no_blob(self, value: Any) -> None:
@@ -231,11 +231,11 @@ class TestBLOB:
                 return "text"
 
         with pytest.raises(TypeError, match="gives str, not bytes"):
-            BLOBMember("b", membervalue=Odd()).load()
+            BLOBMember("b", membervalue=Odd())._load()
 
     def test_nothing_to_send_is_said(self) -> None:
         with pytest.raises(ValueError, match="'b' has no value to send"):
-            BLOBMember("b").load()
+            BLOBMember("b")._load()
 
     @pytest.mark.parametrize(
         ("value", "seen"),
@@ -258,16 +258,16 @@ class TestBLOB:
         member = BLOBMember(
             "b", blobsize=1000, blobformat=".fits.z", membervalue=zlib.compress(bytes(1000))
         )
-        assert not member.at_hand
-        assert member.load() == bytes(1000)
+        assert not member._is_loaded()
+        assert member._load() == bytes(1000)
 
     def test_plain_bytes_for_a_compressed_format_are_at_hand(self) -> None:
-        assert BLOBMember("b", blobformat=".fits.z", membervalue=b"abc").at_hand
+        assert BLOBMember("b", blobformat=".fits.z", membervalue=b"abc")._is_loaded()
 
     def test_a_blobsize_that_fits_nothing_is_explained(self) -> None:
         member = BLOBMember("b", blobsize=4, blobformat=".z", membervalue=b"abc")
         with pytest.raises(ValueError, match="holds 3 bytes and its blobsize is 4"):
-            member.load()
+            member._load()
 
     def test_size_and_format_compare_with_a_pair(self) -> None:
         assert SizeFormat(3, ".bin") == (3, ".bin")

@@ -184,7 +184,7 @@ class TestSwitchRules:
     def test_only_what_went_off_has_changed(self) -> None:
         vector = switches("a")
         for member in vector.members.values():
-            member.sent()
+            member._note_sent()
         vector["b"] = "On"
         assert [name for name, member in vector.members.items() if member.changed] == ["a", "b"]
 
@@ -430,10 +430,10 @@ class TestDevice:
         assert Device("Dev", []) != Device("Dev", [])
 
     async def test_hooks_are_there_to_be_called(self) -> None:
-        device = Device("Dev", [])
-        await device.devclientevent(newNumberVector("Dev", "n"), 1, two=2)
-        await device.devsnoopevent(setNumberVector("Dev", "n"), 1, two=2)
-        await device.devhardware(1, two=2)
+        device: Any = Device("Dev", [])
+        assert await device.devclientevent(newNumberVector("Dev", "n"), 1, two=2) is None
+        assert await device.devsnoopevent(setNumberVector("Dev", "n"), 1, two=2) is None
+        assert await device.devhardware(1, two=2) is None
 
     def test_disabling_a_device_disables_its_vectors(self) -> None:
         vector = numbers("a")
@@ -441,7 +441,7 @@ class TestDevice:
         assert [vector.enabled, vector.enable] == [False, True]
 
     async def test_cannot_send_without_a_driver(self) -> None:
-        with pytest.raises(RuntimeError, match="put it into an IPyDriver"):
+        with pytest.raises(RuntimeError, match="put its device into an IPyDriver"):
             await Device("Dev", []).send_device_message("hello")
 
 

@@ -9,7 +9,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from trindi.errors import ConfigurationError
-from trindi.properties import BLOBMember, SwitchMember, check_text
+from trindi.properties import (
+    BLOBValue,
+    blob_format,
+    check_blob_format,
+    check_sendable_text,
+    convert_blob,
+    convert_switch,
+    read_blob,
+)
 from trindi.protocol import (
     Kind,
     NewVector,
@@ -17,7 +25,6 @@ from trindi.protocol import (
     Rule,
     SizeFormat,
     SwitchState,
-    clean,
     newBLOBVector,
     newNumberVector,
     newSwitchVector,
@@ -89,25 +96,12 @@ def _number(member: RemoteNumber, value: Any) -> float:
 
 
 def _texts(vector: RemoteVector, values: Mapping[str, Any]) -> newTextVector:
-    wanted = {name: _text(name, value) for name, value in values.items()}
+    wanted = {name: check_sendable_text(value, name) for name, value in values.items()}
     return newTextVector(vector.devicename, vector.name, {**vector, **wanted})
 
 
-def _text(name: str, value: Any) -> str:
-    text = check_text(value, name)
-    if clean(text) != text:
-        raise ConfigurationError(
-            f"{name}: {text!r} has control characters or lone surrogates, which INDI cannot carry"
-        )
-    return text
-
-
 def _switches(vector: RemoteVector, values: Mapping[str, Any]) -> newSwitchVector:
-    # The members' names were checked by whoever defined them, if at all.
-    wanted = {
-        name: SwitchMember("switch", membervalue=value).membervalue
-        for name, value in values.items()
-    }
+    wanted = {name: convert_switch(value) for name, value in values.items()}
     on = [name for name, value in wanted.items() if value is SwitchState.ON]
     if len(on) > 1 and vector.rule is not Rule.ANY_OF_MANY:
         raise ConfigurationError(f"only one of {', '.join(on)} may be On: {vector.rule}")
@@ -137,12 +131,12 @@ class Upload:
     def __init__(self, vector: RemoteVector, values: Mapping[str, Any]) -> None:
         check_writable(vector, values)
         self._vector = vector
-        self._blobs = [_blob(vector.members[name], value) for name, value in values.items()]
+        self._blobs = {name: _blob(vector.members[name], value) for name, value in values.items()}
 
     @property
     def at_hand(self) -> bool:
         """Whether `load` returns at once."""
-        return all(blob.at_hand for blob in self._blobs)
+        return all(isinstance(blob, bytes) for blob, _format in self._blobs.values())
 
     def load(self) -> newBLOBVector:
         """Make the event, reading files where there are any.
@@ -150,20 +144,17 @@ class Upload:
         Raises:
             OSError: a file cannot be read.
         """
-        data = {blob.name: blob.load() for blob in self._blobs}
+        data = {name: read_blob(blob, name) for name, (blob, _format) in self._blobs.items()}
         about = {
-            blob.name: SizeFormat(len(data[blob.name]), blob.blobformat) for blob in self._blobs
+            name: SizeFormat(len(data[name]), suffix) for name, (_, suffix) in self._blobs.items()
         }
         return newBLOBVector(self._vector.devicename, self._vector.name, data, about)
 
 
-def _blob(member: Any, value: Any) -> BLOBMember:
+def _blob(member: Any, value: Any) -> tuple[BLOBValue, str]:
     data, suffix = value if isinstance(value, tuple) and len(value) == 2 else (value, "")
     if data is None:
         raise TypeError(f"{member.name} is bytes, a path or a file, not None")
-    # The member's name was checked by whoever defined it, if at all.
-    blob = BLOBMember("blob", blobformat=suffix, membervalue=data)
-    blob.name = member.name
-    if blob.blobformat == ".bin" and not suffix and len(member.format) > 1:
-        blob.blobformat = member.format
-    return blob
+    blob = convert_blob(data)
+    default = member.format if len(member.format) > 1 else ".bin"
+    return blob, blob_format(check_blob_format(suffix), blob, default)

@@ -38,7 +38,7 @@ class Definitions:
         """The definitions that a getProperties with these attributes asks for, as they are now."""
         if vectorname is not None or (devicename not in ALL and devicename not in self._devices):
             return self._make(devicename, vectorname)
-        changes = sum(device.changes for device in self._devices.values())
+        changes = sum(device.revision for device in self._devices.values())
         known = self._batches.get(devicename)
         if known is None or known[0] != changes:
             known = self._batches[devicename] = changes, self._make(devicename, None)

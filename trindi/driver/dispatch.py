@@ -209,7 +209,7 @@ class Dispatcher:
         vector = device.get(event.vectorname)
         if vector is None or not vector.enable:
             text = f"[ERROR] {event.devicename} has no property {event.vectorname[:64]}"
-            sender.reply(Message(event.devicename, text, device.sink.now()))
+            sender.reply(Message(event.devicename, text, device.sink.stamp(None)))
             return None
         try:
             vector.check(event)
@@ -371,7 +371,7 @@ class Dispatcher:
 
     def _time(self, event: ClientEvent) -> datetime:
         """When the peer said it, or now where it did not say."""
-        return event.timestamp or self._devices[event.devicename or ""].sink.now()
+        return event.timestamp or self._devices[event.devicename or ""].sink.stamp(None)
 
     # Asking ------------------------------------------------------------------------------------
 

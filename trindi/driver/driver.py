@@ -9,7 +9,6 @@ knows the peers; the driver does not.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, TypeVarTuple, cast
 
 import trio
@@ -18,8 +17,8 @@ from trindi.driver.definitions import Definitions
 from trindi.driver.dispatch import Dispatcher, Sender
 from trindi.driver.sink import DriverSink, Publisher
 from trindi.driver.snooping import Snooping
-from trindi.errors import ConfigurationError, ProtocolError
-from trindi.properties import Device, check_text
+from trindi.errors import ProtocolError
+from trindi.properties import Device, NamedMapping, check_text
 from trindi.protocol import (
     ClientEvent,
     DefVector,
@@ -30,11 +29,11 @@ from trindi.protocol import (
     enableBLOB,
     getProperties,
     to_float,
-    to_utc,
 )
 from trindi.transport import DEFAULT_RUNTIME
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterable
     from datetime import datetime
 
     from trindi.transport import EncodedBatch, EncodedEvent, EventQueue, Runtime
@@ -44,7 +43,7 @@ __all__ = ["IPyDriver"]
 Ts = TypeVarTuple("Ts")
 
 
-class IPyDriver(Mapping[str, Device]):
+class IPyDriver(NamedMapping[Device]):
     """An instrument's driver; subclass it, and write `hardware` and `clientevent`.
 
     A mapping of device name to device.
@@ -66,6 +65,7 @@ class IPyDriver(Mapping[str, Device]):
     """
 
     auto_send_def: bool = True
+    _item_kind = "device"
 
     def __init__(
         self,
@@ -75,47 +75,25 @@ class IPyDriver(Mapping[str, Device]):
     ) -> None:
         self.driverdata = driverdata
         self._tasks = _check_tasks(tasks)
-        self._devices: dict[str, Device] = {}
+        self._items: dict[str, Device] = {}
         for device in devices:
-            self._add(device)
-        self._definitions = Definitions(self._devices)
+            if not isinstance(device, Device):
+                raise TypeError(f"devices are Device instances, not {type(device).__name__}")
+            owner = None if device.driver is None else "another driver"
+            self._add(device.devicename, device, owner)
+            device.driver = self
+        self._definitions = Definitions(self._items)
         self.sink = DriverSink()
         self._nursery: trio.Nursery | None = None
-        self._dispatcher = Dispatcher(self._devices, self._clientevent, self._publish)
-        self._snooping = Snooping(self._devices, self._snoopevent, self._publish)
+        self._dispatcher = Dispatcher(self._items, self._clientevent, self.sink.publish)
+        self._snooping = Snooping(self._items, self._snoopevent, self.sink.publish)
 
-    def _add(self, device: Device) -> None:
-        if not isinstance(device, Device):
-            raise TypeError(f"devices are Device instances, not {type(device).__name__}")
-        if device.devicename in self._devices:
-            raise ConfigurationError(f"the driver has two devices named {device.devicename!r}")
-        if device.driver is not None:
-            raise ConfigurationError(f"device {device.devicename!r} is part of another driver")
-        device.driver = self
-        self._devices[device.devicename] = device
-
-    # The mapping -------------------------------------------------------------------------------
-
-    def __getitem__(self, devicename: str) -> Device:
-        try:
-            return self._devices[devicename]
-        except KeyError:
-            known = ", ".join(self._devices)
-            raise KeyError(f"the driver has no device {devicename!r}, only {known}") from None
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._devices)
-
-    def __len__(self) -> int:
-        return len(self._devices)
-
-    __hash__ = object.__hash__
-
-    def __eq__(self, other: object) -> bool:
-        return self is other
+    @property
+    def _title(self) -> str:
+        return "the driver"
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} of {', '.join(self._devices)}>"
+        return f"<{type(self).__name__} of {', '.join(self._items)}>"
 
     # What an author writes ---------------------------------------------------------------------
 
@@ -203,10 +181,8 @@ class IPyDriver(Mapping[str, Device]):
         Raises:
             RuntimeError: the driver is not running.
         """
-        await self.sink.ready()
-        time = self.sink.now() if timestamp is None else to_utc(timestamp)
-        self.sink.publish(Message(None, check_text(message, "a message"), time))
-        await self.sink.yield_if_due()
+        text = check_text(message, "a message")
+        await self._send(Message(None, text, self.sink.stamp(timestamp)))
 
     async def send_getProperties(
         self, devicename: str | None = None, vectorname: str | None = None
@@ -220,10 +196,7 @@ class IPyDriver(Mapping[str, Device]):
             ValueError: the device is one of the driver's own, or a vector is named without device.
             RuntimeError: the driver is not running.
         """
-        request = self._snooping.add(devicename, vectorname)
-        await self.sink.ready()
-        self.sink.publish(request)
-        await self.sink.yield_if_due()
+        await self._send(self._snooping.add(devicename, vectorname))
 
     async def send_enableBLOB(
         self, devicename: str, vectorname: str | None = None, policy: str = "Also"
@@ -237,10 +210,7 @@ class IPyDriver(Mapping[str, Device]):
                 Only.
             RuntimeError: the driver is not running.
         """
-        request = self._snooping.add_blobs(devicename, vectorname, policy)
-        await self.sink.ready()
-        self.sink.publish(request)
-        await self.sink.yield_if_due()
+        await self._send(self._snooping.add_blobs(devicename, vectorname, policy))
 
     def snoop(self, devicename: str, vectorname: str, timeout: float = 30) -> None:
         """Snoop on a vector, and ask again whenever nothing was heard of it for some time.
@@ -360,11 +330,12 @@ class IPyDriver(Mapping[str, Device]):
 
         await run_on_stdio(self, task_status=task_status)
 
-    # Within ------------------------------------------------------------------------------------
+    # Within --------------------------------------------------------------------------------------
 
-    def _publish(self, event: Event) -> None:
-        if self.sink.publisher is not None:
-            self.sink.publisher.publish(event)
+    async def _send(self, event: Event) -> None:
+        await self.sink.ready()
+        self.sink.publish(event)
+        await self.sink.yield_if_due()
 
     # Looked up at each call, so that a test may put another method in its place.
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import trio
 
+from trindi.protocol import to_utc
 from trindi.transport import DEFAULT_RUNTIME, YieldBudget
 
 if TYPE_CHECKING:
@@ -54,6 +55,10 @@ class DriverSink:
     def now(self) -> datetime:
         """The time that events are stamped with."""
         return self.runtime.now()
+
+    def stamp(self, timestamp: datetime | None) -> datetime:
+        """Return the timestamp of an event: the given one as UTC, or else the present time."""
+        return self.runtime.now() if timestamp is None else to_utc(timestamp)
 
     def ready(self) -> Awaitable[None]:
         """Return what raises where the sender is cancelled: then nothing was sent.

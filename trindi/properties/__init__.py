@@ -8,9 +8,21 @@ from trindi.properties.members import (
     NumberMember as NumberMember,
     SwitchMember as SwitchMember,
     TextMember as TextMember,
-    check_text as check_text,
 )
-from trindi.properties.vector import EventSink as EventSink, Vector as Vector
+from trindi.properties.named import NamedMapping as NamedMapping
+from trindi.properties.sink import EventSink as EventSink
+from trindi.properties.values import (
+    BLOBValue as BLOBValue,
+    blob_format as blob_format,
+    check_blob_format as check_blob_format,
+    check_sendable_text as check_sendable_text,
+    check_text as check_text,
+    convert_blob as convert_blob,
+    convert_switch as convert_switch,
+    is_allowed as is_allowed,
+    read_blob as read_blob,
+)
+from trindi.properties.vector import Vector as Vector
 from trindi.properties.vectors import (
     BLOBVector as BLOBVector,
     LightVector as LightVector,

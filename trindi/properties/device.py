@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from trindi.errors import ConfigurationError
-from trindi.properties.members import check_text
-from trindi.properties.vector import EventSink, Vector
-from trindi.protocol import ClientEvent, Message, SnoopEvent, check_name, delProperty, to_utc
+from trindi.properties.named import NamedMapping
+from trindi.properties.sink import EventSink, no_driver
+from trindi.properties.values import check_text
+from trindi.properties.vector import Vector
+from trindi.protocol import ClientEvent, Message, SnoopEvent, check_name, delProperty
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from datetime import datetime
 
 __all__ = ["Device"]
@@ -18,7 +19,7 @@ __all__ = ["Device"]
 
 # To a type checker the values are Any: an author's `self["Thermostat"]["temperature"]` may call
 # what only one kind of vector has, such as `send_setVector`, without a cast.
-class Device(Mapping[str, Any]):
+class Device(NamedMapping[Any]):
     """One instrument: a mapping of vector name to vector.
 
     Args:
@@ -29,63 +30,39 @@ class Device(Mapping[str, Any]):
     Attributes:
         devicename: its name.
         devicedata: what was given.
-        driver: the driver it belongs to, once it does.
-        changes: how often its definitions have become other ones; the vectors count.
+        driver: the driver it belongs to, or None.
+        revision: how often its definitions have changed, those of its vectors included.
 
     Raises:
         ValueError: the name is not legal, or two vectors have one name.
     """
+
+    _item_kind = "vector"
 
     def __init__(
         self, devicename: str, properties: Iterable[Vector[Any, Any]], **devicedata: Any
     ) -> None:
         self.devicename = check_name(devicename, "device")
         self._enable = True
-        self.changes = 0
+        self.revision = 0
         self.devicedata = devicedata
         self.driver: Any = None
-        self._vectors: dict[str, Vector[Any, Any]] = {}
+        self._items = {}
         for vector in properties:
-            self._add(vector)
+            if not isinstance(vector, Vector):
+                raise TypeError(
+                    f"properties of {self._title} are vectors, not {type(vector).__name__}"
+                )
+            owner = f"device {vector.devicename!r}" if vector.device is not None else None
+            self._add(vector.name, vector, owner)
+            vector.device = self
 
-    def _add(self, vector: Vector[Any, Any]) -> None:
-        if not isinstance(vector, Vector):
-            raise TypeError(
-                f"properties of device {self.devicename!r} are vectors, not {type(vector).__name__}"
-            )
-        if vector.name in self._vectors:
-            raise ConfigurationError(
-                f"device {self.devicename!r} has two vectors named {vector.name!r}"
-            )
-        if vector.device is not None:
-            raise ConfigurationError(
-                f"vector {vector.name!r} is part of device {vector.devicename!r}: make another"
-            )
-        vector.device = self
-        self._vectors[vector.name] = vector
+    @property
+    def _title(self) -> str:
+        return f"device {self.devicename!r}"
 
     def __repr__(self) -> str:
-        return f"<Device {self.devicename}: {', '.join(self._vectors)}>"
-
-    def __getitem__(self, name: str) -> Any:
-        try:
-            return self._vectors[name]
-        except KeyError:
-            known = ", ".join(self._vectors)
-            raise KeyError(
-                f"device {self.devicename!r} has no vector {name!r}, only {known}"
-            ) from None
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._vectors)
-
-    def __len__(self) -> int:
-        return len(self._vectors)
-
-    __hash__ = object.__hash__
-
-    def __eq__(self, other: object) -> bool:
-        return self is other
+        return f"<Device {self.devicename}: {', '.join(self)}>"
 
     @property
     def enable(self) -> bool:
@@ -95,39 +72,34 @@ class Device(Mapping[str, Any]):
     @enable.setter
     def enable(self, enable: bool) -> None:
         self._enable = enable
-        self.changes += 1
+        self.revision += 1
 
     @property
     def sink(self) -> EventSink:
-        """The driver, as what sends.
+        """What the device sends through.
 
         Raises:
             RuntimeError: the device is not part of a driver.
         """
         if self.driver is None:
-            raise RuntimeError(
-                f"device {self.devicename!r} cannot send yet: put it into an IPyDriver, "
-                "and send while that runs"
-            )
+            raise no_driver(self._title)
         sink: EventSink = self.driver.sink
         return sink
 
-    def _time(self, timestamp: datetime | None) -> datetime:
-        return self.sink.now() if timestamp is None else to_utc(timestamp)
-
     async def send_device_message(self, message: str, timestamp: datetime | None = None) -> None:
-        """Send a line about this device to whoever wants it.
+        """Send a line about this device to all clients that want it.
 
         Never waits for a client. If cancelled, nothing was sent.
 
         Raises:
             RuntimeError: the driver is not running.
         """
-        await self.sink.ready()
+        sink = self.sink
+        await sink.ready()
         if self.enable:
-            time, text = self._time(timestamp), check_text(message, "a message")
-            self.sink.publish(Message(self.devicename, text, time))
-        await self.sink.yield_if_due()
+            text = check_text(message, "a message")
+            sink.publish(Message(self.devicename, text, sink.stamp(timestamp)))
+        await sink.yield_if_due()
 
     async def send_delProperty(self, message: str = "", timestamp: datetime | None = None) -> None:
         """Tell clients that the device is gone, and disable it.
@@ -138,12 +110,13 @@ class Device(Mapping[str, Any]):
         Raises:
             RuntimeError: the driver is not running.
         """
-        await self.sink.ready()
+        sink = self.sink
+        await sink.ready()
         if self.enable:
-            time, text = self._time(timestamp), check_text(message, "a message")
-            self.sink.publish(delProperty(self.devicename, None, time, text))
+            text = check_text(message, "a message")
+            sink.publish(delProperty(self.devicename, None, sink.stamp(timestamp), text))
         self.enable = False
-        await self.sink.yield_if_due()
+        await sink.yield_if_due()
 
     async def devclientevent(self, event: ClientEvent, *args: Any, **kwargs: Any) -> None:
         """A place for the device's part of `clientevent`; the driver's author calls it."""

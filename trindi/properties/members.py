@@ -1,17 +1,27 @@
 """Members: the single switches, lights, texts, numbers and BLOBs that a vector is made of.
 
-A member checks every value it is given, at once, whoever gives it; reading gives the type that the
-kind has in Python. Members know their vector, and nothing of drivers, events or the wire.
+A member checks each value at once, on every assignment. Reading gives the Python type of its kind.
+Members know what they need of their vector, and nothing of drivers, events or the wire.
 """
 
 from __future__ import annotations
 
-import io
-from decimal import Decimal
-from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from trindi.errors import ConfigurationError
+from trindi.properties.values import (
+    BLOBSource,
+    BLOBValue,
+    Numeric,
+    blob_format,
+    check_blob_format,
+    check_text,
+    convert_blob,
+    convert_choice,
+    convert_limits,
+    convert_switch,
+    read_blob,
+)
 from trindi.protocol import (
     Limits,
     NumberLabel,
@@ -24,19 +34,19 @@ from trindi.protocol import (
     to_float,
 )
 
-if TYPE_CHECKING:
-    from trindi.properties.vector import Vector
-
-__all__ = ["BLOBMember", "BLOBSource", "LightMember", "Member", "NumberMember", "Numeric"]
-__all__ += ["SwitchMember", "TextMember", "check_state", "check_text"]
+__all__ = ["BLOBMember", "LightMember", "Member", "NumberMember", "SwitchMember", "TextMember"]
 
 V = TypeVar("V")
 
-Numeric: TypeAlias = str | float | Decimal
-"""What an author may give for a number; a str may be sexagesimal."""
 
-BLOBSource: TypeAlias = bytes | bytearray | memoryview | str | Path | IO[bytes]
-"""What an author may give for a BLOB: bytes, the path of a file, or a readable binary file."""
+class VectorOfMember(Protocol):
+    """What a member uses of the vector that it belongs to."""
+
+    name: str
+
+    def __setitem__(self, name: str, value: Any, /) -> None: ...
+
+    def invalidate_definition(self) -> None: ...
 
 
 class Member(Generic[V]):
@@ -45,32 +55,28 @@ class Member(Generic[V]):
     Attributes:
         name: printable ASCII, unique in its vector.
         changed: the value is new since it was last sent; True at first.
-        vector: the vector it belongs to, once it does.
+        vector: the vector it belongs to, or None.
     """
 
     def __init__(self, name: str, label: str | None, membervalue: Any) -> None:
         self.name = check_name(name, "member")
         self._label = check_text(name if label is None else label, "a label")
         self.changed = True
-        self.vector: Vector[Any, Any] | None = None
-        self._value: V = self.convert(membervalue)
+        self.vector: VectorOfMember | None = None
+        self._value: V = self._convert(membervalue)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.name!r}, membervalue={self._value!r})"
 
     @property
     def label(self) -> str:
-        """What a client shows; it learns of another one when the vector is defined again."""
+        """What a client shows. Send the definition again to tell clients of a new label."""
         return self._label
 
     @label.setter
     def label(self, label: str) -> None:
         self._label = check_text(label, "a label")
         self._invalidate_definition()
-
-    def _invalidate_definition(self) -> None:
-        if self.vector is not None:
-            self.vector.invalidate_definition()
 
     @property
     def membervalue(self) -> V:
@@ -80,38 +86,36 @@ class Member(Generic[V]):
     @membervalue.setter
     def membervalue(self, value: Any) -> None:
         if self.vector is None:
-            self.assign(self.convert(value))
+            self._assign(self._convert(value))
         else:
             self.vector[self.name] = value
 
-    def convert(self, value: Any) -> V:
-        """Return the value as this kind holds it.
+    # What the vector calls -----------------------------------------------------------------------
 
-        Raises:
-            ValueError: not a legal value.
-            TypeError: not of a type that this kind takes.
-        """
+    def _convert(self, value: Any) -> V:
+        """Return a value as this kind holds it; raise ValueError or TypeError if it cannot."""
         raise NotImplementedError
 
-    def assign(self, value: V) -> None:
-        """Take a value that `convert` has returned; the vector calls this."""
+    def _assign(self, value: V) -> None:
+        """Assign an already converted value."""
         if value != self._value:
             self.changed = True
             self._value = value
             self._invalidate_definition()
 
-    def sent(self) -> None:
-        """Note that the value is on its way to clients; the vector calls this."""
+    def _note_sent(self) -> None:
         self.changed = False
 
-    @property
-    def definition_value(self) -> Any:
-        """The value that a definition carries."""
+    def _definition_value(self) -> Any:
         return self._value
 
-    def definition_label(self) -> Any:
-        """What a definition says of this member beside its value."""
-        return self.label
+    def _definition_label(self) -> Any:
+        """Return what a definition says of this member beside its value."""
+        return self._label
+
+    def _invalidate_definition(self) -> None:
+        if self.vector is not None:
+            self.vector.invalidate_definition()
 
 
 class SwitchMember(Member[SwitchState]):
@@ -122,14 +126,8 @@ class SwitchMember(Member[SwitchState]):
     ) -> None:
         super().__init__(name, label, membervalue)
 
-    def convert(self, value: Any) -> SwitchState:
-        """Return On or Off."""
-        if isinstance(value, bool):
-            return SwitchState.ON if value else SwitchState.OFF
-        try:
-            return SwitchState(value)
-        except ValueError:
-            raise ConfigurationError(f"{value!r} is no switch value: use 'On' or 'Off'") from None
+    def _convert(self, value: Any) -> SwitchState:
+        return convert_switch(value)
 
 
 class LightMember(Member[State]):
@@ -138,19 +136,17 @@ class LightMember(Member[State]):
     def __init__(self, name: str, label: str | None = None, membervalue: str = "Idle") -> None:
         super().__init__(name, label, membervalue)
 
-    def convert(self, value: Any) -> State:
-        """Return one of the four states."""
-        return check_state(value)
+    def _convert(self, value: Any) -> State:
+        return convert_choice(State, value, "state")
 
 
 class TextMember(Member[str]):
-    """A text; blanks around it cannot be carried by the protocol."""
+    """A text; the protocol cannot carry blanks around it."""
 
     def __init__(self, name: str, label: str | None = None, membervalue: str = "") -> None:
         super().__init__(name, label, membervalue)
 
-    def convert(self, value: Any) -> str:
-        """Return the text."""
+    def _convert(self, value: Any) -> str:
         return check_text(value, "a text")
 
 
@@ -160,14 +156,11 @@ class NumberMember(Member[float]):
     Args:
         name: printable ASCII.
         label: what a client shows.
-        format: how a client shows the value, such as ``%5.2f`` or ``%10.6m``; ``%g`` where empty.
+        format: how a client shows the value, such as ``%5.2f`` or ``%10.6m``; "" means ``%g``.
         min: the least value that a client may set.
         max: the greatest value that a client may set; `min` == `max` means no limits.
         step: the increment that a client may offer; 0 means any.
         membervalue: str (decimal or sexagesimal), int, float or Decimal.
-
-    Attributes:
-        has_new_limits: they have changed, and no client has been told yet.
 
     Raises:
         ValueError: a text is no INDI number, or the format is none, or `min` is above `max`.
@@ -185,12 +178,8 @@ class NumberMember(Member[float]):
     ) -> None:
         super().__init__(name, label, membervalue)
         self._format = check_format(format or "%g")
-        self._limits = _check_limits(min, max, step)
-        self.has_new_limits = False
-
-    def convert(self, value: Any) -> float:
-        """Return the number as a float."""
-        return to_float(value)
+        self._limits = convert_limits(min, max, step)
+        self._has_unsent_limits = False
 
     @property
     def format(self) -> str:
@@ -206,20 +195,16 @@ class NumberMember(Member[float]):
     def limits(self) -> Limits:
         """The limits as ``(min, max, step)``; `min` == `max` means none.
 
-        New ones go to clients with the next values that are sent (§2); a client that does not know
-        this keeps the old ones, unless the property is deleted and defined again.
+        New limits go to clients with the next values that are sent (§2). A client that does not
+        read them there keeps the old ones, until the property is deleted and defined again.
         """
         return self._limits
 
     @limits.setter
     def limits(self, limits: tuple[Numeric, Numeric, Numeric]) -> None:
-        self._limits = _check_limits(*limits)
-        self.has_new_limits = self.changed = True
+        self._limits = convert_limits(*limits)
+        self._has_unsent_limits = self.changed = True
         self._invalidate_definition()
-
-    def sent(self) -> None:
-        """Note that the value is on its way, and new limits with it."""
-        self.changed = self.has_new_limits = False
 
     @property
     def min(self) -> float:
@@ -239,14 +224,19 @@ class NumberMember(Member[float]):
     @property
     def formatted(self) -> str:
         """The value as its format shows it."""
-        return format_number(self._value, self.format)
+        return format_number(self._value, self._format)
 
-    def definition_label(self) -> NumberLabel:
-        """The label, the format and the limits."""
-        return NumberLabel(self.label, self.format, *self._limits)
+    def _convert(self, value: Any) -> float:
+        return to_float(value)
+
+    def _note_sent(self) -> None:
+        self.changed = self._has_unsent_limits = False
+
+    def _definition_label(self) -> NumberLabel:
+        return NumberLabel(self._label, self._format, *self._limits)
 
 
-class BLOBMember(Member[bytes | Path | IO[bytes] | None]):
+class BLOBMember(Member[BLOBValue | None]):
     """A BLOB: bytes, or a file that is read in a worker thread when it is sent.
 
     Args:
@@ -254,9 +244,9 @@ class BLOBMember(Member[bytes | Path | IO[bytes] | None]):
         label: what a client shows.
         blobsize: bytes before any compression; 0 means the length of the value. Clients are told
             the true length in any case.
-        blobformat: file suffix such as ``.fits``. With one that ends in ``.z`` the bytes are
-            compressed on their way, unless a `blobsize` that is not their length says that they
-            are already. Where it is empty, the suffix of the path, else ``.bin``.
+        blobformat: file suffix such as ``.fits``. If it ends in ``.z``, the bytes are compressed on
+            their way; a `blobsize` that is not their length says that they are compressed already.
+            "" means the suffix of the path, or else ``.bin``.
         membervalue: bytes or bytes-like, a path (str or Path), or a readable binary file.
     """
 
@@ -286,59 +276,39 @@ class BLOBMember(Member[bytes | Path | IO[bytes] | None]):
     @property
     def blobformat(self) -> str:
         """The file suffix that clients see, never empty."""
-        if self._blobformat:
-            return self._blobformat
-        suffix = self._value.suffix if isinstance(self._value, Path) else ""
-        return suffix if len(suffix) > 1 else ".bin"
+        return blob_format(self._blobformat, self._value)
 
     @blobformat.setter
     def blobformat(self, suffix: str) -> None:
-        if not isinstance(suffix, str):
-            raise TypeError(f"blobformat is a str such as '.fits', not {type(suffix).__name__}")
-        if len(suffix) == 1:
-            raise ConfigurationError(f"blobformat {suffix!r} is too short: use one such as '.fits'")
-        self._blobformat = suffix
+        self._blobformat = check_blob_format(suffix)
 
-    def convert(self, value: Any) -> bytes | Path | IO[bytes] | None:
-        """Return bytes, a path or an open file as they are."""
-        if value is None or isinstance(value, (bytes, Path)):
-            return value
-        if isinstance(value, (bytearray, memoryview)):
-            return bytes(value)
-        if isinstance(value, str):
-            return Path(value)
-        if callable(getattr(value, "read", None)) and not isinstance(value, io.TextIOBase):
-            return value  # type: ignore[no-any-return]
-        raise TypeError(
-            "a BLOB is bytes, the path of a file, or a file opened in binary mode, "
-            f"not {type(value).__name__}"
-        )
+    def _convert(self, value: Any) -> BLOBValue | None:
+        return None if value is None else convert_blob(value)
 
-    def assign(self, value: bytes | Path | IO[bytes] | None) -> None:
-        """Take a value; the same bytes again are a new frame."""
+    def _assign(self, value: BLOBValue | None) -> None:
+        # The same bytes again are a new frame.
         self.changed = True
         self._value = value
 
-    @property
-    def definition_value(self) -> None:
-        """None: a definition carries no payload."""
-        return None
+    def _definition_value(self) -> None:
+        """Return None: a definition carries no payload."""
 
-    @property
-    def at_hand(self) -> bool:
-        """Whether `load` returns at once: nothing is to be read or decompressed."""
-        source = self._value
-        return source is None or (isinstance(source, bytes) and not self._compressed(source))
+    def _is_loaded(self) -> bool:
+        """Return whether `_load` returns at once: there is nothing to read or decompress."""
+        value = self._value
+        return value is None or (isinstance(value, bytes) and not self._is_compressed(value))
 
-    def load(self) -> bytes:
+    def _load(self) -> bytes:
         """Return the plain bytes of the value; may take long.
 
         Raises:
-            OSError: a file cannot be read.
+            OSError: the file cannot be read.
             ValueError: there is no value, or it is not compressed as `blobsize` claims.
         """
-        data = self._read()
-        if not self._compressed(data):
+        if self._value is None:
+            raise ConfigurationError(f"BLOB {self.name!r} has no value to send: set it first")
+        data = read_blob(self._value, self.name)
+        if not self._is_compressed(data):
             return data
         try:
             return decompress(data, self._blobsize)
@@ -348,53 +318,6 @@ class BLOBMember(Member[bytes | Path | IO[bytes] | None]):
                 f"so it should be compressed, but {error}: leave blobsize at 0 for plain bytes"
             ) from None
 
-    def _read(self) -> bytes:
-        source = self._value
-        if source is None:
-            raise ConfigurationError(f"BLOB {self.name!r} has no value to send: set it first")
-        if isinstance(source, bytes):
-            return source
-        data = source.read_bytes() if isinstance(source, Path) else source.read()
-        if not isinstance(data, (bytes, bytearray, memoryview)):
-            raise TypeError(
-                f"the file of BLOB {self.name!r} gives {type(data).__name__}, not bytes"
-            )
-        return bytes(data)
-
-    def _compressed(self, data: bytes) -> bool:
-        """Whether the author has compressed the bytes already; events carry plain ones."""
+    def _is_compressed(self, data: bytes) -> bool:
+        """Return whether the author compressed the bytes; events carry plain ones."""
         return self.blobformat.endswith(".z") and self._blobsize not in (0, len(data))
-
-
-def check_text(text: Any, what: str) -> str:
-    """Return a text.
-
-    Raises:
-        TypeError: not a str.
-    """
-    if not isinstance(text, str):
-        raise TypeError(f"{what} is a str, not {type(text).__name__}: use str(…)")
-    return text
-
-
-def check_state(value: Any) -> State:
-    """Return a state.
-
-    Raises:
-        ValueError: not one of the four.
-    """
-    try:
-        return State(value)
-    except ValueError:
-        raise ConfigurationError(
-            f"{value!r} is no state: use 'Idle', 'Ok', 'Busy' or 'Alert'"
-        ) from None
-
-
-def _check_limits(low: Numeric, high: Numeric, step: Numeric) -> Limits:
-    limits = Limits(to_float(low), to_float(high), to_float(step))
-    if limits.min > limits.max:
-        raise ConfigurationError(f"min {limits.min:g} is above max {limits.max:g}")
-    if limits.step < 0:
-        raise ConfigurationError(f"step {limits.step:g} is below 0")
-    return limits

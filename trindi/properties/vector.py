@@ -1,75 +1,63 @@
 """Vectors: named groups of members with a state, the properties of INDI.
 
-A vector makes its own events: its definition, and reports of its values. It also says whether a
-client's request is one that it allows. What it sends goes through the `EventSink` of its driver, so
-that it needs to know neither tasks nor peers.
+A vector makes its own events: its definition, and reports of its values. It also decides whether a
+client's request is allowed. It sends through the `EventSink` of its driver, and knows neither tasks
+nor peers.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar
 
 from trindi.errors import ConfigurationError, RefusedError
-from trindi.properties.members import Member, check_state, check_text
+from trindi.properties.members import Member
+from trindi.properties.named import NamedMapping
+from trindi.properties.sink import EventSink, no_driver
+from trindi.properties.values import check_text, convert_choice
 from trindi.protocol import (
     DefVector,
-    Event,
     NewVector,
     Permission,
     SetVector,
     State,
     check_name,
     delProperty,
-    setBLOBVector,
     to_float,
-    to_utc,
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
     from datetime import datetime
 
-    from trindi.properties.device import Device
-
-__all__ = ["EventSink", "ValueVector", "Vector"]
+__all__ = ["Vector"]
 
 V = TypeVar("V")
 M = TypeVar("M", bound=Member[Any])
 
 
-class EventSink(Protocol):
-    """What a driver offers its vectors and devices for sending."""
+class DeviceOfVector(Protocol):
+    """What a vector uses of the device that it belongs to."""
 
-    def now(self) -> datetime:
-        """The time that events are stamped with."""
+    devicename: str
+    driver: Any
+    enable: bool
+    revision: int
 
-    def ready(self) -> Awaitable[None]:
-        """Raise where nothing can be sent; awaited, where the sender is cancelled."""
-
-    async def yield_if_due(self) -> None:
-        """After something was sent: let others have their turn now and then."""
-
-    def publish(self, event: Event) -> None:
-        """Send an event to whoever wants it, without waiting for any of them."""
-
-    async def publish_blob(self, event: setBLOBVector) -> None:
-        """Send BLOBs, waiting a bounded time for receivers that keep up."""
-
-    async def in_thread(self, load: Callable[[], bytes]) -> bytes:
-        """Call what takes long in a worker thread."""
+    def __getitem__(self, name: str, /) -> Any: ...
 
 
-class Vector(Mapping[str, V], Generic[M, V]):
+class Vector(NamedMapping[V], Generic[M, V]):
     """What the five kinds of vector have in common: a mapping of member name to value.
 
     Attributes:
         name: printable ASCII, unique in its device.
         members: member name to member.
-        device: the device it belongs to, once it does.
+        device: the device it belongs to, or None.
     """
 
     kind: ClassVar[str]
+    _item_kind = "member"
     _member: ClassVar[type[Member[Any]]]
     _def_event: ClassVar[type[Any]]
     _set_event: ClassVar[type[Any]]
@@ -78,41 +66,37 @@ class Vector(Mapping[str, V], Generic[M, V]):
     def __init__(
         self, name: str, label: str | None, group: str, perm: str, state: str, members: Iterable[M]
     ) -> None:
-        self.device: Device | None = None
+        self.device: DeviceOfVector | None = None
         self._definition: DefVector | None = None
         self.name = check_name(name, "vector")
         self._label = check_text(name if label is None else label, "a label")
         self._group = check_text(group, "a group")
         self._enable = True
-        self._perm = _check_perm(perm)
-        self._state = check_state(state)
+        self._perm = convert_choice(Permission, perm, "permission")
+        self._state = convert_choice(State, state, "state")
         self._timeout = 0.0
-        self._members: dict[str, M] = {}
-        self.members: Mapping[str, M] = MappingProxyType(self._members)
+        self._items: dict[str, M] = {}
+        self.members: Mapping[str, M] = MappingProxyType(self._items)
         for member in members:
-            self._add(member)
+            if not isinstance(member, self._member):
+                raise TypeError(
+                    f"members of a {type(self).__name__} are {self._member.__name__} instances, "
+                    f"not {type(member).__name__}"
+                )
+            vector = member.vector
+            self._add(member.name, member, None if vector is None else f"vector {vector.name!r}")
+            member.vector = self
         if not self.members:
-            raise ConfigurationError(f"vector {name!r} has no members: give it at least one")
+            raise ConfigurationError(f"{self._title} has no members: give it at least one")
 
-    def _add(self, member: M) -> None:
-        if not isinstance(member, self._member):
-            raise TypeError(
-                f"members of a {type(self).__name__} are {self._member.__name__} instances, "
-                f"not {type(member).__name__}"
-            )
-        if member.name in self.members:
-            raise ConfigurationError(f"vector {self.name!r} has two members named {member.name!r}")
-        if member.vector is not None:
-            raise ConfigurationError(
-                f"member {member.name!r} is part of vector {member.vector.name!r}: make another"
-            )
-        member.vector = self
-        self._members[member.name] = member
+    @property
+    def _title(self) -> str:
+        return f"vector {self.name!r}"
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.devicename or '?'}.{self.name} {self.state}>"
 
-    # The mapping -------------------------------------------------------------------------------
+    # The mapping ---------------------------------------------------------------------------------
 
     def __getitem__(self, name: str) -> V:
         value: V = self.member(name).membervalue
@@ -120,23 +104,11 @@ class Vector(Mapping[str, V], Generic[M, V]):
 
     def __setitem__(self, name: str, value: Any) -> None:
         member = self.member(name)
-        self._assign(member, member.convert(value))
+        self._assign(member, member._convert(value))
 
     def _assign(self, member: M, value: Any) -> None:
-        """Give a member a value that it has converted."""
-        member.assign(value)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.members)
-
-    def __len__(self) -> int:
-        return len(self.members)
-
-    # Two vectors are never equal for having the same values, and a vector can be a key.
-    __hash__ = object.__hash__
-
-    def __eq__(self, other: object) -> bool:
-        return self is other
+        """Assign an already converted value."""
+        member._assign(value)
 
     def update(self, values: Mapping[str, Any]) -> None:
         """Set several members, such as those of an event that a client sent.
@@ -145,10 +117,12 @@ class Vector(Mapping[str, V], Generic[M, V]):
             KeyError: a name that is no member's; then none is set.
             ValueError: a value that is not legal; then none is set.
         """
-        checked = [(self.member(name), value) for name, value in values.items()]
-        converted = [(member, member.convert(value)) for member, value in checked]
-        for member, value in converted:
+        for member, value in self._converted(values):
             self._assign(member, value)
+
+    def _converted(self, values: Mapping[str, Any]) -> list[tuple[M, Any]]:
+        members = [self.member(name) for name in values]
+        return [(member, member._convert(values[member.name])) for member in members]
 
     def member(self, name: str) -> M:
         """The member of this name.
@@ -157,16 +131,15 @@ class Vector(Mapping[str, V], Generic[M, V]):
             KeyError: there is none.
         """
         try:
-            return self.members[name]
+            return self._items[name]
         except KeyError:
-            known = ", ".join(self.members)
-            raise KeyError(f"vector {self.name!r} has no member {name!r}, only {known}") from None
+            raise self._unknown(name) from None
 
-    # Attributes --------------------------------------------------------------------------------
+    # Attributes ----------------------------------------------------------------------------------
 
     @property
     def label(self) -> str:
-        """What a client shows; it learns of another one when the vector is defined again."""
+        """What a client shows. Send the definition again to tell clients of a new label."""
         return self._label
 
     @label.setter
@@ -193,7 +166,7 @@ class Vector(Mapping[str, V], Generic[M, V]):
     def enable(self, enable: bool) -> None:
         self._enable = enable
         if self.device is not None:
-            self.device.changes += 1
+            self.device.revision += 1
 
     @property
     def perm(self) -> Permission:
@@ -207,7 +180,7 @@ class Vector(Mapping[str, V], Generic[M, V]):
 
     @state.setter
     def state(self, state: str) -> None:
-        self._state = check_state(state)
+        self._state = convert_choice(State, state, "state")
         self.invalidate_definition()
 
     @property
@@ -238,72 +211,70 @@ class Vector(Mapping[str, V], Generic[M, V]):
         """Whether both the vector and its device may send and receive."""
         return self._enable and (self.device is None or self.device.enable)
 
-    # Events ------------------------------------------------------------------------------------
+    # Events --------------------------------------------------------------------------------------
 
     @property
     def current_definition(self) -> DefVector:
-        """The def…Vector event of what it is now: the same one, until something changes."""
+        """The def…Vector event of the present values: the same one until something changes."""
         if self._definition is None:
             self._definition = self.definition()
         return self._definition
 
     def invalidate_definition(self) -> None:
-        """Note that it must be defined anew for the next one who asks; members call this."""
+        """Make the current definition anew when it is next asked for."""
         if self._definition is not None:
             self._definition = None
             if self.device is not None:
-                self.device.changes += 1
+                self.device.revision += 1
 
     def definition(self, message: str = "", timestamp: datetime | None = None) -> DefVector:
-        """Make the def…Vector event of what it is now."""
+        """Make the def…Vector event of the present values."""
         definition: DefVector = self._def_event(
             devicename=self.devicename,
             vectorname=self.name,
             label=self.label,
             group=self.group,
             state=self._state,
-            members={name: member.definition_value for name, member in self.members.items()},
-            memberlabels={name: member.definition_label() for name, member in self.members.items()},
-            timestamp=self._time(timestamp),
+            members={name: member._definition_value() for name, member in self._items.items()},
+            memberlabels={name: member._definition_label() for name, member in self._items.items()},
+            timestamp=self.sink.stamp(timestamp),
             message=check_text(message, "a message"),
             **self._extra_attributes(),
         )
         return definition
 
     def _extra_attributes(self) -> dict[str, Any]:
-        """What the kind's definition says beside what all say."""
+        """Return what the definition of this kind says beside what all say."""
         return {"perm": self._perm, "timeout": self._timeout}
 
     def report(
         self, names: Iterable[str], message: str = "", timestamp: datetime | None = None
     ) -> SetVector:
-        """Make the set…Vector event of some members as they are now."""
-        return self._report([self.member(name) for name in names], message, self._time(timestamp))
+        """Make the set…Vector event of some members and their present values."""
+        members = [self.member(name) for name in names]
+        return self._report(members, message, self.sink.stamp(timestamp))
 
     def _report(self, members: list[M], message: str, time: datetime) -> SetVector:
         values = {member.name: member.membervalue for member in self._sorted(members)}
-        return self._reporting(values, check_text(message, "a message"), time)
+        return self._set_event_of(values, check_text(message, "a message"), time)
 
     def _sorted(self, members: list[M]) -> list[M]:
-        """The members in the order in which they are sent."""
+        """Return the members in the order in which they are sent."""
         return members
 
     def status(self, message: str = "") -> SetVector:
-        """Make the set…Vector event of all there is to tell; payloads of BLOBs are not."""
-        return self.report(self.members, message)
+        """Make the set…Vector event of all members, without payloads of BLOBs."""
+        return self.report(self, message)
 
-    def _reporting(self, values: Mapping[str, Any], message: str, time: datetime) -> SetVector:
-        """Make the set…Vector event of these values, in the order of its fields."""
+    def _set_event_of(self, values: Mapping[str, Any], message: str, time: datetime) -> SetVector:
+        # Positional, in the order of the fields: this is called for each report.
         report: SetVector = self._set_event(
             self.devicename, self.name, values, self._state, self._timeout, time, message
         )
         return report
 
-    def _time(self, timestamp: datetime | None) -> datetime:
-        return self.sink.now() if timestamp is None else to_utc(timestamp)
-
     def check(self, event: NewVector) -> None:
-        """Say whether a client may ask for this.
+        """Check whether a client may ask for this.
 
         Raises:
             RefusedError: it is not allowed; the text says why, for the client's eyes.
@@ -316,32 +287,29 @@ class Vector(Mapping[str, V], Generic[M, V]):
         if not event.members:
             raise RefusedError("the request holds no members")
         for name in event:
-            if name not in self.members:
+            if name not in self._items:
                 raise RefusedError(f"it has no member {name[:64]}")
         self._check_values(event)
 
     def _check_values(self, event: Any) -> None:
-        """Check the values against whatever else the kind demands."""
+        """Raise RefusedError if the kind does not allow these values."""
 
-    # Sending -----------------------------------------------------------------------------------
+    # Sending -------------------------------------------------------------------------------------
 
     @property
     def sink(self) -> EventSink:
-        """The driver, as what sends.
+        """What the vector sends through.
 
         Raises:
             RuntimeError: the vector is not part of a driver.
         """
         device = self.device
         if device is None or device.driver is None:
-            raise RuntimeError(
-                f"vector {self.name!r} cannot send yet: put its device into an IPyDriver, "
-                "and send while that runs"
-            )
+            raise no_driver(self._title)
         sink: EventSink = device.driver.sink
         return sink
 
-    def _keep(self, timeout: float | str | None, state: str | None) -> None:
+    def _update(self, timeout: float | str | None, state: str | None) -> None:
         self._check_sendable()
         if timeout is not None:
             self.timeout = timeout
@@ -349,7 +317,7 @@ class Vector(Mapping[str, V], Generic[M, V]):
             self.state = state
 
     def _check_sendable(self) -> None:
-        """Raise ValueError where the members together may not be shown to a client."""
+        """Raise ValueError if the members together may not be shown to a client."""
 
     async def send_defVector(
         self,
@@ -358,13 +326,13 @@ class Vector(Mapping[str, V], Generic[M, V]):
         timeout: float | str | None = None,
         state: str | None = None,
     ) -> None:
-        """Send the definition with all values to whoever wants it.
+        """Send the definition with all values to all clients that want it.
 
         Never waits for a client. If cancelled, nothing was sent.
 
         Args:
             message: a line for the user.
-            timestamp: now, where none is given; a naive time is UTC.
+            timestamp: None means now; a naive time is UTC.
             timeout: worst-case seconds of a change; kept.
             state: Idle, Ok, Busy or Alert; kept.
 
@@ -372,11 +340,12 @@ class Vector(Mapping[str, V], Generic[M, V]):
             ValueError: a state or timeout that is not legal.
             RuntimeError: the driver is not running.
         """
-        await self.sink.ready()
-        self._keep(timeout, state)
+        sink = self.sink
+        await sink.ready()
+        self._update(timeout, state)
         if self.enabled:
-            self.sink.publish(self.definition(message, timestamp))
-        await self.sink.yield_if_due()
+            sink.publish(self.definition(message, timestamp))
+        await sink.yield_if_due()
 
     async def send_delProperty(self, message: str = "", timestamp: datetime | None = None) -> None:
         """Tell clients that the property is gone, and disable it.
@@ -387,12 +356,13 @@ class Vector(Mapping[str, V], Generic[M, V]):
         Raises:
             RuntimeError: the driver is not running.
         """
-        await self.sink.ready()
+        sink = self.sink
+        await sink.ready()
         if self.enabled:
-            time, text = self._time(timestamp), check_text(message, "a message")
-            self.sink.publish(delProperty(self.devicename, self.name, time, text))
+            text = check_text(message, "a message")
+            sink.publish(delProperty(self.devicename, self.name, sink.stamp(timestamp), text))
         self.enable = False
-        await self.sink.yield_if_due()
+        await sink.yield_if_due()
 
     async def send_setVectorMembers(
         self,
@@ -408,7 +378,7 @@ class Vector(Mapping[str, V], Generic[M, V]):
 
         Args:
             message: a line for the user.
-            timestamp: now, where none is given; a naive time is UTC.
+            timestamp: None means now; a naive time is UTC.
             timeout: worst-case seconds of a change; kept.
             state: Idle, Ok, Busy or Alert; kept.
             members: names of the members to send.
@@ -421,7 +391,7 @@ class Vector(Mapping[str, V], Generic[M, V]):
         chosen = [self.member(name) for name in members]
         sink = self.sink
         await sink.ready()
-        self._keep(timeout, state)
+        self._update(timeout, state)
         self._send(sink, chosen, message, timestamp)
         await sink.yield_if_due()
 
@@ -429,52 +399,8 @@ class Vector(Mapping[str, V], Generic[M, V]):
         self, sink: EventSink, members: list[M], message: str, timestamp: datetime | None
     ) -> None:
         if self.enabled:
-            time = sink.now() if timestamp is None else to_utc(timestamp)
-            sink.publish(self._report(members, message, time))
+            sink.publish(self._report(members, message, sink.stamp(timestamp)))
             for member in members:
-                member.sent()
-            # Its values have been true until now, at least.
+                member._note_sent()
+            # The next definition is stamped anew: these values were true until now, at least.
             self.invalidate_definition()
-
-
-class ValueVector(Vector[M, V]):
-    """A vector whose values are state, not data: everything but BLOBs."""
-
-    async def send_setVector(
-        self,
-        message: str = "",
-        timestamp: datetime | None = None,
-        timeout: float | str | None = None,
-        state: str | None = None,
-        allvalues: bool = True,
-    ) -> None:
-        """Send the values, with state and message.
-
-        Never waits for a client. If cancelled, nothing was sent.
-
-        Args:
-            message: a line for the user.
-            timestamp: now, where none is given; a naive time is UTC.
-            timeout: worst-case seconds of a change; kept.
-            state: Idle, Ok, Busy or Alert; kept.
-            allvalues: False sends only the members that changed since they were last sent; where
-                none did, only a given state, timeout or message is sent, or nothing at all.
-
-        Raises:
-            ValueError: a state or timeout that is not legal.
-            RuntimeError: the driver is not running.
-        """
-        sink = self.sink
-        await sink.ready()
-        self._keep(timeout, state)
-        members = [member for member in self.members.values() if allvalues or member.changed]
-        if members or message or state is not None or timeout is not None:
-            self._send(sink, members, message, timestamp)
-        await sink.yield_if_due()
-
-
-def _check_perm(perm: str) -> Permission:
-    try:
-        return Permission(perm)
-    except ValueError:
-        raise ConfigurationError(f"{perm!r} is no permission: use 'ro', 'wo' or 'rw'") from None

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 from trindi.errors import ConfigurationError, RefusedError
 from trindi.properties.members import (
@@ -12,9 +11,9 @@ from trindi.properties.members import (
     NumberMember,
     SwitchMember,
     TextMember,
-    check_text,
 )
-from trindi.properties.vector import ValueVector, Vector
+from trindi.properties.values import BLOBValue, check_text, convert_choice, is_allowed
+from trindi.properties.vector import M, V, Vector
 from trindi.protocol import (
     Rule,
     SetVector,
@@ -45,6 +44,42 @@ if TYPE_CHECKING:
 __all__ = ["BLOBVector", "LightVector", "NumberVector", "SwitchVector", "TextVector"]
 
 
+class ValueVector(Vector[M, V]):
+    """A vector whose values are state, not data: all but BLOBs."""
+
+    async def send_setVector(
+        self,
+        message: str = "",
+        timestamp: datetime | None = None,
+        timeout: float | str | None = None,
+        state: str | None = None,
+        allvalues: bool = True,
+    ) -> None:
+        """Send the values, with state and message.
+
+        Never waits for a client. If cancelled, nothing was sent.
+
+        Args:
+            message: a line for the user.
+            timestamp: None means now; a naive time is UTC.
+            timeout: worst-case seconds of a change; kept.
+            state: Idle, Ok, Busy or Alert; kept.
+            allvalues: False sends only the members that changed since they were last sent. If none
+                did, only a given state, timeout or message is sent, or nothing at all.
+
+        Raises:
+            ValueError: a state or timeout that is not legal.
+            RuntimeError: the driver is not running.
+        """
+        sink = self.sink
+        await sink.ready()
+        self._update(timeout, state)
+        members = [member for member in self._items.values() if allvalues or member.changed]
+        if members or message or state is not None or timeout is not None:
+            self._send(sink, members, message, timestamp)
+        await sink.yield_if_due()
+
+
 class SwitchVector(ValueVector[SwitchMember, SwitchState]):
     """Switches, with a rule for how many may be On together.
 
@@ -52,7 +87,7 @@ class SwitchVector(ValueVector[SwitchMember, SwitchState]):
 
     Args:
         name: printable ASCII.
-        label: what a client shows; the name where none is given.
+        label: what a client shows; None means the name.
         group: the tab under which a client shows it.
         perm: ``ro``, ``wo`` or ``rw``.
         rule: ``OneOfMany``, ``AtMostOne`` or ``AnyOfMany``.
@@ -81,8 +116,8 @@ class SwitchVector(ValueVector[SwitchMember, SwitchState]):
         switchmembers: Iterable[SwitchMember] = (),
     ) -> None:
         super().__init__(name, label, group, perm, state, switchmembers)
-        self._rule = _check_rule(rule)
-        on = sum(member.membervalue is SwitchState.ON for member in self.members.values())
+        self._rule = convert_choice(Rule, rule, "switch rule")
+        on = sum(member.membervalue is SwitchState.ON for member in self._items.values())
         if on > 1 and self._rule is not Rule.ANY_OF_MANY:
             raise ConfigurationError(f"vector {name!r}: {on} switches are On under {rule}")
         self._check_sendable()
@@ -95,9 +130,9 @@ class SwitchVector(ValueVector[SwitchMember, SwitchState]):
     def _assign(self, member: SwitchMember, value: SwitchState) -> None:
         super()._assign(member, value)
         if value is SwitchState.ON and self._rule is not Rule.ANY_OF_MANY:
-            for other in self.members.values():
+            for other in self._items.values():
                 if other is not member:
-                    other.assign(SwitchState.OFF)
+                    other._assign(SwitchState.OFF)
 
     def _check_sendable(self) -> None:
         if self._rule is Rule.ONE_OF_MANY and SwitchState.ON not in self.values():
@@ -114,8 +149,8 @@ class SwitchVector(ValueVector[SwitchMember, SwitchState]):
 
     def update(self, values: Mapping[str, Any]) -> None:
         """Set several switches, such as those of an event; those going Off come first."""
-        converted = {name: self.member(name).convert(value) for name, value in values.items()}
-        super().update(dict(sorted(converted.items(), key=lambda item: item[1] == "On")))
+        for member, value in sorted(self._converted(values), key=lambda item: item[1] == "On"):
+            self._assign(member, value)
 
     def _extra_attributes(self) -> dict[str, Any]:
         return super()._extra_attributes() | {"rule": self._rule}
@@ -128,16 +163,7 @@ class SwitchVector(ValueVector[SwitchMember, SwitchState]):
 class TextVector(ValueVector[TextMember, str]):
     """Texts.
 
-    Args:
-        name: printable ASCII.
-        label: what a client shows; the name where none is given.
-        group: the tab under which a client shows it.
-        perm: ``ro``, ``wo`` or ``rw``.
-        state: ``Idle``, ``Ok``, ``Busy`` or ``Alert``.
-        textmembers: at least one.
-
-    Raises:
-        ValueError: a value that is not legal, or two members of one name.
+    The arguments are those of `SwitchVector` but for `rule`; `textmembers` are at least one.
     """
 
     kind = "Text"
@@ -161,16 +187,7 @@ class TextVector(ValueVector[TextMember, str]):
 class NumberVector(ValueVector[NumberMember, float]):
     """Numbers, with limits that clients must keep and the driver need not.
 
-    Args:
-        name: printable ASCII.
-        label: what a client shows; the name where none is given.
-        group: the tab under which a client shows it.
-        perm: ``ro``, ``wo`` or ``rw``.
-        state: ``Idle``, ``Ok``, ``Busy`` or ``Alert``.
-        numbermembers: at least one.
-
-    Raises:
-        ValueError: a value that is not legal, or two members of one name.
+    The arguments are those of `SwitchVector` but for `rule`; `numbermembers` are at least one.
     """
 
     kind = "Number"
@@ -193,32 +210,23 @@ class NumberVector(ValueVector[NumberMember, float]):
     def _check_values(self, event: newNumberVector) -> None:
         for name, value in event.items():
             low, high, _ = self.members[name].limits
-            if low != high and not low <= value <= high:
+            if not is_allowed(value, low, high):
                 raise RefusedError(f"{name} {value:g} is not within {low:g} and {high:g}")
 
-    def _reporting(self, values: Mapping[str, Any], message: str, time: datetime) -> SetVector:
+    def _set_event_of(self, values: Mapping[str, Any], message: str, time: datetime) -> SetVector:
         report = setNumberVector(
             self.devicename, self.name, values, self._state, self._timeout, time, message
         )
-        members = self.members
-        new = [name for name in values if members[name].has_new_limits]
-        if not new:
-            return report
-        return replace(report, limits={name: members[name].limits for name in new})
+        members = [self._items[name] for name in values]
+        limits = {one.name: one.limits for one in members if one._has_unsent_limits}
+        return replace(report, limits=limits) if limits else report
 
 
 class LightVector(ValueVector[LightMember, State]):
     """Lights, which clients can only look at.
 
-    Args:
-        name: printable ASCII.
-        label: what a client shows; the name where none is given.
-        group: the tab under which a client shows it.
-        state: ``Idle``, ``Ok``, ``Busy`` or ``Alert``.
-        lightmembers: at least one.
-
-    Raises:
-        ValueError: a value that is not legal, or two members of one name.
+    The arguments are those of `SwitchVector` but for `perm` and `rule`; `lightmembers` are at least
+    one.
     """
 
     kind = "Light"
@@ -242,25 +250,16 @@ class LightVector(ValueVector[LightMember, State]):
     def _extra_attributes(self) -> dict[str, Any]:
         return {}
 
-    def _reporting(self, values: Mapping[str, Any], message: str, time: datetime) -> SetVector:
+    def _set_event_of(self, values: Mapping[str, Any], message: str, time: datetime) -> SetVector:
         return setLightVector(self.devicename, self.name, values, self._state, time, message)
 
 
-class BLOBVector(Vector[BLOBMember, bytes | Path | IO[bytes] | None]):
+class BLOBVector(Vector[BLOBMember, BLOBValue | None]):
     """BLOBs: images and other files.
 
     There is no `send_setVector`: BLOBs are data, and just those named are sent.
 
-    Args:
-        name: printable ASCII.
-        label: what a client shows; the name where none is given.
-        group: the tab under which a client shows it.
-        perm: ``ro``, ``wo`` or ``rw``.
-        state: ``Idle``, ``Ok``, ``Busy`` or ``Alert``.
-        blobmembers: at least one.
-
-    Raises:
-        ValueError: a value that is not legal, or two members of one name.
+    The arguments are those of `SwitchVector` but for `rule`; `blobmembers` are at least one.
     """
 
     kind = "BLOB"
@@ -282,9 +281,9 @@ class BLOBVector(Vector[BLOBMember, bytes | Path | IO[bytes] | None]):
 
     def status(self, message: str = "") -> SetVector:
         """Make a setBLOBVector event without payloads."""
-        return self._reporting({}, message, self._time(None))
+        return self._set_event_of({}, message, self.sink.stamp(None))
 
-    def _reporting(
+    def _set_event_of(
         self, values: Mapping[str, bytes], message: str, time: datetime
     ) -> setBLOBVector:
         about = {n: SizeFormat(len(data), self.members[n].blobformat) for n, data in values.items()}
@@ -307,7 +306,7 @@ class BLOBVector(Vector[BLOBMember, bytes | Path | IO[bytes] | None]):
 
         Args:
             message: a line for the user.
-            timestamp: now, where none is given; a naive time is UTC.
+            timestamp: None means now; a naive time is UTC.
             timeout: worst-case seconds of a change; kept.
             state: Idle, Ok, Busy or Alert; kept.
             members: names of the members to send.
@@ -319,26 +318,18 @@ class BLOBVector(Vector[BLOBMember, bytes | Path | IO[bytes] | None]):
             RuntimeError: the driver is not running.
         """
         chosen = [self.member(name) for name in members]
-        await self.sink.ready()
-        self._keep(timeout, state)
+        sink = self.sink
+        await sink.ready()
+        self._update(timeout, state)
         sources = [(member, member.membervalue) for member in chosen]
         values = {member.name: await self._load(member) for member in chosen if self.enabled}
         # It may have been disabled while a file was being read.
         if self.enabled:
-            text, time = check_text(message, "a message"), self._time(timestamp)
-            await self.sink.publish_blob(self._reporting(values, text, time))
+            text, time = check_text(message, "a message"), sink.stamp(timestamp)
+            await sink.publish_blob(self._set_event_of(values, text, time))
             for member, source in sources:
                 member.changed = member.membervalue is not source
-        await self.sink.yield_if_due()
+        await sink.yield_if_due()
 
     async def _load(self, member: BLOBMember) -> bytes:
-        return member.load() if member.at_hand else await self.sink.in_thread(member.load)
-
-
-def _check_rule(rule: str) -> Rule:
-    try:
-        return Rule(rule)
-    except ValueError:
-        raise ConfigurationError(
-            f"{rule!r} is no switch rule: use 'OneOfMany', 'AtMostOne' or 'AnyOfMany'"
-        ) from None
+        return member._load() if member._is_loaded() else await self.sink.in_thread(member._load)

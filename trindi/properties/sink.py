@@ -1,0 +1,42 @@
+"""What vectors and devices send through: a Protocol, so that they need not know their driver."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from datetime import datetime
+
+    from trindi.protocol import Event, setBLOBVector
+
+__all__ = ["EventSink", "no_driver"]
+
+
+class EventSink(Protocol):
+    """What a driver offers its vectors and devices for sending."""
+
+    def stamp(self, timestamp: datetime | None) -> datetime:
+        """Return the timestamp of an event: the given one as UTC, or else the present time."""
+
+    def ready(self) -> Awaitable[None]:
+        """Raise RuntimeError if nothing can be sent; awaited, raise Cancelled if cancelled."""
+
+    async def yield_if_due(self) -> None:
+        """Let other tasks run now and then; to be called after sending."""
+
+    def publish(self, event: Event) -> None:
+        """Send an event to every peer that wants it, without waiting."""
+
+    async def publish_blob(self, event: setBLOBVector) -> None:
+        """Send BLOBs, waiting a bounded time for peers that keep up."""
+
+    async def in_thread(self, load: Callable[[], bytes]) -> bytes:
+        """Call a function that takes long in a worker thread."""
+
+
+def no_driver(sender: str) -> RuntimeError:
+    """Make the error for a sender that is not part of a driver."""
+    return RuntimeError(
+        f"{sender} cannot send yet: put its device into an IPyDriver, and send while that runs"
+    )
