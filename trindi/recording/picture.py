@@ -19,64 +19,18 @@ from trindi.protocol import (
     setBLOBVector,
     setLightVector,
 )
-from trindi.recording.jsonl import Side
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
 
-    from trindi.recording.jsonl import Entry
 
-__all__ = ["OPENING", "Opening", "Picture"]
-
-OPENING: Final = 1.0
-"""Seconds after the first definition in which others are part of the same answer."""
+__all__ = ["Picture"]
 
 _EVERY_DEVICE: Final = (None, "*")
 
 
-def shown(entries: Iterable[Entry]) -> Iterator[tuple[float, SnoopEvent]]:
-    """Yield what the server says of devices, and when."""
-    for entry in entries:
-        if entry.source is Side.SERVER and isinstance(entry.item, SnoopEvent):
-            yield entry.time, entry.item
-
-
 def _place(event: Any) -> tuple[str, str]:
     return event.devicename, event.vectorname
-
-
-class Opening:
-    """How a session began.
-
-    Attributes:
-        zero: when the first definition came.
-        definitions: the first of each property, of those that came with it.
-        devicenames: all devices that anything is ever said of.
-    """
-
-    def __init__(self, entries: Iterable[Entry]) -> None:
-        self.zero = 0.0
-        self.definitions: dict[tuple[str, str], DefVector] = {}
-        names: dict[str, None] = {}
-        for time, event in shown(entries):
-            if event.devicename is not None:
-                names[event.devicename] = None
-            if not isinstance(event, DefVector):
-                continue
-            if not self.definitions:
-                self.zero = time
-            if time <= self.zero + OPENING:
-                self.definitions.setdefault(_place(event), event)
-        self.devicenames = tuple(names)
-
-    def rest(self, entries: Iterable[Entry]) -> Iterator[tuple[float, SnoopEvent]]:
-        """Yield what came after it, and when."""
-        known = set(self.definitions)
-        for time, event in shown(entries):
-            if isinstance(event, DefVector) and _place(event) in known:
-                known.remove(_place(event))
-            else:
-                yield time, event
 
 
 class Picture:

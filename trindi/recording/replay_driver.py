@@ -1,21 +1,22 @@
-"""A recorded session as a driver: it answers clients as what was recorded did.
+"""A recorded session as a driver: it answers clients as the recorded server did.
 
-It begins when a client first asks. Definitions that the session began with are the answer; all else
-that the server said follows at the recorded times, to whoever is there. Clients that come later get
-the definitions as they are by then. So any server, with any number of clients, can show it; this
-module knows none of them.
+It begins when a client first asks for definitions. The initial definitions of the session are the
+answer; the rest of what the server sent follows at the recorded times, to all clients. A client
+that comes later gets the definitions as of then. So any server can show a recording to any number
+of clients; this module knows neither.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import trio
 
 from trindi.driver import IPyDriver
 from trindi.properties import Device
 from trindi.protocol import (
+    DefVector,
     Event,
     Message,
     NewVector,
@@ -25,32 +26,77 @@ from trindi.protocol import (
     getProperties,
     setBLOBVector,
 )
-from trindi.recording.picture import Opening, Picture
+from trindi.recording.jsonl import Side
+from trindi.recording.picture import Picture
 from trindi.recording.player import Pace, check_speed
 from trindi.transport import EncodedBatch, EncodedEvent
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable
+    from collections.abc import Awaitable, Iterable, Iterator
 
     from trindi.driver import Sender
     from trindi.errors import ProtocolError
+    from trindi.recording.jsonl import Entry
     from trindi.recording.reader import Recording
 
 __all__ = ["ReplayDriver"]
 
+OPENING: Final = 1.0
+"""Seconds after the first definition in which others belong to the same answer."""
 
-class _Shown(Device):
-    """A device of a recording; others' devices may have names that an author's may not."""
+
+class _ReplayedDevice(Device):
+    """A device of a recording; its name may be one that an author could not give."""
 
     def __init__(self, devicename: str) -> None:
         super().__init__("replayed", [])
         self.devicename = devicename
 
 
+class _Opening:
+    """The initial definitions of a session.
+
+    Attributes:
+        zero: recorded time of the first definition.
+        definitions: the first one of each property that is defined within `OPENING` of it.
+        devicenames: all devices of the session, of later ones too.
+    """
+
+    def __init__(self, entries: Iterable[Entry]) -> None:
+        self.zero = 0.0
+        self.definitions: dict[tuple[str, str], DefVector] = {}
+        names: dict[str, None] = {}
+        for time, event in _server_events(entries):
+            if event.devicename is not None:
+                names[event.devicename] = None
+            if isinstance(event, DefVector):
+                if not self.definitions:
+                    self.zero = time
+                if time <= self.zero + OPENING:
+                    self.definitions.setdefault((event.devicename, event.vectorname), event)
+        self.devicenames = tuple(names)
+
+    def rest(self, entries: Iterable[Entry]) -> Iterator[tuple[float, SnoopEvent]]:
+        """Yield the other events of the server, with their times."""
+        known = set(self.definitions)
+        for time, event in _server_events(entries):
+            names = event.devicename, getattr(event, "vectorname", None)
+            if isinstance(event, DefVector) and names in known:
+                known.remove(names)
+            else:
+                yield time, event
+
+
+def _server_events(entries: Iterable[Entry]) -> Iterator[tuple[float, SnoopEvent]]:
+    for entry in entries:
+        if entry.source is Side.SERVER and isinstance(entry.item, SnoopEvent):
+            yield entry.time, entry.item
+
+
 class ReplayDriver(IPyDriver):
     """Shows a recorded session to clients; serve it with `IPyServer`.
 
-    What clients want set is refused, with the values as they are.
+    Requests to set a value are refused, with the present values.
 
     Args:
         recording: what was recorded.
@@ -67,9 +113,9 @@ class ReplayDriver(IPyDriver):
     def __init__(self, recording: Recording, speed: float = 1.0) -> None:
         self._speed = check_speed(speed)
         self._recording = recording
-        # Read whole once: what is wrong with it shows now, and not in mid-night.
-        self._opening = Opening(recording.without_blobs())
-        super().__init__([_Shown(name) for name in self._opening.devicenames])
+        # All lines are read once here, so that a broken one is reported now.
+        self._opening = _Opening(recording.without_blobs())
+        super().__init__([_ReplayedDevice(name) for name in self._opening.devicenames])
         self._picture = Picture(self._opening.definitions.values())
         self._asked = trio.Event()
         self.finished = trio.Event()
@@ -93,7 +139,7 @@ class ReplayDriver(IPyDriver):
         await self.sink.yield_if_due()
 
     def receive(self, item: Event | ProtocolError, sender: Sender) -> Awaitable[None] | None:
-        """Begin where a client asks for definitions; refuse what it wants set."""
+        """Begin when a client asks for definitions; refuse requests to set a value."""
         if isinstance(item, getProperties):
             self._asked.set()
         if isinstance(item, NewVector):
@@ -104,15 +150,15 @@ class ReplayDriver(IPyDriver):
     def _refuse(self, item: NewVector, sender: Sender) -> None:
         text = f"[WARNING] {item.vectorname} is unchanged: this is a recording"
         report = self._picture.report(item.devicename, item.vectorname)
+        now = self.sink.now()
         if report is None:
-            sender.reply(Message(item.devicename, text, self.sink.now()))
+            sender.reply(Message(item.devicename, text, now))
         else:
-            now = self.sink.now()
             sender.reply(replace(report, state=State.ALERT, message=text, timestamp=now))
 
     def encoded_definitions(
         self, devicename: str | None = None, vectorname: str | None = None
     ) -> EncodedBatch:
-        """The definitions as they are by now."""
+        """Return the present definitions."""
         definitions = self._picture.definitions(devicename, vectorname)
         return EncodedBatch(EncodedEvent(event, encode(event)) for event in definitions)
