@@ -8,6 +8,7 @@ of clients; this module knows neither.
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
@@ -20,6 +21,8 @@ from trindi.protocol import (
     Event,
     Message,
     NewVector,
+    Property,
+    Snapshot,
     SnoopEvent,
     State,
     encode,
@@ -27,7 +30,6 @@ from trindi.protocol import (
     setBLOBVector,
 )
 from trindi.recording.jsonl import Side
-from trindi.recording.picture import Picture
 from trindi.recording.player import Pace, check_speed
 from trindi.transport import EncodedBatch, EncodedEvent
 
@@ -116,7 +118,10 @@ class ReplayDriver(IPyDriver):
         # All lines are read once here, so that a broken one is reported now.
         self._opening = _Opening(recording.without_blobs())
         super().__init__([_ReplayedDevice(name) for name in self._opening.devicenames])
-        self._picture = Picture(self._opening.definitions.values())
+        # What it holds is part of the recording, whose size is bounded.
+        self._snapshot = Snapshot(Property, max_bytes=sys.maxsize)
+        for definition in self._opening.definitions.values():
+            self._snapshot.apply(definition)
         self._asked = trio.Event()
         self.finished = trio.Event()
 
@@ -131,7 +136,7 @@ class ReplayDriver(IPyDriver):
 
     async def _show(self, event: SnoopEvent) -> None:
         await self.sink.ready()
-        self._picture.take(event)
+        self._snapshot.apply(event)
         if isinstance(event, setBLOBVector):
             await self.sink.publish_blob(event)
         else:
@@ -149,16 +154,17 @@ class ReplayDriver(IPyDriver):
 
     def _refuse(self, item: NewVector, sender: Sender) -> None:
         text = f"[WARNING] {item.vectorname} is unchanged: this is a recording"
-        report = self._picture.report(item.devicename, item.vectorname)
+        known = self._snapshot.find(item.devicename, item.vectorname)
         now = self.sink.now()
-        if report is None:
+        if known is None:
             sender.reply(Message(item.devicename, text, now))
         else:
+            report = known.as_set()
             sender.reply(replace(report, state=State.ALERT, message=text, timestamp=now))
 
     def encoded_definitions(
         self, devicename: str | None = None, vectorname: str | None = None
     ) -> EncodedBatch:
         """Return the present definitions."""
-        definitions = self._picture.definitions(devicename, vectorname)
+        definitions = self._snapshot.definitions(devicename, vectorname)
         return EncodedBatch(EncodedEvent(event, encode(event)) for event in definitions)
