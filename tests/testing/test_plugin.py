@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import shutil
 import subprocess
@@ -18,7 +19,7 @@ from tests.kit.processes import ENVIRONMENT, EXAMPLES, ROOT
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    Run = Callable[..., subprocess.CompletedProcess[str]]
+    Run = Callable[..., str]
 
 FIVE_LINES = """
 from thermostat_target import make_driver
@@ -30,47 +31,7 @@ from thermostat_target import make_driver
     await client.wait_for("Thermostat", "temperaturevector", near)
 """
 
-TRIO_MODE = "[pytest]\ntrio_mode = true\nfilterwarnings = error\n"
-
-
-@pytest.fixture
-def run(tmp_path: Path) -> Run:
-    """Run pytest, with the plugin, in a directory with an example, a test and a configuration."""
-    shutil.copy(EXAMPLES / "thermostat_target.py", tmp_path)
-
-    def run(
-        test: str, *arguments: str, ini: str = TRIO_MODE, plugin: str = "pytest_trindi"
-    ) -> subprocess.CompletedProcess[str]:
-        (tmp_path / "test_driver.py").write_text(test)
-        (tmp_path / "pytest.ini").write_text(ini)
-        command = [sys.executable, "-m", "pytest", "-p", plugin, "-p", "no:cacheprovider"]
-        return subprocess.run(
-            [*command, *arguments],
-            cwd=tmp_path,
-            env=ENVIRONMENT,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-
-    return run
-
-
-def test_a_test_takes_five_lines(run: Run) -> None:
-    done = run(FIVE_LINES.format(mark=""))
-    assert "1 passed" in done.stdout, done.stdout
-    assert done.returncode == 0
-
-
-def test_it_works_without_trio_mode(run: Run) -> None:
-    test = "import pytest\n" + FIVE_LINES.format(mark="@pytest.mark.trio\n")
-    done = run(test, ini="[pytest]\nfilterwarnings = error\n")
-    assert "1 passed" in done.stdout, done.stdout
-
-
-def test_exceptions_show_in_the_test(run: Run) -> None:
-    test = """
+CLUMSY = """
 import pytest
 import trio
 from thermostat_target import Thermostat
@@ -90,18 +51,12 @@ async def test_that_does_not(start_server, autojump_clock):
     await client["Thermostat"]["targetvector"].set(target=18.0)
     await client.wait_state("Thermostat", "targetvector", "Alert")
 """
-    done = run(test)
-    assert "1 failed, 1 passed" in done.stdout, done.stdout
-    assert "OSError: the cable is out" in done.stdout
-    assert "clientevent failed on newNumberVector of Thermostat targetvector" in done.stdout
 
-
-SEEDED = """
+ORDER = """
 import trio
 from thermostat_target import make_driver
 
-async def test_order({fixture}, autojump_clock):
-    await {start}
+async def print_order(name):
     order = []
 
     async def note(number):
@@ -111,40 +66,116 @@ async def test_order({fixture}, autojump_clock):
     async with trio.open_nursery() as nursery:
         for number in range(8):
             nursery.start_soon(note, number)
-    print("order:", order)
+    print(f"order after {name}:", order)
+
+async def test_start_driver(start_driver, autojump_clock):
+    await start_driver(make_driver())
+    await print_order("start_driver")
+
+async def test_start_server(start_server, autojump_clock):
+    await start_server([make_driver()])
+    await print_order("start_server")
+
+async def test_start_replay(start_replay, autojump_clock):
+    await start_replay("night.jsonl")
+    await print_order("start_replay")
+
+async def test_replay_to(replay_to, autojump_clock):
+    await replay_to(make_driver(), "night.jsonl")
+    await print_order("replay_to")
 """
 
-
-@pytest.mark.parametrize(
-    ("fixture", "start"),
-    [
-        ("start_driver", "start_driver(make_driver())"),
-        ("start_server", "start_server([make_driver()])"),
-        ("start_replay", "start_replay('night.jsonl')"),
-        ("replay_to", "replay_to(make_driver(), 'night.jsonl')"),
-    ],
-)
-def test_the_seed_can_be_chosen(run: Run, tmp_path: Path, fixture: str, start: str) -> None:
-    shutil.copy(SNIPPETS / "night.jsonl", tmp_path)
-    test = SEEDED.format(fixture=fixture, start=start)
-
-    def order(*arguments: str) -> str:
-        done = run(test, "-s", *arguments)
-        (line,) = [line for line in done.stdout.splitlines() if "order:" in line]
-        return line.partition("order:")[2]
-
-    orders = {order(f"--trindi-seed={seed}") for seed in (1, 2, 3)}
-    assert len(orders) > 1
-    assert order() == order("--trindi-seed=0")
+FIXTURES = ("start_driver", "start_server", "start_replay", "replay_to")
+TRIO_MODE = "[pytest]\ntrio_mode = true\nfilterwarnings = error\n"
 
 
+def run_pytest(
+    directory: Path, *arguments: str, ini: str = TRIO_MODE, plugin: str = "pytest_trindi"
+) -> str:
+    """Run pytest in a directory, and return what it prints."""
+    (directory / "pytest.ini").write_text(ini)
+    command = [sys.executable, "-m", "pytest", "-rA", "-p", plugin, "-p", "no:cacheprovider"]
+    done = subprocess.run(
+        [*command, *arguments],
+        cwd=directory,
+        env=ENVIRONMENT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode in (0, 1), done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    """Run one test in a directory with an example."""
+    shutil.copy(EXAMPLES / "thermostat_target.py", tmp_path)
+
+    def run(test: str, *arguments: str, **options: str) -> str:
+        (tmp_path / "test_driver.py").write_text(test)
+        return run_pytest(tmp_path, *arguments, **options)
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def run_all(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """Run all tests of one directory; each combination of arguments once."""
+    directory = tmp_path_factory.mktemp("author")
+    shutil.copy(EXAMPLES / "thermostat_target.py", directory)
+    shutil.copy(SNIPPETS / "night.jsonl", directory)
+    (directory / "test_lines.py").write_text(FIVE_LINES.format(mark=""))
+    (directory / "test_clumsy.py").write_text(CLUMSY)
+    (directory / "test_order.py").write_text(ORDER)
+    return functools.cache(functools.partial(run_pytest, directory))
+
+
+@pytest.mark.slow
+def test_a_test_takes_five_lines(run_all: Run) -> None:
+    report = run_all()
+    assert "PASSED test_lines.py::test_the_room_follows_the_target" in report, report
+
+
+@pytest.mark.slow
+def test_exceptions_show_in_the_test(run_all: Run) -> None:
+    report = run_all()
+    assert "1 failed, 6 passed" in report, report
+    assert "FAILED test_clumsy.py::test_that_fails" in report
+    assert "OSError: the cable is out" in report
+    assert "clientevent failed on newNumberVector of Thermostat targetvector" in report
+
+
+def orders(report: str) -> dict[str, str]:
+    """The order of tasks that each fixture has led to."""
+    lines = [line for line in report.splitlines() if line.startswith("order after ")]
+    return {line.split()[2].rstrip(":"): line.partition(": ")[2] for line in lines}
+
+
+@pytest.mark.slow
+def test_the_seed_can_be_chosen(run_all: Run) -> None:
+    seeded = [orders(run_all("test_order.py", f"--trindi-seed={seed}")) for seed in (0, 1, 2)]
+    assert orders(run_all()) == seeded[0]
+    for fixture in FIXTURES:
+        assert len({one[fixture] for one in seeded}) > 1
+
+
+@pytest.mark.slow
+def test_it_works_without_trio_mode(run: Run) -> None:
+    test = "import pytest\n" + FIVE_LINES.format(mark="@pytest.mark.trio\n")
+    report = run(test, ini="[pytest]\nfilterwarnings = error\n")
+    assert "1 passed" in report, report
+
+
+@pytest.mark.slow
 def test_pytest_can_do_without_it(run: Run) -> None:
-    done = run("def test(): pass\n", plugin="no:pytest_trindi")
-    assert "1 passed" in done.stdout, done.stdout
-    help_of_it = run("", "--help")
-    assert "--trindi-seed" in help_of_it.stdout
+    report = run("def test(): pass\n", plugin="no:pytest_trindi")
+    assert "1 passed" in report, report
+    assert "--trindi-seed" in run("", "--help")
 
 
+@pytest.mark.slow
 def test_loading_it_imports_no_trindi(run: Run) -> None:
     """Else a plugin that measures coverage would come too late."""
     test = """
@@ -154,8 +185,8 @@ def test():
     assert "pytest_trindi" in sys.modules
     assert [name for name in sys.modules if name.partition(".")[0] in ("trindi", "trio")] == []
 """
-    done = run(test, "-p", "no:trio", "-p", "no:hypothesispytest", ini="")
-    assert "1 passed" in done.stdout, done.stdout
+    report = run(test, "-p", "no:trio", "-p", "no:hypothesispytest", ini="")
+    assert "1 passed" in report, report
 
 
 def test_it_is_an_entry_point() -> None:

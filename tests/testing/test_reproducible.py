@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
     from trindi import ClientEvent, SnoopEvent
 
-RUNS = 1000
 LARGE = bytes(range(256)) * 5000
 """More than what is encoded in a thread in an observatory."""
 
@@ -113,8 +112,9 @@ def without_hypothesis(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("without_hypothesis")
-def test_a_thousand_runs_do_the_same() -> None:
-    assert len({run() for _ in range(RUNS)}) == 1
+@pytest.mark.parametrize("runs", [100, pytest.param(1000, marks=pytest.mark.slow)])
+def test_many_runs_do_the_same(runs: int) -> None:
+    assert len({run() for _ in range(runs)}) == 1
 
 
 @pytest.mark.usefixtures("without_hypothesis")
