@@ -380,7 +380,6 @@ async def test_a_server_can_run_again(nursery: trio.Nursery, connect: Connect) -
 @pytest.mark.parametrize(
     ("drivers", "options", "message"),
     [
-        pytest.param([], {}, "no drivers", id="none"),
         pytest.param([Bench("A"), Bench("A")], {}, "'A' is in two drivers", id="one name twice"),
         pytest.param([Bench()], {"maxconnections": 0}, "at least 1", id="no clients"),
         pytest.param([Bench()], {"port": -1}, "at least 0", id="negative port"),

@@ -22,7 +22,7 @@ from trindi.protocol import (
     setBLOBVector,
     setNumberVector,
 )
-from trindi.server.server import MAX_RESTART_DELAY
+from trindi.server.supervisor import MAX_RESTART_DELAY
 from trindi.transport import Connection
 
 if TYPE_CHECKING:

@@ -1,72 +1,79 @@
-"""Who hears what: subscriptions, BLOB policies, snooping. Pure: plain calls, no I/O, no tasks.
+"""Who hears an event and who is asked: subscriptions, BLOB policies, snooping, ownership. Pure.
 
 The rules are those of indiserver (protocol §5.2, §5.4) with three differences. BLOB policies are
 kept by device and property, as the specification says, not by connection (§4.4). A subscriber of
 one property also hears that its whole device is gone (§12). A getProperties without a device always
 widens a subscription, even after narrower ones.
+
+Clients, upstreams that snoop and chained servers are receivers alike. This module does no I/O, runs
+no tasks and knows receivers and upstreams only as keys.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
+from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 from trindi.protocol import (
     BLOBPolicy,
     Event,
+    Interest,
     Message,
     NewVector,
-    delProperty,
     enableBLOB,
     getProperties,
+    is_all,
     setBLOBVector,
 )
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-__all__ = ["Router", "Subscription"]
+__all__ = ["Route", "Router", "Subscription"]
 
 C = TypeVar("C")
-D = TypeVar("D")
+U = TypeVar("U")
+R = TypeVar("R")
 
 MAX_ROUTES: Final = 16384
-"""Remembered answers to who hears a property; past it they are forgotten and found again."""
+"""Routes that are remembered; beyond it all are forgotten and found again."""
 
-MAX_NAMED: Final = 4 * 1024 * 1024
-"""Bytes of names that one subscription may keep, so that no client can fill the memory with them; a
-client that names more hears everything, and its further BLOB policies are not noted."""
+MAX_POLICY_BYTES: Final = 4 * 1024 * 1024
+"""Bytes of names for which one receiver may keep BLOB policies; further ones are not noted."""
+
+RESERVATION: Final = 60.0
+"""Seconds for which the name of a withdrawn device is kept for its last owner."""
 
 # What keeping a name takes beyond its own characters, roughly.
 _NAME_OVERHEAD: Final = 512
 
-CHAINED: Final = "*"
-"""The device that a chained indiserver asks for: it means all (§5.5)."""
-
 
 class Subscription:
-    """What one client, or one snooping driver, wants to hear."""
+    """What one receiver wants to hear.
 
-    def __init__(self) -> None:
-        self.everything = False
+    Args:
+        snoops: the receiver is an upstream. It hears nothing that is about no device, and asking
+            for BLOBs subscribes it to nothing else (§5.4).
+    """
+
+    def __init__(self, *, snoops: bool = False) -> None:
+        self.interest = Interest()
+        self._snoops = snoops
         # By device, then by property; None stands for the whole device.
-        self._names: dict[str, set[str | None]] = {}
         self._policies: dict[str, dict[str | None, BLOBPolicy]] = {}
         self._kept = 0
 
-    def add(self, devicename: str | None, vectorname: str | None) -> bool:
-        """Subscribe to everything, a device, or one property; True where that is new."""
-        if self.everything or vectorname in self._names.get(devicename or "", ()):
+    def note(self, request: Event) -> bool:
+        """Note what a request says of its sender's interest; True where that has changed (§5.2)."""
+        if isinstance(request, enableBLOB):
+            self.set_policy(request.devicename, request.vectorname, request.policy)
+            if not self._snoops:
+                self.interest.add(request.devicename, request.vectorname)
+            return True
+        if not isinstance(request, (getProperties, NewVector)):
             return False
-        if devicename is None or devicename == CHAINED or not self._keep(devicename, vectorname):
-            self.everything = True
-        else:
-            self._names.setdefault(devicename, set()).add(vectorname)
-        return True
+        return self.interest.add(request.devicename, request.vectorname)
 
     def set_policy(self, devicename: str, vectorname: str | None, policy: BLOBPolicy) -> None:
-        """Keep what is wanted of BLOBs; the last one said wins."""
+        """Keep which BLOBs are wanted; the newest policy wins."""
         if vectorname is None:
-            # What is said of a device is newer than what was said of its properties.
+            # A policy for a device replaces those of its properties.
             forgotten = self._policies.pop(devicename, {})
             self._kept -= sum(_weight(devicename, name) for name in forgotten)
         known = vectorname in self._policies.get(devicename, {})
@@ -74,7 +81,7 @@ class Subscription:
             self._policies.setdefault(devicename, {})[vectorname] = policy
 
     def policy(self, devicename: str, vectorname: str | None) -> BLOBPolicy:
-        """What is wanted of the BLOBs of a property: its own policy, its device's, or Never."""
+        """The policy for the BLOBs of a property: its own, its device's, or Never."""
         policies = self._policies.get(devicename, {})
         return policies.get(vectorname, policies.get(None, BLOBPolicy.NEVER))
 
@@ -82,24 +89,16 @@ class Subscription:
         """Whether an event from the owner of a device is wanted."""
         devicename: str | None = event.devicename
         if devicename is None:
-            return True
-        vectorname: str | None = getattr(event, "vectorname", None)
-        if not self._covers(devicename, vectorname, event):
+            return not (self._snoops and isinstance(event, Message))
+        if not self.interest.covers(event):
             return False
         if isinstance(event, setBLOBVector):
-            return self.policy(devicename, vectorname) is not BLOBPolicy.NEVER
+            return self.policy(devicename, event.vectorname) is not BLOBPolicy.NEVER
         return self.policy(devicename, None) is not BLOBPolicy.ONLY
-
-    def _covers(self, devicename: str, vectorname: str | None, event: Any) -> bool:
-        names = self._names.get(devicename, ())
-        if self.everything or None in names or vectorname in names:
-            return True
-        # The end of a device is the end of each of its properties (§12).
-        return vectorname is None and bool(names) and isinstance(event, delProperty)
 
     def _keep(self, devicename: str, vectorname: str | None) -> bool:
         weight = _weight(devicename, vectorname)
-        if self._kept + weight > MAX_NAMED:
+        if self._kept + weight > MAX_POLICY_BYTES:
             return False
         self._kept += weight
         return True
@@ -109,85 +108,143 @@ def _weight(devicename: str, vectorname: str | None) -> int:
     return len(devicename) + len(vectorname or "") + _NAME_OVERHEAD
 
 
-class Router(Generic[C, D]):
+class Route(NamedTuple, Generic[R]):
+    """Who hears an event.
+
+    Attributes:
+        receivers: in the order in which they came.
+        as_bytes: one of them takes bytes, so that the event is to be encoded.
+    """
+
+    receivers: tuple[R, ...]
+    as_bytes: bool
+
+
+class _Owner(NamedTuple, Generic[U]):
+    """The upstream that owns a device, and when it has withdrawn it, if it has."""
+
+    upstream: U
+    withdrawn: float | None = None
+
+    def is_free(self, now: float) -> bool:
+        """Whether another upstream may take the device."""
+        return self.withdrawn is not None and now - self.withdrawn >= RESERVATION
+
+
+class Router(Generic[C, U]):
     """Keeps who is there and what they want, and says who hears an event.
 
-    `C` stands for a client and `D` for a driver, whatever these are; both need only be hashable.
+    `C` stands for a client and `U` for an upstream; both need only be hashable. A client is a
+    receiver, and so is an upstream that snoops.
     """
 
     def __init__(self) -> None:
-        self._clients: dict[C, Subscription] = {}
-        self._snoopers: dict[D, Subscription] = {}
-        self._owners: dict[str, D] = {}
-        self._routes: dict[tuple[type[Any], str | None, str | None], tuple[C, ...]] = {}
+        self._subscriptions: dict[C | U, Subscription] = {}
+        self._takes_bytes: set[C | U] = set()
+        # Whether an upstream's devices are learned from what it says.
+        self._learns: dict[U, bool] = {}
+        self._owners: dict[str, _Owner[U]] = {}
+        self._routes: dict[tuple[type[Any], str | None, str | None, U], Route[C | U]] = {}
 
-    # Who is there ------------------------------------------------------------------------------
+    # Receivers ---------------------------------------------------------------------------------
 
-    def add_driver(self, driver: D, devicenames: Iterable[str]) -> None:
-        """Make a driver the owner of its devices."""
-        self._owners |= dict.fromkeys(devicenames, driver)
+    def join(self, receiver: C | U, *, snoops: bool = False, takes_bytes: bool = True) -> None:
+        """Add a receiver; it hears nothing of devices before it asks.
 
-    def add_client(self, client: C) -> None:
-        """Let a client be heard of; it hears nothing of devices before it asks."""
-        self._clients[client] = Subscription()
+        Args:
+            receiver: the receiver.
+            snoops: it is an upstream.
+            takes_bytes: its queue is written to a stream.
+        """
+        self._subscriptions[receiver] = Subscription(snoops=snoops)
+        if takes_bytes:
+            self._takes_bytes.add(receiver)
         self._routes.clear()
 
-    def remove_client(self, client: C) -> None:
-        """Forget a client."""
-        del self._clients[client]
+    def leave(self, receiver: C | U) -> None:
+        """Forget a receiver and what it wants."""
+        self._subscriptions.pop(receiver, None)
+        self._takes_bytes.discard(receiver)
         self._routes.clear()
 
-    def forget_snooping(self, driver: D) -> None:
-        """Forget what a driver snoops on."""
-        self._snoopers.pop(driver, None)
-
-    # What they want ----------------------------------------------------------------------------
-
-    def subscribe(self, client: C, event: Event) -> None:
-        """Note what a client wants to hear, which it says by whatever it asks (§5.2)."""
-        subscription = self._clients[client]
-        if isinstance(event, enableBLOB):
-            subscription.set_policy(event.devicename, event.vectorname, event.policy)
-            subscription.add(event.devicename, event.vectorname)
-            self._routes.clear()
-        elif isinstance(event, (getProperties, NewVector)) and subscription.add(
-            event.devicename, event.vectorname
-        ):
+    def subscribe(self, receiver: C | U, request: Event) -> None:
+        """Note what a receiver wants to hear; each of its requests says so (§5.2)."""
+        if self._subscriptions[receiver].note(request):
             self._routes.clear()
 
-    def snoop(self, driver: D, event: getProperties | enableBLOB) -> None:
-        """Note what a driver snoops on."""
-        subscription = self._snoopers.setdefault(driver, Subscription())
-        if isinstance(event, enableBLOB):
-            subscription.set_policy(event.devicename, event.vectorname, event.policy)
-        else:
-            subscription.add(event.devicename, event.vectorname)
+    def snoop(
+        self, upstream: U, request: getProperties | enableBLOB, *, takes_bytes: bool = True
+    ) -> None:
+        """Note what an upstream snoops on."""
+        if upstream not in self._subscriptions:
+            self.join(upstream, snoops=True, takes_bytes=takes_bytes)
+        self.subscribe(upstream, request)
 
-    # Who hears ---------------------------------------------------------------------------------
-
-    def owners(self, devicename: str | None) -> tuple[D, ...]:
-        """The drivers that a request for a device, or for all, goes to."""
-        if devicename is None or devicename == CHAINED:
-            return tuple(dict.fromkeys(self._owners.values()))
-        return (self._owners[devicename],) if devicename in self._owners else ()
-
-    def clients(self, event: Any) -> tuple[C, ...]:
-        """The clients that hear what a driver says."""
-        place = (type(event), event.devicename, getattr(event, "vectorname", None))
-        route = self._routes.get(place)
+    def route(self, event: Any, speaker: U) -> Route[C | U]:
+        """Return who hears what an upstream says; an upstream never hears itself."""
+        key = (type(event), event.devicename, getattr(event, "vectorname", None), speaker)
+        route = self._routes.get(key)
         if route is None:
-            route = tuple(c for c, wants in self._clients.items() if wants.hears(event))
             if len(self._routes) >= MAX_ROUTES:
                 self._routes.clear()
-            self._routes[place] = route
+            route = self._routes[key] = self._find(event, speaker)
         return route
 
-    def snoopers(self, event: Any, speaker: D) -> tuple[D, ...]:
-        """The drivers that hear what another one says."""
-        if not self._snoopers or (isinstance(event, Message) and event.devicename is None):
-            return ()
-        return tuple(
-            driver
-            for driver, wants in self._snoopers.items()
-            if driver is not speaker and wants.hears(event)
+    def _find(self, event: Event, speaker: U) -> Route[C | U]:
+        receivers = tuple(
+            receiver
+            for receiver, subscription in self._subscriptions.items()
+            if receiver is not speaker and subscription.hears(event)
         )
+        return Route(receivers, not self._takes_bytes.isdisjoint(receivers))
+
+    # Upstreams and what they own ---------------------------------------------------------------
+
+    def add_upstream(self, upstream: U, *, learns_devices: bool) -> None:
+        """Add an upstream; it owns what it claims."""
+        self._learns[upstream] = learns_devices
+
+    def remove_upstream(self, upstream: U) -> None:
+        """Forget an upstream, what it owns and what it snoops on."""
+        self.leave(upstream)
+        del self._learns[upstream]
+        for name in [name for name, owner in self._owners.items() if owner.upstream is upstream]:
+            del self._owners[name]
+
+    def claim(self, devicename: str, upstream: U, now: float = 0.0) -> bool:
+        """Make an upstream the owner of a device; False where another one is.
+
+        Only a definition teaches ownership. A withdrawn name stays with its last owner for
+        `RESERVATION` seconds, so that a driver that is started again finds its devices.
+        """
+        owner = self._owners.get(devicename)
+        if owner is not None and owner.upstream is not upstream and not owner.is_free(now):
+            return False
+        self._owners[devicename] = _Owner(upstream)
+        return True
+
+    def withdraw(self, devicename: str, upstream: U, now: float) -> None:
+        """Note that an upstream no longer defines a device of its own."""
+        if self.owner(devicename) is upstream:
+            self._owners[devicename] = _Owner(upstream, now)
+
+    def owner(self, devicename: str | None) -> U | None:
+        """Return the upstream that owns a device, or None."""
+        owner = self._owners.get(devicename or "")
+        return None if owner is None else owner.upstream
+
+    def asked(self, request: getProperties | enableBLOB | NewVector) -> tuple[U, ...]:
+        """Return the upstreams that a request goes to.
+
+        That is the owner of the device. Where a getProperties is about all devices, it is every
+        upstream; where nobody owns the device, those that may have devices nobody knows yet.
+        """
+        devicename = request.devicename
+        if devicename is None or is_all(devicename):
+            return tuple(self._learns)
+        owner = self.owner(devicename)
+        if owner is not None:
+            return (owner,)
+        if isinstance(request, getProperties):
+            return tuple(upstream for upstream, learns in self._learns.items() if learns)
+        return ()

@@ -1,0 +1,222 @@
+"""Who is connected: the limits of a client, its admission, its identity, its figures.
+
+A client is an identity with limits, not just a connection: what an upstream or the router knows of
+it is a `Client`. This module does not know who hears what.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Protocol
+
+import trio
+
+from trindi.errors import check_count
+from trindi.protocol import MAX_BLOB_BYTES, MAX_ELEMENT_BYTES, Decoder
+from trindi.server.statistics import ClientStatistics
+from trindi.transport import BOUND, HIGH_WATER, Connection, Runtime
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Iterator
+
+    from trindi.errors import ProtocolError
+    from trindi.protocol import Event
+
+__all__ = ["Client", "ClientLimits", "Clients"]
+
+logger = logging.getLogger("trindi.server")
+
+MAX_TURNED_AWAY: Final = 16
+"""Clients over the bound that are told so at one time; further ones are just closed."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClientLimits:
+    """What one client may cost.
+
+    Attributes:
+        high_water: bytes that may wait for it before it is lagging.
+        bound: bytes that may wait for it, beyond one BLOB, before it is disconnected.
+        max_element_bytes: bound of one element without BLOBs that it sends.
+        max_blob_bytes: bound of the BLOBs of one element that it sends, decoded.
+
+    Raises:
+        TypeError: a number is no int.
+        ValueError: a number is out of range.
+    """
+
+    high_water: int = HIGH_WATER
+    bound: int = BOUND
+    max_element_bytes: int = MAX_ELEMENT_BYTES
+    max_blob_bytes: int = MAX_BLOB_BYTES
+
+    def __post_init__(self) -> None:
+        check_count("high_water", self.high_water, 0)
+        check_count("bound", self.bound, 1)
+        check_count("max_element_bytes", self.max_element_bytes, 1)
+        check_count("max_blob_bytes", self.max_blob_bytes, 0)
+
+
+class Client:
+    """One client: a sender of requests and a receiver of events.
+
+    Attributes:
+        name: what the log calls it.
+        connection: its stream.
+        queue: events on their way to it.
+    """
+
+    def __init__(
+        self, stream: trio.abc.Stream, *, name: str, limits: ClientLimits, runtime: Runtime
+    ) -> None:
+        decoder = Decoder(
+            max_element_bytes=limits.max_element_bytes, max_blob_bytes=limits.max_blob_bytes
+        )
+        self.connection = Connection(
+            stream,
+            name=name,
+            decoder=decoder,
+            high_water=limits.high_water,
+            bound=limits.bound,
+            runtime=runtime,
+        )
+        self.name = name
+        self.queue = self.connection.outbox
+        # A driver calls these for each request.
+        self.reply = self.connection.reply
+        self.forward = self.connection.forward
+        self.request_started = self.connection.request_started
+        self.request_finished = self.connection.request_finished
+
+    def statistics(self) -> ClientStatistics:
+        """Return its figures."""
+        return ClientStatistics(
+            peer=self.name,
+            queue_bytes=self.queue.size,
+            lagging=self.queue.lagging,
+            drops=self.queue.drops,
+            events_in=self.connection.events_in,
+            events_out=self.queue.taken,
+            errors=self.connection.errors,
+            in_flight=self.connection.in_flight,
+        )
+
+
+class Requests(Protocol):
+    """Where clients come and go, and where their requests go."""
+
+    def add_client(self, client: Client) -> None: ...
+
+    def remove_client(self, client: Client) -> None: ...
+
+    def request(self, item: Event | ProtocolError, client: Client) -> Awaitable[None] | None: ...
+
+
+@dataclass(slots=True)
+class Totals:
+    """Figures of the clients that have left, and of those that were turned away."""
+
+    drops: int = 0
+    events_in: int = 0
+    events_out: int = 0
+    turned_away: int = 0
+
+    def add(self, client: ClientStatistics) -> None:
+        """Count a client that leaves."""
+        self.drops += client.drops
+        self.events_in += client.events_in
+        self.events_out += client.events_out
+
+
+class Clients:
+    """Those that are connected, at most as many as the server takes.
+
+    Args:
+        requests: where their requests go.
+        most: how many there may be at one time; one more is told so, and closed.
+        limits: what each of them may cost.
+
+    Attributes:
+        left: figures of those that have gone.
+        runtime: the one under which they are served.
+    """
+
+    def __init__(self, requests: Requests, most: int, limits: ClientLimits) -> None:
+        self._requests = requests
+        self._limits = limits
+        self._clients: dict[Client, None] = {}
+        self._turning_away = 0
+        # Streams that are served in tasks of others.
+        self._stream_scopes: set[trio.CancelScope] = set()
+        self.most = most
+        self.left = Totals()
+        self.runtime = Runtime()
+
+    def __iter__(self) -> Iterator[Client]:
+        return iter(self._clients)
+
+    async def serve_socket(self, stream: trio.SocketStream) -> None:
+        """Serve a client on a socket until it has gone."""
+        with contextlib.suppress(OSError):
+            # A client whose machine has vanished must not keep its place for ever.
+            stream.setsockopt(trio.socket.SOL_SOCKET, trio.socket.SO_KEEPALIVE, 1)
+        await self._serve(stream, _peer_name(stream))
+
+    async def serve_stream(self, stream: trio.abc.Stream, name: str) -> None:
+        """Serve a client in the task of the caller, until it has gone or `close_streams`."""
+        with trio.CancelScope() as scope:
+            self._stream_scopes.add(scope)
+            try:
+                await self._serve(stream, name)
+            finally:
+                self._stream_scopes.remove(scope)
+
+    def close_streams(self) -> None:
+        """End each `serve_stream`: the server ends, and they are in no nursery of it."""
+        for scope in self._stream_scopes:
+            scope.cancel()
+
+    async def _serve(self, stream: trio.abc.Stream, name: str) -> None:
+        client = Client(stream, name=name, limits=self._limits, runtime=self.runtime)
+        try:
+            if len(self._clients) < self.most:
+                await self._talk(client)
+            else:
+                await self._turn_away(client, stream)
+        except* Exception:
+            # A fault of ours in serving one client must not end the others.
+            if not self.runtime.contain_errors:
+                raise
+            logger.exception("serving %s has failed", name)
+
+    async def _talk(self, client: Client) -> None:
+        self._clients[client] = None
+        self._requests.add_client(client)
+        try:
+            await client.connection.run(lambda item: self._requests.request(item, client))
+        finally:
+            del self._clients[client]
+            self._requests.remove_client(client)
+            self.left.add(client.statistics())
+
+    async def _turn_away(self, client: Client, stream: trio.abc.Stream) -> None:
+        self.left.turned_away += 1
+        if self._turning_away >= MAX_TURNED_AWAY:
+            await trio.aclose_forcefully(stream)
+            return
+        self._turning_away += 1
+        try:
+            client.connection.disconnect(f"the server has its {self.most} clients already")
+            await client.connection.run(lambda _item: None)
+        finally:
+            self._turning_away -= 1
+
+
+def _peer_name(stream: trio.SocketStream) -> str:
+    try:
+        host, port, *_ = stream.socket.getpeername()
+    except OSError:
+        return "a client that has left already"
+    return f"{host}:{port}"

@@ -1,0 +1,228 @@
+"""Passes what upstreams and clients say to those who hear it.
+
+What a client asks goes to the upstreams that own the device or may own it. What an upstream says
+goes to the clients and the snooping upstreams that have asked for it. The hub never waits: each
+receiver has a bounded queue, and only BLOBs wait for room in it. `router` decides who hears what.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+import trio
+
+from trindi.driver import wait_for_all
+from trindi.errors import ConfigurationError, ProtocolError
+from trindi.protocol import (
+    DefVector,
+    Message,
+    NewVector,
+    SnoopEvent,
+    delProperty,
+    enableBLOB,
+    encode,
+    getProperties,
+)
+from trindi.server.router import Router
+from trindi.transport import DEFAULT_RUNTIME, EncodedEvent, put_blob
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
+    from trindi.protocol import Event, setBLOBVector
+    from trindi.server.clients import Client
+    from trindi.server.upstream import Upstream
+
+__all__ = ["Hub"]
+
+logger = logging.getLogger("trindi.server")
+
+
+class Hub:
+    """Joins upstreams and clients.
+
+    Attributes:
+        upstreams: those that are there, in the order in which they came.
+        runtime: the one under which the server runs.
+    """
+
+    def __init__(self) -> None:
+        self.runtime = DEFAULT_RUNTIME
+        self.upstreams: list[Upstream] = []
+        self._router: Router[Client, Upstream] = Router()
+
+    # Upstreams ---------------------------------------------------------------------------------
+
+    def add_upstream(self, upstream: Upstream) -> None:
+        """Add an upstream, the owner of the devices that it names.
+
+        Raises:
+            ConfigurationError: one of them is another upstream's; then nothing has changed.
+        """
+        for devicename in upstream.devices:
+            if self._router.owner(devicename) is not None:
+                raise ConfigurationError(
+                    f"device {devicename!r} is in two drivers: give one of them another name"
+                )
+        self._router.add_upstream(upstream, learns_devices=upstream.learns_devices)
+        for devicename in upstream.devices:
+            self._router.claim(devicename, upstream)
+        self.upstreams.append(upstream)
+
+    def remove_upstream(self, upstream: Upstream) -> None:
+        """Forget an upstream; it has ended and is withdrawn."""
+        self.upstreams.remove(upstream)
+        self._router.remove_upstream(upstream)
+
+    def withdraw(self, upstream: Upstream, reason: str) -> None:
+        """Tell receivers that the devices of an upstream are gone, and forget what it snooped on.
+
+        Args:
+            upstream: it has ended, for now or for good.
+            reason: ends the sentence "the driver of X ...".
+        """
+        self._router.leave(upstream)
+        now = self.runtime.now()
+        for devicename in upstream.defined_devices():
+            text = f"the driver of {devicename} {reason}"
+            self.publish(upstream, delProperty(devicename, None, now, text))
+            if upstream.learns_devices:
+                self._router.withdraw(devicename, upstream, trio.current_time())
+        upstream.forget_definitions()
+
+    # What upstreams say --------------------------------------------------------------------------
+
+    def publish(
+        self, upstream: Upstream, event: Event, encoded: EncodedEvent | None = None
+    ) -> None:
+        """Send what a trusted upstream says to those who want it, without waiting.
+
+        Args:
+            upstream: the speaker.
+            event: what it says; a getProperties or enableBLOB says what it snoops on.
+            encoded: the same, where it is encoded already.
+
+        Raises:
+            ConfigurationError: the event is about a device of another upstream (§9).
+            ValueError: the event cannot be encoded.
+        """
+        if isinstance(event, (getProperties, enableBLOB)):
+            self._snoop(upstream, event)
+            return
+        self._check_own(upstream, event)
+        upstream.events_out += 1
+        receivers, as_bytes = self._router.route(event, upstream)
+        if encoded is None:
+            # Encoded before it waits anywhere: so its weight is exact, and what cannot be encoded
+            # is an error of the driver that sends it.
+            encoded = EncodedEvent(event, encode(event) if as_bytes else None)
+        for receiver in receivers:
+            receiver.queue.put(encoded)
+
+    async def publish_blob(self, upstream: Upstream, event: setBLOBVector) -> None:
+        """Send BLOBs of a trusted upstream; wait a bounded time for receivers that keep up.
+
+        Raises:
+            ConfigurationError: the event is about a device of another upstream (§9).
+        """
+        self._check_own(upstream, event)
+        upstream.events_out += 1
+        receivers, as_bytes = self._router.route(event, upstream)
+        encoded = EncodedEvent(event)
+        if as_bytes:
+            await encoded.prepare(self.runtime.in_thread)
+        await put_blob(encoded, [receiver.queue for receiver in receivers])
+
+    def relay(self, upstream: Upstream, encoded: EncodedEvent) -> None:
+        """Pass on what a program or another server says, and learn its devices from it.
+
+        What it may not say is dropped and counted: the device is another upstream's or undefined,
+        or the event is not an upstream's to send. Never waits.
+        """
+        event = encoded.event
+        if isinstance(event, (getProperties, enableBLOB)):
+            self._snoop(upstream, event)
+        elif isinstance(event, delProperty) and event.devicename is None:
+            # To receivers it would be the end of everybody's devices (§2).
+            for devicename in upstream.defined_devices():
+                end = delProperty(devicename, None, event.timestamp, event.message)
+                self.relay(upstream, EncodedEvent(end, encode(end)))
+        elif isinstance(event, SnoopEvent) and self._may_say(upstream, event):
+            self._pass_on(upstream, event, encoded)
+        else:
+            self._drop(upstream, event)
+
+    def _pass_on(self, upstream: Upstream, event: SnoopEvent, encoded: EncodedEvent) -> None:
+        upstream.events_out += 1
+        askers = upstream.note(event)
+        if isinstance(event, delProperty) and event.vectorname is None and event.devicename:
+            self._router.withdraw(event.devicename, upstream, trio.current_time())
+        for receiver in self._router.route(event, upstream).receivers:
+            if askers is None or receiver in askers:
+                receiver.queue.put(encoded)
+
+    def _may_say(self, upstream: Upstream, event: SnoopEvent) -> bool:
+        if event.devicename is None:
+            return True
+        if isinstance(event, DefVector):
+            return self._router.claim(event.devicename, upstream, trio.current_time())
+        return self._router.owner(event.devicename) is upstream
+
+    def _drop(self, upstream: Upstream, event: Any) -> None:
+        upstream.dropped += 1
+        level = logging.WARNING if upstream.dropped == 1 else logging.DEBUG
+        what = f"{type(event).__name__} of {getattr(event, 'devicename', None)!r}"
+        logger.log(level, "%s may not send a %s: dropped", upstream.name, what)
+
+    def _check_own(self, upstream: Upstream, event: Any) -> None:
+        devicename = event.devicename
+        if devicename is not None and self._router.owner(devicename) is not upstream:
+            raise ConfigurationError(f"device {devicename!r} is not of {upstream.name}")
+
+    def _snoop(self, upstream: Upstream, request: getProperties | enableBLOB) -> None:
+        """Note what an upstream snoops on, and show it the definitions that are there now."""
+        self._router.snoop(upstream, request, takes_bytes=upstream.takes_bytes)
+        if isinstance(request, enableBLOB):
+            return
+        for owner in self._router.asked(request):
+            if owner is not upstream and owner.running:
+                upstream.queue.put_all(owner.definitions(request.devicename, request.vectorname))
+
+    # What clients ask ----------------------------------------------------------------------------
+
+    def add_client(self, client: Client) -> None:
+        """Add a client; it hears nothing of devices before it asks."""
+        self._router.join(client)
+
+    def remove_client(self, client: Client) -> None:
+        """Forget a client and what it has asked."""
+        self._router.leave(client)
+        for upstream in self.upstreams:
+            upstream.forget(client)
+
+    def request(self, item: Event | ProtocolError, client: Client) -> Awaitable[None] | None:
+        """Note what a client wants to hear, and pass its request to those that it is for.
+
+        Returns:
+            None, or something to await where there is no room for the request.
+        """
+        if isinstance(item, ProtocolError):
+            owner = self._router.owner(item.devicename)
+            return owner.receive(item, client) if owner is not None and owner.running else None
+        if not isinstance(item, (getProperties, enableBLOB, NewVector)):
+            return None
+        self._router.subscribe(client, item)
+        waits = []
+        for upstream in self._router.asked(item):
+            upstream.events_in += 1
+            if not upstream.running:
+                self._reply_not_running(item, client)
+            elif (wait := upstream.receive(item, client)) is not None:
+                waits.append(wait)
+        return wait_for_all(waits) if waits else None
+
+    def _reply_not_running(self, item: Event, client: Client) -> None:
+        if isinstance(item, NewVector):
+            text = f"[ERROR] the driver of {item.devicename} is not running"
+            client.reply(Message(item.devicename, text, self.runtime.now()))

@@ -1,0 +1,116 @@
+"""Runs each upstream, and runs it again when it fails, later each time.
+
+A failure costs only the upstream's own devices: they are withdrawn, and come back with it.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Final
+
+import trio
+
+from trindi.errors import check_count, check_delay
+
+if TYPE_CHECKING:
+    from trindi.server.hub import Hub
+    from trindi.server.upstream import Upstream
+
+__all__ = ["Supervisor"]
+
+logger = logging.getLogger("trindi.server")
+
+MAX_RESTARTS: Final = 10
+"""How often an upstream that fails is started again, as often as indiserver does (§5.1)."""
+
+RESTART_DELAY: Final = 1.0
+"""Seconds before the first restart; each further one waits twice as long."""
+
+MAX_RESTART_DELAY: Final = 60.0
+"""Seconds that a restart waits at most. An upstream that ran so long starts with a clean slate."""
+
+
+class Supervisor:
+    """Starts upstreams again when they fail.
+
+    Args:
+        hub: passes on what they say.
+        max_restarts: how often each is started again before it is left down.
+        restart_delay: seconds before the first restart.
+
+    Raises:
+        TypeError: a number is of the wrong kind.
+        ValueError: a number is out of range.
+    """
+
+    def __init__(self, hub: Hub, *, max_restarts: int, restart_delay: float) -> None:
+        self._hub = hub
+        self._max_restarts = check_count("max_restarts", max_restarts, 0)
+        self._restart_delay = check_delay("restart_delay", restart_delay)
+        self._scopes: dict[Upstream, trio.CancelScope] = {}
+        self._ended: dict[Upstream, trio.Event] = {}
+
+    async def run(
+        self,
+        upstream: Upstream,
+        *,
+        task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
+    ) -> None:
+        """Run an upstream until it has failed too often, or `remove` ends it.
+
+        Raises:
+            ExceptionGroup: what it raised, where errors are not contained.
+        """
+        ended = self._ended[upstream] = trio.Event()
+        try:
+            with trio.CancelScope() as scope:
+                self._scopes[upstream] = scope
+                await self._keep_running(upstream, task_status)
+            if scope.cancelled_caught:
+                self._remove(upstream)
+        finally:
+            del self._scopes[upstream], self._ended[upstream]
+            ended.set()
+
+    async def remove(self, upstream: Upstream) -> None:
+        """End an upstream, withdraw its devices, and forget it, once its tasks have ended.
+
+        If cancelled, all that happens without the caller.
+        """
+        if upstream in self._ended:
+            self._scopes[upstream].cancel()
+            await self._ended[upstream].wait()
+        else:
+            self._remove(upstream)
+            await trio.lowlevel.checkpoint()
+
+    def _remove(self, upstream: Upstream) -> None:
+        self._hub.withdraw(upstream, "was removed")
+        self._hub.remove_upstream(upstream)
+
+    async def _keep_running(self, upstream: Upstream, task_status: trio.TaskStatus[None]) -> None:
+        failures, delay = 0, self._restart_delay
+        while True:
+            started = trio.current_time()
+            await self._run_once(upstream, task_status)
+            self._hub.withdraw(upstream, "has failed")
+            if trio.current_time() - started >= MAX_RESTART_DELAY:
+                failures, delay = 0, self._restart_delay
+            if failures >= self._max_restarts:
+                logger.error("%s has failed %d times: it is left down", upstream.name, failures + 1)
+                return
+            await trio.sleep(delay)
+            failures += 1
+            delay = max(delay, min(2 * delay, MAX_RESTART_DELAY))
+            upstream.restarts += 1
+            task_status = trio.TASK_STATUS_IGNORED
+
+    async def _run_once(self, upstream: Upstream, task_status: trio.TaskStatus[None]) -> None:
+        runtime = self._hub.runtime
+        try:
+            await upstream.run(self._hub, runtime=runtime, task_status=task_status)
+        # Where it fails while the server is being cancelled, the cancellation goes on.
+        except* Exception:
+            if not runtime.contain_errors:
+                raise
+            logger.exception("%s has failed", upstream.name)

@@ -1,0 +1,146 @@
+"""The server's one seam: an upstream is whatever owns devices behind the server.
+
+A driver in this process, a program on a socket pair and a server on another machine are upstreams.
+Each says what its devices are, takes requests, hears what others say through one bounded queue, and
+runs until it fails. This module knows neither the hub nor any kind of upstream.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Protocol
+
+import trio
+
+from trindi.server.statistics import DriverStatistics
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Collection
+
+    from trindi.driver import Sender
+    from trindi.errors import ProtocolError
+    from trindi.protocol import Event, SnoopEvent, setBLOBVector
+    from trindi.transport import EncodedBatch, EncodedEvent, EventQueue, Runtime
+
+__all__ = ["Broker", "Upstream"]
+
+
+class Broker(Protocol):
+    """What the hub does for an upstream."""
+
+    def publish(
+        self, upstream: Upstream, event: Event, encoded: EncodedEvent | None = None
+    ) -> None:
+        """Send what a trusted upstream says to those who want it, without waiting.
+
+        Raises:
+            ConfigurationError: the event is about a device of another upstream.
+        """
+
+    async def publish_blob(self, upstream: Upstream, event: setBLOBVector) -> None:
+        """Send BLOBs of a trusted upstream; wait a bounded time for receivers that keep up."""
+
+    def relay(self, upstream: Upstream, encoded: EncodedEvent) -> None:
+        """Pass on what a program or another server says, and learn its devices from it.
+
+        What it may not say is dropped and counted. Never waits.
+        """
+
+
+class Upstream(ABC):
+    """Whatever owns devices behind the server.
+
+    Attributes:
+        name: what the log calls it.
+        devices: names of the devices that it owns from the start; others are learned from what it
+            says.
+        learns_devices: its devices are not all known, so that it is asked for those that nobody
+            owns.
+        takes_bytes: its queue is written to a stream, so that events in it are encoded.
+        restarts: how often it has been started again.
+        events_in: requests that it has been given.
+        events_out: events that it has said.
+        dropped: events that it has said and may not say.
+    """
+
+    devices: Collection[str] = ()
+    learns_devices = True
+    takes_bytes = True
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.restarts = 0
+        self.events_in = 0
+        self.events_out = 0
+        self.dropped = 0
+
+    @property
+    @abstractmethod
+    def running(self) -> bool:
+        """Whether it can take requests now."""
+
+    @property
+    @abstractmethod
+    def queue(self) -> EventQueue:
+        """What others say, and, where it is a program or a server, what clients ask it."""
+
+    @abstractmethod
+    def receive(self, item: Event | ProtocolError, sender: Sender) -> Awaitable[None] | None:
+        """Take a request. Never blocks.
+
+        Args:
+            item: a request, or what is wrong with one that is about a device of this upstream.
+            sender: answers for it alone go there.
+
+        Returns:
+            None, or something to await where there is no room.
+        """
+
+    @abstractmethod
+    def definitions(self, devicename: str | None, vectorname: str | None) -> EncodedBatch:
+        """Return its definitions of all devices, of one, or of one property, as they are now."""
+
+    @abstractmethod
+    def defined_devices(self) -> list[str]:
+        """Return the names of the devices that its receivers know now."""
+
+    @abstractmethod
+    async def run(
+        self,
+        broker: Broker,
+        *,
+        runtime: Runtime,
+        task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
+    ) -> None:
+        """Run until it fails or is cancelled; what it says goes to the broker.
+
+        Args:
+            broker: passes on what it says.
+            runtime: a test's time, threads and way with errors differ from an observatory's.
+            task_status: started once it takes requests.
+        """
+
+    def note(self, event: SnoopEvent) -> Collection[object] | None:
+        """Note what it says; return those who alone are to hear it, or None for everybody."""
+        return None
+
+    def forget_definitions(self) -> None:
+        """Forget what it has defined: it has ended."""
+        return
+
+    def forget(self, client: Sender) -> None:
+        """Forget what a client has asked: it has gone."""
+        return
+
+    def statistics(self) -> DriverStatistics:
+        """Return its figures."""
+        return DriverStatistics(
+            devices=tuple(self.devices) or tuple(self.defined_devices()),
+            running=self.running,
+            restarts=self.restarts,
+            events_in=self.events_in,
+            events_out=self.events_out,
+        )
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name}>"

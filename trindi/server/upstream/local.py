@@ -1,0 +1,98 @@
+"""A driver in this process as an upstream.
+
+Its devices are known when it is built, and its own vectors are its definitions, so that nothing is
+learned and no snapshot is kept. The driver sees this class as its `Publisher`.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import trio
+
+from trindi.driver import IPyDriver
+from trindi.server.upstream.base import Broker, Upstream
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Coroutine
+
+    from trindi.driver import Sender
+    from trindi.errors import ProtocolError
+    from trindi.protocol import Event, setBLOBVector
+    from trindi.transport import EncodedBatch, EventQueue, Runtime
+
+__all__ = ["LocalUpstream"]
+
+
+class LocalUpstream(Upstream):
+    """A driver in this process.
+
+    Raises:
+        TypeError: it is no driver.
+    """
+
+    learns_devices = False
+    takes_bytes = False
+
+    # Bound to the hub for each run: every report of the driver takes this way.
+    publish: Callable[[Event], None]
+    publish_blob: Callable[[setBLOBVector], Coroutine[Any, Any, None]]
+
+    def __init__(self, driver: IPyDriver) -> None:
+        if not isinstance(driver, IPyDriver):
+            raise TypeError(f"drivers are IPyDriver instances, not {type(driver).__name__}")
+        super().__init__(repr(driver))
+        self.driver = driver
+        self.devices = tuple(driver)
+
+    @property
+    def running(self) -> bool:
+        """Whether the driver takes requests now."""
+        return self.driver.running
+
+    @property
+    def queue(self) -> EventQueue:
+        """What waits for the driver's `snoopevent`."""
+        return self.driver.snoop_queue
+
+    def receive(self, item: Event | ProtocolError, sender: Sender) -> Awaitable[None] | None:
+        """Hand a request to the driver."""
+        return self.driver.receive(item, sender)
+
+    def definitions(self, devicename: str | None, vectorname: str | None) -> EncodedBatch:
+        """Return what the driver's vectors are now."""
+        return self.driver.encoded_definitions(devicename, vectorname)
+
+    def defined_devices(self) -> list[str]:
+        """Return the names of the devices that are enabled."""
+        return [device.devicename for device in self.driver.values() if device.enable]
+
+    async def run(
+        self,
+        broker: Broker,
+        *,
+        runtime: Runtime,
+        task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
+    ) -> None:
+        """Run the driver until it fails or is cancelled."""
+        self.publish = partial(broker.publish, self)
+        self.publish_blob = partial(broker.publish_blob, self)
+        defining = _Defining(self, broker, task_status)
+        await self.driver.serve(self, runtime=runtime, task_status=defining)
+
+
+class _Defining:
+    """Sends the definitions once the driver runs, before its own tasks can report anything."""
+
+    def __init__(
+        self, upstream: LocalUpstream, broker: Broker, task_status: trio.TaskStatus[None]
+    ) -> None:
+        self._upstream = upstream
+        self._broker = broker
+        self._task_status = task_status
+
+    def started(self, _value: None = None) -> None:
+        for encoded in self._upstream.definitions(None, None).items:
+            self._broker.publish(self._upstream, encoded.event, encoded)
+        self._task_status.started()
