@@ -78,6 +78,7 @@ from trindi.protocol.snapshot import (
     Snapshot as Snapshot,
     text_growth as text_growth,
 )
+from trindi.protocol.spans import Span as Span
 from trindi.protocol.values import (
     BLOBPolicy as BLOBPolicy,
     Permission as Permission,

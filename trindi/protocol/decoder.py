@@ -26,6 +26,7 @@ from trindi.protocol.element_reader import Malformed, read, read_address
 from trindi.protocol.events import ELEMENTS
 from trindi.protocol.framing import Frame, Framer
 from trindi.protocol.markup import NAME
+from trindi.protocol.spans import Span
 
 if TYPE_CHECKING:
     from trindi.protocol.blobs import Attachments, Collected
@@ -41,6 +42,9 @@ MAX_BLOB_BYTES: Final = 1024 * 1024 * 1024
 
 MAX_DEPTH: Final = 2
 """A vector and its members (§1.1)."""
+
+# Layout and junk longer than this are more than one span: they are not held without bound.
+_MAX_TEXT_SPAN: Final = 64 * 1024
 
 Framed: TypeAlias = "tuple[int, Event | None, ProtocolError | None]"
 """Where something in the stream ends, and its event or what is wrong, if there is either."""
@@ -155,7 +159,7 @@ def _to_plain(data: bytes, element: Element, max_markup: int, collected: Collect
 
 
 class Decoder:
-    """YieldBudget the bytes of one peer into events.
+    """Turns the bytes of one peer into events.
 
     Args:
         max_element_bytes: bound of one element without BLOB payloads, in bytes.
@@ -182,6 +186,9 @@ class Decoder:
         self._held = bytearray()
         self._framer = Framer(self._bound)
         self._collector = Collector(self._framer, self._payloads)
+        # For spans only: text between elements that may go on, and what the last frame was.
+        self._text = bytearray()
+        self._is_rewritten = False
 
     @property
     def held(self) -> int:
@@ -232,11 +239,7 @@ class Decoder:
                     error = self._error(wrong, buffer, start, position)
             if event is not None:
                 events.append(event)
-        self.offset += position
-        if self._held:
-            del self._held[:position]
-        elif position < stop:
-            self._held += memoryview(buffer)[position:]
+        self._hold(buffer, position)
         if framer.tag:
             self._collector.start(self._held)
         if error is not None:
@@ -256,6 +259,78 @@ class Decoder:
                 data = b""
             else:
                 return items
+
+    def feed_spans(self, data: bytes | bytearray) -> list[Span]:
+        """Read as `feed_all` does, and return what is read with its bytes, payloads included.
+
+        All spans together are the stream; where they end depends on its bytes alone, never on the
+        cuts: text between markup is one span (or more, where it is longer than 64 KiB), and each
+        element, comment or declaration is one. Text between elements is returned with what comes
+        after it. A decoder is fed either with this or with the others.
+        """
+        if self._held:
+            self._held += data
+        buffer, position = self._held or data, 0
+        spans: list[Span] = []
+        while True:
+            start = position
+            if not self._framer.begun:
+                start = buffer.find(b"<", position)
+                end = len(buffer) if start < 0 else start
+                self._text += memoryview(buffer)[position:end]
+                spans += self._text_spans(start >= 0)
+                position = end
+                if start < 0:
+                    break
+            span = self._next_span(buffer, start)
+            if span is None:
+                break
+            position += len(span.data)
+            spans.append(span)
+        self._hold(buffer, position)
+        return spans
+
+    def finish(self) -> list[Span]:
+        """Return the last spans of a stream that has ended: an unfinished element is an error."""
+        spans = self._text_spans(True)
+        if self._held:
+            data = bytes(self._held)
+            error = self._error(Malformed("it is cut short"), data, 0, len(data))
+            spans.append(Span(error, data))
+            self._hold(self._held, len(data))
+        return spans
+
+    def _text_spans(self, is_whole: bool) -> list[Span]:
+        spans: list[Span] = []
+        while len(self._text) >= _MAX_TEXT_SPAN or (is_whole and self._text):
+            spans.append(Span(None, bytes(self._text[:_MAX_TEXT_SPAN])))
+            del self._text[:_MAX_TEXT_SPAN]
+        return spans
+
+    def _next_span(self, buffer: bytes | bytearray, start: int) -> Span | None:
+        found = None
+        if not self._framer.begun:
+            stop = min(len(buffer), start + self._max_markup)
+            found = read(buffer, start, stop, self._payloads)
+        self._is_rewritten = False
+        if found is None:
+            framed = self._framed(buffer, start)
+            if framed is None:
+                return None
+            end, event, error = framed
+        else:
+            end, event, wrong = found
+            error = self._error(wrong, buffer, start, end) if wrong else None
+        data = bytes(memoryview(buffer)[start:end])
+        return Span(error or event, data, event is not None and not self._is_rewritten)
+
+    def _hold(self, buffer: bytes | bytearray, position: int) -> None:
+        """Keep what is not done with: what follows `position`."""
+        self.offset += position
+        if self._held:
+            del self._held[:position]
+        elif position < len(buffer):
+            self._held += memoryview(buffer)[position:]
 
     def _bound(self, name: str) -> int:
         element = ELEMENTS.get(name)
@@ -299,6 +374,7 @@ class Decoder:
             except (ParseError, ValueError) as error:
                 return None, Malformed(error)
             payloads.collected = plain.collected
+            self._is_rewritten = True
             found = read(plain.form, 0, len(plain.form), payloads)
             assert found is not None, "it is in the plain form now"
         return found[1:]

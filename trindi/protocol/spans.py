@@ -1,0 +1,78 @@
+"""What a decoder has read, with the bytes that it has read it from, so that these can be passed on.
+
+A relay sends on the bytes of what is plain, a recorder keeps those of what is broken, a checker
+looks at how an element is written. This module reads no events.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from trindi.errors import ProtocolError
+from trindi.protocol.events import getProperties
+from trindi.protocol.markup import ATTRIBUTES, BLANK, IS, NAME, QUOTED, read_attributes
+
+if TYPE_CHECKING:
+    from trindi.protocol.events import Event
+
+__all__ = ["Span"]
+
+_CONTROL: Final = bytes([*range(9), 11, 12, *range(14, 32), 127])
+# No XML parser takes these two characters: U+FFFE and U+FFFF.
+_NO_CHARACTERS: Final = re.compile(b"\xef\xbf[\xbe\xbf]")
+# lilxml knows these five references and no others; strict parsers refuse "]]>" in a text.
+_ODD_TEXT: Final = re.compile(rb"&(?!(?:amp|lt|gt|quot|apos);)|]]>")
+_TAG: Final = re.compile(f"<{NAME}({ATTRIBUTES}){BLANK}*+/?>".encode())
+_ATTRIBUTE_NAME: Final = re.compile(f"({NAME}){IS}{QUOTED}".encode())
+
+
+class Span(NamedTuple):
+    """A stretch of a stream.
+
+    Attributes:
+        item: the event that it is, or what is wrong with it; None for what is passed over: layout
+            and junk between elements, comments, declarations, elements that INDI does not have.
+        data: its bytes; those of an element start at its ``<`` and end after its ``>``.
+        plain_form: it is an element as INDI programs write them, and no other XML.
+    """
+
+    item: Event | ProtocolError | None
+    data: bytes
+    plain_form: bool = False
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether every INDI program reads these bytes as the event: they may be passed on.
+
+        They are UTF-8 in the plain form, without control characters, bare ``&`` or attributes that
+        are there twice (strict parsers refuse these), and a getProperties asks for version 1.7. An
+        element with payloads of BLOBs is never plain: its layout matters (protocol §4.2).
+        """
+        item, data = self.item, self.data
+        if not self.plain_form or item is None or isinstance(item, ProtocolError):
+            return False
+        if getattr(item, "sizeformat", None) or _ODD_TEXT.search(data):
+            return False
+        if isinstance(item, getProperties) and read_attributes(data).get("version") != "1.7":
+            return False
+        return _has_legal_characters(data) and not any(
+            _has_duplicates(tag[1]) for tag in _TAG.finditer(data)
+        )
+
+
+def _has_legal_characters(data: bytes) -> bool:
+    if len(data.translate(None, _CONTROL)) < len(data):
+        return False
+    if data.isascii():
+        return True
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return not _NO_CHARACTERS.search(data)
+
+
+def _has_duplicates(attributes: bytes) -> bool:
+    names = _ATTRIBUTE_NAME.findall(attributes)
+    return len(set(names)) < len(names)
