@@ -13,13 +13,34 @@ nox.options.error_on_external_run = True
 THERMOSTAT = "examples/thermostat.py"
 
 
+# Each core runs tests of its own, but many more processes than a small machine has cores make tests
+# no faster that wait for other programs. Who is done early takes over from the others.
+PARALLEL = ("-n", "auto", "--maxprocesses", "8", "--dist", "worksteal")
+
+
 @nox.session
 def tests(session: nox.Session) -> None:
-    """Run the tests under coverage; with arguments, only those tests and no coverage gates."""
+    """Run the tests, except the slow ones; with arguments, what these select."""
     session.install("-e", ".[bench,test]")
-    session.run("coverage", "run", "-m", "pytest", *session.posargs)
-    if session.posargs:
-        return
+    session.run("pytest", *(session.posargs or [*PARALLEL, "-m", "not slow"]))
+
+
+@nox.session
+def slow(session: nox.Session) -> None:
+    """Run the slow tests, and those with random input thoroughly."""
+    session.install("-e", ".[bench,test]")
+    session.env["TRINDI_THOROUGH"] = "1"
+    session.run("pytest", *PARALLEL, "-m", "slow or hypothesis", *session.posargs)
+
+
+@nox.session
+def coverage(session: nox.Session) -> None:
+    """Run all tests, thoroughly and under coverage, then check what they cover."""
+    session.install("-e", ".[bench,test]")
+    session.env["TRINDI_THOROUGH"] = "1"
+    session.run("coverage", "erase")
+    session.run("coverage", "run", "-m", "pytest", *PARALLEL)
+    session.run("coverage", "combine", "--quiet")
     session.run("coverage", "report")
     session.run("coverage", "report", "--include=trindi/protocol/*", "--fail-under=100")
 

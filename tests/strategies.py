@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
-from hypothesis import strategies as st
+from hypothesis import settings, strategies as st
 
 from trindi.protocol import (
     BLOBPolicy,
@@ -43,6 +44,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from hypothesis.strategies import DrawFn, SearchStrategy
+
+THOROUGH: Final = os.environ.get("TRINDI_THOROUGH") == "1"
+"""Whether tests with random input try all examples that they name, as in CI."""
+
+
+def examples(number: int) -> settings:
+    """Try this many examples, or a fifth of them where it is to be quick; without a clock."""
+    return settings(max_examples=number if THOROUGH else max(number // 5, 10), deadline=None)
+
 
 _ILLEGAL = "".join(map(chr, [*range(32), 0x7F, 0xFFFE, 0xFFFF]))
 # What is most likely to be read as something else.

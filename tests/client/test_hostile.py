@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import trio
 import trio.testing
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, strategies as st
 
 from tests import strategies
 from tests.kit.client import Server, blobs, joined, numbers, report, texts
@@ -67,7 +67,7 @@ async def play(data: Iterable[bytes], events: bool) -> None:
     st.integers(1, 5000),
     st.booleans(),
 )
-@settings(max_examples=150, deadline=None)
+@strategies.examples(150)
 def test_no_server_harms_a_client(pieces: list[bytes], size: int, events: bool) -> None:
     data = b"".join(pieces)
     cut = [data[start : start + size] for start in range(0, len(data), size)]

@@ -30,6 +30,8 @@ SIMULATORS = {
     "indi_simulator_weather": "Weather Simulator",
 }
 
+pytestmark = pytest.mark.slow
+
 ALIVE = ("_COORD", "TIME", "WEATHER_", "TEMPERATURE", "MOUNT_AXES", "PIER_SIDE", "FWHM")
 """Parts of the names of what changes of its own accord."""
 

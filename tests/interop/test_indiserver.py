@@ -131,6 +131,7 @@ def test_an_image_of_16_mebibytes_arrives_intact(bench: Bench) -> None:
     assert digest(written) == digest(image)
 
 
+@pytest.mark.slow
 def test_an_upload_of_16_mebibytes_arrives_intact(bench: Bench) -> None:
     port = bench.indiserver(bench.program("camera").path).port
     bench.get(port, ONE_MEMBER_OF_EACH["camera"])
@@ -151,6 +152,7 @@ def test_a_window_snoops_on_the_thermostat_of_another_process(bench: Bench) -> N
     bench.wait_for(port, "Window.windowvector.OPEN", "On")
 
 
+@pytest.mark.slow
 def test_two_programs_snoop_on_each_other(bench: Bench) -> None:
     bench.module("left", COUNTING.format(own="Left", other="Right", end=50))
     bench.module("right", COUNTING.format(own="Right", other="Left", end=50))
@@ -163,6 +165,7 @@ def test_two_programs_snoop_on_each_other(bench: Bench) -> None:
     wait_until(both_have_counted, "both count to the end")
 
 
+@pytest.mark.slow
 def test_a_snooped_image_of_16_mebibytes_arrives_intact(bench: Bench) -> None:
     bench.module("viewer", VIEWER)
     port = bench.indiserver(bench.program("viewer").path, bench.program("camera").path).port

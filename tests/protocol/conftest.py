@@ -1,15 +1,11 @@
-"""How hard the properties of the protocol are tried: many small examples, no clock."""
+"""What the tests of the protocol share."""
 
 from collections.abc import Iterator
 from unittest import mock
 
 import pytest
-from hypothesis import settings
 
 from trindi.protocol import blob_collector
-
-settings.register_profile("trindi", deadline=None, max_examples=100)
-settings.load_profile("trindi")
 
 
 @pytest.fixture(scope="module", params=[None, -1], ids=["", "collecting"])

@@ -8,10 +8,10 @@ from typing import Any
 from unittest import mock
 
 import pytest
-from hypothesis import example, given, settings, strategies as st
+from hypothesis import example, given, strategies as st
 
 from tests.protocol.test_roundtrip import byte_by_byte, cut, described, mutated
-from tests.strategies import EVENTS
+from tests.strategies import EVENTS, examples
 from trindi.errors import ProtocolError
 from trindi.protocol import (
     Decoder,
@@ -94,7 +94,7 @@ def streams() -> st.SearchStrategy[bytes]:
     return st.lists(elements, min_size=1, max_size=3).map(b"".join)
 
 
-@settings(max_examples=500)
+@examples(500)
 @given(streams(), st.lists(st.integers(0)))
 @example(START + one(b"AAcO", TAGS[3][9:-1]) + one(b"A<!---->AcO") + END, [60])
 @example(START + b"<!-- " + one(b"AAcO") + b" -->" + one(b" AAcP") + END, [70, 120])
@@ -105,7 +105,7 @@ def test_any_stream(data: bytes, places: list[int]) -> None:
     check(list(byte_by_byte(data)))
 
 
-@settings(max_examples=500)
+@examples(500)
 @given(streams(), st.lists(st.integers(0)), st.integers(1, 300), st.integers(0, 300))
 def test_any_stream_in_small_bounds(
     data: bytes, places: list[int], markup: int, payloads: int
@@ -193,7 +193,7 @@ def decoded(pieces: Iterable[bytes], size: int = 0) -> bytes | None:
     return incoming.finish()
 
 
-@settings(max_examples=500)
+@examples(500)
 @given(
     st.lists(st.sampled_from(TEXTS), max_size=8).map(b"".join) | st.binary().map(base64.b64encode),
     st.lists(st.integers(0)),

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 import pytest
-from hypothesis import example, given, settings, strategies as st
+from hypothesis import example, given, strategies as st
 
-from tests.strategies import EVENTS, events, junk
+from tests.strategies import EVENTS, events, examples, junk
 from trindi.errors import ProtocolError
 from trindi.protocol import Decoder, Event, SizeFormat, encode, getProperties, setBLOBVector
 
@@ -61,7 +61,7 @@ def cut(data: bytes, places: Iterable[int]) -> list[bytes]:
 
 
 @pytest.mark.parametrize("cls", EVENTS)
-@settings(max_examples=60)
+@examples(60)
 @given(st.data())
 def test_there_and_back(cls: type[Any], data: st.DataObject) -> None:
     event = data.draw(EVENTS[cls])
@@ -139,7 +139,7 @@ def test_any_markup(data: bytes, places: list[int]) -> None:
     check_any_bytes(data, places)
 
 
-@settings(max_examples=300)
+@examples(300)
 @given(mutated(), st.lists(st.integers(0)))
 @example(
     b'<newBLOBVector device="d" name="n"><oneBLOB name="a" size="1" format=".x">1<!---->34'
@@ -199,7 +199,7 @@ PARTS += [""" message=' timestamp="2026-01-01T00:00:00" '""", ' timestamp="now"'
 PARTS += [""" message='say timestamp="2026-01-01' w='" '""", ' timestamp="2026-01-01T00:00:00>"']
 
 
-@settings(max_examples=500)
+@examples(500)
 @given(st.lists(st.sampled_from(PARTS), max_size=5).map("".join), st.sampled_from(["/>", ">"]))
 def test_a_start_tag_that_is_remembered_says_the_same(parts: str, end: str) -> None:
     def said(start: str, times: int) -> list[Any]:

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import trio
 import trio.testing
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, strategies as st
 
+from tests.strategies import examples
 from trindi.errors import ConfigurationError
 from trindi.protocol import (
     Message,
@@ -150,7 +151,7 @@ async def test_what_is_no_indi_is_kept_as_it_was(tmp_path: Path, autojump_clock:
 
 
 @given(st.data())
-@settings(max_examples=60, deadline=None)
+@examples(60)
 def test_however_it_is_cut(data: st.DataObject) -> None:
     stream = encode(ANSWER) + b"junk" + BROKEN + b"\n" + encode(ANSWER) + BROKEN + BROKEN + b"<set"
     cuts = data.draw(st.lists(st.integers(0, len(stream)), max_size=5).map(sorted))
