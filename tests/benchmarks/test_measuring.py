@@ -61,6 +61,7 @@ def measured(*names: str, workloads: list[str] = ALL) -> Results:
     return results
 
 
+@pytest.mark.slow
 def test_every_goal_has_its_figure() -> None:
     results = measured("trindi")
     assert results.failed == []

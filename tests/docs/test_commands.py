@@ -133,10 +133,12 @@ def served(desk: Desk) -> Desk:
 
 
 @pytest.mark.parametrize("name", ["get.console", "set.console", "wait.console"])
+@pytest.mark.slow
 def test_what_is_shown_is_what_is_printed(served: Desk, name: str) -> None:
     served.replay(name)
 
 
+@pytest.mark.slow
 def test_a_blob_is_saved_as_shown(served: Desk) -> None:
     ((command, expected),) = transcript("save_blobs.console")
     saving = served.start(command)
@@ -194,6 +196,7 @@ def alike(line: str) -> str:
     return re.sub(r"\s+", " ", re.sub(r"\d+", "0", line)).strip()
 
 
+@pytest.mark.slow
 def test_the_tour(desk: Desk) -> None:
     # Serve.
     (change, _), (serve, expected) = transcript("serve_target.console")

@@ -113,6 +113,7 @@ async def test_the_thermostat_keeps_to_the_target_of_its_client(
         assert abs(peer.about("temperaturevector")[-1]["temperature"] - target) < 0.7
 
 
+@pytest.mark.slow
 def test_the_readers_own_tests_pass(tmp_path: Path) -> None:
     for name in ("thermo.py", "test_thermo.py"):
         shutil.copy(SNIPPETS / name, tmp_path)

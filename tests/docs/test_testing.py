@@ -45,6 +45,7 @@ def run(directory: Path, command: str, *arguments: str) -> subprocess.CompletedP
     )
 
 
+@pytest.mark.slow
 def test_the_tests_of_the_thermostat_pass(tmp_path: Path) -> None:
     shown = (SNIPPETS / "pytest_thermostat.console").read_text(encoding="utf-8").splitlines()
     command = next(line[2:] for line in shown if line.startswith("$ pytest"))
@@ -55,6 +56,7 @@ def test_the_tests_of_the_thermostat_pass(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("seed", ["0", "1"])
+@pytest.mark.slow
 def test_so_do_the_others_with_any_seed(tmp_path: Path, seed: str) -> None:
     done = run(tmp_path, "pytest -q", f"--trindi-seed={seed}")
     assert re.search(r"^10 passed", done.stdout, re.M), done.stdout
@@ -72,6 +74,7 @@ def test_each_fault_is_in_the_table() -> None:
     assert "FaultyStream(stream, faults)" in page
 
 
+@pytest.mark.slow
 def test_it_works_without_fixtures(snippet: Callable[[str], ModuleType]) -> None:
     module: Any = snippet("without_fixtures")
     temperature = trio.run(module.main, clock=MockClock(autojump_threshold=0))

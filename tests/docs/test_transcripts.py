@@ -101,16 +101,19 @@ def served(snippet: str, cwd: Path) -> Iterator[int]:
         yield int(port)
 
 
+@pytest.mark.slow
 def test_the_first_thermostat_is_read(tmp_path: Path) -> None:
     with served("thermo_first.py", tmp_path) as port:
         replay("getprop.console", port, tmp_path)
 
 
+@pytest.mark.slow
 def test_the_target_is_set(tmp_path: Path) -> None:
     with served("thermo.py", tmp_path) as port:
         replay("target.console", port, tmp_path)
 
 
+@pytest.mark.slow
 def test_the_thermostat_runs_under_indiserver(tmp_path: Path) -> None:
     shutil.copy(SNIPPETS / "thermo.py", tmp_path)
     (tmp_path / "thermo.py").chmod(0o644)

@@ -152,6 +152,7 @@ def exposed(port: int) -> bool:
     return done.returncode == 0
 
 
+@pytest.mark.slow
 def test_an_image_of_a_camera_is_saved_recorded_and_shown_again(
     indiserver: int, tmp_path: Path
 ) -> None:
