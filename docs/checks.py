@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import trio
 
-from trindi.conformance import GROUPS, Options, Program, Report, Rule, check
+from trindi.conformance import GROUPS, ConformanceRule, Options, Program, Report, check
 
 BEGIN, END = "<!-- findings: begin -->", "<!-- findings: end -->"
 PAGE = Path(__file__).parent / "conformance.md"
@@ -35,7 +35,7 @@ SIMULATORS = {
 # Rules -------------------------------------------------------------------------------------------
 
 
-def _rule_row(rule: Rule) -> str:
+def _rule_row(rule: ConformanceRule) -> str:
     needs = re.sub(r"(--\w+)", r"`\1`", ", ".join(rule.needs)) or "always"
     return f"| `{rule.name}` | {rule.title} | {rule.source} | {rule.breach} | {needs} |"
 

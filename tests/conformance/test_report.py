@@ -5,65 +5,64 @@ from __future__ import annotations
 import json
 
 from trindi.conformance import RULES, Needs, Report, Verdict
-from trindi.conformance.report import Ledger
+from trindi.conformance.report import Findings
 
 
-def outcome(ledger: Ledger, name: str = "no-member") -> tuple[Verdict, tuple[str, ...], int]:
-    found = ledger.outcome(RULES[name])
+def outcome(findings: Findings, name: str = "no-member") -> tuple[Verdict, tuple[str, ...], int]:
+    found = findings.outcome(RULES[name])
     return found.verdict, found.seen, found.more
 
 
 def test_what_was_never_looked_at_is_not_applicable() -> None:
-    assert outcome(Ledger()) == (Verdict.NOT_APPLICABLE, ("nothing to check it on",), 0)
+    assert outcome(Findings()) == (Verdict.NOT_APPLICABLE, ("nothing to check it on",), 0)
 
 
 def test_what_needs_something_that_is_missing_says_so() -> None:
-    ledger = Ledger(frozenset({Needs.HOSTILE, Needs.SERVER}))
-    assert outcome(ledger)[1] == ("only with --hostile",)
-    assert outcome(ledger, "slow-reader")[1] == ("only for a server",)
-    assert not ledger.allows("no-member")
-    assert ledger.allows("read-only")
+    findings = Findings(frozenset({Needs.HOSTILE, Needs.SERVER}))
+    assert outcome(findings)[1] == ("only with --hostile",)
+    assert outcome(findings, "slow-reader")[1] == ("only for a server",)
+    assert not findings.allows("no-member")
+    assert findings.allows("read-only")
 
 
 def test_what_was_not_reached_says_why() -> None:
-    ledger = Ledger(frozenset({Needs.WRITE}))
-    assert ledger.ended == ""
-    ledger.end_early("it is gone")
-    assert ledger.ended == "it is gone"
-    assert outcome(ledger) == (Verdict.NOT_APPLICABLE, ("not checked: it is gone",), 0)
-    assert outcome(ledger, "two-on")[1] == ("only with --write",)
+    findings = Findings(frozenset({Needs.WRITE}))
+    assert findings.ended == ""
+    findings.ended = "it is gone"
+    assert outcome(findings) == (Verdict.NOT_APPLICABLE, ("not checked: it is gone",), 0)
+    assert outcome(findings, "two-on")[1] == ("only with --write",)
 
 
 def test_what_holds_passes_with_what_was_seen() -> None:
-    ledger = Ledger()
-    ledger.judge("no-member")
-    ledger.judge("no-member")
-    assert outcome(ledger) == (Verdict.PASS, ("2 checked",), 0)
-    ledger.remark("no-member", "it is fine")
-    assert outcome(ledger) == (Verdict.PASS, ("it is fine",), 0)
+    findings = Findings()
+    findings.record("no-member")
+    findings.record("no-member")
+    assert outcome(findings) == (Verdict.PASS, ("2 checked",), 0)
+    findings.remark("no-member", "it is fine")
+    assert outcome(findings) == (Verdict.PASS, ("it is fine",), 0)
 
 
 def test_the_worst_fault_decides_and_comes_first() -> None:
-    ledger = Ledger()
-    ledger.judge("ask-nobody", "a warning")
-    assert outcome(ledger, "ask-nobody") == (Verdict.WARN, ("a warning",), 0)
-    ledger.judge("ask-nobody", "a failure", Verdict.FAIL)
-    assert outcome(ledger, "ask-nobody") == (Verdict.FAIL, ("a failure", "a warning"), 0)
+    findings = Findings()
+    findings.record("ask-nobody", "a warning")
+    assert outcome(findings, "ask-nobody") == (Verdict.WARN, ("a warning",), 0)
+    findings.record("ask-nobody", "a failure", Verdict.FAIL)
+    assert outcome(findings, "ask-nobody") == (Verdict.FAIL, ("a failure", "a warning"), 0)
 
 
 def test_a_fault_is_noted_once_and_not_all_are_shown() -> None:
-    ledger = Ledger()
+    findings = Findings()
     for number in [*range(8)] * 3:
-        ledger.judge("no-member", f"fault {number}")
-    assert outcome(ledger) == (Verdict.FAIL, tuple(f"fault {n}" for n in range(5)), 3)
+        findings.record("no-member", f"fault {number}")
+    assert outcome(findings) == (Verdict.FAIL, tuple(f"fault {n}" for n in range(5)), 3)
 
 
 def make_report(**faults: Verdict) -> Report:
-    ledger = Ledger()
-    ledger.judge("ask-all")
+    findings = Findings()
+    findings.record("ask-all")
     for name, verdict in faults.items():
-        ledger.judge(name, "seen", verdict)
-    return Report("there", "server", {"Camera": ("CCD1", "CONNECTION")}, ledger.outcomes())
+        findings.record(name, "seen", verdict)
+    return Report("there", "server", {"Camera": ("CCD1", "CONNECTION")}, findings.outcomes())
 
 
 def test_warnings_count_only_where_that_is_strict() -> None:

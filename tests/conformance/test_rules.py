@@ -16,18 +16,18 @@ import trio
 import trio.testing
 
 from tests.kit.conformance import (
+    EVERYTHING,
     Line,
     MemoryPeer,
     Simple,
     SimpleServer,
-    check_all,
+    check_small,
     findings,
     fragile,
     mangled,
     replaced,
 )
-from trindi.conformance import GROUPS, RULES, Needs, Verdict
-from trindi.conformance.hostile import INPUTS
+from trindi.conformance import GROUPS, RULES, Needs, Verdict, check
 from trindi.protocol import (
     Event,
     Message,
@@ -516,19 +516,11 @@ BESIDES = {
 """What is broken thereby, if anything."""
 
 
-@pytest.fixture
-def inputs(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """The bad inputs that are sent; a test fills in those that it is about, for they take time."""
-    chosen: dict[str, Any] = {}
-    monkeypatch.setattr("trindi.conformance.surviving.INPUTS", chosen)
-    return chosen
-
-
 @pytest.mark.parametrize("base", [Simple, SimpleServer])
 async def test_who_keeps_every_rule_conforms(
     base: type[Simple], nursery: trio.Nursery, autojump_clock: trio.testing.MockClock
 ) -> None:
-    report = await check_all(base(nursery))
+    report = await check(base(nursery), EVERYTHING)
     assert findings(report) == {}
     assert report.conforms(strict=True)
     missing = {name for name, each in report.outcomes.items() if each.verdict == "n/a"}
@@ -539,14 +531,9 @@ async def test_who_keeps_every_rule_conforms(
 
 @pytest.mark.parametrize("rule", CASES)
 async def test_who_breaks_a_rule_is_found_out(
-    rule: str,
-    nursery: trio.Nursery,
-    autojump_clock: trio.testing.MockClock,
-    inputs: dict[str, Any],
+    rule: str, nursery: trio.Nursery, autojump_clock: trio.testing.MockClock
 ) -> None:
-    if rule in INPUTS:
-        inputs[rule] = INPUTS[rule]
-    report = await check_all(CASES[rule](nursery))
+    report = await check_small(CASES[rule](nursery), EVERYTHING)
     outcome = report.outcomes[rule]
     assert outcome.verdict in (RULES[rule].breach, Verdict.FAIL), outcome
     assert outcome.seen

@@ -21,7 +21,7 @@ from trindi.conformance import (
     Options,
     Outcome,
     Program,
-    Progress,
+    ProgressCallback,
     Report,
     Server,
     Setting,
@@ -148,7 +148,7 @@ def check(
     sys.exit(0 if report.conforms(strict=strict) else 1)
 
 
-def _run(target: Target, options: Options, progress: Progress) -> Report:
+def _run(target: Target, options: Options, progress: ProgressCallback) -> Report:
     """Check it; told to stop by a signal, end quietly."""
     reports: list[Report] = []
 

@@ -1,7 +1,7 @@
-"""The whole check, in its order: listen, ask, set, ask in every way, try, write, attack, end.
+"""The whole check in order: listen, ask, apply settings, ask in each form, make requests, attack.
 
-What does least comes first. Each part is a module of its own; this one only calls them, and sees to
-it that a peer that goes away ends the check and not the checker.
+The checks with the least effect come first. Each part is a module of its own; this one calls them,
+and turns the loss of the peer into the end of the report.
 """
 
 from __future__ import annotations
@@ -10,108 +10,109 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from trindi.conformance.asking import check_asking, check_beginning
-from trindi.conformance.ends import (
-    check_ends,
+from trindi.conformance.context import CheckContext, PeerLostError
+from trindi.conformance.lifecycle import (
+    check_exit,
     check_half_close,
-    check_idle,
+    check_idle_client,
     check_second_client,
 )
-from trindi.conformance.report import Ledger, Report
+from trindi.conformance.options import Options, SettingError
+from trindi.conformance.queries import check_queries, check_start
+from trindi.conformance.report import Findings, Report
+from trindi.conformance.requests import apply_settings, check_refusals, check_writing
+from trindi.conformance.robustness import check_bad_inputs, check_cut_off, check_slow_reader
 from trindi.conformance.rules import Needs
-from trindi.conformance.session import GoneError, Options, Progress, Session
-from trindi.conformance.settings import SettingError, apply_settings
-from trindi.conformance.surviving import check_cut_off, check_inputs, check_slow_reader
 from trindi.conformance.targets import UnreachableError
-from trindi.conformance.writing import check_refusals, check_writing
 
 if TYPE_CHECKING:
-    from trindi.conformance.picture import Place
+    from trindi.conformance.observed import PropertyKey
+    from trindi.conformance.options import ProgressCallback
     from trindi.conformance.targets import Target
 
 __all__ = ["check"]
 
 
-def _tell_nobody(_heading: str, _what: str) -> None:
-    """Show no progress."""
+def _ignore_progress(_heading: str, _what: str) -> None:
+    pass
 
 
 async def check(
     target: Target,
-    options: Options = Options(),  # noqa: B008 - frozen
-    progress: Progress = _tell_nobody,
+    options: Options = Options(),  # noqa: B008 - immutable
+    progress: ProgressCallback = _ignore_progress,
 ) -> Report:
     """Check a driver or a server against the rules.
 
     Args:
         target: what to check.
-        options: how.
-        progress: is called as each part begins, with the heading of `GROUPS`, or another one, and
-            with the name of the rule, or something else that is done.
+        options: how to check.
+        progress: called as each step begins, with a heading of `GROUPS` and the name of a rule, or
+            with another heading and what is done.
 
     Returns:
-        What was found. If cancelled, the program that was started is killed.
+        The report. If cancelled, a program that was started is killed.
 
     Raises:
-        UnreachableError: it cannot be started, or connected to.
+        UnreachableError: the target cannot be started or connected to.
         SettingError: a setting of the options cannot be made.
     """
-    ledger = Ledger(_missing(target, options))
-    trouble: Exception | None = None
+    findings = Findings(_missing_needs(target, options))
+    failure: Exception | None = None
     async with trio.open_nursery() as nursery:
-        session = Session(target, ledger, options, nursery, progress)
+        context = CheckContext(target, findings, options, nursery, progress)
         try:
-            progress("Starting" if session.is_program else "Connecting", target.name)
-            session.link = await session.open()
-            await _check_all(session)
+            progress("Starting" if context.is_program else "Connecting", target.name)
+            context.connection = await context.open()
+            await _check_all(context)
         except (UnreachableError, SettingError) as error:
-            trouble = error
+            failure = error
         nursery.cancel_scope.cancel()
-    if trouble is not None:
-        raise trouble
-    return Report(target.name, target.kind, session.devices, ledger.outcomes(), ledger.ended)
+    if failure is not None:
+        raise failure
+    outcomes = findings.outcomes()
+    return Report(target.name, target.kind, context.devices, outcomes, findings.ended)
 
 
-def _missing(target: Target, options: Options) -> frozenset[Needs]:
-    """Return what is not there that a rule may need."""
+def _missing_needs(target: Target, options: Options) -> frozenset[Needs]:
     is_program = target.kind == "program"
-    there = {
+    met = {
         Needs.PROGRAM: is_program,
         Needs.SERVER: not is_program,
         Needs.WRITE: options.write,
         Needs.PRIVATE: is_program or options.write,
         Needs.HOSTILE: options.hostile,
     }
-    return frozenset(need for need, is_there in there.items() if not is_there)
+    return frozenset(need for need, is_met in met.items() if not is_met)
 
 
-async def _check_all(session: Session) -> None:
-    """Check everything, as far as the peer lasts."""
+async def _check_all(context: CheckContext) -> None:
+    """Check all rules until the peer is lost."""
     try:
-        await check_beginning(session)
-        at_start = set(session.picture.properties)
-        if not session.is_program:
-            await check_second_client(session)
-        await apply_settings(session)
-        session.devices = session.picture.devices()
-        await check_asking(session)
-        await check_refusals(session)
-        if session.options.write:
-            await check_writing(session)
-        await _check_the_worst(session, at_start)
-    except (GoneError, UnreachableError) as error:
-        session.ledger.end_early(str(error))
-    session.judge.judge_times()
+        await check_start(context)
+        at_start = set(context.properties)
+        if not context.is_program:
+            await check_second_client(context)
+        await apply_settings(context)
+        context.devices = context.properties.names_by_device()
+        await check_queries(context)
+        await check_refusals(context)
+        if context.options.write:
+            await check_writing(context)
+        await _check_disruptive(context, at_start)
+    except (PeerLostError, UnreachableError) as error:
+        context.findings.ended = str(error)
+    context.passive.check_times()
 
 
-async def _check_the_worst(session: Session, at_start: set[Place]) -> None:
-    """Check what may end it, and its end."""
-    if not session.is_program:
-        await check_idle(session)
-        await check_half_close(session)
-        await check_cut_off(session)
-    await check_inputs(session)
-    if session.is_program:
-        await check_ends(session, at_start)
-    elif session.options.hostile:
-        await check_slow_reader(session)
+async def _check_disruptive(context: CheckContext, at_start: set[PropertyKey]) -> None:
+    """Check what may end the peer, and how it ends."""
+    if not context.is_program:
+        await check_idle_client(context)
+        await check_half_close(context)
+        await check_cut_off(context)
+    await check_bad_inputs(context)
+    if context.is_program:
+        await check_exit(context, at_start)
+    elif context.options.hostile:
+        await check_slow_reader(context)

@@ -1,7 +1,7 @@
-"""What was found: a verdict for each rule, with what was seen, as text and as data.
+"""The result of a check: a verdict for each rule with its evidence, as objects and as JSON data.
 
-Whoever checks something tells the `Ledger`; the `Report` is what it adds up to. This module knows
-the table of rules, but not how any of them is checked.
+The checks record what they see in `Findings`; a `Report` is the summary. This module knows the
+table of rules, but not how a rule is checked.
 """
 
 from __future__ import annotations
@@ -9,29 +9,29 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from trindi.conformance.rules import GROUPS, RULES, Needs, Rule, Verdict
+from trindi.conformance.rules import GROUPS, RULES, ConformanceRule, Needs, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-__all__ = ["Ledger", "Outcome", "Report"]
+__all__ = ["Findings", "Outcome", "Report"]
 
 _SHOWN: Final = 5
-"""What a report shows of one rule; a fault that is everywhere need not be shown everywhere."""
+"""Faults that a report shows of one rule: a fault may occur in every property."""
 
 
 class Outcome(NamedTuple):
-    """What became of one rule.
+    """The outcome of one rule.
 
     Attributes:
         rule: the rule.
-        verdict: what became of it.
-        checked: how many times it was looked at.
-        seen: what was seen, the faults where there are any; the worst few of them.
-        more: how many further faults there are.
+        verdict: its verdict.
+        checked: how many times it was checked.
+        seen: the faults, the worst first, or a remark if there are none.
+        more: how many faults there are beside those in `seen`.
     """
 
-    rule: Rule
+    rule: ConformanceRule
     verdict: Verdict
     checked: int
     seen: tuple[str, ...]
@@ -39,7 +39,7 @@ class Outcome(NamedTuple):
 
     @property
     def is_finding(self) -> bool:
-        """Whether the rule is broken, if only by a warning."""
+        """Whether the verdict is a failure or a warning."""
         return self.verdict in (Verdict.FAIL, Verdict.WARN)
 
     def as_data(self, group: str) -> dict[str, Any]:
@@ -57,14 +57,14 @@ class Outcome(NamedTuple):
 
 
 class Report(NamedTuple):
-    """What a check has found.
+    """The result of a check.
 
     Attributes:
-        target: what was checked.
+        target: the name of the target.
         kind: "program" or "server".
-        devices: the names of the properties of each device that was seen.
+        devices: the property names of each device.
         outcomes: one for each rule, in the order of the table.
-        ended: why the check ended before all was checked, or "".
+        ended: why the check ended before all rules were checked, or "".
     """
 
     target: str
@@ -74,12 +74,12 @@ class Report(NamedTuple):
     ended: str = ""
 
     def counts(self) -> dict[str, int]:
-        """Return how many rules have each verdict."""
+        """Return the number of rules with each verdict."""
         found = Counter(outcome.verdict for outcome in self.outcomes.values())
         return {str(verdict): found[verdict] for verdict in Verdict}
 
     def conforms(self, *, strict: bool = False) -> bool:
-        """Whether no rule is broken; where that is strict, there is no warning either."""
+        """Whether no rule failed; with `strict`, no rule may have a warning either."""
         counts = self.counts()
         return not counts[Verdict.FAIL] and not (strict and counts[Verdict.WARN])
 
@@ -103,14 +103,14 @@ class Report(NamedTuple):
         }
 
 
-class Ledger:
-    """Notes what is seen of each rule.
+class Findings:
+    """Collects the observations of each rule.
 
     Args:
-        missing: what of `Needs` is not there.
+        missing: the `Needs` that this check does not meet.
 
     Attributes:
-        ended: why what has not been checked by now will not be, or "".
+        ended: why the remaining rules are not checked, or "".
     """
 
     def __init__(self, missing: frozenset[Needs] = frozenset()) -> None:
@@ -118,57 +118,52 @@ class Ledger:
         self._checked: Counter[str] = Counter()
         self._remarks: dict[str, str] = {}
         self.ended = ""
-        # As a dict, because it keeps the order, and each fault once.
+        # A dict keeps the order and holds each fault once.
         self._faults: dict[str, dict[str, Verdict]] = {name: {} for name in RULES}
 
     def allows(self, name: str) -> bool:
-        """Whether what a rule needs is there."""
+        """Whether this check meets the needs of a rule."""
         return self._missing.isdisjoint(RULES[name].needs)
 
-    def judge(self, name: str, fault: str = "", verdict: Verdict | None = None) -> None:
-        """Note that a rule was looked at, and what was wrong, if anything.
+    def record(self, name: str, fault: str = "", verdict: Verdict | None = None) -> None:
+        """Record that a rule was checked once.
 
         Args:
-            name: that of the rule.
-            fault: what was seen that breaks it, or "".
-            verdict: where it is not what breaking the rule means in general.
+            name: the name of the rule.
+            fault: how the rule is broken, or "" if it holds.
+            verdict: the verdict of this fault, if it differs from the rule's usual one.
         """
         self._checked[name] += 1
         if fault:
             self._faults[name].setdefault(fault, verdict or RULES[name].breach)
 
     def remark(self, name: str, text: str) -> None:
-        """Say something of a rule, whatever its verdict; the last word counts."""
+        """Set the text that a report shows if the rule passes."""
         self._remarks[name] = text
 
-    def end_early(self, why: str) -> None:
-        """Say why what has not been checked by now will not be."""
-        self.ended = why
-
     def has_fault(self, name: str) -> bool:
-        """Whether a rule has been broken."""
+        """Whether a rule is broken."""
         return bool(self._faults[name])
 
-    def outcome(self, rule: Rule) -> Outcome:
-        """Add up what was seen of a rule."""
+    def outcome(self, rule: ConformanceRule) -> Outcome:
+        """Summarize the observations of one rule."""
         faults, checked = self._faults[rule.name], self._checked[rule.name]
         if faults:
             verdict = Verdict.FAIL if Verdict.FAIL in faults.values() else Verdict.WARN
-            # The worst first: they are what is shown.
             seen = sorted(faults, key=lambda fault: faults[fault] is not Verdict.FAIL)
             shown = tuple(seen[:_SHOWN])
             return Outcome(rule, verdict, checked, shown, len(seen) - len(shown))
         if checked:
             remark = self._remarks.get(rule.name) or f"{checked} checked"
             return Outcome(rule, Verdict.PASS, checked, (remark,), 0)
-        return Outcome(rule, Verdict.NOT_APPLICABLE, 0, (self._why_not(rule),), 0)
+        return Outcome(rule, Verdict.NOT_APPLICABLE, 0, (self._why_not_checked(rule),), 0)
 
-    def _why_not(self, rule: Rule) -> str:
+    def _why_not_checked(self, rule: ConformanceRule) -> str:
         for need in rule.needs:
             if need in self._missing:
                 return str(need)
         return f"not checked: {self.ended}" if self.ended else "nothing to check it on"
 
     def outcomes(self) -> dict[str, Outcome]:
-        """Add up everything."""
+        """Summarize all rules."""
         return {name: self.outcome(rule) for name, rule in RULES.items()}

@@ -1,8 +1,7 @@
-"""What can be checked: a program that is a driver, or whatever listens on a port.
+"""What can be checked: a driver program, or a server on a TCP port.
 
-A `Target` gives a new `Peer` each time it is asked: another run of the program, or another
-connection. What cannot be reached is an `UnreachableError`, a line for the user. This module knows
-nothing of INDI.
+A `Target` gives a new `Peer` for each call: another run of the program, or another connection.
+A target that cannot be reached raises `UnreachableError`. This module knows nothing of INDI.
 """
 
 from __future__ import annotations
@@ -22,25 +21,24 @@ if TYPE_CHECKING:
 
 __all__ = ["Peer", "Program", "Server", "Target", "UnreachableError"]
 
-_CONNECT: Final = 10.0
-"""Seconds for a connection to be made."""
+_CONNECT_TIMEOUT: Final = 10.0
 
-# Far from UTC, so that a driver that takes local time for UTC is found on any machine.
-_ZONE: Final = "CHK-05:30"
+# Far from UTC, so that a driver that sends local time as UTC is detected on any machine.
+_TIME_ZONE: Final = "CHK-05:30"
 
 
 class UnreachableError(TrindiError):
-    """There is nothing to check; the text is one line for the user."""
+    """The target cannot be started or connected to; the text is one line for the user."""
 
 
 class Peer:
     """One run of a program, or one connection.
 
     Args:
-        stream: what it is spoken to by.
+        stream: carries INDI both ways.
 
     Attributes:
-        stderr: what a program says besides, if it is one.
+        stderr: a program's standard error; None for a connection.
     """
 
     stderr: trio.abc.ReceiveStream | None = None
@@ -49,12 +47,12 @@ class Peer:
         self.stream = stream
 
     async def wait_ended(self) -> str:
-        """Wait until it has ended, and say how; of a connection it is known by then."""
+        """Wait until the peer has ended, and describe how; a connection returns at once."""
         await trio.lowlevel.checkpoint()
         return "it closed the connection"
 
     async def aclose(self) -> None:
-        """End it."""
+        """Close the connection, or kill the program."""
         await trio.aclose_forcefully(self.stream)
 
 
@@ -63,20 +61,20 @@ class Target(Protocol):
 
     @property
     def name(self) -> str:
-        """What the user calls it."""
+        """The name that the user gave."""
 
     @property
     def kind(self) -> str:
-        """Whether it is a "program" or a "server"."""
+        """Either "program" or "server"."""
 
     async def connect(self, *, one_socket: bool = False) -> Peer:
-        """Give a new peer.
+        """Return a new peer.
 
         Args:
-            one_socket: a program has one unix socket for standard input and output.
+            one_socket: give a program one unix socket as standard input and output.
 
         Raises:
-            UnreachableError: there is none.
+            UnreachableError: it cannot be started or connected to.
         """
 
 
@@ -84,7 +82,7 @@ class Target(Protocol):
 
 
 class Server:
-    """Whatever listens on a TCP port."""
+    """A server on a TCP port."""
 
     kind = "server"
 
@@ -95,7 +93,7 @@ class Server:
     async def connect(self, *, one_socket: bool = False) -> Peer:
         """Connect once more."""
         try:
-            with trio.fail_after(_CONNECT):
+            with trio.fail_after(_CONNECT_TIMEOUT):
                 return Peer(await trio.open_tcp_stream(*self._address))
         except trio.TooSlowError:
             raise UnreachableError(f"{self.name} does not answer") from None
@@ -104,7 +102,7 @@ class Server:
 
 
 def _reason(error: OSError | UnicodeError) -> str:
-    """Say why in a few words; where several addresses were tried, the first one's reason."""
+    """Describe an error in a few words; of several addresses, take the first one's error."""
     while isinstance(error.__cause__, (OSError, BaseExceptionGroup)):
         cause = error.__cause__
         first = cause if isinstance(cause, OSError) else cause.exceptions[0]
@@ -122,7 +120,7 @@ class Program:
     """A driver as a program.
 
     Args:
-        name: what the user calls it.
+        name: the name that the user gave.
         command: the program and its arguments.
     """
 
@@ -133,13 +131,13 @@ class Program:
         self._command = list(command)
 
     async def connect(self, *, one_socket: bool = False) -> Peer:
-        """Start it once more."""
-        environment = os.environ | {"TZ": _ZONE}
+        """Start the program once more."""
+        environment = os.environ | {"TZ": _TIME_ZONE}
         ours, theirs = socket.socketpair() if one_socket else (None, None)
-        place: int = PIPE if theirs is None else theirs.fileno()
+        stdio: int = PIPE if theirs is None else theirs.fileno()
         try:
             process = await trio.lowlevel.open_process(
-                self._command, stdin=place, stdout=place, stderr=PIPE, env=environment
+                self._command, stdin=stdio, stdout=stdio, stderr=PIPE, env=environment
             )
         except OSError as error:
             if ours is not None:
@@ -148,18 +146,18 @@ class Program:
         finally:
             if theirs is not None:
                 theirs.close()
-        return _Run(process, ours)
+        return _Process(process, ours)
 
 
 def _signal_name(number: int) -> str:
-    """Name a signal; most of those for real time have no name."""
+    """Name a signal; most real-time signals have no name."""
     try:
         return signal.Signals(number).name
     except ValueError:
         return f"signal {number}"
 
 
-class _Run(Peer):
+class _Process(Peer):
     """One run of a program."""
 
     def __init__(self, process: trio.Process, ours: socket.socket | None) -> None:
@@ -175,7 +173,6 @@ class _Run(Peer):
         self.stderr = process.stderr
 
     async def wait_ended(self) -> str:
-        """Wait until it has ended, and say how."""
         status = await self._process.wait()
         if status < 0:
             return f"it was ended by {_signal_name(-status)}"

@@ -5,16 +5,15 @@ from __future__ import annotations
 import base64
 import zlib
 from datetime import UTC, datetime, timedelta
-from typing import Any, cast
 
 import pytest
 import trio.testing
 
 from trindi.conformance import RULES, Verdict
-from trindi.conformance.judging import Judge
-from trindi.conformance.picture import Picture
-from trindi.conformance.report import Ledger
-from trindi.conformance.wire import Scanner
+from trindi.conformance.observed import ObservedProperties
+from trindi.conformance.passive import PassiveChecks
+from trindi.conformance.report import Findings
+from trindi.conformance.scanner import Scanner
 from trindi.protocol import format_timestamp
 
 param = pytest.param
@@ -38,22 +37,22 @@ LINES = "\n".join(PAYLOAD[start : start + 72] for start in range(0, len(PAYLOAD)
 PACKED = base64.b64encode(zlib.compress(DATA)).decode()
 
 
-def judged(*texts: str | bytes, of_server: bool = False, times: bool = False) -> Ledger:
+def judged(*texts: str | bytes, of_server: bool = False, times: bool = False) -> Findings:
     """Judge what a peer has written; its times only where the test is about them."""
-    ledger = Ledger()
-    judge = Judge(ledger, Picture(), of_server=of_server)
+    findings = Findings()
+    checks = PassiveChecks(findings, ObservedProperties(), of_server=of_server)
     scanner = Scanner()
     for text in texts:
         data = text if isinstance(text, bytes) else text.encode()
         for seen in scanner.feed(data):
-            judge.see(cast("Any", None), seen)
+            checks.observe(None, seen)
     if times:
-        judge.judge_times()
-    return ledger
+        checks.check_times()
+    return findings
 
 
-def faults(ledger: Ledger) -> dict[str, tuple[str, ...]]:
-    return {name: each.seen for name, each in ledger.outcomes().items() if each.is_finding}
+def faults(findings: Findings) -> dict[str, tuple[str, ...]]:
+    return {name: each.seen for name, each in findings.outcomes().items() if each.is_finding}
 
 
 SOUND = [
@@ -325,9 +324,9 @@ def stamped(*seconds: float) -> list[str]:
 
 
 def test_values_may_be_old_where_one_is_not() -> None:
-    ledger = judged(*stamped(-86400, -3600, -2), times=True)
-    assert faults(ledger) == {}
-    (seen,) = ledger.outcome(RULES["time-utc"]).seen
+    findings = judged(*stamped(-86400, -3600, -2), times=True)
+    assert faults(findings) == {}
+    (seen,) = findings.outcome(RULES["time-utc"]).seen
     assert seen == "the nearest to now is off by -2.0 s"
 
 
@@ -368,55 +367,54 @@ BEYOND = (NUMBERS % NUMBER).replace(">5<", ">10<").encode()
 
 @pytest.mark.parametrize("taken", [True, False])
 def test_what_a_request_has_spoiled_is_not_judged(taken: bool) -> None:
-    ledger = Ledger()
-    judge, scanner = Judge(ledger, Picture(), of_server=False), Scanner()
-    link = cast("Any", None)
+    findings = Findings()
+    checks, scanner = PassiveChecks(findings, ObservedProperties(), of_server=False), Scanner()
 
     def see(data: bytes) -> None:
         for seen in scanner.feed(data):
-            judge.see(link, seen)
+            checks.observe(None, seen)
 
-    with judge.trying(("D", "P")):
+    with checks.deferring_values(("D", "P")):
         see(BEYOND)
         # Whether it is to blame for that shows only now; of others it is known.
-        assert faults(ledger) == {}
+        assert faults(findings) == {}
         see(BEYOND.replace(b"'P'", b"'Q'").replace(b">10<", b">11<"))
-        assert len(faults(ledger)["def-within"]) == 1
+        assert len(faults(findings)["def-within"]) == 1
         see(BEYOND.replace(b" label='L'", b""))
-        assert "def-label" in faults(ledger)
+        assert "def-label" in faults(findings)
         if taken:
-            judge.spoil(("D", "P"))
+            checks.exclude_values(("D", "P"))
     see(BEYOND.replace(b">10<", b">12<"))
     expected = ["D.Q.N is 11"] if taken else ["D.Q.N is 11", "D.P.N is 10", "D.P.N is 12"]
-    seen = faults(ledger)["def-within"]
+    seen = faults(findings)["def-within"]
     assert [fault.partition(",")[0] for fault in seen] == expected
 
 
 # Standard error ----------------------------------------------------------------------------------
 
 
-async def read_stderr(*pieces: bytes) -> tuple[Ledger, Judge]:
-    ledger = Ledger()
-    judge = Judge(ledger, Picture(), of_server=False)
+async def read_stderr(*pieces: bytes) -> tuple[Findings, PassiveChecks]:
+    findings = Findings()
+    checks = PassiveChecks(findings, ObservedProperties(), of_server=False)
     stream = trio.testing.MemoryReceiveStream()
     for piece in pieces:
         stream.put_data(piece)
     stream.put_eof()
-    await judge.read_stderr(stream)
-    return ledger, judge
+    await checks.read_stderr(stream)
+    return findings, checks
 
 
 async def test_lines_on_standard_error() -> None:
-    ledger, judge = await read_stderr(b"one\ntw", b"o\n" + b"x" * 1023 + b"\n", b"last words")
-    assert faults(ledger) == {}
-    assert judge.last_words == "last words"
+    findings, checks = await read_stderr(b"one\ntw", b"o\n" + b"x" * 1023 + b"\n", b"last words")
+    assert faults(findings) == {}
+    assert checks.last_words == "last words"
 
 
 async def test_a_line_that_is_too_long_for_indiserver() -> None:
-    ledger, _judge = await read_stderr(b"x" * 1024 + b"\n")
-    assert "1024 bytes or more" in faults(ledger)["stderr"][0]
+    findings, _checks = await read_stderr(b"x" * 1024 + b"\n")
+    assert "1024 bytes or more" in faults(findings)["stderr"][0]
 
 
 async def test_a_line_without_an_end() -> None:
-    ledger, _judge = await read_stderr(b"x" * 600, b"x" * 600)
-    assert faults(ledger).keys() == {"stderr"}
+    findings, _checks = await read_stderr(b"x" * 600, b"x" * 600)
+    assert faults(findings).keys() == {"stderr"}

@@ -1,8 +1,8 @@
-"""What a peer writes, element by element, as it stands on the wire and as it is understood.
+"""Reads a peer's bytes as elements as they were written, each with its event.
 
-An event has defaults for what a peer left out, and numbers where it wrote texts. A checker has to
-see what was written, so each event comes with the attributes and members of its element as they
-stand. What is no element is kept, too. This module judges nothing.
+An event has defaults for attributes that the peer left out, and numbers where the peer wrote text.
+A checker needs what was written, so each event comes with the attributes and members of its
+element, unparsed. Bytes outside of elements are kept too. This module judges nothing.
 """
 
 from __future__ import annotations
@@ -25,20 +25,19 @@ from trindi.protocol.markup import (
     text_of,
 )
 
-__all__ = ["Raw", "RawMember", "Scanner", "Seen"]
+__all__ = ["Observation", "RawElement", "RawMember", "Scanner"]
 
 _ATTRIBUTE: Final = re.compile(f"({NAME}){IS}({QUOTED})".encode())
 _MEMBER: Final = re.compile(f"<({NAME})({ATTRIBUTES}){BLANK}*+(?:/>|>([^<]*+))".encode())
 # Every element ends with such a mark, so no piece has the ends of two.
 _PIECE: Final = re.compile(rb"[^>]*+(?:>|\Z)")
-# What may stand between elements: libindi writes a declaration before each (§1.4).
+# Allowed between elements: libindi writes a declaration before each (§1.4).
 _MISC: Final = re.compile(rb"<\?.*?>|<!--.*?-->", re.DOTALL)
-# How much junk is waited for to end.
 _MAX_JUNK: Final = 64 * 1024
 
 
 class RawMember(NamedTuple):
-    """A member as it stands: its tag, its attributes, and the bytes between its tags."""
+    """A member as written: its tag, its attributes, and the bytes between its tags."""
 
     tag: str
     attributes: dict[str, str]
@@ -46,22 +45,22 @@ class RawMember(NamedTuple):
 
     @property
     def text(self) -> str:
-        """Its content as text; "" where it is none."""
+        """The content as text; "" if it is not text."""
         try:
             return text_of(self.content)
         except ValueError:
             return ""
 
 
-class Raw(NamedTuple):
-    """An element as it stands.
+class RawElement(NamedTuple):
+    """An element as written.
 
     Attributes:
-        name: its name.
-        attributes: by their names; the first one of a name.
-        repeated: names of attributes that are there more than once, in it or in its members.
-        members: its members.
-        data: all of its bytes.
+        name: the name of the element.
+        attributes: the attributes; of a repeated one, the first.
+        repeated: names of attributes that occur more than once in one tag.
+        members: the members.
+        data: all bytes of the element.
     """
 
     name: str
@@ -71,34 +70,34 @@ class Raw(NamedTuple):
     data: bytes
 
     @property
-    def place(self) -> str:
-        """What it is about, for people."""
+    def address(self) -> str:
+        """Device and property, or what there is of them, for people."""
         device, name = self.attributes.get("device", ""), self.attributes.get("name", "")
         return ".".join(filter(None, (device, name))) or self.name
 
 
-class Seen(NamedTuple):
-    """One thing that a peer has written.
+class Observation(NamedTuple):
+    """One element or stretch of other bytes that a peer has sent.
 
     Attributes:
-        raw: the element as it stands, or None where nothing that stands there is one.
-        item: how it is understood: None for an element that INDI does not have, and for junk.
-        junk: what stands before it, or instead of it, and belongs to no element.
-        when: when it came.
+        raw: the element as written, or None if there is none.
+        item: the event or error that the decoder made of it; None for an unknown element or junk.
+        junk: bytes before the element, or instead of it, that belong to no element.
+        when: the time of arrival.
     """
 
-    raw: Raw | None
+    raw: RawElement | None
     item: Event | ProtocolError | None
     junk: str
     when: datetime
 
     @property
     def size(self) -> int:
-        """How many bytes it had."""
+        """The number of bytes."""
         return len(self.junk) + (len(self.raw.data) if self.raw else 0)
 
-    def without_payload(self) -> Seen:
-        """Return what is left without bytes and members as they stand, and without BLOBs."""
+    def without_payload(self) -> Observation:
+        """Return a copy without raw bytes, raw members and the data of BLOBs."""
         item = self.item
         if isinstance(item, (newBLOBVector, setBLOBVector)):
             item = replace(item, members=dict.fromkeys(item, b""))
@@ -107,7 +106,7 @@ class Seen(NamedTuple):
 
 
 class Scanner:
-    """Reads a stream as a `Decoder` does, and keeps the bytes that each event was made of."""
+    """Decodes a stream, and keeps the bytes that each event was made of."""
 
     def __init__(self) -> None:
         self._decoder = Decoder()
@@ -115,9 +114,9 @@ class Scanner:
         self._base = 0
         self._items: list[Event | ProtocolError] = []
 
-    def feed(self, data: bytes) -> list[Seen]:
+    def feed(self, data: bytes) -> list[Observation]:
         """Read the next bytes of the stream, however they are cut; return what is complete."""
-        found: list[Seen] = []
+        found: list[Observation] = []
         for piece in _PIECE.findall(data):
             self._kept += piece
             self._items += self._decoder.feed_all(piece)
@@ -125,28 +124,27 @@ class Scanner:
                 found += self.rest()
         return found
 
-    def rest(self) -> list[Seen]:
+    def rest(self) -> list[Observation]:
         """Return what is complete, though it may be junk that goes on."""
         done = bytes(self._kept[: self._decoder.offset - self._base])
         del self._kept[: len(done)]
         self._base += len(done)
         items, self._items = self._items, []
-        return _seen(done, items)
+        return _observations(done, items)
 
 
-def _seen(data: bytes, items: list[Event | ProtocolError]) -> list[Seen]:
-    """Tell what these bytes are: events, faults, an unknown element, or junk."""
+def _observations(data: bytes, items: list[Event | ProtocolError]) -> list[Observation]:
     when = datetime.now(UTC)
     found = []
     for item in items:
         start = _start(data, item)
-        found.append(Seen(_read(data[start:]), item, _junk(data[:start]), when))
+        found.append(Observation(_read(data[start:]), item, _junk(data[:start]), when))
         # Should there be another one in the same bytes, the junk has been told of.
         data = data[start:]
     if not items and (junk := _junk(data)):
         head = HEAD.search(_MISC.sub(b"", data))
-        raw = Raw(head[1].decode(), {}, (), (), data) if head else None
-        found.append(Seen(raw, None, "" if raw else junk, when))
+        raw = RawElement(head[1].decode(), {}, (), (), data) if head else None
+        found.append(Observation(raw, None, "" if raw else junk, when))
     return found
 
 
@@ -159,22 +157,22 @@ def _junk(data: bytes) -> str:
     return _MISC.sub(b"", data).decode(errors="replace").strip()
 
 
-def _read(data: bytes) -> Raw | None:
-    """Read an element in the plain form, or as far as it has it; None where its tag has not."""
+def _read(data: bytes) -> RawElement | None:
+    """Read an element as far as it has the plain form; None if its tag cannot be read."""
     head = HEAD.match(data)
     if head is None:
         return None
     attributes, repeated = _attributes(head[0])
     members = []
     for found in _MEMBER.finditer(data, head.end()):
-        about, again = _attributes(found[2])
-        members.append(RawMember(found[1].decode(), about, found[3] or b""))
-        repeated += again
-    return Raw(head[1].decode(), attributes, tuple(repeated), tuple(members), data)
+        of_member, repeated_in_member = _attributes(found[2])
+        members.append(RawMember(found[1].decode(), of_member, found[3] or b""))
+        repeated += repeated_in_member
+    return RawElement(head[1].decode(), attributes, tuple(repeated), tuple(members), data)
 
 
 def _attributes(data: bytes) -> tuple[dict[str, str], list[str]]:
-    """Return the attributes of a tag, and the names of those that are there again."""
+    """Return the attributes of a tag, and the names of those that are repeated."""
     attributes: dict[str, str] = {}
     repeated = []
     for name, value in _ATTRIBUTE.findall(data):
@@ -185,7 +183,7 @@ def _attributes(data: bytes) -> tuple[dict[str, str], list[str]]:
 
 
 def _text(value: bytes) -> str:
-    """Read an attribute's value; a NUL byte in it is a fault that the decoder tells of."""
+    """Read an attribute's value; a NUL byte in it is a fault that the decoder reports."""
     try:
         return attribute_text(value)
     except ValueError:

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 from hypothesis import given, strategies as st
 
-from trindi.conformance.wire import Scanner
+from trindi.conformance.scanner import Scanner
 from trindi.errors import ProtocolError
 from trindi.protocol import Message, defTextVector, setBLOBVector
 
 if TYPE_CHECKING:
-    from trindi.conformance.wire import Seen
+    from trindi.conformance.scanner import Observation
 
 STREAM = b"""<?xml version='1.0'?>
 <defTextVector
@@ -35,11 +35,11 @@ debug: x<y, and more
  format='.x'>AAcO</oneBLOB></setBLOBVector> and this"""
 
 
-def shape(found: list[Seen]) -> list[tuple[object, ...]]:
+def shape(found: list[Observation]) -> list[tuple[object, ...]]:
     return [(seen.raw, str(seen.item), seen.junk) for seen in found]
 
 
-def scan(*pieces: bytes) -> list[Seen]:
+def scan(*pieces: bytes) -> list[Observation]:
     scanner = Scanner()
     found = [seen for piece in pieces for seen in scanner.feed(piece)]
     return found + scanner.rest()
@@ -49,7 +49,7 @@ def test_everything_is_found_in_its_order() -> None:
     definition, junk, unknown, message, broken, blob, rest = scan(STREAM)
     assert isinstance(definition.item, defTextVector)
     assert definition.raw is not None
-    assert definition.raw.place == "Weather Simulator.INFO"
+    assert definition.raw.address == "Weather Simulator.INFO"
     assert "group" not in definition.raw.attributes
     (member,) = definition.raw.members
     assert (member.tag, member.attributes) == ("defText", {"name": "NAME", "label": "Na>me"})

@@ -1,4 +1,4 @@
-"""A link never waits without an end, whatever its peer does or does not do."""
+"""A connection never waits without an end, whatever its peer does or does not do."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import trio
 from trio.testing import lockstep_stream_pair, memory_stream_pair
 
 from trindi.conformance import Peer
-from trindi.conformance.link import Link
+from trindi.conformance.connection import CheckedConnection
 from trindi.protocol import (
     Message,
     SizeFormat,
@@ -23,22 +23,27 @@ from trindi.protocol import (
 if TYPE_CHECKING:
     from trio.testing import MockClock
 
+    from trindi.conformance.scanner import Observation
+
 HELLO = Message(None, "hello")
 
 
 class Pair:
-    """A link, and the other end of its stream."""
+    """A connection, and the other end of its stream."""
 
-    def __init__(self, streams: Any) -> None:
+    def __init__(self, streams: Any, **bounds: int) -> None:
         ours, self.theirs = streams
-        self.watched: list[Any] = []
-        self.link = Link(Peer(ours), lambda _link, seen: self.watched.append(seen.item))
+        self.observed: list[Any] = []
+        self.connection = CheckedConnection(Peer(ours), self._observe, **bounds)
+
+    def _observe(self, _connection: CheckedConnection, observation: Observation) -> None:
+        self.observed.append(observation.item)
 
 
 @pytest.fixture
 async def pair(nursery: trio.Nursery) -> Pair:
     pair = Pair(memory_stream_pair())
-    await nursery.start(pair.link.run)
+    await nursery.start(pair.connection.run)
     return pair
 
 
@@ -46,7 +51,7 @@ async def pair(nursery: trio.Nursery) -> Pair:
 async def deaf(nursery: trio.Nursery) -> Pair:
     """One whose other end does not read."""
     pair = Pair(lockstep_stream_pair())
-    await nursery.start(pair.link.run)
+    await nursery.start(pair.connection.run)
     return pair
 
 
@@ -56,39 +61,39 @@ def is_hello(seen: Any) -> bool:
 
 async def test_what_is_waited_for(pair: Pair, autojump_clock: MockClock) -> None:
     await pair.theirs.send_all(encode(HELLO))
-    assert await pair.link.wait_for(is_hello, 1)
+    assert await pair.connection.wait_for(is_hello, 1)
     # It has come already.
-    assert await pair.link.wait_for(is_hello, 1)
-    pair.link.forget()
+    assert await pair.connection.wait_for(is_hello, 1)
+    pair.connection.clear()
     start = trio.current_time()
-    assert not await pair.link.wait_for(is_hello, 1)
+    assert not await pair.connection.wait_for(is_hello, 1)
     assert trio.current_time() - start == pytest.approx(1)
-    assert pair.watched == [HELLO]
+    assert pair.observed == [HELLO]
 
 
 async def test_nothing_is_waited_for_at_the_end(pair: Pair, autojump_clock: MockClock) -> None:
     await pair.theirs.send_all(b"last words")
     await pair.theirs.aclose()
     start = trio.current_time()
-    assert not await pair.link.wait_for(is_hello, 1000)
-    await pair.link.wait_quiet(1, 1000)
+    assert not await pair.connection.wait_for(is_hello, 1000)
+    await pair.connection.wait_quiet(1, 1000)
     assert trio.current_time() == start
-    assert pair.link.ended
-    assert [seen.junk for seen in pair.link.heard] == ["last words"]
-    assert await pair.link.fate() == "it closed the connection"
+    assert pair.connection.ended
+    assert [seen.junk for seen in pair.connection.received] == ["last words"]
+    assert await pair.connection.describe_end() == "it closed the connection"
 
 
 async def test_what_never_ends_is_said_so(pair: Pair, autojump_clock: MockClock) -> None:
-    assert await pair.link.fate() == "it does not answer"
+    assert await pair.connection.describe_end() == "it does not answer"
 
     async def never() -> str:
         await trio.sleep_forever()
         raise AssertionError
 
-    pair.link.peer.wait_ended = never  # type: ignore[method-assign]
+    pair.connection.peer.wait_ended = never  # type: ignore[method-assign]
     await pair.theirs.send_stream.aclose()
-    await pair.link.wait_for(is_hello, 1)
-    assert await pair.link.fate() == "it has closed its output"
+    await pair.connection.wait_for(is_hello, 1)
+    assert await pair.connection.describe_end() == "it has closed its output"
 
 
 async def test_quiet_is_waited_for_but_not_for_ever(pair: Pair, autojump_clock: MockClock) -> None:
@@ -100,7 +105,7 @@ async def test_quiet_is_waited_for_but_not_for_ever(pair: Pair, autojump_clock: 
     start = trio.current_time()
     async with trio.open_nursery() as nursery:
         nursery.start_soon(talk)
-        await pair.link.wait_quiet(0.5, 10)
+        await pair.connection.wait_quiet(0.5, 10)
         nursery.cancel_scope.cancel()
     assert trio.current_time() - start == pytest.approx(10)
 
@@ -113,12 +118,12 @@ async def test_pings_are_answered(pair: Pair, autojump_clock: MockClock) -> None
 async def test_a_peer_that_does_not_read_is_given_up(deaf: Pair, autojump_clock: MockClock) -> None:
     start = trio.current_time()
     for _ in range(20):
-        await deaf.link.send(getProperties(), seconds=1)
-    await deaf.link.finish(seconds=1)
+        await deaf.connection.send(getProperties(), seconds=1)
+    await deaf.connection.send_eof(seconds=1)
     assert 0 < trio.current_time() - start < 25
     # Its pings are not answered, and what it says is heard.
     await deaf.theirs.send_all(encode(pingRequest("1")) + encode(HELLO))
-    assert await deaf.link.wait_for(is_hello, 1)
+    assert await deaf.connection.wait_for(is_hello, 1)
 
 
 async def test_a_peer_that_does_not_read_any_more_is_still_heard(
@@ -126,10 +131,10 @@ async def test_a_peer_that_does_not_read_any_more_is_still_heard(
 ) -> None:
     await pair.theirs.receive_stream.aclose()
     for _ in range(20):
-        await pair.link.send(getProperties(), seconds=1)
+        await pair.connection.send(getProperties(), seconds=1)
     await pair.theirs.send_all(encode(HELLO))
-    assert await pair.link.wait_for(is_hello, 1)
-    assert not pair.link.ended
+    assert await pair.connection.wait_for(is_hello, 1)
+    assert not pair.connection.ended
 
 
 async def test_a_stream_that_breaks_is_an_end(autojump_clock: MockClock) -> None:
@@ -150,20 +155,20 @@ async def test_a_stream_that_breaks_is_an_end(autojump_clock: MockClock) -> None
         async def aclose(self) -> None:
             await trio.lowlevel.checkpoint()
 
-    link = Link(Peer(Broken()), lambda _link, _seen: None)
+    connection = CheckedConnection(Peer(Broken()), lambda _connection, _seen: None)
     async with trio.open_nursery() as nursery:
-        await nursery.start(link.run)
-        await link.finish(seconds=1)
-        assert not await link.wait_for(is_hello, 10)
-        assert link.ended
-        link.close()
+        await nursery.start(connection.run)
+        await connection.send_eof(seconds=1)
+        assert not await connection.wait_for(is_hello, 10)
+        assert connection.ended
+        connection.close()
 
 
 async def test_what_comes_after_its_end_is_not_heard(pair: Pair, autojump_clock: MockClock) -> None:
     await pair.theirs.send_all(encode(HELLO))
-    pair.link.close()
+    pair.connection.close()
     await trio.testing.wait_all_tasks_blocked()
-    assert pair.watched == []
+    assert pair.observed == []
 
 
 # What is kept ------------------------------------------------------------------------------------
@@ -176,27 +181,29 @@ def blob(size: int) -> bytes:
 
 async def test_of_blobs_only_the_rest_is_kept(pair: Pair, autojump_clock: MockClock) -> None:
     await pair.theirs.send_all(blob(5000) + encode(HELLO))
-    assert await pair.link.wait_for(is_hello, 1)
-    (judged, _hello) = pair.watched
-    assert judged["F"] == bytes(5000)
-    seen: Any = pair.link.heard[0]
+    assert await pair.connection.wait_for(is_hello, 1)
+    (observed, _hello) = pair.observed
+    assert observed["F"] == bytes(5000)
+    seen: Any = pair.connection.received[0]
     assert (seen.item.devicename, seen.item.state, seen.item["F"]) == ("D", State.OK, b"")
-    assert seen.raw.place == "D.P"
+    assert seen.raw.address == "D.P"
     assert (seen.raw.data, seen.raw.members) == (b"", ())
 
 
 async def test_what_is_kept_has_its_bounds(
-    pair: Pair, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+    nursery: trio.Nursery, autojump_clock: MockClock
 ) -> None:
+    pair = Pair(memory_stream_pair(), max_observations=4, max_bytes=1000)
+    await nursery.start(pair.connection.run)
+
     def texts() -> list[str]:
-        return [event.message for event in pair.link.items(Message)]
+        items = [each.item for each in pair.connection.received]
+        return [item.message for item in items if isinstance(item, Message)]
 
     async def say(*messages: str) -> None:
         await pair.theirs.send_all(b"".join(encode(Message("D", text)) for text in messages))
         await trio.testing.wait_all_tasks_blocked()
 
-    monkeypatch.setattr("trindi.conformance.link._HEARD_BYTES", 1000)
-    monkeypatch.setattr("trindi.conformance.link._HEARD", 4)
     await say("1", "2", "x" * 700, "y" * 100)
     assert texts() == ["1", "2", "x" * 700, "y" * 100]
     # More in number, then more in bytes; the newest is kept, however large it is.
@@ -207,8 +214,8 @@ async def test_what_is_kept_has_its_bounds(
     await say("w" * 2000)
     assert texts() == ["w" * 2000]
     # BLOBs do not count, as they are not kept.
-    pair.link.forget()
+    pair.connection.clear()
     await say("z" * 400)
     await pair.theirs.send_all(blob(5000) + blob(5000))
     await trio.testing.wait_all_tasks_blocked()
-    assert len(pair.link.heard) == 3
+    assert len(pair.connection.received) == 3

@@ -1,0 +1,255 @@
+"""What all parts of a check share: the target, what is known of it, and how to ask it.
+
+INDI's answers do not name the request that they answer. But a peer keeps the order of one stream,
+so each request is followed by a getProperties for one definition, the *sentinel*: once that has
+arrived, the peer has read everything before it, and what came in between is the answer. The
+sentinel also shows the current values. A peer that has ended is started, or connected to, again.
+"""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from trindi.conformance.connection import CheckedConnection
+from trindi.conformance.observed import ObservedProperties, defines, is_definition
+from trindi.conformance.passive import PassiveChecks
+from trindi.conformance.rules import GROUP_OF
+from trindi.conformance.targets import UnreachableError
+from trindi.errors import TrindiError
+from trindi.protocol import BLOBPolicy, DefVector, Event, enableBLOB, getProperties
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterable
+
+    import trio
+
+    from trindi.conformance.observed import PropertyKey
+    from trindi.conformance.options import Options, ProgressCallback
+    from trindi.conformance.report import Findings
+    from trindi.conformance.scanner import Observation
+    from trindi.conformance.targets import Target
+
+__all__ = ["DRIVER_ENDED", "Answer", "CheckContext", "PeerLostError"]
+
+DRIVER_ENDED: Final = "a driver behind it has ended: its device was deleted"
+"""The fault of a server whose driver has not survived something."""
+
+
+class PeerLostError(TrindiError):
+    """There is nothing left to check."""
+
+
+class Answer(NamedTuple):
+    """The answer to a request.
+
+    Attributes:
+        received: all that came, up to the sentinel.
+        definition: the sentinel; None if it cannot be read.
+    """
+
+    received: list[Observation]
+    definition: DefVector | None
+
+
+class CheckContext:
+    """The state of one check.
+
+    Args:
+        target: what is checked.
+        findings: records the results.
+        options: how to check.
+        nursery: runs the tasks of the connections.
+        report_progress: called as each step begins.
+
+    Attributes:
+        connection: the main connection; to a server, the one that asks for everything.
+        properties: the known properties.
+        passive: checks all that is received.
+        devices: the property names of each device, for the report.
+        by_name: sentinels are asked for by name.
+        unanswered: keys of properties that were not defined when asked for by name.
+    """
+
+    connection: CheckedConnection
+
+    def __init__(
+        self,
+        target: Target,
+        findings: Findings,
+        options: Options,
+        nursery: trio.Nursery,
+        report_progress: ProgressCallback,
+    ) -> None:
+        self.target = target
+        self.findings = findings
+        self.options = options
+        self.timing = options.timing
+        self.report_progress = report_progress
+        self.is_program = target.kind == "program"
+        self.properties = ObservedProperties()
+        self.passive = PassiveChecks(findings, self.properties, of_server=not self.is_program)
+        self.devices: dict[str, tuple[str, ...]] = {}
+        self.by_name = True
+        self.unanswered: set[PropertyKey] = set()
+        self._nursery = nursery
+
+    @property
+    def start_timeout(self) -> float:
+        """Seconds for the first definition of all: a program has to start first."""
+        return self._restart_timeout if self.is_program else self.options.timeout
+
+    @property
+    def _restart_timeout(self) -> float:
+        return max(self.options.timeout, self.timing.start)
+
+    def start_rule(self, rule: str) -> None:
+        """Report which rule is checked next."""
+        self.report_progress(GROUP_OF[rule], rule)
+
+    # Connections -------------------------------------------------------------------------------
+
+    async def open(self, *, one_socket: bool = False) -> CheckedConnection:
+        """Start the program again, or connect again.
+
+        Raises:
+            UnreachableError: that fails.
+        """
+        peer = await self.target.connect(one_socket=one_socket)
+        connection: CheckedConnection = await self._nursery.start(
+            CheckedConnection(peer, self.passive.observe).run
+        )
+        if peer.stderr is not None:
+            self._nursery.start_soon(self.passive.read_stderr, peer.stderr)
+        return connection
+
+    @asynccontextmanager
+    async def borrow(self) -> AsyncIterator[CheckedConnection]:
+        """Lend a new connection to a server; of a program, the main connection.
+
+        Raises:
+            PeerLostError: the server refuses the connection.
+        """
+        if self.is_program:
+            yield self.connection
+            return
+        try:
+            connection = await self.open()
+        except UnreachableError as error:
+            self.findings.record("two-clients", str(error))
+            raise PeerLostError(str(error)) from None
+        try:
+            yield connection
+        finally:
+            connection.close()
+
+    async def ensure_alive(self) -> None:
+        """Restart the peer if it has ended.
+
+        Raises:
+            PeerLostError: that fails.
+        """
+        if self.connection.ended:
+            await self.restart()
+
+    async def restart(self) -> None:
+        """Replace a peer that has ended or hangs.
+
+        Raises:
+            PeerLostError: it cannot be started, or defines nothing.
+        """
+        self.connection.close()
+        self.properties.clear()
+        try:
+            self.connection = await self.open()
+        except UnreachableError as error:
+            raise PeerLostError(str(error)) from None
+        if not await self.request_all():
+            raise PeerLostError("it defines nothing any more")
+
+    # Requests ----------------------------------------------------------------------------------
+
+    async def request_all(
+        self, connection: CheckedConnection | None = None, seconds: float | None = None
+    ) -> bool:
+        """Ask for all definitions and wait for them; return False if none comes.
+
+        Args:
+            connection: the connection, if not the main one.
+            seconds: how long to wait for the first definition.
+        """
+        connection = connection or self.connection
+        seconds = self._restart_timeout if seconds is None else seconds
+        await connection.send(getProperties(), seconds=seconds)
+        if not await connection.wait_for(defines, seconds):
+            return False
+        await self.wait_settled(connection)
+        if not self.is_program and connection is self.connection:
+            devices = self.properties.names_by_device()
+            enable = [enableBLOB(device, None, BLOBPolicy.ALSO) for device in devices]
+            await connection.send(*enable, seconds=self.options.timeout)
+        return True
+
+    async def wait_settled(self, connection: CheckedConnection | None = None) -> None:
+        """Wait until all definitions have arrived, judging by silence."""
+        timing = self.timing
+        await (connection or self.connection).wait_quiet(timing.quiet, timing.settle)
+
+    async def wait_unexpected(self, connection: CheckedConnection | None = None) -> None:
+        """Wait for messages that must not come."""
+        timing = self.timing
+        await (connection or self.connection).wait_quiet(timing.unexpected, timing.settle)
+
+    async def exchange(
+        self,
+        *items: Event | bytes,
+        sentinel: PropertyKey,
+        connection: CheckedConnection | None = None,
+        timeout_factor: float = 1.0,
+    ) -> Answer | None:
+        """Send something, then ask for the sentinel's definition, and return the answer.
+
+        Args:
+            items: what to send.
+            sentinel: the property whose definition to ask for.
+            connection: the connection, if not the main one.
+            timeout_factor: how much longer than usual to wait.
+
+        Returns:
+            The answer; None if the definition does not come.
+        """
+        connection = connection or self.connection
+        seconds = self.options.timeout * timeout_factor
+        named = self.by_name and sentinel not in self.unanswered
+        if not named:
+            # The answer before may still go on behind its sentinel.
+            await self.wait_unexpected(connection)
+        connection.clear()
+        request = getProperties(*sentinel) if named else getProperties()
+        await connection.send(*items, request, seconds=seconds)
+        if not await connection.wait_for(lambda each: is_definition(each, sentinel), seconds):
+            return None
+        received = list(connection.received)
+        item = [each.item for each in received if is_definition(each, sentinel)][-1]
+        return Answer(received, item if isinstance(item, DefVector) else None)
+
+    # Properties to ask for ---------------------------------------------------------------------
+
+    def any_key(self) -> PropertyKey:
+        """Return the key of some property, preferably one that can be asked for by name.
+
+        Raises:
+            PeerLostError: there is none.
+        """
+        key = self._prefer_answered(self.properties)
+        if key is None:
+            raise PeerLostError("there is no property that can be read")
+        return key
+
+    def key_of_device(self, device: str) -> PropertyKey | None:
+        """Return such a key of one device; None if the device has no properties any more."""
+        return self._prefer_answered([key for key in self.properties if key[0] == device])
+
+    def _prefer_answered(self, keys: Iterable[PropertyKey]) -> PropertyKey | None:
+        first = next(iter(keys), None)
+        return next((key for key in keys if key not in self.unanswered), first)

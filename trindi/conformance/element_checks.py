@@ -1,0 +1,342 @@
+"""The rules that one element keeps or breaks on its own: definitions, reports, names, times.
+
+Each check is a function from the element as written to its faults, as text; `CHECKS` lists the
+elements to which it applies. How elements fit each other is checked elsewhere.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from trindi.conformance.blob_checks import BLOB_CHECKS
+from trindi.protocol import (
+    ELEMENTS,
+    Kind,
+    Permission,
+    Rule,
+    State,
+    SwitchState,
+    check_format,
+    check_name,
+    parse_number,
+    parse_timestamp,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from trindi.conformance.scanner import RawElement, RawMember
+
+__all__ = ["CHECKS", "ElementCheck", "switch_faults"]
+
+_LONGEST: Final = 63
+"""Bytes that libindi keeps of a name, label, group, format or timestamp (§1.5)."""
+
+_LONGEST_MESSAGE: Final = 254
+
+_TIME: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?", re.ASCII)
+_LIMITS: Final = ("min", "max", "step")
+
+
+class ElementCheck(NamedTuple):
+    """One rule, its check, and the elements to which it applies.
+
+    Attributes:
+        rule: the name of the rule.
+        faults: yields the faults of an element.
+        prefix: only elements whose names start with this.
+        kind: only elements of this kind.
+        name: only the property of this name.
+    """
+
+    rule: str
+    faults: Callable[[RawElement], Iterator[str]]
+    prefix: str = ""
+    kind: Kind | None = None
+    name: str = ""
+
+    def applies(self, raw: RawElement) -> bool:
+        """Whether the rule applies to an element."""
+        return (
+            raw.name.startswith(self.prefix)
+            and self.kind in (None, ELEMENTS[raw.name].kind)
+            and self.name in ("", raw.attributes.get("name"))
+        )
+
+
+def _address(raw: RawElement, member: RawMember) -> str:
+    return f"{raw.address}.{member.attributes.get('name', '')}".rstrip(".")
+
+
+def _shown(text: str) -> str:
+    return repr(text if len(text) <= 40 else f"{text[:40]}…")
+
+
+# Any element -------------------------------------------------------------------------------------
+
+
+def _encoding(raw: RawElement) -> Iterator[str]:
+    try:
+        raw.data.decode()
+    except UnicodeDecodeError as error:
+        yield f"{raw.address} has the byte {raw.data[error.start]:#04x}"
+
+
+def _lengths(raw: RawElement) -> Iterator[str]:
+    for attributes in (raw.attributes, *(member.attributes for member in raw.members)):
+        for name, text in attributes.items():
+            longest = _LONGEST_MESSAGE if name == "message" else _LONGEST
+            length = len(text.encode())
+            if length > longest:
+                yield f"{raw.address}: a {name} of {length} bytes, of which {longest} are kept"
+
+
+def _names(raw: RawElement) -> Iterator[str]:
+    named = [("device", raw.attributes.get("device")), ("property", raw.attributes.get("name"))]
+    named += [("member", member.attributes.get("name")) for member in raw.members]
+    for what, name in named:
+        if name and "." in name:
+            yield f"{what} {_shown(name)}: indi_getprop cannot name it, for the dot"
+        elif name:
+            try:
+                check_name(name, what)
+            except ValueError:
+                yield f"{what} {_shown(name)} is not printable ASCII without blanks around it"
+
+
+def _time_form(raw: RawElement) -> Iterator[str]:
+    text = raw.attributes.get("timestamp")
+    if text is not None and (not _TIME.fullmatch(text) or parse_timestamp(text) is None):
+        yield f"{raw.address} has the timestamp {_shown(text)}"
+
+
+# Definitions -------------------------------------------------------------------------------------
+
+
+def _required(raw: RawElement) -> Iterator[str]:
+    kind = ELEMENTS[raw.name].kind
+    required = ["device", "name", "state"]
+    required += [] if kind is Kind.LIGHT else ["perm"]
+    required += ["rule"] if kind is Kind.SWITCH else []
+    for name in required:
+        if not raw.attributes.get(name):
+            yield f"{raw.name} {raw.address} has no {name}"
+
+
+_LEGAL: Final = {"state": State, "perm": Permission, "rule": Rule}
+
+
+def _legal(raw: RawElement) -> Iterator[str]:
+    for name, words in _LEGAL.items():
+        text = raw.attributes.get(name)
+        if text and text not in list(words):
+            yield f"{raw.address} has the {name} {_shown(text)}"
+    text = raw.attributes.get("timeout")
+    if text is not None and (not _is_number(text) or parse_number(text) < 0):
+        yield f"{raw.address} has the timeout {_shown(text)}"
+
+
+def _labels(raw: RawElement) -> Iterator[str]:
+    for name in ("label", "group"):
+        if name not in raw.attributes:
+            yield f"{raw.address} has no {name}"
+    for member in raw.members:
+        if "label" not in member.attributes:
+            yield f"{_address(raw, member)} has no label"
+
+
+def _members(raw: RawElement) -> Iterator[str]:
+    expected = ELEMENTS[raw.name].member
+    if not raw.members:
+        yield f"{raw.address} has no members"
+    names = Counter(member.attributes.get("name", "") for member in raw.members)
+    for name, times in names.items():
+        if not name:
+            yield f"{raw.address} has a member without a name"
+        elif times > 1:
+            yield f"{raw.address} has {times} members {name}"
+    for tag in {member.tag for member in raw.members} - {expected}:
+        yield f"{raw.address} has a {tag}: it can have {expected}"
+
+
+def _is_number(text: str) -> bool:
+    try:
+        parse_number(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_sexagesimal(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return _is_number(text)
+    return False
+
+
+def _number(raw: RawElement) -> Iterator[str]:
+    for member in raw.members:
+        address = _address(raw, member)
+        missing = [name for name in ("format", *_LIMITS) if not member.attributes.get(name)]
+        if missing:
+            yield f"{address} has no {' and no '.join(missing)}"
+        for name in _LIMITS:
+            text = member.attributes.get(name)
+            if text and not _is_number(text):
+                yield f"{address} has the {name} {_shown(text)}"
+    yield from _number_values(raw)
+
+
+def _number_values(raw: RawElement) -> Iterator[str]:
+    for member in raw.members:
+        if not _is_number(member.text):
+            yield f"{_address(raw, member)} has the value {_shown(member.text)}"
+
+
+def _plain(raw: RawElement) -> Iterator[str]:
+    for member in raw.members:
+        texts = {"value": member.text}
+        texts |= {name: member.attributes.get(name, "0") for name in _LIMITS}
+        for name, text in texts.items():
+            if _is_sexagesimal(text):
+                yield f"{_address(raw, member)} has the {name} {_shown(text)}"
+
+
+def _limits(member: RawMember) -> tuple[float, float, float]:
+    """Return min, max and step; zeros if they are not all numbers."""
+    texts = [member.attributes.get(name, "") for name in _LIMITS]
+    if not all(map(_is_number, texts)):
+        return 0.0, 0.0, 0.0
+    low, high, step = map(parse_number, texts)
+    return low, high, step
+
+
+def _range(raw: RawElement) -> Iterator[str]:
+    for member in raw.members:
+        low, high, step = _limits(member)
+        if low > high:
+            yield f"{_address(raw, member)} has min {low:g} and max {high:g}"
+        if step < 0:
+            yield f"{_address(raw, member)} has step {step:g}"
+
+
+def _within(raw: RawElement) -> Iterator[str]:
+    for member in raw.members:
+        low, high, _step = _limits(member)
+        if low < high and _is_number(member.text):
+            value = parse_number(member.text)
+            if not low <= value <= high:
+                limits = f"its limits are {low:g} and {high:g}"
+                yield f"{_address(raw, member)} is {value:g}, and {limits}"
+
+
+def _format(raw: RawElement) -> Iterator[str]:
+    for member in raw.members:
+        text = member.attributes.get("format")
+        if text:
+            try:
+                check_format(text)
+            except ValueError:
+                yield f"{_address(raw, member)} has the format {_shown(text)}"
+
+
+def _words(words: Iterable[str]) -> Callable[[RawElement], Iterator[str]]:
+    """Return a check that each member has one of these values."""
+    allowed = frozenset(words)
+
+    def check(raw: RawElement) -> Iterator[str]:
+        for member in raw.members:
+            if member.text not in allowed:
+                yield f"{_address(raw, member)} has the value {_shown(member.text)}"
+
+    return check
+
+
+_switches: Final = _words(SwitchState)
+_lights: Final = _words(State)
+
+
+def _switch_rule(raw: RawElement) -> Iterator[str]:
+    values = {member.attributes.get("name", ""): member.text for member in raw.members}
+    on = [name for name, value in values.items() if value == SwitchState.ON]
+    return switch_faults(raw.address, raw.attributes.get("rule", ""), on)
+
+
+def switch_faults(address: str, rule: str, on: list[str]) -> Iterator[str]:
+    """Yield how switches break their rule (protocol §3.4)."""
+    if rule == Rule.ONE_OF_MANY and not on:
+        yield f"{address} is OneOfMany, and none is On"
+    if rule in (Rule.ONE_OF_MANY, Rule.AT_MOST_ONE) and len(on) > 1:
+        yield f"{address} is {rule}, and these are On: {', '.join(on)}"
+
+
+# Standard properties -----------------------------------------------------------------------------
+
+
+def _connection(raw: RawElement) -> Iterator[str]:
+    names = [member.attributes.get("name", "") for member in raw.members]
+    if names[:2] != ["CONNECT", "DISCONNECT"]:
+        yield f"{raw.address} has {', '.join(names)}"
+
+
+def _driver_info(raw: RawElement) -> Iterator[str]:
+    texts = {member.attributes.get("name"): member.text for member in raw.members}
+    interface = texts.get("DRIVER_INTERFACE")
+    if interface is None:
+        yield f"{raw.address} has no DRIVER_INTERFACE"
+    elif not (interface.isascii() and interface.isdigit()):
+        yield f"{raw.address}.DRIVER_INTERFACE is {_shown(interface)}"
+
+
+# Reports -----------------------------------------------------------------------------------------
+
+
+def _has_state(raw: RawElement) -> Iterator[str]:
+    if not raw.attributes.get("state"):
+        yield f"{raw.name} {raw.address} has no state"
+
+
+_VALUE_CHECKS: Final = {
+    Kind.SWITCH: _switches,
+    Kind.LIGHT: _lights,
+    Kind.NUMBER: _number_values,
+}
+
+
+def _legal_report(raw: RawElement) -> Iterator[str]:
+    yield from _legal(raw)
+    kind = ELEMENTS[raw.name].kind
+    if kind in _VALUE_CHECKS:
+        yield from _VALUE_CHECKS[kind](raw)
+
+
+# The table ---------------------------------------------------------------------------------------
+
+CHECKS: Final = (
+    ElementCheck("encoding", _encoding),
+    ElementCheck("lengths", _lengths),
+    ElementCheck("names", _names),
+    ElementCheck("time-form", _time_form),
+    ElementCheck("def-required", _required, "def"),
+    ElementCheck("def-legal", _legal, "def"),
+    ElementCheck("def-label", _labels, "def"),
+    ElementCheck("def-members", _members, "def"),
+    ElementCheck("def-number", _number, "def", Kind.NUMBER),
+    ElementCheck("def-plain", _plain, "def", Kind.NUMBER),
+    ElementCheck("def-range", _range, "def", Kind.NUMBER),
+    ElementCheck("def-within", _within, "def", Kind.NUMBER),
+    ElementCheck("def-format", _format, "def", Kind.NUMBER),
+    ElementCheck("def-value", _switches, "def", Kind.SWITCH),
+    ElementCheck("def-value", _lights, "def", Kind.LIGHT),
+    ElementCheck("def-rule", _switch_rule, "def", Kind.SWITCH),
+    ElementCheck("std-connection", _connection, "def", Kind.SWITCH, "CONNECTION"),
+    ElementCheck("std-driver-info", _driver_info, "def", Kind.TEXT, "DRIVER_INFO"),
+    ElementCheck("set-state", _has_state, "set"),
+    ElementCheck("set-legal", _legal_report, "set"),
+    ElementCheck("set-plain", _plain, "set", Kind.NUMBER),
+    *(ElementCheck(rule, faults, "set", Kind.BLOB) for rule, faults in BLOB_CHECKS),
+)
+"""The check of each rule for one element; no two checks report the same fault."""

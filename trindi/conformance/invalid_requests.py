@@ -1,0 +1,325 @@
+"""Requests that must be refused, as data: what to send, and how to detect that it was taken.
+
+Among requests that a driver must refuse, these are the ones that would do least if taken. This
+module sends nothing, and does not decide what may be sent.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
+from xml.sax.saxutils import escape, quoteattr
+
+from trindi.conformance.observed import UNKNOWN_DEVICE, UNKNOWN_NAME
+from trindi.protocol import (
+    Event,
+    Kind,
+    NumberLabel,
+    Rule,
+    SizeFormat,
+    SwitchState,
+    newBLOBVector,
+    newNumberVector,
+    newSwitchVector,
+    newTextVector,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+
+    from trindi.conformance.observed import ObservedProperty, PropertyKey
+
+__all__ = ["INVALID_REQUESTS", "UNKNOWN_TARGETS", "InvalidRequest", "new_vector"]
+
+_TEXT: Final = "trindi check"
+
+Values: TypeAlias = "Mapping[str, Any]"
+EffectDetector: TypeAlias = "Callable[[Values, Values], str]"
+"""Compares the values before and after a request; describes its effect, or returns ""."""
+
+
+class InvalidRequest(NamedTuple):
+    """One request that must be refused.
+
+    Attributes:
+        key: the property whose definition shows the effect.
+        data: what to send.
+        effect: detects that it was taken.
+        about: what is tried, in words.
+    """
+
+    key: PropertyKey
+    data: Event | bytes
+    effect: EffectDetector
+    about: str
+
+
+def new_vector(kind: Kind, key: PropertyKey, members: Mapping[str, str]) -> bytes:
+    """Write a request by hand; it need not be legal."""
+    one = "".join(
+        f"<one{kind.value} name={quoteattr(name)}>{escape(text)}</one{kind.value}>"
+        for name, text in members.items()
+    )
+    head = f"device={quoteattr(key[0])} name={quoteattr(key[1])}"
+    return f"<new{kind.value}Vector {head}>{one}</new{kind.value}Vector>\n".encode()
+
+
+# Effects -----------------------------------------------------------------------------------------
+
+
+def _no_effect(_before: Values, _after: Values) -> str:
+    return ""
+
+
+def _same(one: Any, other: Any) -> bool:
+    if isinstance(one, float) and isinstance(other, float):
+        return math.isclose(one, other, rel_tol=1e-9, abs_tol=1e-12)
+    return bool(one == other)
+
+
+def _became(sent: Values) -> EffectDetector:
+    """Detect that a member took the value that was sent."""
+
+    def effect(before: Values, after: Values) -> str:
+        for name, value in sent.items():
+            if _same(after.get(name), value) and not _same(before.get(name), value):
+                return f"{name} became {value}"
+        return ""
+
+    return effect
+
+
+def _any_change(before: Values, after: Values) -> str:
+    """Detect any change, in a property that does not change by itself."""
+    for name, value in before.items():
+        if name in after and after[name] != value:
+            return f"{name} was {value!s:.40}, and became {after[name]!s:.40}"
+    return ""
+
+
+def _became_zero(before: Values, after: Values) -> str:
+    """Detect a number that became 0, which is what C reads from text that is no number."""
+    for name, value in before.items():
+        if value and after.get(name) == 0:
+            return f"{name} was {value:g}, and became 0"
+    return ""
+
+
+def _became_text_zero(before: Values, after: Values) -> str:
+    for name, text in after.items():
+        if text in ("0", "0.0") and before.get(name) != text:
+            return f"{name} became {text!r}"
+    return ""
+
+
+def _left_limits(name: str, label: NumberLabel, sent: float) -> EffectDetector:
+    """Detect a number that became what was sent, or left its limits after rounding."""
+    became = _became({name: sent})
+
+    def effect(before: Values, after: Values) -> str:
+        was_within = name in before and label.min <= before[name] <= label.max
+        if was_within and name in after and not label.min <= after[name] <= label.max:
+            return f"{name} became {after[name]}"
+        return became(before, after)
+
+    return effect
+
+
+def _none_on(_before: Values, after: Values) -> str:
+    return "" if SwitchState.ON in after.values() else "no switch is On any more"
+
+
+_MISREAD_EFFECT: Final[dict[Kind, EffectDetector]] = {
+    Kind.NUMBER: _became_zero,
+    Kind.SWITCH: _any_change,
+    Kind.TEXT: _any_change,
+    Kind.LIGHT: _no_effect,
+    Kind.BLOB: _no_effect,
+}
+"""The effect of a value that was misread, by the kind of the property."""
+
+
+def _gained_member(kind: Kind) -> EffectDetector:
+    def effect(before: Values, after: Values) -> str:
+        if UNKNOWN_NAME in after:
+            return f"it has a member {UNKNOWN_NAME} now"
+        return _MISREAD_EFFECT[kind](before, after)
+
+    return effect
+
+
+# Read-only properties ----------------------------------------------------------------------------
+
+
+def _read_only(known: ObservedProperty) -> Iterator[InvalidRequest]:
+    """Write another legal value to a read-only property."""
+    if known.writable or known.kind is Kind.LIGHT or not known.values:
+        return
+    sent: dict[str, Any]
+    if known.kind is Kind.SWITCH:
+        sent = dict.fromkeys(known.values, SwitchState.OFF)
+        off = [name for name in known.values if name not in known.on]
+        sent |= dict.fromkeys(off[:1], SwitchState.ON)
+    else:
+        sent = {name: _other_value(known, name) for name in known.values}
+    yield InvalidRequest(known.key, _event(known, sent), _became(sent), "writing it")
+
+
+def _other_value(known: ObservedProperty, name: str) -> Any:
+    if known.kind is Kind.NUMBER:
+        label: NumberLabel = known.definition.memberlabels[name]
+        value: float = known.values[name]
+        if label.min < label.max:
+            return label.min if _same(value, label.max) else label.max
+        return value + 1.0
+    return _TEXT.encode() if known.kind is Kind.BLOB else _TEXT
+
+
+_EVENTS: Final[dict[Kind, Any]] = {
+    Kind.NUMBER: newNumberVector,
+    Kind.SWITCH: newSwitchVector,
+    Kind.TEXT: newTextVector,
+}
+
+
+def _event(known: ObservedProperty, members: Values) -> Event:
+    if known.kind is Kind.BLOB:
+        about = {name: SizeFormat(len(data), ".txt") for name, data in members.items()}
+        return newBLOBVector(*known.key, members, about)
+    event: Event = _EVENTS[known.kind](*known.key, members)
+    return event
+
+
+def _is_writable(known: ObservedProperty, kind: Kind) -> bool:
+    return known.kind is kind and known.writable and bool(known.values)
+
+
+# Numbers -----------------------------------------------------------------------------------------
+
+
+def _out_of_range(known: ObservedProperty) -> Iterator[InvalidRequest]:
+    """Write a number just beyond a limit, with the other members as they are."""
+    if not _is_writable(known, Kind.NUMBER):
+        return
+    for name, label in known.definition.memberlabels.items():
+        if label.min < label.max:
+            step = max(label.step, (label.max - label.min) / 100)
+            for value, limit in ((label.max + step, label.max), (label.min - step, label.min)):
+                if math.isfinite(value):
+                    about = f"{name} {value:g}, where the limit is {limit:g},"
+                    data = _event(known, {**known.values, name: value})
+                    effect = _left_limits(name, label, value)
+                    yield InvalidRequest(known.key, data, effect, about)
+
+
+def _nonzero_member(known: ObservedProperty) -> str:
+    """Return a member that would show that it became 0, if there is one."""
+    return next((name for name, value in known.values.items() if value), next(iter(known.values)))
+
+
+def _as_number(known: ObservedProperty, texts: Iterable[str]) -> Iterator[InvalidRequest]:
+    if _is_writable(known, Kind.NUMBER):
+        name = _nonzero_member(known)
+        for text in texts:
+            data = new_vector(Kind.NUMBER, known.key, {name: text})
+            yield InvalidRequest(known.key, data, _became_zero, f"{name} {text!r}")
+
+
+def _not_a_number(known: ObservedProperty) -> Iterator[InvalidRequest]:
+    """Write texts that libindi refuses, too."""
+    return _as_number(known, ["abc", ""])
+
+
+def _not_finite(known: ObservedProperty) -> Iterator[InvalidRequest]:
+    """Write texts that libindi takes (§3.1)."""
+    return _as_number(known, ["nan", "inf"])
+
+
+# Switches ----------------------------------------------------------------------------------------
+
+
+def _last_off(known: ObservedProperty) -> Iterator[InvalidRequest]:
+    """Turn Off the only switch that is On."""
+    if _is_writable(known, Kind.SWITCH) and known.rule is Rule.ONE_OF_MANY:
+        for name in known.on[:1]:
+            data = _event(known, {name: SwitchState.OFF})
+            yield InvalidRequest(known.key, data, _none_on, f"{name} Off alone")
+
+
+def _not_a_switch_state(known: ObservedProperty) -> Iterator[InvalidRequest]:
+    if _is_writable(known, Kind.SWITCH):
+        name = next(iter(known.on or known.values))
+        data = new_vector(Kind.SWITCH, known.key, {name: "Maybe"})
+        yield InvalidRequest(known.key, data, _any_change, f"{name} 'Maybe'")
+
+
+def _two_on(known: ObservedProperty) -> Iterator[InvalidRequest]:
+    """Turn On two at once; libindi takes that for AtMostOne and for CONNECTION (§3.4)."""
+    if not _is_writable(known, Kind.SWITCH) or len(known.values) < 2:
+        return
+    if known.rule is not Rule.ANY_OF_MANY:
+        names = [*known.on, *(name for name in known.values if name not in known.on)][:2]
+        sent = dict.fromkeys(known.values, SwitchState.OFF)
+        sent |= dict.fromkeys(names, SwitchState.ON)
+        about = f"{' and '.join(names)} On"
+        yield InvalidRequest(known.key, _event(known, sent), _any_change, about)
+
+
+# Wrong kinds and unknown names -------------------------------------------------------------------
+
+
+def _wrong_kind(known: ObservedProperty) -> Iterator[InvalidRequest]:
+    """Write a number to a text property, and text to any other."""
+    if known.values and (known.writable or known.kind is Kind.LIGHT):
+        is_number, is_text = known.kind is Kind.NUMBER, known.kind is Kind.TEXT
+        name = _nonzero_member(known) if is_number else next(iter(known.values))
+        kind, text = (Kind.NUMBER, "0") if is_text else (Kind.TEXT, _TEXT)
+        effect = _became_text_zero if is_text else _MISREAD_EFFECT[known.kind]
+        about = f"new{kind.value}Vector for a {known.kind.value} property"
+        data = new_vector(kind, known.key, {name: text})
+        yield InvalidRequest(known.key, data, effect, about)
+
+
+def _unknown_member(known: ObservedProperty) -> Iterator[InvalidRequest]:
+    """Write an unknown member; some libindi drivers look at the values and not at the names.
+
+    So it gets the current value of the first member, or Off if it is a switch.
+    """
+    if known.writable and known.values and known.kind in _EVENTS:
+        value = next(iter(known.values.values()))
+        text = "Off" if known.kind is Kind.SWITCH else f"{value}"
+        data = new_vector(known.kind, known.key, {UNKNOWN_NAME: text})
+        yield InvalidRequest(known.key, data, _gained_member(known.kind), UNKNOWN_NAME)
+
+
+def _unknown_property(key: PropertyKey) -> InvalidRequest:
+    return _unknown_target(key, (key[0], UNKNOWN_NAME))
+
+
+def _unknown_device(key: PropertyKey) -> InvalidRequest:
+    return _unknown_target(key, (UNKNOWN_DEVICE, key[1]))
+
+
+def _unknown_target(key: PropertyKey, unknown: PropertyKey) -> InvalidRequest:
+    data = new_vector(Kind.TEXT, unknown, {UNKNOWN_NAME: _TEXT})
+    return InvalidRequest(key, data, _no_effect, f"{unknown[0]}.{unknown[1]}")
+
+
+# The tables --------------------------------------------------------------------------------------
+
+INVALID_REQUESTS: Final = (
+    ("read-only", _read_only),
+    ("bad-number", _not_a_number),
+    ("bad-switch", _not_a_switch_state),
+    ("wrong-kind", _wrong_kind),
+    # Drivers in wide use take these, or crash on them.
+    ("switch-rule", _last_off),
+    ("range", _out_of_range),
+    ("two-on", _two_on),
+    ("not-finite", _not_finite),
+    ("no-member", _unknown_member),
+)
+"""The rules, and what yields the requests for a property."""
+
+UNKNOWN_TARGETS: Final = {"no-property": _unknown_property, "no-device": _unknown_device}
+"""The rules with one request for a device, made from the key of one of its properties."""

@@ -1,0 +1,210 @@
+"""The properties that a peer has defined, and the rules that hold between its elements.
+
+Whether a definition changes, or a report fits its definition, shows only beside what came before.
+This module knows no streams.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+from trindi.conformance.element_checks import switch_faults
+from trindi.errors import ProtocolError
+from trindi.protocol import (
+    ELEMENT_OF,
+    DefVector,
+    Kind,
+    Permission,
+    Rule,
+    SetVector,
+    defSwitchVector,
+    delProperty,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from trindi.conformance.scanner import Observation, RawElement
+
+__all__ = [
+    "UNKNOWN_DEVICE",
+    "UNKNOWN_NAME",
+    "ObservedProperties",
+    "ObservedProperty",
+    "PropertyKey",
+    "defines",
+    "is_definition",
+    "key_of",
+    "show_key",
+    "show_keys",
+]
+
+PropertyKey: TypeAlias = tuple[str, str]
+"""The names of a device and of a property."""
+
+UNKNOWN_DEVICE: Final = "trindi check: nobody"
+"""A device name that no peer has."""
+
+UNKNOWN_NAME: Final = "TRINDI_CHECK_NOTHING"
+"""A property or member name that no peer has."""
+
+_FIXED: Final = ("label", "group", "perm", "rule")
+_FIXED_OF_MEMBERS: Final = ("name", "label", "format")
+
+
+def show_key(key: PropertyKey) -> str:
+    """Return a key as the command-line tools write it."""
+    return ".".join(filter(None, key))
+
+
+def show_keys(keys: Iterable[PropertyKey]) -> str:
+    """List the first three keys and count the others; "" for none."""
+    shown = sorted(map(show_key, keys))
+    more = f" and {len(shown) - 3} more" if len(shown) > 3 else ""
+    return f"{', '.join(shown[:3])}{more}"
+
+
+def key_of(item: Any) -> PropertyKey:
+    """Return the key of an event, or what could be read of a faulty element's key."""
+    return (getattr(item, "devicename", None) or "", getattr(item, "vectorname", None) or "")
+
+
+def defines(observation: Observation) -> bool:
+    """Whether this is a definition, legal or not."""
+    if isinstance(observation.item, ProtocolError):
+        return (observation.item.element or "").startswith("def")
+    return isinstance(observation.item, DefVector)
+
+
+def is_definition(observation: Observation, key: PropertyKey) -> bool:
+    """Whether this defines that property, legally or not."""
+    return defines(observation) and key_of(observation.item) == key
+
+
+class ObservedProperty:
+    """One property: its definition as written, and its latest values.
+
+    Attributes:
+        key: its device and name.
+        definition: the latest definition.
+        raw: the same as written.
+        values: the latest values of the members, by name.
+    """
+
+    def __init__(self, definition: DefVector, raw: RawElement) -> None:
+        self.key = key_of(definition)
+        self.definition: Any = definition
+        self.raw = raw
+        self.values: dict[str, Any] = dict(definition)
+
+    @property
+    def kind(self) -> Kind:
+        """The kind of the members."""
+        kind = ELEMENT_OF[type(self.definition)].kind
+        assert kind is not None, "it is a vector"
+        return kind
+
+    @property
+    def rule(self) -> Rule:
+        """The switch rule."""
+        assert isinstance(self.definition, defSwitchVector)
+        return self.definition.rule
+
+    @property
+    def writable(self) -> bool:
+        """Whether a client may write it."""
+        return self.definition.perm is not Permission.RO
+
+    @property
+    def on(self) -> list[str]:
+        """The names of the switches that are On."""
+        return [name for name, value in self.values.items() if value == "On"]
+
+
+class ObservedProperties(dict[PropertyKey, ObservedProperty]):
+    """The properties of all devices, by key, as far as their definitions can be read."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        # Reports of these are no findings: their unreadable definitions are.
+        self._unreadable: set[PropertyKey] = set()
+
+    def names_by_device(self) -> dict[str, tuple[str, ...]]:
+        """Return the names of the properties of each device."""
+        found: dict[str, tuple[str, ...]] = {}
+        for device, name in self:
+            found[device] = (*found.get(device, ()), name)
+        return found
+
+    def apply(self, observation: Observation) -> Iterator[tuple[str, str]]:
+        """Update the properties; yield each rule that was checked, and its fault or ""."""
+        item = observation.item
+        if isinstance(item, DefVector) and observation.raw is not None:
+            yield from self._define(item, observation.raw)
+        elif isinstance(item, SetVector):
+            yield from self._report(item)
+        elif isinstance(item, delProperty):
+            self._delete(*key_of(item))
+        elif isinstance(item, ProtocolError):
+            self._unreadable.add(key_of(item))
+
+    def _define(self, definition: DefVector, raw: RawElement) -> Iterator[tuple[str, str]]:
+        key = key_of(definition)
+        before = self.get(key)
+        if before is not None:
+            yield "def-same", _difference(show_key(key), before.raw, raw)
+        self[key] = ObservedProperty(definition, raw)
+        self._unreadable.discard(key)
+
+    def _delete(self, device: str, name: str) -> None:
+        for key in list(self):
+            if device in ("", key[0]) and name in ("", key[1]):
+                del self[key]
+
+    def _report(self, report: SetVector) -> Iterator[tuple[str, str]]:
+        key = key_of(report)
+        known = self.get(key)
+        if known is None:
+            if key not in self._unreadable:
+                yield "set-defined", f"{show_key(key)} is reported, and is not defined"
+            return
+        yield "set-defined", _undefined(known, report)
+        if known.kind is not ELEMENT_OF[type(report)].kind:
+            return
+        if known.kind is not Kind.BLOB:
+            missing = [name for name in known.values if name not in report]
+            fault = f"{show_key(key)} is reported without {', '.join(missing)}"
+            yield "set-whole", fault if missing else ""
+            known.values.update({k: v for k, v in report.items() if k in known.values})
+        if known.kind is Kind.SWITCH:
+            faults = list(switch_faults(show_key(key), known.rule, known.on))
+            yield from (("set-rule", fault) for fault in faults or [""])
+
+
+def _undefined(known: ObservedProperty, report: SetVector) -> str:
+    """Describe what of a report was not defined, or return ""."""
+    element = ELEMENT_OF[type(report)]
+    if known.kind is not element.kind:
+        return f"{show_key(known.key)} is reported by {element.xml}, and is {known.raw.name}"
+    names = [name for name in report if name not in known.values]
+    return f"{show_key(known.key)} has no member {', '.join(names)}" if names else ""
+
+
+def _difference(address: str, before: RawElement, after: RawElement) -> str:
+    """Describe what a new definition changes, or return ""; limits and values may change."""
+    if before.name != after.name:
+        return f"{address} was {before.name}, and is {after.name}"
+    for name in _FIXED:
+        old, new = before.attributes.get(name), after.attributes.get(name)
+        if old != new:
+            return f"{address} had the {name} {old!r}, and has {new!r}"
+    old_members, new_members = map(_fixed_members, (before, after))
+    if old_members != new_members:
+        return f"{address} has other members, labels or formats than before"
+    return ""
+
+
+def _fixed_members(raw: RawElement) -> list[tuple[str | None, ...]]:
+    return [
+        tuple(member.attributes.get(name) for name in _FIXED_OF_MEMBERS) for member in raw.members
+    ]
