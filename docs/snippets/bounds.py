@@ -29,5 +29,5 @@ def make_client(port: int = 7624) -> IPyClient:
         reconnect_delay=5.0,
         max_element_bytes=64 * 1024,
         max_blob_bytes=16 * MIB,
-        max_picture_bytes=4 * MIB,
+        max_mirror_bytes=4 * MIB,
     )

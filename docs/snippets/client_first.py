@@ -16,7 +16,7 @@ async def main(host: str = "localhost", port: int = 7624) -> None:
     async with trio.open_nursery() as nursery:
         client = await nursery.start(IPyClient(host, port).run)
         with trio.fail_after(10):
-            await client.settled()
+            await client.wait_settled()
             show(client)
             target = client["Thermostat"]["targetvector"]
             await target.set_and_wait(target=18.5)

@@ -48,7 +48,7 @@ class Session:
 
     async def use(self, directory: Path) -> None:
         client = self.client
-        await client.settled()
+        await client.wait_settled()
         await client.enable_blobs("Bench")
         await client.get_properties("Bench", "count")
         device = client["Bench"]

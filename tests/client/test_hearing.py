@@ -93,7 +93,7 @@ async def test_events_may_be_of_a_device_or_a_property(autojump_clock: MockClock
         assert await heard(vector) == [*of_vector, *of_both]
 
 
-async def test_the_picture_is_as_new_as_the_event(
+async def test_the_mirror_is_as_new_as_the_event(
     nursery: trio.Nursery, autojump_clock: MockClock
 ) -> None:
     async with joined(numbers({"x": 1.0})) as (client, server):
@@ -466,7 +466,7 @@ async def test_no_file_is_written_over(tmp_path: Path) -> None:
 def test_a_server_does_not_choose_where_files_go(suffix: str, name: str) -> None:
     about = {"a/b": SizeFormat(1, suffix)}
     event = setBLOBVector("../", "\nx", {"a/b": b"1"}, about)
-    assert file_name(Frame.of(event, "a/b"), 1) == name
+    assert file_name(Frame._of(event, "a/b"), 1) == name
 
 
 async def test_a_directory_that_is_not_there(tmp_path: Path) -> None:

@@ -143,8 +143,8 @@ def definitions_without_end(kind: str) -> Iterable[Any]:
 
 
 @pytest.mark.parametrize("kind", ["members", "devices", "texts", "messages"])
-async def test_a_picture_has_a_bound(autojump_clock: MockClock, kind: str) -> None:
-    limited = IPyClient(max_picture_bytes=4 * MIB)
+async def test_the_mirror_has_a_bound(autojump_clock: MockClock, kind: str) -> None:
+    limited = IPyClient(max_mirror_bytes=4 * MIB)
     async with joined(numbers(name="first"), client=limited) as (client, server):
         tracemalloc.start()
         try:
@@ -192,5 +192,5 @@ async def test_replies_to_pings_that_nobody_sent_say_nothing(autojump_clock: Moc
     async with trio.open_nursery() as nursery:
         client = await nursery.start(IPyClient().run_on, near)
         await server.send(numbers(), *[pingReply(f"trindi-{n}") for n in range(100, 200)])
-        assert await client.settled() is Settled.QUIET
+        assert await client.wait_settled() is Settled.QUIET
         nursery.cancel_scope.cancel()

@@ -25,8 +25,8 @@ from trindi import (
     getProperties,
     newNumberVector,
 )
-from trindi.client.link import IDLE, PING_DEADLINE
-from trindi.client.session import MAX_RECONNECT_DELAY, PROVEN, RECONNECT_DELAY
+from trindi.client.connector import MAX_RECONNECT_DELAY, PROVEN, RECONNECT_DELAY
+from trindi.client.server_connection import IDLE, PING_DEADLINE
 from trindi.protocol import pingReply, pingRequest
 from trindi.transport.connection import SEND_BYTES
 
@@ -74,7 +74,7 @@ async def test_a_client_connects_to_a_server(nursery: trio.Nursery) -> None:
     client = await nursery.start(made.run)
     assert client is made
     assert client.connected
-    await client.settled()
+    await client.wait_settled()
     assert list(client) == ["Bench"]
     assert client["Bench"]["target"]["x"] == 7.0
 
@@ -92,7 +92,7 @@ async def test_nobody_to_connect_to_is_an_error() -> None:
     with pytest.raises(OSError, match=f"127.0.0.1:{port} failed"):
         await client.run()
     with pytest.raises(NotConnected, match=f"127.0.0.1:{port} failed"):
-        await client.settled()
+        await client.wait_settled()
 
 
 @pytest.mark.parametrize(
@@ -131,7 +131,7 @@ def test_what_cannot_be_asked_for() -> None:
         ({"port": 65536}, "port is at most 65535"),
         ({"max_element_bytes": 0}, "max_element_bytes is at least 1, not 0"),
         ({"max_blob_bytes": -1}, "max_blob_bytes is at least 0"),
-        ({"max_picture_bytes": -1}, "max_picture_bytes is at least 0"),
+        ({"max_mirror_bytes": -1}, "max_mirror_bytes is at least 0"),
     ],
 )
 def test_numbers_that_cannot_be_are_refused(options: dict[str, Any], message: str) -> None:
@@ -188,7 +188,7 @@ def test_what_is_shown_of_a_client() -> None:
 
 
 async def test_a_device_that_is_not_there(autojump_clock: MockClock) -> None:
-    with pytest.raises(KeyError, match="no device 'Dev', nor any other yet"):
+    with pytest.raises(KeyError, match="no device 'Dev', nor any other"):
         IPyClient()["Dev"]
     async with joined(numbers()) as (client, _server):
         assert repr(client) == "<IPyClient of Dev>"
@@ -234,7 +234,7 @@ async def test_what_is_waited_for_is_lost_with_the_client(autojump_clock: MockCl
             nursery.start_soon(expect, partial(client.wait_defined, "Other"))
             nursery.start_soon(expect, partial(client.wait_state, "Dev", "target", "Ok"))
             nursery.start_soon(expect, partial(vector.set_and_wait, x=5))
-            nursery.start_soon(expect, client.settled)
+            nursery.start_soon(expect, client.wait_settled)
             await trio.testing.wait_all_tasks_blocked()
             await server.close()
         assert len(failed) == 5
@@ -244,7 +244,7 @@ async def test_what_is_waited_for_is_lost_with_the_client(autojump_clock: MockCl
             partial(client.wait_for, "Dev", "target"),
             partial(vector.set, x=5),
             partial(vector.set_and_wait, x=5),
-            client.settled,
+            client.wait_settled,
             client.wait_connected,
         ):
             await expect(wait)
@@ -305,7 +305,7 @@ async def test_who_waits_goes_on_waiting(nursery: trio.Nursery, autojump_clock: 
 
     events = client.events()
     nursery.start_soon(wait, partial(client.wait_for, "Dev", "target"))
-    nursery.start_soon(wait, client.settled)
+    nursery.start_soon(wait, client.wait_settled)
     nursery.start_soon(wait, events.__anext__)
     first = await servers.next()
     await trio.testing.wait_all_tasks_blocked()
@@ -447,7 +447,7 @@ async def test_who_ran_no_more_is_told_why(autojump_clock: MockClock) -> None:
         await nursery.start(client.run_on, near)
         await server.greet(numbers())
     with pytest.raises(NotConnected, match="the server was silent, and did not answer in 30 s"):
-        await client.settled()
+        await client.wait_settled()
 
 
 @pytest.mark.parametrize("pings", [True, False], ids=["answers pings", "does not"])
@@ -546,7 +546,9 @@ async def test_a_server_that_takes_nothing_and_says_nothing_is_given_up(
                 nursery.start_soon(expect, wait)
             # What is wanted is asked for on the next connection, if there is one.
             nursery.start_soon(client.enable_blobs, "Dev")
-            nursery.start_soon(client.settled if not pings else partial(expect, client.settled))
+            nursery.start_soon(
+                client.wait_settled if not pings else partial(expect, client.wait_settled)
+            )
         assert trio.current_time() - began == IDLE + PING_DEADLINE
         assert not client.connected
         assert all("took nothing in 30 s" in text for text in failed)

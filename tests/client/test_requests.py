@@ -11,7 +11,7 @@ import pytest
 
 from tests.kit.client import OFF, ON, blobs, lights, numbers, switches, texts
 from trindi import ConfigurationError, Permission, Rule, SizeFormat, delProperty, setBLOBVector
-from trindi.client.picture import Picture
+from trindi.client.mirror import Mirror
 from trindi.client.requests import Upload, make_request
 
 if TYPE_CHECKING:
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 
 
 def vector_of(*events: Any) -> RemoteVector:
-    outlet: Any = None
-    picture = Picture(outlet, now=lambda: datetime(2026, 11, 23, tzinfo=UTC))
+    operations: Any = None
+    mirror = Mirror(operations, now=lambda: datetime(2026, 11, 23, tzinfo=UTC))
     for event in events:
-        picture.apply(event)
-    vector = picture.find(events[0].devicename, events[0].vectorname)
+        mirror.apply(event)
+    vector = mirror.find(events[0].devicename, events[0].vectorname)
     assert vector is not None
     return vector
 
@@ -62,11 +62,11 @@ def test_a_request_for_nothing_cannot_be_made() -> None:
 
 
 def test_what_is_gone_cannot_be_set() -> None:
-    outlet: Any = None
-    picture = Picture(outlet, now=lambda: datetime(2026, 11, 23, tzinfo=UTC))
-    picture.apply(numbers())
-    vector: Any = picture.find("Dev", "target")
-    picture.apply(delProperty("Dev"))
+    operations: Any = None
+    mirror = Mirror(operations, now=lambda: datetime(2026, 11, 23, tzinfo=UTC))
+    mirror.apply(numbers())
+    vector: Any = mirror.find("Dev", "target")
+    mirror.apply(delProperty("Dev"))
     with pytest.raises(ConfigurationError, match="wait_defined"):
         make_request(vector, {"x": 1})
 

@@ -33,7 +33,7 @@ def saving(directory: Path, *frames: bytes, in_thread: InThread = at_once) -> Sa
     """An iterator for which these frames have arrived."""
     arrived = Frames("Dev", "image")
     for data in frames:
-        arrived.hear(EncodedEvent(frame(data)))
+        arrived._put(EncodedEvent(frame(data)))
     arrived.close()
     return SavedFrames(arrived, directory, in_thread)
 
@@ -150,12 +150,12 @@ async def test_the_longest_names_have_room(tmp_path: Path) -> None:
     long = "x" * 300
     event = setBLOBVector(long, long, {long: b"one"}, {long: SizeFormat(3, f".{long}")})
     arrived = Frames(long, long)
-    arrived.hear(EncodedEvent(event))
+    arrived._put(EncodedEvent(event))
     path = await anext(SavedFrames(arrived, tmp_path, at_once))
     assert path.read_bytes() == b"one"
-    assert len(file_name(Frame.of(event, long), 10**9)) < 255
+    assert len(file_name(Frame._of(event, long), 10**9)) < 255
 
 
 def test_a_frame_has_the_format_of_its_bytes() -> None:
     formats = {".fits": ".fits", ".fits.z": ".fits", ".z": "", ".Z": ".Z", ".fz": ".fz"}
-    assert {said: Frame.of(frame(b"1", said), "file").format for said in formats} == formats
+    assert {said: Frame._of(frame(b"1", said), "file").format for said in formats} == formats

@@ -33,7 +33,7 @@ from trindi import (
     setBLOBVector,
     setNumberVector,
 )
-from trindi.client.link import IDLE, PING_DEADLINE
+from trindi.client.server_connection import IDLE, PING_DEADLINE
 from trindi.protocol import pingReply, pingRequest
 from trindi.testing import Stall, start_driver
 from trindi.transport import BOUND, Runtime
@@ -426,6 +426,18 @@ async def test_what_the_device_says_is_in_the_timeout(
         assert setting.outcome.message == "moving"
 
 
+async def test_a_later_message_of_the_device_does_not_replace_that_of_the_report(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    async with joined(numbers(timeout=7.0)) as (client, server):
+        setting = Setting(nursery, partial(client["Dev"]["target"].set_and_wait, x=5))
+        await asked(server)
+        await server.send(report(State.BUSY, message="moving"), Message("Dev", "the dome is open"))
+        await trio.sleep(8)
+        assert isinstance(setting.outcome, PropertyTimeout)
+        assert setting.outcome.message == "moving"
+
+
 async def test_a_device_may_come_to_need_more_time(
     nursery: trio.Nursery, autojump_clock: MockClock
 ) -> None:
@@ -515,7 +527,7 @@ async def test_a_driver_is_asked(nursery: trio.Nursery) -> None:
     driver: IPyDriver = Mover()
     server = await start(nursery, driver)
     client = await nursery.start(IPyClient("127.0.0.1", server.port).run)
-    await client.settled()
+    await client.wait_settled()
     bench = client["Bench"]
     await bench["target"].set_and_wait(x="1:30", free=3)
     assert dict(bench["target"]) == {"x": 1.5, "free": 3.0}

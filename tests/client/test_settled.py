@@ -11,8 +11,7 @@ import trio.testing
 from tests.kit.client import Server, joined, numbers, report, texts
 from tests.kit.server import PATIENCE, Bench, Client, start
 from trindi import Device, IPyClient, IPyDriver, IPyServer, NumberMember, NumberVector, Settled
-from trindi.client.client import QUIET
-from trindi.client.link import NO_WORD
+from trindi.client.server_connection import FIRST_DEFINITION_FACTOR, QUIET_PERIOD
 from trindi.protocol import getProperties, pingReply, pingRequest
 from trindi.testing import connect, start_server
 from trindi.transport.connection import MAX_HELD
@@ -29,13 +28,13 @@ async def pair(nursery: trio.Nursery) -> tuple[IPyClient, Server]:
 
 
 async def settle(client: IPyClient, into: list[Any], **options: Any) -> None:
-    into.append((await client.settled(**options), trio.current_time()))
+    into.append((await client.wait_settled(**options), trio.current_time()))
 
 
 async def test_a_trindi_server_tells_by_a_ping(nursery: trio.Nursery) -> None:
     server = await start(nursery, Bench("A"), Bench("B"))
     client = await nursery.start(IPyClient("127.0.0.1", server.port).run)
-    assert await client.settled() is Settled.PING
+    assert await client.wait_settled() is Settled.PING
     assert [len(device) for device in client.values()] == [9, 9]
     assert str(Settled.PING) == "ping"
 
@@ -51,9 +50,9 @@ async def test_a_server_that_says_when_all_are_sent_is_taken_at_its_word(
     assert asking.after == "getProperties"
     await server.send(numbers())
     # However long it takes.
-    await trio.sleep(20 * QUIET)
+    await trio.sleep(20 * QUIET_PERIOD)
     await server.send(texts())
-    await trio.sleep(20 * QUIET)
+    await trio.sleep(20 * QUIET_PERIOD)
     assert settled == []
     await server.send(pingReply(asking.uid, "getProperties"))
     await trio.testing.wait_all_tasks_blocked()
@@ -71,9 +70,9 @@ async def test_a_reply_between_two_drivers_is_no_proof(
     for _ in range(2):
         ping = await server.next(pingRequest)
         await server.send(pingReply(ping.uid, answered))
-    await trio.sleep(0.9 * QUIET)
+    await trio.sleep(0.9 * QUIET_PERIOD)
     await server.send(numbers(device="Other"))
-    await trio.sleep(QUIET - 0.1)
+    await trio.sleep(QUIET_PERIOD - 0.1)
     assert settled == []
     await trio.sleep(0.2)
     assert [how for how, _when in settled] == [Settled.QUIET]
@@ -90,7 +89,7 @@ async def test_what_a_reply_says_of_its_own_accord_is_no_proof(
     first, asking = [await server.next(pingRequest) for _ in range(2)]
     assert (first.after, asking.after) == ("", "getProperties")
     await server.send(pingReply(first.uid, "getProperties"))
-    await trio.sleep(20 * QUIET)
+    await trio.sleep(20 * QUIET_PERIOD)
     assert settled == []
 
 
@@ -119,24 +118,26 @@ async def test_a_server_that_answers_pings_too_early_has_to_be_quiet(
     await server.pong()
     began = trio.current_time()
     for number in range(10):
-        await trio.sleep(0.9 * QUIET)
+        await trio.sleep(0.9 * QUIET_PERIOD)
         await server.send(numbers(name=f"n{number}"))
         # What is no definition keeps nobody waiting.
-        await trio.sleep(0.05 * QUIET)
+        await trio.sleep(0.05 * QUIET_PERIOD)
         await server.send(report(name=f"n{number}"))
-    await trio.sleep(2 * QUIET)
+    await trio.sleep(2 * QUIET_PERIOD)
     ((how, when),) = settled
     assert how is Settled.QUIET
-    assert when - began == pytest.approx(9 * 0.95 * QUIET + 0.9 * QUIET + QUIET)
+    assert when - began == pytest.approx(
+        9 * 0.95 * QUIET_PERIOD + 0.9 * QUIET_PERIOD + QUIET_PERIOD
+    )
     # From then on its pings count for nothing.
     settled.clear()
     await client.get_properties()
     nursery.start_soon(settle, client, settled)
     await server.send(numbers(device="Other"))
     await server.pong()
-    await trio.sleep(QUIET / 2)
+    await trio.sleep(QUIET_PERIOD / 2)
     assert settled == []
-    await trio.sleep(QUIET)
+    await trio.sleep(QUIET_PERIOD)
     assert [how for how, _when in settled] == [Settled.QUIET]
 
 
@@ -146,10 +147,10 @@ async def test_a_server_that_never_answers_pings_has_to_be_quiet(
     client, server = pair
     await server.send(numbers())
     began = trio.current_time()
-    assert await client.settled(quiet=3) is Settled.QUIET
+    assert await client.wait_settled(quiet=3) is Settled.QUIET
     assert trio.current_time() - began == pytest.approx(3)
     # It has been quiet for long enough.
-    assert await client.settled(quiet=3) is Settled.QUIET
+    assert await client.wait_settled(quiet=3) is Settled.QUIET
     assert trio.current_time() - began == pytest.approx(3)
 
 
@@ -167,8 +168,8 @@ async def test_the_first_word_may_take_longer(
     async with trio.open_nursery() as nursery:
         if pings:
             nursery.start_soon(answer)
-        assert await client.settled() is Settled.QUIET
-    assert trio.current_time() - began == pytest.approx(NO_WORD * QUIET)
+        assert await client.wait_settled() is Settled.QUIET
+    assert trio.current_time() - began == pytest.approx(FIRST_DEFINITION_FACTOR * QUIET_PERIOD)
 
 
 async def test_what_a_request_brings_is_waited_for(
@@ -176,11 +177,11 @@ async def test_what_a_request_brings_is_waited_for(
 ) -> None:
     client, server = pair
     await server.send(numbers())
-    await client.settled()
+    await client.wait_settled()
     await client["Dev"]["target"].set(x=5)
     began = trio.current_time()
-    await client.settled()
-    assert trio.current_time() - began == pytest.approx(QUIET)
+    await client.wait_settled()
+    assert trio.current_time() - began == pytest.approx(QUIET_PERIOD)
 
 
 async def test_a_server_may_fall_silent_for_ever(
@@ -189,7 +190,7 @@ async def test_a_server_may_fall_silent_for_ever(
     client, server = pair
     await server.greet(numbers())
     with pytest.raises(trio.TooSlowError), trio.fail_after(20):
-        await client.settled()
+        await client.wait_settled()
 
 
 async def test_pings_without_number_are_bounded(
@@ -197,15 +198,15 @@ async def test_pings_without_number_are_bounded(
 ) -> None:
     client, server = pair
     await server.send(numbers())
-    await client.settled()
+    await client.wait_settled()
     for _ in range(3000):
-        await client.settled()
+        await client.wait_settled()
     await trio.testing.wait_all_tasks_blocked()
     # The oldest is no longer waited for, and an answer to it does no harm.
     first = await server.next(pingRequest)
     await server.send(pingReply(first.uid), pingReply("of somebody else"), texts())
     await client.wait_defined("Dev", "note")
-    assert await client.settled() is Settled.QUIET
+    assert await client.wait_settled() is Settled.QUIET
 
 
 class Slow(IPyDriver):
@@ -229,7 +230,7 @@ async def test_a_driver_that_answers_itself_is_waited_for(
 ) -> None:
     client = await start_server(nursery, [Bench("A"), make_slow(), Bench("B")], settle=False)
     began = trio.current_time()
-    assert await client.settled() is Settled.PING
+    assert await client.wait_settled() is Settled.PING
     assert trio.current_time() - began == 60
     assert [len(device) for device in client.values()] == [9, 9, 3]
 
@@ -242,7 +243,7 @@ async def test_only_the_client_that_has_asked_waits_for_it(
     began = trio.current_time()
     near = connect(nursery, server)
     other = await nursery.start(IPyClient(ask_for=["A"]).run_on, near)
-    assert await other.settled() is Settled.PING
+    assert await other.wait_settled() is Settled.PING
     assert trio.current_time() == began
 
 
@@ -256,7 +257,7 @@ async def test_a_request_that_takes_long_keeps_nobody_waiting(
     client = await start_server(nursery, [Mount("A")])
     await client["A"]["target"].set(x=5)
     began = trio.current_time()
-    assert await client.settled() is Settled.PING
+    assert await client.wait_settled() is Settled.PING
     assert trio.current_time() == began
 
 
@@ -272,7 +273,7 @@ async def test_a_driver_that_fails_while_it_answers_keeps_nobody_waiting(
     drivers = [Bench("A"), Failing([Device("Slow", vectors)])]
     client = await start_server(nursery, drivers, contain_errors=True, settle=False)
     began = trio.current_time()
-    assert await client.settled() is Settled.PING
+    assert await client.wait_settled() is Settled.PING
     assert trio.current_time() - began == 5
     assert "unplugged" in caplog.text
 

@@ -190,3 +190,17 @@ async def test_what_is_asked_makes_a_vector_busy(
         assert not await done.exhausted()
         await server.send(report())
         assert await done.exhausted()
+
+
+async def test_a_property_that_no_task_waits_for_any_more_is_forgotten(
+    autojump_clock: MockClock,
+) -> None:
+    async with joined(numbers()) as (client, server), trio.open_nursery() as nursery:
+        waiters = client._core._waiters._waiters
+        for name in ("target", "other", None):
+            nursery.start_soon(client.wait_defined, "Other", name)
+            with trio.move_on_after(1):
+                await client.wait_for("Dev", "target", lambda v: v["x"] > 2)
+        assert set(waiters) == {("Other", "target"), ("Other", "other"), ("Other", None)}
+        await server.send(numbers(device="Other"), texts("other", "Other"))
+    assert waiters == {}

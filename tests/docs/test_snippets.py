@@ -368,7 +368,7 @@ async def test_every_bound_that_can_be_set_is_set(
     server = await nursery.start(module.make_server(0).run)
     async with trio.open_nursery() as within:
         client = await within.start(module.make_client(server.port).run)
-        await client.settled()
+        await client.wait_settled()
         assert list(client) == ["Thermostat"]
         within.cancel_scope.cancel()
     with trio.fail_after(30):

@@ -41,7 +41,7 @@ async def client_of(port: int, **options: Any) -> AsyncIterator[IPyClient]:
     with trio.fail_after(4 * DEADLINE):
         async with trio.open_nursery() as nursery:
             client = await nursery.start(IPyClient("127.0.0.1", port, **options).run)
-            await client.settled()
+            await client.wait_settled()
             yield client
             nursery.cancel_scope.cancel()
 
@@ -113,11 +113,11 @@ async def test_all_definitions_are_there_once_it_has_settled(
         async with trio.open_nursery() as nursery:
             client = await nursery.start(IPyClient("127.0.0.1", port).run)
             # It answers pings itself: its reply says nothing of what its drivers have said.
-            assert await client.settled() is Settled.QUIET
+            assert await client.wait_settled() is Settled.QUIET
             counts = {name: len(device) for name, device in client.items()}
             assert counts.keys() == set(names)
             await client.get_properties()
-            await client.settled()
+            await client.wait_settled()
             assert {name: len(device) for name, device in client.items()} == counts
             assert client.errors == 0
             nursery.cancel_scope.cancel()
@@ -128,7 +128,7 @@ async def test_each_simulator_is_connected(simulators: tuple[int, list[str]]) ->
     async with client_of(port) as client:
         for name in names:
             device = await connected(client, name)
-            await client.settled()
+            await client.wait_settled()
             assert len(device) > 15
             assert device["DRIVER_INFO"]["DRIVER_NAME"] == name
             assert not device.stale

@@ -191,7 +191,7 @@ async def test_it_can_be_contained_as_in_an_observatory(
 ) -> None:
     client = await fail(nursery, True)
     await trio.sleep(60)
-    assert await client.settled()
+    assert await client.wait_settled()
     assert "the cable is out" in caplog.text
 
 

@@ -91,7 +91,7 @@ async def look(host: str, port: int, seconds: float, quiet: float) -> IPyClient:
         try:
             async with trio.open_nursery() as nursery:
                 await nursery.start(client.run)
-                await client.settled(quiet=quiet)
+                await client.wait_settled(quiet=quiet)
                 nursery.cancel_scope.cancel()
         # Connecting raises others, too: of a host that cannot be one.
         except (OSError, ValueError, TrindiError, ExceptionGroup):

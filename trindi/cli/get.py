@@ -122,7 +122,7 @@ class _Search:
         Others never do: they are heard for as long as the timeout lasts.
         """
         with contextlib.suppress(NotConnected):
-            if await client.settled(quiet=math.inf) is Settled.PING:
+            if await client.wait_settled(quiet=math.inf) is Settled.PING:
                 self._later = client.events()
                 self._events.close()
 

@@ -23,7 +23,7 @@ import trio
 
 from trindi.cli.ranges import PORT, SECONDS
 from trindi.client import IPyClient
-from trindi.client.session import open_tcp
+from trindi.client.connector import open_tcp
 from trindi.errors import TrindiError
 
 __all__ = [

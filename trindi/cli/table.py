@@ -1,6 +1,6 @@
-"""The table of ``trindi watch``: a client's picture, as much of it as fits into a terminal.
+"""The table of ``trindi watch``: a client's mirror, as much of it as fits into a terminal.
 
-Pure but for the picture that it looks at: keys in, lines of text out. It is a tree: devices, their
+Pure but for the mirror that it looks at: keys in, lines of text out. It is a tree: devices, their
 groups, properties, and members; a property with one member is one line, if there is room for that.
 """
 

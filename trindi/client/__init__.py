@@ -1,6 +1,6 @@
-"""A client: a live picture of the devices of an INDI server, and what can be asked of them."""
+"""A client: a live mirror of the devices of an INDI server, and what can be asked of them."""
 
-from trindi.client.client import IPyClient as IPyClient, Settled as Settled
+from trindi.client.client import IPyClient as IPyClient
 from trindi.client.errors import (
     NotConnected as NotConnected,
     PropertyAlert as PropertyAlert,
@@ -22,3 +22,4 @@ from trindi.client.remote import (
     RemoteVector as RemoteVector,
 )
 from trindi.client.saving import SavedFrames as SavedFrames
+from trindi.client.server_connection import Settled as Settled

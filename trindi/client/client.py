@@ -1,72 +1,69 @@
-"""IPyClient: what a program that uses an INDI server sees of it, and asks of it.
+"""IPyClient: the devices of an INDI server as a program sees them, and what it asks of them.
 
-The public face of a `Session`, which has the connection and the picture. What is asked is checked
-here, or below, before anything leaves; what is waited for is looked at where the picture changes.
+The public face of a `ClientCore`. Arguments are checked here, or below, before anything leaves.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from enum import StrEnum
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, overload
 
 import trio
 
+from trindi.client.connector import RECONNECT_DELAY, open_tcp
+from trindi.client.core import ClientCore
 from trindi.client.inbox import Events, Frames, Progress
-from trindi.client.picture import MAX_PICTURE_BYTES
 from trindi.client.remote import RemoteDevice, RemoteVector
-from trindi.client.session import RECONNECT_DELAY, Connect, Session, open_tcp
-from trindi.client.waiting import Condition, Place
-from trindi.client.wishes import Wishes
+from trindi.client.server_connection import QUIET_PERIOD, Settled
+from trindi.client.subscriptions import Subscriptions
 from trindi.errors import ConfigurationError, check_count, check_delay
-from trindi.protocol import MAX_BLOB_BYTES, MAX_ELEMENT_BYTES, BLOBPolicy, State
+from trindi.properties import NamedMapping
+from trindi.protocol import (
+    MAX_BLOB_BYTES,
+    MAX_ELEMENT_BYTES,
+    MAX_SNAPSHOT_BYTES,
+    BLOBPolicy,
+    State,
+)
 from trindi.transport import DEFAULT_RUNTIME, HIGH_WATER, Runtime
 
 if TYPE_CHECKING:
     from collections import deque
+    from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
     from pathlib import Path
 
     from trindi.client.saving import SavedFrames
     from trindi.protocol import Message
 
-__all__ = ["IPyClient", "Settled"]
+__all__ = ["IPyClient"]
 
 _MAX_PORT: Final = 65535
-"""The highest port there is."""
-
-QUIET: Final = 1.0
-"""Seconds without a definition after which all are taken to be here, where no ping can tell."""
 
 
-class Settled(StrEnum):
-    """How `IPyClient.settled` knew that all definitions are here."""
-
-    PING = "ping"
-    QUIET = "quiet period"
-
-
-class IPyClient(Mapping[str, RemoteDevice]):
+class IPyClient(NamedMapping[RemoteDevice]):
     """A client of an INDI server; a mapping of device name to device.
 
     Args:
         host: name or address of the server.
         port: its port.
-        ask_for: devices, or pairs of device and property, that are asked for on connecting; all
-            where none is named.
-        reconnect: connect anew, again and again, when the connection is lost or cannot be made.
-        reconnect_delay: seconds before the first attempt to; each further one waits twice as long.
+        ask_for: devices, or pairs of device and property, to ask for on connecting; all devices
+            where it is empty.
+        reconnect: connect again, as often as needed, when the connection is lost or cannot be made.
+        reconnect_delay: seconds before the first attempt; each further one waits twice as long.
         connect: makes the stream, for other ways to a server than `host` and `port`; an async
             function of no arguments.
         max_element_bytes: bound of one element without BLOBs that the server sends.
         max_blob_bytes: bound of the BLOBs of one element, decoded, and of all newest frames
             together that are kept.
-        max_picture_bytes: bound of all definitions, texts and messages together that are kept.
-        runtime: a test's are others than an observatory's.
+        max_mirror_bytes: bound of all definitions, texts and messages together that are kept.
+        runtime: the time of day and threads; a test has its own.
 
     Raises:
         ValueError: an `ask_for` that names no device, or a number that is out of range.
     """
+
+    _item_kind = "device"
+    _title = "the server"
 
     def __init__(
         self,
@@ -76,80 +73,61 @@ class IPyClient(Mapping[str, RemoteDevice]):
         ask_for: Iterable[str | tuple[str, str | None]] = (),
         reconnect: bool = False,
         reconnect_delay: float = RECONNECT_DELAY,
-        connect: Connect | None = None,
+        connect: Callable[[], Awaitable[trio.abc.Stream]] | None = None,
         max_element_bytes: int = MAX_ELEMENT_BYTES,
         max_blob_bytes: int = MAX_BLOB_BYTES,
-        max_picture_bytes: int = MAX_PICTURE_BYTES,
+        max_mirror_bytes: int = MAX_SNAPSHOT_BYTES,
         runtime: Runtime = DEFAULT_RUNTIME,
     ) -> None:
         self.host = host
         self.port = check_count("port", port, 1, _MAX_PORT)
-        self._delay = _check_delay(reconnect_delay) if reconnect else None
+        self._delay = _check_reconnect_delay(reconnect_delay) if reconnect else None
         self._connect = connect or partial(open_tcp, host, port)
-        self._wishes = Wishes(ask_for)
-        self._session = Session(
+        self._subscriptions = Subscriptions(ask_for)
+        self._core = ClientCore(
             "the server" if connect else f"the server at {host}:{port}",
-            self._wishes,
+            self._subscriptions,
             max_element_bytes=check_count("max_element_bytes", max_element_bytes, 1),
             max_blob_bytes=check_count("max_blob_bytes", max_blob_bytes, 0),
-            max_picture_bytes=check_count("max_picture_bytes", max_picture_bytes, 0),
+            max_mirror_bytes=check_count("max_mirror_bytes", max_mirror_bytes, 0),
             runtime=runtime,
         )
-        self._devices = self._session.picture.devices
-        self._asking = self._session.asking
-
-    # The mapping -------------------------------------------------------------------------------
-
-    def __getitem__(self, devicename: str) -> RemoteDevice:
-        try:
-            return self._devices[devicename]
-        except KeyError:
-            known = f"only {', '.join(self)}" if self else "nor any other yet"
-            raise KeyError(f"the server has no device {devicename!r}, {known}") from None
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._devices)
-
-    def __len__(self) -> int:
-        return len(self._devices)
-
-    __hash__ = object.__hash__
-
-    def __eq__(self, other: object) -> bool:
-        return self is other
+        self._connector = self._core.connector
+        self._mirror = self._core.mirror
+        self._items = self._mirror.devices
 
     def __repr__(self) -> str:
         known = ", ".join(self) or "no devices yet"
         return f"<IPyClient of {known}{'' if self.connected else ', not connected'}>"
 
-    # Looking -----------------------------------------------------------------------------------
+    # State -------------------------------------------------------------------------------------
 
     @property
     def connected(self) -> bool:
         """Whether there is a connection now."""
-        return self._session.link is not None
+        return self._connector.connection is not None
 
     @property
     def messages(self) -> deque[Message]:
-        """What the server has said about no device, or about one that is not there; newest last."""
-        return self._session.picture.messages
+        """Messages of no device, or of one that is not defined; newest last."""
+        return self._mirror.messages
 
     @property
     def errors(self) -> int:
         """How many elements were malformed or not legal; they cost only themselves."""
-        return self._session.errors
+        return self._connector.errors
 
     @property
     def ignored(self) -> int:
-        """How many events were about nothing that is known, not asked for, or beyond a bound."""
-        return self._session.picture.ignored + self._wishes.unasked
+        """How many events were about nothing defined, not asked for, or beyond a bound."""
+        return self._mirror.ignored + self._subscriptions.unrequested
 
     # Life --------------------------------------------------------------------------------------
 
     async def run(
         self, *, task_status: trio.TaskStatus[IPyClient] = trio.TASK_STATUS_IGNORED
     ) -> None:
-        """Connect, and keep the picture up to date until the server closes the connection.
+        """Connect, and keep the devices up to date until the server closes the connection.
 
         With `reconnect` it goes on until it is cancelled. If cancelled, the connection is closed at
         once.
@@ -158,10 +136,12 @@ class IPyClient(Mapping[str, RemoteDevice]):
             task_status: started with the client itself, once it is connected.
 
         Raises:
-            OSError: it cannot connect, and is not to try again.
+            OSError: it cannot connect, and does not reconnect.
             RuntimeError: it is running already.
         """
-        await self._session.run(self._connect, lambda: task_status.started(self), delay=self._delay)
+        await self._connector.run(
+            self._connect, lambda: task_status.started(self), delay=self._delay
+        )
 
     async def run_on(
         self,
@@ -169,7 +149,7 @@ class IPyClient(Mapping[str, RemoteDevice]):
         *,
         task_status: trio.TaskStatus[IPyClient] = trio.TASK_STATUS_IGNORED,
     ) -> None:
-        """Do as `run` does, on a stream that is there already; it is closed at the end.
+        """Do as `run` does, on an existing stream; it is closed at the end.
 
         Raises:
             RuntimeError: it is running already.
@@ -178,9 +158,9 @@ class IPyClient(Mapping[str, RemoteDevice]):
         async def connect() -> trio.abc.Stream:
             return stream
 
-        await self._session.run(connect, lambda: task_status.started(self))
+        await self._connector.run(connect, lambda: task_status.started(self))
 
-    # Hearing -----------------------------------------------------------------------------------
+    # Events and BLOBs --------------------------------------------------------------------------
 
     def events(
         self,
@@ -189,14 +169,14 @@ class IPyClient(Mapping[str, RemoteDevice]):
         *,
         high_water: int = HIGH_WATER,
     ) -> Events:
-        """Listen to what the server says, from now on: to all, to a device, or to a property.
+        """Receive what the server sends from now on: all, or of a device, or of a property.
 
         An async iterator over the events that drivers see when they snoop. Bounded: beyond
-        `high_water` bytes that wait, a newer report takes the place of the older one of its
-        property, and beyond 64 MiB all that waits is dropped; `drops` counts them. It ends when the
-        client does, and is forgotten when nobody holds it.
+        `high_water` queued bytes, a newer report replaces the older one of its property, and beyond
+        64 MiB all that is queued is dropped; `drops` counts them. It ends when the client does, and
+        is forgotten when nothing refers to it.
         """
-        return self._session.listen(Events(devicename, vectorname, high_water))
+        return self._core.listen(Events(devicename, vectorname, high_water))
 
     def frames(
         self,
@@ -206,24 +186,24 @@ class IPyClient(Mapping[str, RemoteDevice]):
         *,
         high_water: int = HIGH_WATER,
     ) -> Frames:
-        """Receive the BLOBs of a property, from now on: an async iterator over `Frame` objects.
+        """Receive the BLOBs of a property from now on: an async iterator over `Frame` objects.
 
-        `enable_blobs` is to be called too, and the property need not be there yet. Bounded: beyond
-        `high_water` bytes that wait, or one frame where that is larger, the newer frame takes the
-        place of the older one; `drops` counts them. It ends when the client does, and is forgotten
-        when nobody holds it.
+        Call `enable_blobs`, too; the property need not be defined yet. Bounded: beyond `high_water`
+        queued bytes, or one frame where that is larger, the newer frame replaces the older one;
+        `drops` counts them. It ends when the client does, and is forgotten when nothing refers to
+        it.
 
         Args:
             devicename: the device.
             vectorname: the property.
-            progress: is called with a `Progress` while a frame arrives, and when it is here. It
+            progress: is called with a `Progress` while a frame arrives, and when it is complete. It
                 must not block; what it raises is raised by the iterator.
-            high_water: bytes that may wait.
+            high_water: bytes that may be queued.
 
         Raises:
             ValueError: the property has no BLOBs.
         """
-        return self._asking.frames(devicename, vectorname, progress, high_water)
+        return self._core.frames(devicename, vectorname, progress, high_water)
 
     def save_frames(
         self,
@@ -232,17 +212,18 @@ class IPyClient(Mapping[str, RemoteDevice]):
         directory: str | Path,
         progress: Callable[[Progress], None] | None = None,
     ) -> SavedFrames:
-        """Save the BLOBs of a property to files, from now on: an async iterator over their paths.
+        """Save the BLOBs of a property to files from now on: an async iterator over their paths.
 
         As `frames`, and each is written in a worker thread before the next is taken. A file is
-        named for device, property and member, with a number that is free and the format; it has
-        that name only once it is whole, but for a moment on file systems without hard links.
+        named for device, property and member, with a free number and the format. It gets that name
+        only once it is complete; on file systems without hard links, an empty file has it a moment
+        before.
 
         Raises:
             ValueError: the property has no BLOBs.
             OSError: (by the iterator) a file cannot be written.
         """
-        return self._asking.save_frames(devicename, vectorname, directory, progress)
+        return self._core.save_frames(devicename, vectorname, directory, progress)
 
     # Asking for definitions and BLOBs ------------------------------------------------------------
 
@@ -254,8 +235,7 @@ class IPyClient(Mapping[str, RemoteDevice]):
         Raises:
             ValueError: a property without its device.
         """
-        question = self._wishes.add(devicename, vectorname)
-        await self._session.ask(question)
+        await self._connector.ask(self._subscriptions.add(devicename, vectorname))
 
     async def enable_blobs(
         self,
@@ -263,7 +243,7 @@ class IPyClient(Mapping[str, RemoteDevice]):
         vectorname: str | None = None,
         policy: str = BLOBPolicy.ALSO,
     ) -> None:
-        """Say whether BLOBs of a device or a property are wanted; again after each reconnection.
+        """Set whether the server sends BLOBs of a device or property, now and after reconnections.
 
         Args:
             devicename: the device.
@@ -274,30 +254,29 @@ class IPyClient(Mapping[str, RemoteDevice]):
             ValueError: the policy is none of these, or the property has no BLOBs.
         """
         if vectorname is not None:
-            self._asking.check_blobs(devicename, vectorname)
-        request = self._wishes.set_policy(devicename, vectorname, policy)
-        await self._session.ask(request)
+            self._core.check_has_blobs(devicename, vectorname)
+        await self._connector.ask(self._subscriptions.set_policy(devicename, vectorname, policy))
 
     # Waiting -----------------------------------------------------------------------------------
 
     async def wait_connected(self) -> None:
-        """Wait until there is a connection; where the client does not run yet, for that, too.
+        """Wait until there is a connection; this may be called before `run`.
 
         Raises:
             NotConnected: there will be none, because the client has ended.
         """
-        await self._session.wait_link()
+        await self._connector.wait_connected()
 
-    async def settled(self, *, quiet: float = QUIET) -> Settled:
-        """Wait until all definitions that were asked for have arrived; say how that is known.
+    async def wait_settled(self, *, quiet: float = QUIET_PERIOD) -> Settled:
+        """Wait until all definitions that were asked for have arrived; return how that is known.
 
-        A server is pinged, and asked whether it has sent them all; `IPyServer` replies when it has,
-        and handlers that define something themselves are done. For others (`indiserver` replies
-        whatever its drivers have said by then, and some never do) it is enough that no definition
-        comes for a while. Where the client does not run yet, it waits for that, too.
+        A ping asks the server whether it has sent them all; `IPyServer` replies when it has, and
+        when handlers that define something themselves are done. For other servers (`indiserver`
+        replies before its drivers have answered, and some never reply) a quiet period without a
+        definition is enough. This may be called before `run`.
 
         Args:
-            quiet: seconds of that while; the first definition of all may take five times as long.
+            quiet: seconds of the quiet period; the first definition may take five times as long.
 
         Returns:
             `Settled.PING` or `Settled.QUIET`.
@@ -305,11 +284,15 @@ class IPyClient(Mapping[str, RemoteDevice]):
         Raises:
             NotConnected: the connection was lost, and there will be no other.
         """
-        while True:
-            link = await self._session.wait_link()
-            by_ping = await link.settle(quiet)
-            if not link.lost:
-                return Settled.PING if by_ping else Settled.QUIET
+        settled = None
+        while settled is None:
+            connection = await self._connector.wait_connected()
+            settled = await connection.wait_settled(quiet)
+        return settled
+
+    async def settled(self, *, quiet: float = QUIET_PERIOD) -> Settled:
+        """Do as `wait_settled` does: this is its former name."""
+        return await self.wait_settled(quiet=quiet)
 
     async def wait_for(
         self,
@@ -317,21 +300,21 @@ class IPyClient(Mapping[str, RemoteDevice]):
         vectorname: str,
         predicate: Callable[[RemoteVector], bool] | None = None,
     ) -> RemoteVector:
-        """Wait until a property is as wanted, which it may be already; without polling.
+        """Wait until a property meets a condition, which it may do already; without polling.
 
-        The predicate is called whenever the property has changed, so that no state is missed,
-        however short; by the time the caller goes on, it may have changed again. What is stale does
-        not count. Bound it with `trio.fail_after`.
+        The predicate is called at each change of the property, so that no state is missed, however
+        short; when the caller goes on, the property may have changed again. A stale property never
+        meets it. Bound the wait with `trio.fail_after`.
 
         Args:
             devicename: the device.
             vectorname: the property; it need not be defined yet.
-            predicate: is given the vector, and must not block; None for one that is defined.
+            predicate: is called with the vector, and must not block; None waits for a definition.
 
         Raises:
             NotConnected: the connection was lost, and there will be no other.
         """
-        return await self._wait((devicename, vectorname), predicate or _is_there)
+        return await self._core.wait_for(devicename, vectorname, predicate or _any_vector)
 
     @overload
     async def wait_defined(self, devicename: str, vectorname: None = None) -> RemoteDevice: ...
@@ -342,12 +325,12 @@ class IPyClient(Mapping[str, RemoteDevice]):
     async def wait_defined(
         self, devicename: str, vectorname: str | None = None
     ) -> RemoteDevice | RemoteVector:
-        """Wait until a device, or a property of it, is defined; return that.
+        """Wait until a device, or a property of it, is defined; return it.
 
         Raises:
             NotConnected: the connection was lost, and there will be no other.
         """
-        vector = await self._wait((devicename, vectorname), _is_there)
+        vector = await self._core.wait_for(devicename, vectorname, _any_vector)
         return vector.device if vectorname is None else vector
 
     async def wait_state(
@@ -360,43 +343,32 @@ class IPyClient(Mapping[str, RemoteDevice]):
             NotConnected: the connection was lost, and there will be no other.
         """
         wanted = {State(one) for one in ([states] if isinstance(states, str) else states)}
-        return await self._wait((devicename, vectorname), lambda vector: vector.state in wanted)
-
-    async def _wait(self, place: Place, holds: Callable[[RemoteVector], bool]) -> RemoteVector:
-        await trio.lowlevel.checkpoint()
-        self._session.check_going_on()
-        condition = Condition(holds)
-        device = self._devices.get(place[0])
-        for name, vector in device.items() if device is not None else ():
-            if place[1] in (None, name):
-                condition.look(vector, None)
-        with self._session.waits.listed(place, condition):
-            return await condition.wait()
+        return await self.wait_for(devicename, vectorname, lambda vector: vector.state in wanted)
 
     # Setting -----------------------------------------------------------------------------------
 
     async def set(self, devicename: str, vectorname: str, values: Mapping[str, Any], /) -> None:
-        """Ask a device for new values; they are checked before anything leaves.
+        """Request new values of a device; they are checked before anything leaves.
 
-        The vector is Busy from then on, until the device says otherwise. Returns when the request
-        is with the system; waits while the server does not read. If cancelled, it may have been
-        sent.
+        From then on the vector is Busy, until the device says otherwise. Returns when the request
+        is with the system; waits while the server does not read. If cancelled, the request may have
+        been sent.
 
         Args:
             devicename: the device.
             vectorname: the property.
             values: for each member On, Off or a bool; text; a number, also as str, and then also
                 sexagesimal; or for a BLOB bytes, a path or a binary file, alone or in a pair with
-                the format. Numbers and texts that are not given are sent as they are.
+                the format. Numbers and texts that are not given are sent with their present value.
 
         Raises:
             KeyError: there is no such device, property or member.
-            ValueError: it is read-only, or the values are not within its limits or its rule.
-            TypeError: a value is of no type that the property takes.
+            ValueError: it is read-only, or the values break its limits or its rule.
+            TypeError: a value has a type that the property does not take.
             OSError: a file cannot be read.
             NotConnected: there is no connection, or it was lost.
         """
-        await self._asking.set(self[devicename][vectorname], values)
+        await self._core.set(self[devicename][vectorname], values)
 
     async def set_and_wait(
         self,
@@ -407,39 +379,37 @@ class IPyClient(Mapping[str, RemoteDevice]):
         *,
         timeout: float | None = None,
     ) -> None:
-        """Ask a device for new values, and wait until it says that it has them: Ok or Idle.
+        """Request new values of a device, and wait until it reports that it has them: Ok or Idle.
 
-        Only what it says after it was asked counts, as far as that can be known: what was on its
-        way meanwhile does not, where the server answers pings. Since no report says which request
-        it answers, a property is asked for one thing at a time: another call for the same one is
-        checked, and sent when the first is over. `set` does not wait for anybody.
+        Reports older than the request do not count, as far as that can be known; where the server
+        answers pings, that includes those on their way. No report says which request it answers,
+        so a property gets one request at a time: another call for the same one is checked at once,
+        and sent when the first is over. `set` does not wait for others.
 
         Args:
             devicename: the device.
             vectorname: the property.
             values: see `set`.
-            timeout: seconds that it may take, sending included; 0 means any time. Where None is
-                given, it is what the property says itself, from when the request is sent.
+            timeout: seconds for all of it, sending included; 0 for no limit. None takes the timeout
+                of the property, from when the request is sent.
 
         Raises:
-            PropertyAlert: the device has failed; with its message.
+            PropertyAlert: the device answered with Alert; with its message.
             PropertyTimeout: it was Busy for longer than the timeout.
-            PropertyDeleted: the property is gone.
+            PropertyDeleted: the device deleted the property.
             NotConnected: there is no connection, or it was lost before the answer came, or the
-                property was not defined since the one before was lost.
+                property was not defined since the connection before was lost.
             KeyError, ValueError, TypeError, OSError: see `set`.
         """
-        await self._asking.set_and_wait(self[devicename][vectorname], values, timeout)
+        await self._core.set_and_wait(self[devicename][vectorname], values, timeout)
 
 
-def _check_delay(value: float) -> float:
+def _check_reconnect_delay(value: float) -> float:
     delay = check_delay("reconnect_delay", value)
     if not delay:
-        raise ConfigurationError(
-            "reconnect_delay is above 0: without a pause nobody else has a turn"
-        )
+        raise ConfigurationError("reconnect_delay is above 0: without a pause others have no turn")
     return delay
 
 
-def _is_there(_vector: RemoteVector) -> bool:
+def _any_vector(_vector: RemoteVector) -> bool:
     return True

@@ -12,7 +12,7 @@ class NotConnected(TrindiError):
 
 
 class PropertyError(TrindiError):
-    """A property did not become what the caller has asked for.
+    """A property did not become what the caller asked for.
 
     Attributes:
         devicename: the device.
@@ -31,18 +31,18 @@ class PropertyError(TrindiError):
 
 
 class PropertyAlert(PropertyError):
-    """The device has answered with Alert."""
+    """The device answered with Alert."""
 
     _what = "is in Alert"
 
 
 class PropertyTimeout(PropertyError):
-    """The property has been Busy for longer than its own timeout."""
+    """The property was Busy for longer than its timeout, or the caller's."""
 
     _what = "is Busy for too long"
 
 
 class PropertyDeleted(PropertyError):
-    """The property is gone."""
+    """The device deleted the property."""
 
     _what = "is gone"

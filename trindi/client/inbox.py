@@ -1,7 +1,7 @@
-"""What the program that uses a client hears of it, one event after another.
+"""The iterators over events and BLOBs that a client hands out.
 
-What was said and not yet looked at waits in an outbox, as for any other peer: a program that is
-slow gets the newest state, and never slows the client down. This module knows no streams.
+Each has an event queue, as any other peer has: a slow program gets the newest state, and never
+slows the client down. This module knows no streams.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from weakref import WeakValueDictionary
 
-from trindi.protocol import SnoopEvent, delProperty, plain_format, setBLOBVector
+from trindi.protocol import SnoopEvent, covers, plain_format, setBLOBVector
 from trindi.transport import HIGH_WATER, EncodedEvent, EventQueue, YieldBudget
 
 if TYPE_CHECKING:
@@ -21,54 +21,43 @@ __all__ = ["Events", "Frame", "Frames", "Inboxes", "Progress"]
 
 
 class _Inbox:
-    """What waits for one iterator."""
+    """The queued events of one iterator."""
 
     def __init__(self, devicename: str | None, vectorname: str | None, high_water: int) -> None:
         self._devicename = devicename
         self._vectorname = vectorname
-        self._waiting = EventQueue(high_water=high_water)
-        self._turns = YieldBudget()
+        self._queue = EventQueue(high_water=high_water)
+        self._budget = YieldBudget()
 
     @property
     def drops(self) -> int:
-        """How many events a newer one took the place of, or were too many to keep."""
-        return self._waiting.drops
+        """How many events were replaced by a newer one, or dropped."""
+        return self._queue.drops
 
-    def hear(self, encoded: EncodedEvent) -> None:
-        """Put an event to what waits, if it is wanted. Never blocks."""
-        if self._wants(encoded.event):
-            self._waiting.put(encoded)
-
-    def _wants(self, event: Any) -> bool:
-        # The end of a device is the end of each of its properties, and that of all, of each device.
-        if isinstance(event, delProperty) and event.devicename is None:
-            return True
-        if self._devicename not in (None, event.devicename):
-            return False
-        if isinstance(event, delProperty) and event.vectorname is None:
-            return True
-        return self._vectorname in (None, getattr(event, "vectorname", None))
+    def _put(self, encoded: EncodedEvent) -> None:
+        if covers(self._devicename, self._vectorname, encoded.event):
+            self._queue.put(encoded)
 
     def close(self) -> None:
-        """Hear nothing more; what waits can still be taken out."""
-        self._waiting.close()
+        """End the iterator after what is queued."""
+        self._queue.close()
 
     async def _next(self) -> Any:
-        # What was handed out before is done with only now, and counted until then.
-        self._waiting.left()
-        await self._turns.step()
-        if not await self._waiting.wait_news():
+        # The event handed out before counts as queued until now.
+        self._queue.left()
+        await self._budget.step()
+        if not await self._queue.wait_news():
             raise StopAsyncIteration
-        return self._waiting.pop().event
+        return self._queue.pop().event
 
 
 class Events(_Inbox):
-    """An async iterator over what a server says, from the moment in which it was made.
+    """An async iterator over what a server sends, from when it was made.
 
-    Bounded: see `IPyClient.events`. It ends when the client does. If cancelled, no event is lost.
+    See `IPyClient.events`. It ends when the client does. If cancelled, no event is lost.
 
     Attributes:
-        drops: how many events a newer one took the place of, or were too many to keep.
+        drops: how many events were replaced by a newer one, or dropped.
     """
 
     def __init__(
@@ -88,14 +77,14 @@ class Events(_Inbox):
 
 
 class Frame(bytes):
-    """One BLOB, as bytes that know where they are from.
+    """One BLOB: bytes with their origin.
 
     Attributes:
         devicename: the device.
         vectorname: the property.
         membername: the member.
-        format: its file suffix such as ``.fits``, without the ``.z`` of what was compressed on its
-            way.
+        format: its file suffix such as ``.fits``, without the ``.z`` of one that was compressed on
+            its way.
         timestamp: when the device says it was sent, or None.
     """
 
@@ -106,8 +95,7 @@ class Frame(bytes):
     timestamp: datetime | None
 
     @classmethod
-    def of(cls, event: setBLOBVector, membername: str) -> Frame:
-        """Take one BLOB out of an event."""
+    def _of(cls, event: setBLOBVector, membername: str) -> Frame:
         frame = cls(event[membername])
         frame.devicename = event.devicename
         frame.vectorname = event.vectorname
@@ -122,14 +110,14 @@ class Frame(bytes):
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How much has arrived of a BLOB that is on its way.
+    """How much of a BLOB has arrived.
 
     Attributes:
         devicename: the device.
         vectorname: the property.
-        received: bytes so far, roughly until it is whole.
-        total: bytes that it will have, or None where that cannot be known: one that is compressed
-            on its way says only how long it will be afterwards.
+        received: bytes so far; an estimate until it is complete.
+        total: bytes that it will have, or None where that is unknown, as for a BLOB that is
+            compressed on its way.
     """
 
     devicename: str
@@ -139,12 +127,12 @@ class Progress:
 
 
 class Frames(_Inbox):
-    """An async iterator over the BLOBs of one property, from the moment in which it was made.
+    """An async iterator over the BLOBs of a property, from when it was made.
 
-    Bounded: see `IPyClient.frames`. It ends when the client does. If cancelled, no frame is lost.
+    See `IPyClient.frames`. It ends when the client does. If cancelled, no frame is lost.
 
     Attributes:
-        drops: how many frames a newer one took the place of.
+        drops: how many frames were replaced by a newer one.
     """
 
     def __init__(
@@ -159,13 +147,11 @@ class Frames(_Inbox):
         self._progress = progress
         self._error: Exception | None = None
 
-    def hear(self, encoded: EncodedEvent) -> None:
-        """Put frames to what waits. Never blocks."""
+    def _put(self, encoded: EncodedEvent) -> None:
         if isinstance(encoded.event, setBLOBVector) and any(encoded.event.values()):
-            super().hear(encoded)
+            super()._put(encoded)
 
-    def arriving(self, progress: Progress) -> None:
-        """Tell how much has arrived; an error in who is told is raised where frames are awaited."""
+    def _report_progress(self, progress: Progress) -> None:
         if self._progress is None or self._error is not None:
             return
         if (progress.devicename, progress.vectorname) == (self._devicename, self._vectorname):
@@ -181,9 +167,9 @@ class Frames(_Inbox):
     async def __anext__(self) -> Frame:
         if not self._frames:
             event: setBLOBVector = await self._next()
-            self._frames += [Frame.of(event, name) for name, data in event.items() if data]
+            self._frames += [Frame._of(event, name) for name, data in event.items() if data]
         else:
-            await self._turns.step()
+            await self._budget.step()
         return self._frames.pop(0)
 
     async def _next(self) -> Any:
@@ -196,36 +182,36 @@ class Frames(_Inbox):
 
 
 class Inboxes:
-    """All iterators that somebody still holds, in the order in which they were made."""
+    """All iterators that the program still refers to, in the order in which they were made."""
 
     def __init__(self) -> None:
-        self._all: WeakValueDictionary[int, Events | Frames] = WeakValueDictionary()
-        self._made = 0
+        self._inboxes: WeakValueDictionary[int, Events | Frames] = WeakValueDictionary()
+        self._count = 0
 
     def add(self, inbox: Events | Frames) -> None:
-        """Let it hear what is said from now on."""
-        self._made += 1
-        self._all[self._made] = inbox
+        """Let an iterator receive events from now on."""
+        self._count += 1
+        self._inboxes[self._count] = inbox
 
-    def hear(self, event: SnoopEvent) -> None:
-        """Hand an event to all who want it. Never blocks."""
-        if not self._all:
+    def put(self, event: SnoopEvent) -> None:
+        """Queue an event for all iterators that cover it. Never blocks."""
+        if not self._inboxes:
             return
         if isinstance(event, setBLOBVector) and event.members:
             size = sum(map(len, event.members.values()))
-            self.arriving(Progress(event.devicename, event.vectorname, size, size))
+            self.report_progress(Progress(event.devicename, event.vectorname, size, size))
         encoded = EncodedEvent(event)
-        for inbox in list(self._all.values()):
-            inbox.hear(encoded)
+        for inbox in list(self._inboxes.values()):
+            inbox._put(encoded)
 
-    def arriving(self, progress: Progress) -> None:
-        """Tell how much has come of a BLOB."""
-        for inbox in list(self._all.values()):
+    def report_progress(self, progress: Progress) -> None:
+        """Report the progress of a BLOB."""
+        for inbox in list(self._inboxes.values()):
             if isinstance(inbox, Frames):
-                inbox.arriving(progress)
+                inbox._report_progress(progress)
 
     def close(self) -> None:
-        """End all of them, once they have handed out what waits."""
-        for inbox in list(self._all.values()):
+        """End all iterators after what is queued."""
+        for inbox in list(self._inboxes.values()):
             inbox.close()
-        self._all.clear()
+        self._inboxes.clear()

@@ -1,7 +1,7 @@
-"""What a client asks a device to set: checked here, so that what cannot be right never leaves.
+"""What a client requests of a device, checked: an illegal request never leaves.
 
-Pure: a vector and the values that are wanted in, an event out. A driver checks again; but it can
-only refuse, where this raises at the line that is wrong.
+Pure: a vector and the wanted values in, an event out. A driver checks again; but it can only
+refuse, where this raises at the line that is wrong.
 """
 
 from __future__ import annotations
@@ -37,11 +37,11 @@ if TYPE_CHECKING:
 
     from trindi.client.remote import RemoteNumber, RemoteVector
 
-__all__ = ["Upload", "check_writable", "make_request"]
+__all__ = ["Upload", "check_request", "check_writable", "make_request"]
 
 
 def check_writable(vector: RemoteVector, values: Mapping[str, Any]) -> None:
-    """Say whether the vector may be asked for these members at all.
+    """Check that the vector takes requests for these members.
 
     Raises:
         KeyError: it has no such member.
@@ -58,16 +58,28 @@ def check_writable(vector: RemoteVector, values: Mapping[str, Any]) -> None:
         vector.member(name)
 
 
-def make_request(vector: RemoteVector, values: Mapping[str, Any]) -> NewVector:
-    """Make the event that asks for these values; not for BLOBs.
+def check_request(vector: RemoteVector, values: Mapping[str, Any]) -> None:
+    """Check a request without making it; files are not read.
 
-    Of numbers and texts all members are asked for, as the protocol wants it (§3.5): those that are
-    not given with the value they have.
+    Raises:
+        KeyError, TypeError, ValueError: see `make_request`.
+    """
+    if vector.kind is Kind.BLOB:
+        Upload(vector, values)
+    else:
+        make_request(vector, values)
+
+
+def make_request(vector: RemoteVector, values: Mapping[str, Any]) -> NewVector:
+    """Make the event that requests these values; not for BLOBs.
+
+    Numbers and texts are requested of all members, as the protocol wants it (§3.5): those that are
+    not given with their present value.
 
     Raises:
         KeyError: there is no such member.
-        TypeError: a value is not of a type that the kind takes.
-        ValueError: a value, or all of them together, cannot be right.
+        TypeError: a value has a type that the kind does not take.
+        ValueError: a value, or all of them together, are not allowed.
     """
     check_writable(vector, values)
     return _MAKE[vector.kind](vector, values)
@@ -76,11 +88,12 @@ def make_request(vector: RemoteVector, values: Mapping[str, Any]) -> NewVector:
 def _numbers(vector: RemoteVector, values: Mapping[str, Any]) -> newNumberVector:
     members: dict[str, Any] = dict(vector.members)
     wanted = {name: _number(members[name], value) for name, value in values.items()}
-    # What a device has beyond its own limits it would refuse to be asked for.
+    # The device would refuse a present value that is beyond its own limits.
     kept = {name: one.value for name, one in members.items() if one.allows(one.value)}
-    ordered = {name: wanted.get(name, kept.get(name)) for name in members}
-    told = {name: value for name, value in ordered.items() if value is not None}
-    return newNumberVector(vector.devicename, vector.name, told)
+    sent = {name: wanted.get(name, kept.get(name)) for name in members}
+    return newNumberVector(
+        vector.devicename, vector.name, {k: v for k, v in sent.items() if v is not None}
+    )
 
 
 def _number(member: RemoteNumber, value: Any) -> float:
@@ -122,36 +135,34 @@ class Upload:
     """BLOBs for a device: checked when this is made, and read by `load`, which may take long.
 
     Args:
-        vector: what they are for.
+        vector: their vector.
         values: for each member bytes, a path, a file opened in binary mode, or a pair of one of
-            these and the format. Where no format is given it is the suffix of the path, else that
-            of the newest frame of the member, else ``.bin``.
+            these and the format. Without a format it is the suffix of the path, else that of the
+            newest frame of the member, else ``.bin``.
+
+    Attributes:
+        at_hand: `load` returns at once.
     """
 
     def __init__(self, vector: RemoteVector, values: Mapping[str, Any]) -> None:
         check_writable(vector, values)
         self._vector = vector
         self._blobs = {name: _blob(vector.members[name], value) for name, value in values.items()}
-
-    @property
-    def at_hand(self) -> bool:
-        """Whether `load` returns at once."""
-        return all(isinstance(blob, bytes) for blob, _format in self._blobs.values())
+        self.at_hand = all(isinstance(value, bytes) for value, _ in self._blobs.values())
 
     def load(self) -> newBLOBVector:
-        """Make the event, reading files where there are any.
+        """Make the event, reading files.
 
         Raises:
             OSError: a file cannot be read.
         """
-        data = {name: read_blob(blob, name) for name, (blob, _format) in self._blobs.items()}
-        about = {
-            name: SizeFormat(len(data[name]), suffix) for name, (_, suffix) in self._blobs.items()
-        }
+        data = {name: read_blob(value, name) for name, (value, _) in self._blobs.items()}
+        about = {name: SizeFormat(len(data[name]), one[1]) for name, one in self._blobs.items()}
         return newBLOBVector(self._vector.devicename, self._vector.name, data, about)
 
 
 def _blob(member: Any, value: Any) -> tuple[BLOBValue, str]:
+    """Return a converted value and its format."""
     data, suffix = value if isinstance(value, tuple) and len(value) == 2 else (value, "")
     if data is None:
         raise TypeError(f"{member.name} is bytes, a path or a file, not None")

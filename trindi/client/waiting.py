@@ -1,7 +1,7 @@
-"""What tasks wait for, looked at each time that something has changed.
+"""What tasks wait for, checked at each change of a property.
 
-The look is taken where the change is made, before anything else can change, so that a state that
-comes and goes within one read is not missed. This module knows no streams.
+A check runs where the change is made, before anything else can change, so that a state that comes
+and goes within one read is not missed. This module knows no streams.
 """
 
 from __future__ import annotations
@@ -9,12 +9,12 @@ from __future__ import annotations
 import contextlib
 import math
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 import trio
 
 from trindi.client.errors import NotConnected, PropertyAlert, PropertyDeleted, PropertyTimeout
-from trindi.client.link import Mark
+from trindi.client.server_connection import AnswerBarrier
 from trindi.protocol import SetVector, State, delProperty
 
 if TYPE_CHECKING:
@@ -23,80 +23,76 @@ if TYPE_CHECKING:
     from trindi.client.remote import RemoteVector
     from trindi.protocol import Message, SnoopEvent
 
-__all__ = ["Completion", "Condition", "Place", "Wait", "Waits"]
-
-Place: TypeAlias = tuple[str, str | None]
-"""A device and one of its properties; None stands for any of them."""
+__all__ = ["AnswerWaiter", "ConditionWaiter", "Waiter", "Waiters"]
 
 
-class Wait(ABC):
-    """Something that one task waits for, with what came of it."""
+class Waiter(ABC):
+    """One task that waits, and the outcome."""
 
     def __init__(self) -> None:
-        self._end = trio.Event()
+        self._finished = trio.Event()
         self._error: Exception | None = None
 
     @abstractmethod
-    def look(self, vector: RemoteVector, event: SnoopEvent | None) -> None:
-        """Look at a change; it is the client's own where there is no event."""
+    def check(self, vector: RemoteVector, event: SnoopEvent | None) -> None:
+        """Check a changed vector; the event is None where the client itself made the change."""
 
     @abstractmethod
-    def lose(self, reason: str, *, final: bool) -> None:
-        """Take note that the connection is lost, and whether there will be no other."""
+    def connection_lost(self, reason: str, *, final: bool) -> None:
+        """Note that the connection is lost; `final` says that there will be no other."""
 
     def finish(self, error: Exception | None = None) -> None:
-        """Let the task go on, or raise; what came first holds."""
-        if not self._end.is_set():
+        """Let the task go on, or raise the error in it; only the first call counts."""
+        if not self._finished.is_set():
             self._error = error
-            self._end.set()
+            self._finished.set()
 
-    async def over(self) -> None:
-        """Wait until it is over. If cancelled, nothing has changed."""
-        await self._end.wait()
+    async def wait_finished(self) -> None:
+        """Wait for the outcome."""
+        await self._finished.wait()
         if self._error is not None:
             raise self._error
 
 
-class Condition(Wait):
-    """A vector that is to be as somebody wants it.
+class ConditionWaiter(Waiter):
+    """Waits until a vector meets a condition.
 
     Args:
-        holds: says of a vector that has changed whether it is so; what it raises is raised where it
-            is waited for.
+        predicate: whether a vector meets it; what it raises is raised in the task that waits.
     """
 
-    def __init__(self, holds: Callable[[RemoteVector], bool]) -> None:
+    def __init__(self, predicate: Callable[[RemoteVector], bool]) -> None:
         super().__init__()
-        self._holds = holds
+        self._predicate = predicate
         self._found: RemoteVector | None = None
 
-    def look(self, vector: RemoteVector, event: SnoopEvent | None) -> None:
-        """Look whether it is so; what is stale is not."""
+    def check(self, vector: RemoteVector, event: SnoopEvent | None) -> None:
+        """Finish if the vector meets the condition; a stale one never does."""
         try:
-            if self._found is None and not vector.stale and self._holds(vector):
+            if self._found is None and not vector.stale and self._predicate(vector):
                 self._found = vector
                 self.finish()
         except Exception as error:
             self.finish(error)
 
-    def lose(self, reason: str, *, final: bool) -> None:
-        """Wait on for another connection, if there will be one."""
+    def connection_lost(self, reason: str, *, final: bool) -> None:
+        """Go on waiting if there may be another connection."""
         if final:
             self.finish(NotConnected(reason))
 
     async def wait(self) -> RemoteVector:
-        """Wait until it is so, and return the vector."""
-        await self.over()
-        assert self._found is not None, "it was found, or is raised why not"
+        """Wait until a vector meets the condition, and return it."""
+        await self.wait_finished()
+        assert self._found is not None, "without an error there is a vector"
         return self._found
 
 
-class Completion(Wait):
-    """The answer of a device to one request.
+class AnswerWaiter(Waiter):
+    """Waits for the answer of a device to one request.
 
     Args:
-        vector: the property that is asked for something.
-        timeout: seconds that it may take, 0 for any time, or None for what it says itself.
+        vector: the property that the request is for.
+        timeout: seconds, 0 for no limit, or None for the timeout of the property.
     """
 
     def __init__(self, vector: RemoteVector, timeout: float | None) -> None:
@@ -104,106 +100,107 @@ class Completion(Wait):
         self._vector = vector
         self._messages = vector.device.messages
         self._timeout = timeout
-        self._allowed = 0.0
-        self._clock = trio.CancelScope()
-        self._asked = False
-        self._last_words: Message | None = None
-        self._heard = False
-        self._mark = Mark()
+        self._seconds = 0.0
+        self._scope = trio.CancelScope()
+        self._sent = False
+        self._reported = False
+        self._last_message: Message | None = None
+        self._barrier = AnswerBarrier()
 
-    def look(self, vector: RemoteVector, event: SnoopEvent | None) -> None:
-        """Look whether this is the answer: the first report that is not Busy."""
+    def check(self, vector: RemoteVector, event: SnoopEvent | None) -> None:
+        """Finish at the first report behind the barrier that is not Busy."""
         if isinstance(event, delProperty):
             self.finish(PropertyDeleted(vector.devicename, vector.name, event.message))
-        elif isinstance(event, SetVector) and self._mark.passed:
-            self._heard = True
+        elif isinstance(event, SetVector) and self._barrier.passed:
+            self._reported = True
             if vector.state is State.BUSY:
-                self._set_clock()
+                self._set_deadline()
             elif vector.state is State.ALERT:
-                self.finish(PropertyAlert(vector.devicename, vector.name, self._words()))
+                self.finish(PropertyAlert(vector.devicename, vector.name, self._message()))
             else:
                 self.finish()
 
-    def _words(self) -> str:
-        """What the device has said of it: with its report, or, as libindi does, before."""
-        # While it was not asked, what it says is about something else.
-        messages = self._messages if self._asked else ()
-        said = self._vector.message if self._heard else ""
-        if said or not messages or messages[-1] is self._last_words:
-            return said
-        return messages[-1].message
+    def _message(self) -> str:
+        """Return what the device says: with its report, or, as libindi does, before it."""
+        if self._reported and self._vector.message:
+            return self._vector.message
+        # Before the request is sent, messages are about something else.
+        if not self._sent or not self._messages or self._messages[-1] is self._last_message:
+            return ""
+        return self._messages[-1].message
 
-    def lose(self, reason: str, *, final: bool) -> None:
-        """The answer is lost with the connection."""
+    def connection_lost(self, reason: str, *, final: bool) -> None:
+        """Finish: the answer is lost with the connection."""
         self.finish(NotConnected(f"{self._vector.name} was not answered: {reason}"))
 
-    def _set_clock(self) -> None:
-        """Set the clock, anew where the device has come to think otherwise."""
-        allowed = self._vector.timeout if self._timeout is None else self._timeout
-        if allowed != self._allowed:
-            self._allowed = allowed
-            self._clock.deadline = trio.current_time() + allowed if allowed > 0 else math.inf
+    def _set_deadline(self) -> None:
+        """Set the deadline; a report with another timeout sets it anew."""
+        seconds = self._vector.timeout if self._timeout is None else self._timeout
+        if seconds != self._seconds:
+            self._seconds = seconds
+            self._scope.deadline = trio.current_time() + seconds if seconds > 0 else math.inf
 
-    async def wait(self, turn: trio.Lock, send: Callable[[Mark], Awaitable[None]]) -> None:
-        """Send the request when it is its turn, and wait for the answer.
+    async def wait(self, lock: trio.Lock, send: Callable[[AnswerBarrier], Awaitable[None]]) -> None:
+        """Send the request while holding the lock, and wait for the answer.
 
-        What the caller allows is for all of it; what the property says itself, for the answer.
+        A timeout of the caller's begins now; that of the property begins when the request is sent.
 
         Args:
-            turn: whoever has it is answered next.
-            send: returns when the request is on its way; puts the mark.
+            lock: is held by one request of the property at a time.
+            send: sends the request, and raises the barrier.
 
         Raises:
-            PropertyError: the device has failed, has deleted the property, or takes too long.
-            NotConnected: the connection was lost before it had answered.
+            PropertyError: the device failed, deleted the property, or took too long.
+            NotConnected: the connection was lost before the answer came.
         """
         if self._timeout is not None:
-            self._set_clock()
-        with self._clock:
-            async with turn:
-                if not self._end.is_set():
+            self._set_deadline()
+        with self._scope:
+            async with lock:
+                if not self._finished.is_set():
                     await self._send(send)
-                await self.over()
+                await self.wait_finished()
             return
-        vector, took = self._vector, f"more than {self._allowed:g} s"
-        raise PropertyTimeout(vector.devicename, vector.name, self._words() or took)
+        message = self._message() or f"more than {self._seconds:g} s"
+        raise PropertyTimeout(self._vector.devicename, self._vector.name, message)
 
-    async def _send(self, send: Callable[[Mark], Awaitable[None]]) -> None:
-        self._asked = True
-        self._last_words = self._messages[-1] if self._messages else None
+    async def _send(self, send: Callable[[AnswerBarrier], Awaitable[None]]) -> None:
+        self._sent = True
+        self._last_message = self._messages[-1] if self._messages else None
         try:
-            await send(self._mark)
+            await send(self._barrier)
         except NotConnected as lost:
-            # Where the answer has come all the same, it counts.
-            self.lose(str(lost), final=False)
-        self._set_clock()
+            # An answer that has come before counts.
+            self.connection_lost(str(lost), final=False)
+        self._set_deadline()
 
 
-class Waits:
-    """All that is waited for, by what it is about."""
+class Waiters:
+    """All waiters, by the device and the property that they wait for; None is any property."""
 
     def __init__(self) -> None:
-        self._waits: dict[Place, list[Wait]] = {}
+        self._waiters: dict[tuple[str, str | None], list[Waiter]] = {}
 
     @contextlib.contextmanager
-    def listed(self, place: Place, wait: Wait) -> Iterator[None]:
-        """Let a wait look at the changes of a place within this block."""
-        self._waits.setdefault(place, []).append(wait)
+    def registered(self, devicename: str, vectorname: str | None, waiter: Waiter) -> Iterator[None]:
+        """Let a waiter check the changes of a property within this block."""
+        key = (devicename, vectorname)
+        self._waiters.setdefault(key, []).append(waiter)
         try:
             yield
         finally:
-            self._waits[place].remove(wait)
-            if not self._waits[place]:
-                del self._waits[place]
+            self._waiters[key].remove(waiter)
+            if not self._waiters[key]:
+                del self._waiters[key]
 
-    def look(self, vector: RemoteVector, event: SnoopEvent | None = None) -> None:
-        """Show a change to those that wait for it."""
-        for place in ((vector.devicename, vector.name), (vector.devicename, None)):
-            for wait in self._waits.get(place, ()):
-                wait.look(vector, event)
+    def check(self, vector: RemoteVector, event: SnoopEvent | None = None) -> None:
+        """Let all waiters for a changed vector check it."""
+        for key in ((vector.devicename, vector.name), (vector.devicename, None)):
+            for waiter in self._waiters.get(key, ()):
+                waiter.check(vector, event)
 
-    def lose(self, reason: str, *, final: bool) -> None:
-        """Tell all that the connection is lost."""
-        for waits in self._waits.values():
-            for wait in waits:
-                wait.lose(reason, final=final)
+    def connection_lost(self, reason: str, *, final: bool) -> None:
+        """Tell all waiters that the connection is lost."""
+        for waiters in self._waiters.values():
+            for waiter in waiters:
+                waiter.connection_lost(reason, final=final)

@@ -148,7 +148,7 @@ async def join(
     if settle:
         try:
             with trio.fail_after(SETTLE_TIMEOUT):
-                await client.settled()
+                await client.wait_settled()
         except trio.TooSlowError as error:
             error.add_note(
                 f"the definitions did not arrive within {SETTLE_TIMEOUT:g} s: a handler of"

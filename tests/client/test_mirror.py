@@ -25,7 +25,7 @@ from trindi import (
     setSwitchVector,
     setTextVector,
 )
-from trindi.client.picture import Picture
+from trindi.client.mirror import Mirror
 from trindi.client.remote import MAX_MESSAGES, RemoteVector
 from trindi.protocol import Kind
 
@@ -33,20 +33,20 @@ NOW = datetime(2026, 11, 23, 21, 0, tzinfo=UTC)
 THEN = datetime(2026, 11, 23, 20, 0, tzinfo=UTC)
 
 
-def make(**bounds: int) -> Picture:
-    outlet: Any = None
-    return Picture(outlet, now=lambda: NOW, **bounds)
+def make(**bounds: int) -> Mirror:
+    operations: Any = None
+    return Mirror(operations, now=lambda: NOW, **bounds)
 
 
-def told(*events: Any, **bounds: int) -> Picture:
-    picture = make(**bounds)
+def told(*events: Any, **bounds: int) -> Mirror:
+    mirror = make(**bounds)
     for event in events:
-        picture.apply(event)
-    return picture
+        mirror.apply(event)
+    return mirror
 
 
-def found(picture: Picture, name: str, device: str = "Dev") -> RemoteVector:
-    vector = picture.find(device, name)
+def found(mirror: Mirror, name: str, device: str = "Dev") -> RemoteVector:
+    vector = mirror.find(device, name)
     assert vector is not None
     return vector
 
@@ -106,24 +106,24 @@ def test_a_definition_without_a_time_has_that_of_its_coming() -> None:
 
 
 def test_a_second_definition_changes_the_same_vector() -> None:
-    picture = told(numbers({"x": 1.0, "y": 2.0}))
-    vector = found(picture, "target")
-    picture.apply(numbers({"x": 3.0}))
-    assert found(picture, "target") is vector
+    mirror = told(numbers({"x": 1.0, "y": 2.0}))
+    vector = found(mirror, "target")
+    mirror.apply(numbers({"x": 3.0}))
+    assert found(mirror, "target") is vector
     assert dict(vector) == {"x": 3.0}
 
 
 def test_a_second_definition_may_be_of_another_kind() -> None:
-    picture = told(numbers(), switches(name="target"))
-    vector = found(picture, "target")
+    mirror = told(numbers(), switches(name="target"))
+    vector = found(mirror, "target")
     assert vector.kind is Kind.SWITCH
     assert vector["slow"] == "On"
 
 
 def test_devices_and_vectors_keep_the_order_of_their_definitions() -> None:
-    picture = told(numbers(device="B"), numbers(device="A"), texts(device="B"))
-    assert list(picture.devices) == ["B", "A"]
-    assert list(picture.devices["B"]) == ["target", "note"]
+    mirror = told(numbers(device="B"), numbers(device="A"), texts(device="B"))
+    assert list(mirror.devices) == ["B", "A"]
+    assert list(mirror.devices["B"]) == ["target", "note"]
 
 
 @pytest.mark.parametrize("display", ["", "%d", "%s%s", "%*d", "%100000f", "%"])
@@ -142,11 +142,11 @@ def test_a_member_without_a_label_has_its_name() -> None:
 
 
 def test_a_report_changes_what_it_says() -> None:
-    picture = told(numbers({"x": 1.0, "y": 2.0}, timeout=5.0))
-    changed = picture.apply(
+    mirror = told(numbers({"x": 1.0, "y": 2.0}, timeout=5.0))
+    changed = mirror.apply(
         setNumberVector("Dev", "target", {"y": 4.0}, State.OK, 9.0, THEN, "there")
     )
-    vector = found(picture, "target")
+    vector = found(mirror, "target")
     assert changed == (vector,)
     assert dict(vector) == {"x": 1.0, "y": 4.0}
     assert (vector.state, vector.timeout, vector.timestamp) == (State.OK, 9.0, THEN)
@@ -154,33 +154,33 @@ def test_a_report_changes_what_it_says() -> None:
 
 
 def test_what_a_report_leaves_out_stays() -> None:
-    picture = told(numbers(timeout=5.0, state=State.BUSY), setNumberVector("Dev", "target"))
-    vector = found(picture, "target")
+    mirror = told(numbers(timeout=5.0, state=State.BUSY), setNumberVector("Dev", "target"))
+    vector = found(mirror, "target")
     assert (vector.state, vector.timeout) == (State.BUSY, 5.0)
     assert dict(vector) == {"x": 1.0, "y": 2.0}
 
 
 def test_a_report_without_a_state_ends_a_request() -> None:
-    picture = told(numbers(state=State.OK))
-    vector = found(picture, "target")
+    mirror = told(numbers(state=State.OK))
+    vector = found(mirror, "target")
     states = []
-    vector.ask()
+    vector.state = State.BUSY
     states.append(vector.state)
-    picture.apply(setNumberVector("Dev", "target", {"x": 5.0}))
+    mirror.apply(setNumberVector("Dev", "target", {"x": 5.0}))
     states.append(vector.state)
     assert states == [State.BUSY, State.OK]
 
 
 def test_a_report_may_bring_new_limits() -> None:
     limits = {"x": Limits(-5, 5, 1), "other": Limits(0, 1, 0)}
-    picture = told(numbers({"x": 1.0, "y": 2.0}), report(members={"x": 3.0}, limits=limits))
-    members: Any = found(picture, "target").members
+    mirror = told(numbers({"x": 1.0, "y": 2.0}), report(members={"x": 3.0}, limits=limits))
+    members: Any = found(mirror, "target").members
     assert (members["x"].limits, members["y"].limits) == (Limits(-5, 5, 1), Limits(0, 100, 0))
 
 
 def test_members_that_were_not_defined_are_passed_over() -> None:
-    picture = told(numbers({"x": 1.0}), report(members={"z": 3.0, "x": 2.0}))
-    assert dict(found(picture, "target")) == {"x": 2.0}
+    mirror = told(numbers({"x": 1.0}), report(members={"z": 3.0, "x": 2.0}))
+    assert dict(found(mirror, "target")) == {"x": 2.0}
 
 
 @pytest.mark.parametrize(
@@ -195,10 +195,10 @@ def test_members_that_were_not_defined_are_passed_over() -> None:
     ids=["vector", "device", "kind", "deletion", "deletion of a device's"],
 )
 def test_what_is_about_nothing_known_is_counted(event: Any) -> None:
-    picture = told(numbers({"x": 1.0}))
-    assert picture.apply(event) == ()
-    assert dict(found(picture, "target")) == {"x": 1.0}
-    assert picture.ignored == 1
+    mirror = told(numbers({"x": 1.0}))
+    assert mirror.apply(event) == ()
+    assert dict(found(mirror, "target")) == {"x": 1.0}
+    assert mirror.ignored == 1
 
 
 @pytest.mark.parametrize(
@@ -248,83 +248,83 @@ def test_a_blob_without_bytes_says_that_the_state_has_changed() -> None:
 
 
 def test_the_oldest_frames_go_where_there_are_too_many() -> None:
-    picture = told(blobs("one"), blobs("two"), blobs("three"), max_frame_bytes=100)
+    mirror = told(blobs("one"), blobs("two"), blobs("three"), max_frame_bytes=100)
     for name in ("one", "two", "one", "three"):
-        picture.apply(frame(b"x" * 40, name))
-    assert found(picture, "two")["file"] is None
-    assert len(found(picture, "one")["file"]) == len(found(picture, "three")["file"]) == 40
+        mirror.apply(frame(b"x" * 40, name))
+    assert found(mirror, "two")["file"] is None
+    assert len(found(mirror, "one")["file"]) == len(found(mirror, "three")["file"]) == 40
     # What goes with its vector is not counted for ever.
-    picture.apply(delProperty("Dev", "one"))
-    picture.apply(frame(b"x" * 60, "two"))
-    assert len(found(picture, "three")["file"]) == 40
+    mirror.apply(delProperty("Dev", "one"))
+    mirror.apply(frame(b"x" * 60, "two"))
+    assert len(found(mirror, "three")["file"]) == 40
 
 
 # Deletions -------------------------------------------------------------------------------------
 
 
 def test_a_property_that_is_deleted_is_gone() -> None:
-    picture = told(numbers(), texts())
-    vector = found(picture, "target")
-    assert picture.apply(delProperty("Dev", "target")) == (vector,)
-    assert list(picture.devices["Dev"]) == ["note"]
+    mirror = told(numbers(), texts())
+    vector = found(mirror, "target")
+    assert mirror.apply(delProperty("Dev", "target")) == (vector,)
+    assert list(mirror.devices["Dev"]) == ["note"]
     assert not vector.defined
     assert vector.stale
     assert "stale" in repr(vector)
 
 
 def test_a_device_that_is_deleted_is_gone() -> None:
-    picture = told(numbers(), texts(), numbers(device="Other"))
-    device = picture.devices["Dev"]
-    gone = picture.apply(delProperty("Dev", message="the driver has failed"))
+    mirror = told(numbers(), texts(), numbers(device="Other"))
+    device = mirror.devices["Dev"]
+    gone = mirror.apply(delProperty("Dev", message="the driver has failed"))
     assert {vector.name for vector in gone} == {"target", "note"}
-    assert list(picture.devices) == ["Other"]
+    assert list(mirror.devices) == ["Other"]
     assert device.stale
-    assert [message.message for message in picture.messages] == ["the driver has failed"]
+    assert [message.message for message in mirror.messages] == ["the driver has failed"]
 
 
 def test_a_deletion_of_everything_is_one() -> None:
-    picture = told(numbers(), numbers(device="Other"))
-    assert len(picture.apply(delProperty())) == 2
-    assert picture.devices == {}
+    mirror = told(numbers(), numbers(device="Other"))
+    assert len(mirror.apply(delProperty())) == 2
+    assert mirror.devices == {}
 
 
 def test_who_holds_a_vector_has_it_again_when_it_is_back() -> None:
-    picture = told(numbers({"x": 1.0}))
-    device, vector = picture.devices["Dev"], found(picture, "target")
-    picture.apply(delProperty("Dev"))
-    picture.apply(numbers({"x": 7.0}))
-    assert found(picture, "target") is vector
-    assert picture.devices["Dev"] is device
+    mirror = told(numbers({"x": 1.0}))
+    device, vector = mirror.devices["Dev"], found(mirror, "target")
+    mirror.apply(delProperty("Dev"))
+    mirror.apply(numbers({"x": 7.0}))
+    assert found(mirror, "target") is vector
+    assert mirror.devices["Dev"] is device
     assert vector.device is device
     assert vector["x"] == 7.0
     assert not vector.stale
 
 
 def test_what_nobody_holds_is_forgotten() -> None:
-    picture = make(max_bytes=1_000_000)
+    mirror = make(max_bytes=1_000_000)
     for number in range(1000):
-        picture.apply(numbers(name=f"n{number}"))
-        picture.apply(delProperty("Dev", f"n{number}"))
+        mirror.apply(numbers(name=f"n{number}"))
+        mirror.apply(delProperty("Dev", f"n{number}"))
     gc.collect()
     assert sum(isinstance(one, RemoteVector) for one in gc.get_objects()) < 100
-    assert picture.ignored == 0
+    assert mirror.ignored == 0
 
 
 def test_what_is_lost_is_stale_until_it_is_defined_again() -> None:
-    picture = told(numbers(), texts())
-    picture.make_stale()
-    assert picture.devices["Dev"].stale
-    picture.apply(numbers())
-    assert not found(picture, "target").stale
-    assert found(picture, "note").stale
-    assert not picture.devices["Dev"].stale
+    mirror = told(numbers(), texts())
+    mirror.make_stale()
+    assert mirror.devices["Dev"].stale
+    mirror.apply(numbers())
+    assert not found(mirror, "target").stale
+    assert found(mirror, "note").stale
+    assert not mirror.devices["Dev"].stale
 
 
 # Messages --------------------------------------------------------------------------------------
 
 
 def test_a_device_has_its_messages() -> None:
-    picture = told(
+    mirror = told(
         numbers(),
         Message("Dev", "one", THEN),
         report(message="two"),
@@ -332,15 +332,15 @@ def test_a_device_has_its_messages() -> None:
         Message("Other", "of nobody known"),
         delProperty("Dev", "target", THEN, "three"),
     )
-    messages = picture.devices["Dev"].messages
+    messages = mirror.devices["Dev"].messages
     assert [message.message for message in messages] == ["one", "two", "three"]
     assert [message.timestamp for message in messages] == [THEN, NOW, THEN]
-    assert [message.message for message in picture.messages] == ["of the server", "of nobody known"]
+    assert [message.message for message in mirror.messages] == ["of the server", "of nobody known"]
 
 
 def test_the_oldest_messages_go() -> None:
-    picture = told(numbers(), *(Message("Dev", str(n)) for n in range(3 * MAX_MESSAGES)))
-    messages = picture.devices["Dev"].messages
+    mirror = told(numbers(), *(Message("Dev", str(n)) for n in range(3 * MAX_MESSAGES)))
+    messages = mirror.devices["Dev"].messages
     assert len(messages) == MAX_MESSAGES
     assert messages[-1].message == str(3 * MAX_MESSAGES - 1)
 
@@ -349,63 +349,63 @@ def test_the_oldest_messages_go() -> None:
 
 
 def test_definitions_beyond_the_bound_are_refused() -> None:
-    picture = make(max_bytes=100_000)
+    mirror = make(max_bytes=100_000)
     for number in range(1000):
-        picture.apply(numbers(name=f"n{number}", device=f"d{number % 10}"))
-    kept = sum(map(len, picture.devices.values()))
+        mirror.apply(numbers(name=f"n{number}", device=f"d{number % 10}"))
+    kept = sum(map(len, mirror.devices.values()))
     assert 10 < kept < 1000
-    assert picture.ignored == 1000 - kept
+    assert mirror.ignored == 1000 - kept
     # There is room again when something goes.
-    picture.apply(delProperty("d0"))
-    picture.apply(numbers(name="late"))
-    assert "late" in picture.devices["Dev"]
+    mirror.apply(delProperty("d0"))
+    mirror.apply(numbers(name="late"))
+    assert "late" in mirror.devices["Dev"]
 
 
 def test_texts_beyond_the_bound_are_refused() -> None:
-    picture = told(texts(), max_bytes=10_000)
-    picture.apply(setTextVector("Dev", "note", {"a": "x" * 5000}))
-    picture.apply(setTextVector("Dev", "note", {"b": "x" * 5000}))
-    vector = found(picture, "note")
+    mirror = told(texts(), max_bytes=10_000)
+    mirror.apply(setTextVector("Dev", "note", {"a": "x" * 5000}))
+    mirror.apply(setTextVector("Dev", "note", {"b": "x" * 5000}))
+    vector = found(mirror, "note")
     assert (len(vector["a"]), vector["b"]) == (5000, "two")
-    assert picture.ignored == 1
-    picture.apply(setTextVector("Dev", "note", {"a": ""}))
-    picture.apply(setTextVector("Dev", "note", {"b": "y" * 5000, "unknown": "z" * 9000}))
+    assert mirror.ignored == 1
+    mirror.apply(setTextVector("Dev", "note", {"a": ""}))
+    mirror.apply(setTextVector("Dev", "note", {"b": "y" * 5000, "unknown": "z" * 9000}))
     assert len(vector["b"]) == 5000
 
 
 def test_messages_beyond_the_bound_take_the_place_of_older_ones() -> None:
-    picture = told(numbers(), max_bytes=20_000)
+    mirror = told(numbers(), max_bytes=20_000)
     for number in range(50):
-        picture.apply(Message("Dev", f"{number}" + "x" * 5000))
-    picture.apply(Message("Dev", "x" * 30_000))
-    messages = picture.devices["Dev"].messages
+        mirror.apply(Message("Dev", f"{number}" + "x" * 5000))
+    mirror.apply(Message("Dev", "x" * 30_000))
+    messages = mirror.devices["Dev"].messages
     assert len(messages) == 0
-    assert picture.ignored == 1
-    picture.apply(Message("Dev", "short"))
+    assert mirror.ignored == 1
+    mirror.apply(Message("Dev", "short"))
     assert messages[-1].message == "short"
 
 
 def test_what_has_gone_makes_room() -> None:
-    picture = make(max_bytes=20_000)
+    mirror = make(max_bytes=20_000)
     for number in range(1000):
-        picture.apply(texts(message="a"))
-        picture.apply(Message("Dev", f"{number}"))
-        picture.apply(setTextVector("Dev", "note", {"a": "x" * number}, message="longer"))
-        picture.apply(texts())
-        picture.apply(numbers())
-        picture.apply(delProperty("Dev", "target"))
-        picture.apply(delProperty("Dev"))
-    picture.apply(texts(members={"a": "x" * 15_000}))
-    assert len(found(picture, "note")["a"]) == 15_000
-    assert picture.ignored == 0
+        mirror.apply(texts(message="a"))
+        mirror.apply(Message("Dev", f"{number}"))
+        mirror.apply(setTextVector("Dev", "note", {"a": "x" * number}, message="longer"))
+        mirror.apply(texts())
+        mirror.apply(numbers())
+        mirror.apply(delProperty("Dev", "target"))
+        mirror.apply(delProperty("Dev"))
+    mirror.apply(texts(members={"a": "x" * 15_000}))
+    assert len(found(mirror, "note")["a"]) == 15_000
+    assert mirror.ignored == 0
 
 
 # What a user reads -----------------------------------------------------------------------------
 
 
 def test_a_name_that_is_not_there_is_told_those_that_are() -> None:
-    picture = told(numbers({"x": 1.0}))
-    device = picture.devices["Dev"]
+    mirror = told(numbers({"x": 1.0}))
+    device = mirror.devices["Dev"]
     with pytest.raises(KeyError, match="no vector 'note', only target"):
         device["note"]
     with pytest.raises(KeyError, match="no member 'z', only x"):

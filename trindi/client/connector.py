@@ -1,0 +1,207 @@
+"""The connections of one client, one after another, and the delays between them.
+
+There is one `ServerConnection` at a time. This module does not know what the events mean.
+"""
+
+from __future__ import annotations
+
+import logging
+import socket
+from collections.abc import Awaitable, Callable, Iterable
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+import trio
+
+from trindi.client.errors import NotConnected
+
+if TYPE_CHECKING:
+    from trindi.client.server_connection import AnswerBarrier, Question, ServerConnection
+    from trindi.protocol import Event
+
+__all__ = ["Connect", "Connector", "open_tcp"]
+
+logger = logging.getLogger("trindi.client")
+
+RECONNECT_DELAY: Final = 1.0
+"""Seconds before the first attempt to reconnect; each further one waits twice as long."""
+
+MAX_RECONNECT_DELAY: Final = 60.0
+"""The longest such delay, in seconds."""
+
+PROVEN: Final = 10.0
+"""Seconds that a connection must last for the next delay to be the shortest again."""
+
+Connect: TypeAlias = Callable[[], Awaitable[trio.abc.Stream]]
+
+_KEEPALIVE: Final = (
+    (socket.SOL_SOCKET, "SO_KEEPALIVE", 1),
+    # Half a minute of silence, then three probes in half a minute more, where the system has these.
+    (socket.IPPROTO_TCP, "TCP_KEEPIDLE", 30),
+    (socket.IPPROTO_TCP, "TCP_KEEPINTVL", 10),
+    (socket.IPPROTO_TCP, "TCP_KEEPCNT", 3),
+)
+
+
+async def open_tcp(host: str, port: int) -> trio.abc.Stream:
+    """Connect to a port, with TCP keepalive.
+
+    Raises:
+        OSError: it cannot connect.
+    """
+    stream = await trio.open_tcp_stream(host, port)
+    for level, name, value in _KEEPALIVE:
+        option = getattr(socket, name, None)
+        if option is not None:
+            stream.setsockopt(level, option, value)
+    return stream
+
+
+class Connector:
+    """Connects a client to its server, once or again and again.
+
+    Args:
+        name: the server's name in the log.
+        make_connection: makes a connection on a stream.
+        requests: returns the requests with which each connection begins.
+        on_lost: is called with the reason, and whether there will be no other connection.
+
+    Attributes:
+        connection: the connection, or None while there is none.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        make_connection: Callable[[trio.abc.Stream], ServerConnection],
+        requests: Callable[[], Iterable[Question]],
+        on_lost: Callable[[str, bool], None],
+    ) -> None:
+        self._name = name
+        self._make_connection = make_connection
+        self._requests = requests
+        self._on_lost = on_lost
+        self._running = False
+        self._ended = ""
+        self._errors = 0
+        self._changed = trio.lowlevel.ParkingLot()
+        self.connection: ServerConnection | None = None
+
+    @property
+    def errors(self) -> int:
+        """How many elements were malformed or not legal, on all connections."""
+        return self._errors + (self.connection.errors if self.connection is not None else 0)
+
+    @property
+    def ended(self) -> str:
+        """Why there will be no connection, or "" while there is or may be one."""
+        return "" if self._running else self._ended
+
+    # Life --------------------------------------------------------------------------------------
+
+    async def run(
+        self, connect: Connect, started: Callable[[], None], *, delay: float | None = None
+    ) -> None:
+        """Connect, once or again and again.
+
+        Args:
+            connect: makes a stream.
+            started: is called when the first connection is there.
+            delay: seconds before the first attempt to reconnect; None for no such attempt.
+
+        Raises:
+            OSError: it cannot connect, and does not reconnect.
+            RuntimeError: it is running already.
+        """
+        if self._running:
+            raise RuntimeError("the client is running already")
+        self._running = True
+        self._ended = ""
+        try:
+            if delay is None:
+                await self._serve(await connect(), started)
+            else:
+                await self._reconnect(connect, started, delay)
+        except OSError as error:
+            self._ended = str(error)
+            raise
+        finally:
+            self._running = False
+            self._ended = self._ended or "the client was stopped"
+            self._on_lost(self._ended, True)
+            self._changed.unpark_all()
+
+    async def _reconnect(
+        self, connect: Connect, started: Callable[[], None], first_delay: float
+    ) -> None:
+        delay = first_delay
+        while True:
+            try:
+                stream = await connect()
+            except OSError as error:
+                logger.info("%s: %s", self._name, error)
+            else:
+                began = trio.current_time()
+                await self._serve(stream, started)
+                started = _do_nothing
+                if trio.current_time() - began >= PROVEN:
+                    delay = first_delay
+            await trio.sleep(delay)
+            delay = max(delay, min(2 * delay, MAX_RECONNECT_DELAY))
+
+    async def _serve(self, stream: trio.abc.Stream, started: Callable[[], None]) -> None:
+        connection = self._make_connection(stream)
+        try:
+            self.connection = connection
+            connection.ask_nowait(*self._requests())
+            self._changed.unpark_all()
+            started()
+            await connection.run()
+        finally:
+            self.connection = None
+            self._errors += connection.errors
+            self._ended = connection.lost
+            self._on_lost(connection.lost, False)
+        logger.info("%s: %s", self._name, connection.lost)
+
+    # The connection ----------------------------------------------------------------------------
+
+    async def wait_connected(self) -> ServerConnection:
+        """Wait for a connection, and return it.
+
+        Raises:
+            NotConnected: there will be none.
+        """
+        await trio.lowlevel.checkpoint()
+        while self.connection is None:
+            self.check_not_ended()
+            await self._changed.park()
+        return self.connection
+
+    def check_not_ended(self) -> None:
+        """Raise NotConnected if there will be no connection."""
+        if self.ended:
+            raise NotConnected(f"the client has ended: {self.ended}")
+
+    async def ask(self, question: Question) -> None:
+        """Ask now if there is a connection; the next one begins with all that was asked."""
+        if self.connection is not None:
+            await self.connection.ask(question)
+        else:
+            await trio.lowlevel.checkpoint()
+
+    async def send(
+        self, request: Event, on_sent: Callable[[], None], barrier: AnswerBarrier | None = None
+    ) -> None:
+        """Send a request; see `ServerConnection.send`.
+
+        Raises:
+            NotConnected: there is no connection, or it is lost.
+        """
+        if self.connection is None:
+            reason = self._ended or "run it with nursery.start"
+            raise NotConnected(f"the client is not connected: {reason}")
+        await self.connection.send(request, on_sent, barrier)
+
+
+def _do_nothing() -> None:
+    """Only the first connection starts the client."""

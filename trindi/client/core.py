@@ -1,0 +1,229 @@
+"""What stands behind `IPyClient`: what a server sends goes in here, requests and waits come out.
+
+One task reads, and never waits for another: each event changes the mirror, wakes the tasks that
+wait for that change, and goes to the iterators. Each request is checked before anything leaves.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
+from weakref import WeakKeyDictionary
+
+import trio
+
+from trindi.client.connector import Connector
+from trindi.client.errors import NotConnected
+from trindi.client.inbox import Events, Frames, Inboxes
+from trindi.client.mirror import Mirror
+from trindi.client.requests import Upload, check_request, make_request
+from trindi.client.saving import SavedFrames
+from trindi.client.server_connection import ServerConnection
+from trindi.client.waiting import AnswerWaiter, ConditionWaiter, Waiters
+from trindi.errors import ConfigurationError
+from trindi.protocol import BLOBPolicy, Decoder, Kind, SnoopEvent, State, setBLOBVector
+from trindi.transport import HIGH_WATER
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from trindi.client.inbox import Progress
+    from trindi.client.remote import RemoteVector
+    from trindi.client.server_connection import AnswerBarrier
+    from trindi.client.subscriptions import Subscriptions
+    from trindi.protocol import Event, NewVector
+    from trindi.transport import Runtime
+
+__all__ = ["ClientCore"]
+
+Inbox = TypeVar("Inbox", Events, Frames)
+
+
+class ClientCore:
+    """The state of one client, and what can be done with its properties.
+
+    Args:
+        name: the server's name in the log.
+        subscriptions: what each connection asks for.
+        max_element_bytes: bound of one element without BLOBs.
+        max_blob_bytes: bound of the BLOBs of one element, and of all newest frames together.
+        max_mirror_bytes: bound of all else that is kept.
+        runtime: the time of day, and threads.
+
+    Attributes:
+        connector: connects to the server.
+        mirror: what the server has told.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        subscriptions: Subscriptions,
+        *,
+        max_element_bytes: int,
+        max_blob_bytes: int,
+        max_mirror_bytes: int,
+        runtime: Runtime,
+    ) -> None:
+        self._name = name
+        self._subscriptions = subscriptions
+        self._runtime = runtime
+        self._make_decoder = partial(
+            Decoder, max_element_bytes=max_element_bytes, max_blob_bytes=max_blob_bytes
+        )
+        self._waiters = Waiters()
+        self._inboxes = Inboxes()
+        # Held by the task that waits for an answer: one at a time for each property.
+        self._locks: WeakKeyDictionary[RemoteVector, trio.Lock] = WeakKeyDictionary()
+        self.connector = Connector(
+            name, self._make_connection, subscriptions.requests, self._connection_lost
+        )
+        self.mirror = Mirror(
+            self, now=runtime.now, max_bytes=max_mirror_bytes, max_frame_bytes=max_blob_bytes
+        )
+
+    # What the server sends ---------------------------------------------------------------------
+
+    def _make_connection(self, stream: trio.abc.Stream) -> ServerConnection:
+        return ServerConnection(
+            stream,
+            name=self._name,
+            decoder=self._make_decoder(),
+            on_event=self._receive,
+            on_progress=self._inboxes.report_progress,
+            runtime=self._runtime,
+        )
+
+    def _receive(self, event: Event) -> None:
+        if not isinstance(event, SnoopEvent):
+            # Servers show clients the requests of others (§5.2).
+            return
+        if isinstance(event, setBLOBVector):
+            event = self._subscriptions.filter_blobs(event)
+        changed = self.mirror.apply(event)
+        self._inboxes.put(event)
+        for vector in changed:
+            self._waiters.check(vector, event)
+
+    def _connection_lost(self, reason: str, final: bool) -> None:
+        self.mirror.make_stale()
+        self._waiters.connection_lost(reason, final=final)
+        if final:
+            self._inboxes.close()
+
+    # Iterators ---------------------------------------------------------------------------------
+
+    def listen(self, inbox: Inbox) -> Inbox:
+        """Let an iterator receive events from now on."""
+        self._inboxes.add(inbox)
+        if self.connector.ended:
+            inbox.close()
+        return inbox
+
+    def frames(
+        self,
+        devicename: str,
+        vectorname: str,
+        progress: Callable[[Progress], None] | None = None,
+        high_water: int = HIGH_WATER,
+    ) -> Frames:
+        """Receive BLOBs; see `IPyClient.frames`."""
+        self.check_has_blobs(devicename, vectorname)
+        return self.listen(Frames(devicename, vectorname, progress, high_water))
+
+    def save_frames(
+        self,
+        devicename: str,
+        vectorname: str,
+        directory: str | Path,
+        progress: Callable[[Progress], None] | None = None,
+    ) -> SavedFrames:
+        """Save BLOBs to files; see `IPyClient.save_frames`."""
+        frames = self.frames(devicename, vectorname, progress)
+        return SavedFrames(frames, directory, self._runtime.in_thread)
+
+    def check_has_blobs(self, devicename: str, vectorname: str) -> None:
+        """Raise ConfigurationError if the property is defined, and not of BLOBs."""
+        vector = self.mirror.find(devicename, vectorname)
+        if vector is not None and vector.kind is not Kind.BLOB:
+            raise ConfigurationError(
+                f"{devicename} {vectorname} has no BLOBs, it is a {vector.kind.value} vector"
+            )
+
+    # Waiting -----------------------------------------------------------------------------------
+
+    async def wait_for(
+        self, devicename: str, vectorname: str | None, predicate: Callable[[RemoteVector], bool]
+    ) -> RemoteVector:
+        """Wait until a property, or any of its device, meets a condition."""
+        await trio.lowlevel.checkpoint()
+        self.connector.check_not_ended()
+        waiter = ConditionWaiter(predicate)
+        for name, vector in self.mirror.devices.get(devicename, {}).items():
+            if vectorname in (None, name):
+                waiter.check(vector, None)
+        with self._waiters.registered(devicename, vectorname, waiter):
+            return await waiter.wait()
+
+    # Setting -----------------------------------------------------------------------------------
+
+    async def set(self, vector: RemoteVector, values: Mapping[str, Any]) -> None:
+        """Request new values; see `IPyClient.set`."""
+        await self._send(vector, await self._make_request(vector, values))
+
+    async def set_and_wait(
+        self, vector: RemoteVector, values: Mapping[str, Any], timeout: float | None = None
+    ) -> None:
+        """Request new values, and wait for the answer; see `IPyClient.set_and_wait`."""
+        check_request(vector, values)
+        self._check_answer_comes(vector)
+
+        async def send(barrier: AnswerBarrier) -> None:
+            # Again, as time has passed: members that are not named have the values of now.
+            self._check_answer_comes(vector)
+            await self._send(vector, await self._make_request(vector, values), barrier)
+
+        waiter = AnswerWaiter(vector, timeout)
+        with self._waiters.registered(vector.devicename, vector.name, waiter):
+            await waiter.wait(self._locks.setdefault(vector, trio.Lock()), send)
+
+    def _check_answer_comes(self, vector: RemoteVector) -> None:
+        """Refuse to wait for an answer that the BLOB policy keeps the server from sending."""
+        device, name = vector.devicename, vector.name
+        if vector.kind is Kind.BLOB and not self._subscriptions.wants_blobs(device, name):
+            raise ConfigurationError(
+                f"the answer of {device} {name} would not be received: call enable_blobs first"
+            )
+        if vector.kind is not Kind.BLOB and self._blobs_only(device):
+            raise ConfigurationError(
+                f"the answer of {device} {name} would not be received, as only BLOBs are enabled"
+                f" for {device}: call enable_blobs with policy 'Also' first"
+            )
+
+    def _blobs_only(self, devicename: str) -> bool:
+        return self._subscriptions.policy(devicename) is BLOBPolicy.ONLY
+
+    async def _make_request(self, vector: RemoteVector, values: Mapping[str, Any]) -> NewVector:
+        request = Upload(vector, values) if vector.kind is Kind.BLOB else None
+        if request is not None and not request.at_hand:
+            loaded: NewVector = await self._runtime.in_thread(request.load)
+            return loaded
+        await trio.lowlevel.checkpoint()
+        return make_request(vector, values) if request is None else request.load()
+
+    async def _send(
+        self, vector: RemoteVector, request: NewVector, barrier: AnswerBarrier | None = None
+    ) -> None:
+        # Where only BLOBs are enabled, the server may never define the property again.
+        if self.connector.connection and vector.stale and not self._blobs_only(vector.devicename):
+            raise NotConnected(
+                f"{vector.devicename} {vector.name} is of a connection that was lost: wait until it"
+                " is defined again with wait_defined"
+            )
+        await self.connector.send(request, partial(self._note_sent, vector), barrier)
+
+    def _note_sent(self, vector: RemoteVector) -> None:
+        # It is Busy until the device says otherwise (§2).
+        vector.state = State.BUSY
+        self._waiters.check(vector)

@@ -1,0 +1,272 @@
+"""The devices of a server as they are now: events in, devices with their values out.
+
+Built on a `Snapshot`, whose records write the vectors. Pure: plain calls, no I/O, no tasks. What is
+kept is bounded in bytes: a definition, text or message beyond the bound is refused and counted, and
+of the frames of BLOBs the oldest are forgotten.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, Any, Final
+from weakref import WeakValueDictionary
+
+from trindi.client.remote import (
+    MAX_MESSAGES,
+    Operations,
+    RemoteBLOB,
+    RemoteDevice,
+    RemoteMember,
+    RemoteNumber,
+    RemoteVector,
+)
+from trindi.protocol import (
+    ELEMENT_OF,
+    MAX_BLOB_BYTES,
+    MAX_SNAPSHOT_BYTES,
+    DefVector,
+    Effect,
+    Kind,
+    Limits,
+    Message,
+    NumberLabel,
+    SetVector,
+    Snapshot,
+    delProperty,
+    is_all,
+    plain_format,
+    setBLOBVector,
+    text_growth,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from datetime import datetime
+
+    from trindi.protocol import SnoopEvent
+
+__all__ = ["Mirror"]
+
+# What a message takes beyond its text, roughly.
+_MESSAGE: Final = 500
+
+_MEMBER: Final[dict[Kind, type[RemoteMember]]] = {
+    Kind.NUMBER: RemoteNumber,
+    Kind.BLOB: RemoteBLOB,
+}
+
+
+class Mirror:
+    """The devices of one server as they are now.
+
+    Args:
+        operations: what can be done with its vectors.
+        now: returns the time of day, for events without a timestamp.
+        max_bytes: bound of definitions, texts and messages.
+        max_frame_bytes: bound of the newest frames of all BLOBs together.
+
+    Attributes:
+        devices: by name.
+        messages: messages of no device, or of one that is not defined, the newest last.
+    """
+
+    def __init__(
+        self,
+        operations: Operations,
+        *,
+        now: Callable[[], datetime],
+        max_bytes: int = MAX_SNAPSHOT_BYTES,
+        max_frame_bytes: int = MAX_BLOB_BYTES,
+    ) -> None:
+        self._operations = operations
+        self._now = now
+        self._max_frame_bytes = max_frame_bytes
+        self._snapshot: Snapshot[_Record] = Snapshot(self._make_record, max_bytes=max_bytes)
+        self._frames: dict[RemoteVector, int] = {}
+        # Deleted ones that something still refers to: they may be defined again.
+        self._deleted: WeakValueDictionary[tuple[str, str], RemoteVector] = WeakValueDictionary()
+        self._deleted_devices: WeakValueDictionary[str, RemoteDevice] = WeakValueDictionary()
+        self._ignored_messages = 0
+        self.devices: dict[str, RemoteDevice] = {}
+        self.messages: deque[Message] = deque(maxlen=MAX_MESSAGES)
+
+    @property
+    def ignored(self) -> int:
+        """How many events were about nothing defined, or refused for the bound."""
+        return self._snapshot.ignored + self._ignored_messages
+
+    def find(self, devicename: str, vectorname: str) -> RemoteVector | None:
+        """Return a vector that is defined, or None."""
+        record = self._snapshot.find(devicename, vectorname)
+        return None if record is None else record.vector
+
+    def apply(self, event: SnoopEvent) -> tuple[RemoteVector, ...]:
+        """Take what the server sends next; return the vectors that it changes."""
+        if isinstance(event, Message):
+            self._keep_message(event)
+            return ()
+        change = self._snapshot.apply(event)
+        if change.effect in (Effect.UNKNOWN, Effect.REFUSED):
+            return ()
+        vectors = tuple([record.vector for record in change.records])
+        if isinstance(event, delProperty):
+            self._delete(event, vectors)
+        else:
+            vectors[0].timestamp = event.timestamp or self._now()
+            if vectors[0].kind is Kind.BLOB:
+                self._keep_frames(vectors[0])
+        if event.message:
+            self._keep_message(Message(event.devicename, event.message, event.timestamp))
+        return vectors
+
+    def make_stale(self) -> None:
+        """Note that the connection is lost: no value is known to be current."""
+        for record in self._snapshot:
+            record.vector.stale = True
+
+    # Devices and vectors -----------------------------------------------------------------------
+
+    def _make_record(self, event: DefVector) -> _Record:
+        device = self.devices.get(event.devicename)
+        if device is None:
+            device = self._add_device(event.devicename)
+        vector = self._deleted.pop((device.name, event.vectorname), None)
+        if vector is None:
+            vector = RemoteVector(device, event.vectorname, self._operations)
+        device._items[vector.name] = vector
+        return _Record(vector, event)
+
+    def _add_device(self, devicename: str) -> RemoteDevice:
+        device = self._deleted_devices.pop(devicename, None)
+        if device is None:
+            device = RemoteDevice(devicename)
+        self.devices[devicename] = device
+        if not self._snapshot.reserve(_size_of(device.messages)):
+            device.messages.clear()
+        return device
+
+    def _delete(self, event: delProperty, vectors: tuple[RemoteVector, ...]) -> None:
+        for vector in vectors:
+            del vector.device._items[vector.name]
+            vector.defined = False
+            vector.stale = True
+            self._frames.pop(vector, None)
+            self._deleted[vector.devicename, vector.name] = vector
+        if event.vectorname is not None:
+            return
+        everything = is_all(event.devicename)
+        for name in list(self.devices) if everything else [event.devicename or ""]:
+            device = self.devices.pop(name, None)
+            if device is not None:
+                self._snapshot.reserve(-_size_of(device.messages))
+                self._deleted_devices[name] = device
+
+    # Frames and messages -----------------------------------------------------------------------
+
+    def _keep_frames(self, vector: RemoteVector) -> None:
+        """Count the frames of a vector as the newest, and forget the oldest beyond the bound."""
+        self._frames.pop(vector, None)
+        size = sum(len(value or b"") for value in vector.values())
+        if not size:
+            return
+        self._frames[vector] = size
+        while sum(self._frames.values()) > self._max_frame_bytes:
+            oldest = next(iter(self._frames))
+            del self._frames[oldest]
+            for member in oldest.members.values():
+                member.value = None
+
+    def _keep_message(self, message: Message) -> None:
+        if message.timestamp is None:
+            message = Message(message.devicename, message.message, self._now())
+        device = self.devices.get(message.devicename or "")
+        log = self.messages if device is None else device.messages
+        size = _size_of([message])
+        if len(log) == log.maxlen:
+            self._snapshot.reserve(-_size_of([log.popleft()]))
+        while not self._snapshot.reserve(size):
+            if not log:
+                self._ignored_messages += 1
+                return
+            self._snapshot.reserve(-_size_of([log.popleft()]))
+        log.append(message)
+
+
+def _size_of(messages: Iterable[Message]) -> int:
+    """Return roughly the bytes that messages take."""
+    return sum(_MESSAGE + len(message.message) for message in messages)
+
+
+class _Record:
+    """What the snapshot keeps of a property: the vector, which it writes."""
+
+    def __init__(self, vector: RemoteVector, event: DefVector) -> None:
+        self.vector = vector
+        self.define(event)
+
+    @property
+    def kind(self) -> Kind:
+        """The kind of its members."""
+        return self.vector.kind
+
+    def growth(self, event: SetVector) -> int:
+        """Return by how many bytes an update with this event makes it larger."""
+        return len(event.message) - len(self.vector.message) + text_growth(event, self.vector.get)
+
+    def define(self, event: DefVector) -> bool:
+        """Take a definition; True: it is taken as news."""
+        vector = self.vector
+        kind = ELEMENT_OF[type(event)].kind
+        assert kind is not None, "a definition has members"
+        # A definition of a BLOB has no value: the frame is still the newest.
+        kept = dict(vector.members) if vector.defined and vector.kind is kind is Kind.BLOB else {}
+        vector.kind = kind
+        vector.label = event.label
+        vector.group = event.group
+        vector.perm = event.perm
+        vector.rule = getattr(event, "rule", None)
+        vector.state = self._state = event.state
+        vector.timeout = getattr(event, "timeout", 0.0)
+        vector.message = event.message
+        vector.defined = True
+        vector.stale = False
+        vector._items.clear()
+        make = _MEMBER.get(kind, RemoteMember)
+        for name, value in event.members.items():
+            member = vector._items[name] = kept.get(name) or make(name, value)
+            _describe(member, event.memberlabels.get(name, name))
+        return True
+
+    def update(self, event: SetVector) -> None:
+        """Take a report of the same kind; members that are not defined are passed over."""
+        vector = self.vector
+        if event.state is not None:
+            self._state = event.state
+        # A report without a state ends a request: the state is as before it.
+        vector.state = self._state
+        timeout = getattr(event, "timeout", None)
+        if timeout is not None:
+            vector.timeout = timeout
+        vector.message = event.message
+        limits = getattr(event, "limits", {})
+        for name, value in event.members.items():
+            member = vector._items.get(name)
+            if isinstance(member, RemoteBLOB):
+                # A BLOB without a payload says that only the state has changed (§4.4).
+                if value and isinstance(event, setBLOBVector):
+                    member.value = event[name]
+                    member.format = plain_format(event.sizeformat[name].format)
+            elif member is not None:
+                member.value = value
+                if name in limits and isinstance(member, RemoteNumber):
+                    member.limits = limits[name]
+
+
+def _describe(member: RemoteMember, label: Any) -> None:
+    """Take what a definition says of a member beside its value."""
+    if not isinstance(member, RemoteNumber):
+        member.label = str(label)
+    elif isinstance(label, NumberLabel):
+        member.label = label.label
+        member.format = label.format
+        member.limits = Limits(label.min, label.max, label.step)

@@ -1,0 +1,97 @@
+"""What a client asks of its server, so that it is asked again on each new connection. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from trindi.errors import ConfigurationError
+from trindi.protocol import BLOBPolicy, enableBLOB, getProperties
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from trindi.protocol import setBLOBVector
+
+__all__ = ["Subscriptions"]
+
+
+class Subscriptions:
+    """The definitions and BLOBs that a client asks for.
+
+    Args:
+        ask_for: devices, or pairs of device and property; empty for all devices.
+
+    Attributes:
+        unrequested: how many BLOBs came that were not enabled.
+    """
+
+    def __init__(self, ask_for: Iterable[str | tuple[str, str | None]] = ()) -> None:
+        self._questions: dict[getProperties, None] = {}
+        self._policies: dict[tuple[str, str | None], BLOBPolicy] = {}
+        self.unrequested = 0
+        if isinstance(ask_for, str):
+            raise ConfigurationError(f"ask_for is a list: write ask_for=[{ask_for!r}]")
+        for item in ask_for:
+            if not isinstance(item, (str, tuple)):
+                raise TypeError(
+                    f"ask_for has devices, or pairs of device and property, not {item!r}"
+                )
+            self.add(*((item, None) if isinstance(item, str) else item))
+        if not self._questions:
+            self.add(None, None)
+
+    def add(self, devicename: str | None, vectorname: str | None) -> getProperties:
+        """Subscribe to definitions, and return the request.
+
+        Raises:
+            ValueError: a property without its device.
+        """
+        if devicename is None and vectorname is not None:
+            raise ConfigurationError(f"name the device of {vectorname!r}")
+        question = getProperties(devicename, vectorname)
+        self._questions[question] = None
+        return question
+
+    def set_policy(self, devicename: str, vectorname: str | None, policy: str) -> enableBLOB:
+        """Set the BLOB policy of a device or a property, and return the request.
+
+        Raises:
+            ValueError: there is no such policy.
+        """
+        try:
+            chosen = BLOBPolicy(policy)
+        except ValueError:
+            raise ConfigurationError(
+                f"{policy!r} is no BLOB policy: use 'Never', 'Also' or 'Only'"
+            ) from None
+        if vectorname is None:
+            # The policy of a device replaces those of its properties.
+            for key in [key for key in self._policies if key[0] == devicename]:
+                del self._policies[key]
+        self._policies[devicename, vectorname] = chosen
+        return enableBLOB(devicename, vectorname, chosen)
+
+    def requests(self) -> list[getProperties | enableBLOB]:
+        """Return the requests with which a new connection begins."""
+        policies = [enableBLOB(*key, policy) for key, policy in self._policies.items()]
+        return [*self._questions, *policies]
+
+    def policy(self, devicename: str, vectorname: str | None = None) -> BLOBPolicy:
+        """Return the BLOB policy of a property, which may be that of its device."""
+        of_device = self._policies.get((devicename, None), BLOBPolicy.NEVER)
+        return self._policies.get((devicename, vectorname), of_device)
+
+    def wants_blobs(self, devicename: str, vectorname: str) -> bool:
+        """Whether BLOBs of a property are enabled."""
+        return self.policy(devicename, vectorname) is not BLOBPolicy.NEVER
+
+    def filter_blobs(self, event: setBLOBVector) -> setBLOBVector:
+        """Return the event without its BLOBs if they are not enabled.
+
+        A server that sends them anyway must not fill the memory.
+        """
+        if not event.members or self.wants_blobs(event.devicename, event.vectorname):
+            return event
+        self.unrequested += 1
+        return replace(event, members={}, sizeformat={})
