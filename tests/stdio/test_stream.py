@@ -89,6 +89,8 @@ async def test_it_can_be_run_again() -> None:
             await peer.send(ASK)
             await peer.expect(defNumberVector)
             await peer.end_input()
+        assert driver.ended
+        assert not driver.running
 
 
 async def test_it_does_not_run_twice_at_a_time() -> None:

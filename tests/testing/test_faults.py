@@ -378,13 +378,21 @@ async def test_closed_it_says_so(autojump_clock: MockClock) -> None:
 
 
 async def test_a_stream_that_cannot_be_closed_by_halves(autojump_clock: MockClock) -> None:
+    sent: list[Any] = []
+
     class Whole(trio.abc.Stream):
-        send_all: Any = None
+        async def send_all(self, data: Any) -> None:
+            sent.append(bytes(data))
+
         wait_send_all_might_not_block: Any = None
         receive_some: Any = None
         aclose: Any = None
 
-    await FaultyStream(Whole(), []).send_eof()
+    stream = FaultyStream(Whole(), [])
+    await stream.send_eof()
+    # Nothing was closed.
+    await stream.send_all(b"x")
+    assert sent == [b"x"]
 
 
 @pytest.mark.parametrize(

@@ -267,6 +267,8 @@ async def test_garbage_costs_nothing_but_itself(
     await trio.sleep(6)
     await driver.count(3)
     await client.wait_for("Bench", "count", lambda vector: vector["n"] == 3)
+    assert client.connected
+    assert driver.running
 
 
 async def test_a_slow_reader_gets_the_newest_state(
