@@ -91,10 +91,12 @@ if TYPE_CHECKING:
         setTextVector as setTextVector,
     )
     from trindi.server import (
+        Broker as Broker,
         ClientStatistics as ClientStatistics,
         DriverStatistics as DriverStatistics,
         IPyServer as IPyServer,
         ServerStatistics as ServerStatistics,
+        Upstream as Upstream,
     )
     from trindi.transport import (
         Runtime as Runtime,
@@ -124,7 +126,7 @@ _NAMES: Final = {
         setLightVector setNumberVector setSwitchVector setTextVector
     """,
     "server": """
-        ClientStatistics DriverStatistics IPyServer ServerStatistics
+        Broker ClientStatistics DriverStatistics IPyServer ServerStatistics Upstream
     """,
     "transport": """
         Runtime
