@@ -10,7 +10,7 @@ import pytest
 import trio.testing
 
 from trindi.conformance import RULES, Verdict
-from trindi.conformance.observed import ObservedProperties
+from trindi.conformance.observed import ObservedSnapshot
 from trindi.conformance.passive import PassiveChecks
 from trindi.conformance.report import Findings
 from trindi.conformance.scanner import Scanner
@@ -40,7 +40,7 @@ PACKED = base64.b64encode(zlib.compress(DATA)).decode()
 def judged(*texts: str | bytes, of_server: bool = False, times: bool = False) -> Findings:
     """Judge what a peer has written; its times only where the test is about them."""
     findings = Findings()
-    checks = PassiveChecks(findings, ObservedProperties(), of_server=of_server)
+    checks = PassiveChecks(findings, ObservedSnapshot(), of_server=of_server)
     scanner = Scanner()
     for text in texts:
         data = text if isinstance(text, bytes) else text.encode()
@@ -368,7 +368,7 @@ BEYOND = (NUMBERS % NUMBER).replace(">5<", ">10<").encode()
 @pytest.mark.parametrize("taken", [True, False])
 def test_what_a_request_has_spoiled_is_not_judged(taken: bool) -> None:
     findings = Findings()
-    checks, scanner = PassiveChecks(findings, ObservedProperties(), of_server=False), Scanner()
+    checks, scanner = PassiveChecks(findings, ObservedSnapshot(), of_server=False), Scanner()
 
     def see(data: bytes) -> None:
         for seen in scanner.feed(data):
@@ -395,7 +395,7 @@ def test_what_a_request_has_spoiled_is_not_judged(taken: bool) -> None:
 
 async def read_stderr(*pieces: bytes) -> tuple[Findings, PassiveChecks]:
     findings = Findings()
-    checks = PassiveChecks(findings, ObservedProperties(), of_server=False)
+    checks = PassiveChecks(findings, ObservedSnapshot(), of_server=False)
     stream = trio.testing.MemoryReceiveStream()
     for piece in pieces:
         stream.put_data(piece)

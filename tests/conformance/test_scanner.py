@@ -42,7 +42,7 @@ def shape(found: list[Observation]) -> list[tuple[object, ...]]:
 def scan(*pieces: bytes) -> list[Observation]:
     scanner = Scanner()
     found = [seen for piece in pieces for seen in scanner.feed(piece)]
-    return found + scanner.rest()
+    return found + scanner.finish()
 
 
 def test_everything_is_found_in_its_order() -> None:

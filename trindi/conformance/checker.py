@@ -90,11 +90,11 @@ async def _check_all(context: CheckContext) -> None:
     """Check all rules until the peer is lost."""
     try:
         await check_start(context)
-        at_start = set(context.properties)
+        at_start = set(context.snapshot.keys)
         if not context.is_program:
             await check_second_client(context)
         await apply_settings(context)
-        context.devices = context.properties.names_by_device()
+        context.devices = context.snapshot.names_by_device()
         await check_queries(context)
         await check_refusals(context)
         if context.options.write:

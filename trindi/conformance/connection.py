@@ -99,7 +99,7 @@ class CheckedConnection:
                 self._take(self._scanner.feed(bytes(data)))
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             pass
-        self._take(self._scanner.rest())
+        self._take(self._scanner.finish())
         self.ended = True
         self._found.set()
 

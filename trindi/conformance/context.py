@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from trindi.conformance.connection import CheckedConnection
-from trindi.conformance.observed import ObservedProperties, defines, is_definition
+from trindi.conformance.observed import ObservedSnapshot, defines, is_definition
 from trindi.conformance.passive import PassiveChecks
 from trindi.conformance.rules import GROUP_OF
 from trindi.conformance.targets import UnreachableError
@@ -20,7 +20,7 @@ from trindi.errors import TrindiError
 from trindi.protocol import BLOBPolicy, DefVector, Event, enableBLOB, getProperties
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable
+    from collections.abc import AsyncIterator
 
     import trio
 
@@ -64,7 +64,7 @@ class CheckContext:
 
     Attributes:
         connection: the main connection; to a server, the one that asks for everything.
-        properties: the known properties.
+        snapshot: the known properties.
         passive: checks all that is received.
         devices: the property names of each device, for the report.
         by_name: sentinels are asked for by name.
@@ -87,8 +87,8 @@ class CheckContext:
         self.timing = options.timing
         self.report_progress = report_progress
         self.is_program = target.kind == "program"
-        self.properties = ObservedProperties()
-        self.passive = PassiveChecks(findings, self.properties, of_server=not self.is_program)
+        self.snapshot = ObservedSnapshot()
+        self.passive = PassiveChecks(findings, self.snapshot, of_server=not self.is_program)
         self.devices: dict[str, tuple[str, ...]] = {}
         self.by_name = True
         self.unanswered: set[PropertyKey] = set()
@@ -159,7 +159,7 @@ class CheckContext:
             PeerLostError: it cannot be started, or defines nothing.
         """
         self.connection.close()
-        self.properties.clear()
+        self.snapshot.clear()
         try:
             self.connection = await self.open()
         except UnreachableError as error:
@@ -185,7 +185,7 @@ class CheckContext:
             return False
         await self.wait_settled(connection)
         if not self.is_program and connection is self.connection:
-            devices = self.properties.names_by_device()
+            devices = self.snapshot.names_by_device()
             enable = [enableBLOB(device, None, BLOBPolicy.ALSO) for device in devices]
             await connection.send(*enable, seconds=self.options.timeout)
         return True
@@ -241,15 +241,15 @@ class CheckContext:
         Raises:
             PeerLostError: there is none.
         """
-        key = self._prefer_answered(self.properties)
+        key = self._prefer_answered(self.snapshot.keys)
         if key is None:
             raise PeerLostError("there is no property that can be read")
         return key
 
     def key_of_device(self, device: str) -> PropertyKey | None:
         """Return such a key of one device; None if the device has no properties any more."""
-        return self._prefer_answered([key for key in self.properties if key[0] == device])
+        return self._prefer_answered([key for key in self.snapshot.keys if key[0] == device])
 
-    def _prefer_answered(self, keys: Iterable[PropertyKey]) -> PropertyKey | None:
+    def _prefer_answered(self, keys: list[PropertyKey]) -> PropertyKey | None:
         first = next(iter(keys), None)
         return next((key for key in keys if key not in self.unanswered), first)

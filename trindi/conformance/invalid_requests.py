@@ -167,7 +167,7 @@ def _read_only(known: ObservedProperty) -> Iterator[InvalidRequest]:
 
 def _other_value(known: ObservedProperty, name: str) -> Any:
     if known.kind is Kind.NUMBER:
-        label: NumberLabel = known.definition.memberlabels[name]
+        label: NumberLabel = known.labels[name]
         value: float = known.values[name]
         if label.min < label.max:
             return label.min if _same(value, label.max) else label.max
@@ -201,7 +201,7 @@ def _out_of_range(known: ObservedProperty) -> Iterator[InvalidRequest]:
     """Write a number just beyond a limit, with the other members as they are."""
     if not _is_writable(known, Kind.NUMBER):
         return
-    for name, label in known.definition.memberlabels.items():
+    for name, label in known.labels.items():
         if label.min < label.max:
             step = max(label.step, (label.max - label.min) / 100)
             for value, limit in ((label.max + step, label.max), (label.min - step, label.min)):

@@ -81,7 +81,7 @@ async def check_second_client(context: CheckContext) -> None:
     """
     context.start_rule("two-clients")
     connection = await context.open()
-    known = set(context.properties)
+    known = set(context.snapshot.keys)
     missing = show_keys(await undefined_keys(context, connection, getProperties(), known))
     context.findings.record("two-clients", f"not defined: {missing}" if missing else "")
     context.passive.without_blobs = connection

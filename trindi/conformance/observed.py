@@ -13,24 +13,28 @@ from trindi.errors import ProtocolError
 from trindi.protocol import (
     ELEMENT_OF,
     DefVector,
+    Effect,
     Kind,
     Permission,
+    Property,
     Rule,
     SetVector,
+    Snapshot,
+    SwitchState,
     defSwitchVector,
     delProperty,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from trindi.conformance.scanner import Observation, RawElement
 
 __all__ = [
     "UNKNOWN_DEVICE",
     "UNKNOWN_NAME",
-    "ObservedProperties",
     "ObservedProperty",
+    "ObservedSnapshot",
     "PropertyKey",
     "defines",
     "is_definition",
@@ -81,28 +85,24 @@ def is_definition(observation: Observation, key: PropertyKey) -> bool:
     return defines(observation) and key_of(observation.item) == key
 
 
-class ObservedProperty:
-    """One property: its definition as written, and its latest values.
+class ObservedProperty(Property):
+    """One property: its definition, its latest values, and its definition as written.
 
     Attributes:
-        key: its device and name.
-        definition: the latest definition.
-        raw: the same as written.
-        values: the latest values of the members, by name.
+        raw: the latest definition as written.
     """
 
-    def __init__(self, definition: DefVector, raw: RawElement) -> None:
-        self.key = key_of(definition)
-        self.definition: Any = definition
-        self.raw = raw
-        self.values: dict[str, Any] = dict(definition)
+    raw: RawElement
 
     @property
-    def kind(self) -> Kind:
-        """The kind of the members."""
-        kind = ELEMENT_OF[type(self.definition)].kind
-        assert kind is not None, "it is a vector"
-        return kind
+    def key(self) -> PropertyKey:
+        """The names of its device and itself."""
+        return key_of(self.definition)
+
+    @property
+    def labels(self) -> Mapping[str, Any]:
+        """The labels of its members; of numbers, with their limits."""
+        return self.definition.memberlabels
 
     @property
     def rule(self) -> Rule:
@@ -118,64 +118,63 @@ class ObservedProperty:
     @property
     def on(self) -> list[str]:
         """The names of the switches that are On."""
-        return [name for name, value in self.values.items() if value == "On"]
+        return [name for name, value in self.values.items() if value == SwitchState.ON]
 
 
-class ObservedProperties(dict[PropertyKey, ObservedProperty]):
-    """The properties of all devices, by key, as far as their definitions can be read."""
+class ObservedSnapshot(Snapshot[ObservedProperty]):
+    """The properties of all devices, as far as their definitions can be read."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__(ObservedProperty)
         # Reports of these are no findings: their unreadable definitions are.
         self._unreadable: set[PropertyKey] = set()
 
+    @property
+    def keys(self) -> list[PropertyKey]:
+        """The keys of all properties."""
+        return [(device, name) for device, names in self.devices.items() for name in names]
+
     def names_by_device(self) -> dict[str, tuple[str, ...]]:
         """Return the names of the properties of each device."""
-        found: dict[str, tuple[str, ...]] = {}
-        for device, name in self:
-            found[device] = (*found.get(device, ()), name)
-        return found
+        return {device: tuple(names) for device, names in self.devices.items()}
 
-    def apply(self, observation: Observation) -> Iterator[tuple[str, str]]:
+    def observe(self, observation: Observation) -> Iterator[tuple[str, str]]:
         """Update the properties; yield each rule that was checked, and its fault or ""."""
         item = observation.item
         if isinstance(item, DefVector) and observation.raw is not None:
-            yield from self._define(item, observation.raw)
+            yield from self._observe_definition(item, observation.raw)
         elif isinstance(item, SetVector):
-            yield from self._report(item)
+            yield from self._observe_report(item)
         elif isinstance(item, delProperty):
-            self._delete(*key_of(item))
+            self.apply(item)
         elif isinstance(item, ProtocolError):
             self._unreadable.add(key_of(item))
 
-    def _define(self, definition: DefVector, raw: RawElement) -> Iterator[tuple[str, str]]:
+    def _observe_definition(
+        self, definition: DefVector, raw: RawElement
+    ) -> Iterator[tuple[str, str]]:
         key = key_of(definition)
-        before = self.get(key)
+        before = self.find(*key)
         if before is not None:
             yield "def-same", _difference(show_key(key), before.raw, raw)
-        self[key] = ObservedProperty(definition, raw)
+        for known in self.apply(definition).records:
+            known.raw = raw
         self._unreadable.discard(key)
 
-    def _delete(self, device: str, name: str) -> None:
-        for key in list(self):
-            if device in ("", key[0]) and name in ("", key[1]):
-                del self[key]
-
-    def _report(self, report: SetVector) -> Iterator[tuple[str, str]]:
+    def _observe_report(self, report: SetVector) -> Iterator[tuple[str, str]]:
         key = key_of(report)
-        known = self.get(key)
+        known = self.find(*key)
         if known is None:
             if key not in self._unreadable:
                 yield "set-defined", f"{show_key(key)} is reported, and is not defined"
             return
         yield "set-defined", _undefined(known, report)
-        if known.kind is not ELEMENT_OF[type(report)].kind:
+        if self.apply(report).effect is not Effect.UPDATED:
             return
         if known.kind is not Kind.BLOB:
             missing = [name for name in known.values if name not in report]
             fault = f"{show_key(key)} is reported without {', '.join(missing)}"
             yield "set-whole", fault if missing else ""
-            known.values.update({k: v for k, v in report.items() if k in known.values})
         if known.kind is Kind.SWITCH:
             faults = list(switch_faults(show_key(key), known.rule, known.on))
             yield from (("set-rule", fault) for fault in faults or [""])

@@ -19,7 +19,7 @@ from trindi.protocol import ELEMENTS, delProperty, parse_timestamp, setBLOBVecto
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from trindi.conformance.observed import ObservedProperties, PropertyKey
+    from trindi.conformance.observed import ObservedSnapshot, PropertyKey
     from trindi.conformance.report import Findings
     from trindi.conformance.scanner import Observation, RawElement
 
@@ -47,7 +47,7 @@ class PassiveChecks:
 
     Args:
         findings: records the results.
-        properties: the known properties; observations update them.
+        snapshot: the known properties; observations update it.
         of_server: the target is a server.
 
     Attributes:
@@ -57,11 +57,9 @@ class PassiveChecks:
         without_blobs: a connection that asked for everything but did not enable BLOBs.
     """
 
-    def __init__(
-        self, findings: Findings, properties: ObservedProperties, *, of_server: bool
-    ) -> None:
+    def __init__(self, findings: Findings, snapshot: ObservedSnapshot, *, of_server: bool) -> None:
         self._findings = findings
-        self._properties = properties
+        self._snapshot = snapshot
         self._of_server = of_server
         self._ahead: list[float] = []
         self._deferred_key: PropertyKey | None = None
@@ -89,7 +87,7 @@ class PassiveChecks:
         if unknown:
             return
         self._check_form(raw, item, broken=self._check_element(raw))
-        for rule, fault in self._properties.apply(observation):
+        for rule, fault in self._snapshot.observe(observation):
             self._record(rule, fault, key_of(item))
         if isinstance(item, delProperty) and item.vectorname is None:
             self.deleted += 1

@@ -48,7 +48,7 @@ async def check_start(context: CheckContext) -> None:
         context.findings.record("ask-first", f"{early[0]} came unasked for" if early else "")
     if is_answered:
         context.findings.record("ask-all")
-        context.findings.remark("ask-all", f"{len(context.properties)} properties are defined")
+        context.findings.remark("ask-all", f"{len(context.snapshot)} properties are defined")
         return
     words = context.passive.last_words
     end = f"it has not answered for {seconds:g} s"
@@ -70,7 +70,7 @@ async def check_queries(context: CheckContext) -> None:
     """
     context.start_rule("ask-again")
     await _check_again(context)
-    for device in context.properties.names_by_device():
+    for device in context.snapshot.names_by_device():
         context.start_rule("ask-device")
         await _check_device(context, device)
         key = context.key_of_device(device)
@@ -110,7 +110,7 @@ async def undefined_keys(
     await connection.send(request, seconds=seconds)
     await connection.wait_for(look, seconds)
     # A property may have been deleted by now.
-    return left & context.properties.keys()
+    return left & set(context.snapshot.keys)
 
 
 def _defined(connection: CheckedConnection) -> list[PropertyKey]:
@@ -120,7 +120,7 @@ def _defined(connection: CheckedConnection) -> list[PropertyKey]:
 
 
 async def _check_again(context: CheckContext) -> None:
-    known = set(context.properties)
+    known = set(context.snapshot.keys)
     left = show_keys(await undefined_keys(context, context.connection, getProperties(), known))
     context.findings.record("ask-again", f"not defined again: {left}" if left else "")
 
@@ -132,7 +132,7 @@ def _record_answer(context: CheckContext, rule: str, asked: str, left: str, othe
 
 
 async def _check_device(context: CheckContext, device: str) -> None:
-    known = {key for key in context.properties if key[0] == device}
+    known = {key for key in context.snapshot.keys if key[0] == device}
     async with context.borrow() as connection:
         left = show_keys(await undefined_keys(context, connection, getProperties(device), known))
         await context.wait_unexpected(connection)
@@ -158,10 +158,10 @@ async def _check_alone(context: CheckContext, key: PropertyKey) -> None:
 
 async def _check_each(context: CheckContext) -> None:
     """Ask for each property by name, until too many are not answered."""
-    for key in list(context.properties):
+    for key in context.snapshot.keys:
         if await context.exchange(sentinel=key) is not None:
             context.findings.record("ask-property")
-        elif key in context.properties:
+        elif context.snapshot.find(*key):
             end = await context.connection.describe_end()
             context.findings.record("ask-property", f"{show_key(key)} was asked for: {end}")
             context.unanswered.add(key)
@@ -172,7 +172,7 @@ async def _check_each(context: CheckContext) -> None:
 
 
 async def _check_star(context: CheckContext) -> None:
-    known = set(context.properties)
+    known = set(context.snapshot.keys)
     async with context.borrow() as connection:
         left = show_keys(await undefined_keys(context, connection, getProperties("*"), known))
         end = f" ({await connection.describe_end()})" if connection.ended else ""

@@ -56,7 +56,7 @@ async def check_refusals(context: CheckContext) -> None:
         if context.findings.allows(rule):
             context.start_rule(rule)
             await _check_rule(context, rule, make_requests)
-    for device in context.properties.names_by_device():
+    for device in context.snapshot.names_by_device():
         for rule, make_request in UNKNOWN_TARGETS.items():
             key = context.key_of_device(device)
             # The request before may have ended the device.
@@ -66,10 +66,10 @@ async def check_refusals(context: CheckContext) -> None:
 
 
 async def _check_rule(context: CheckContext, rule: str, make_requests: MakeRequests) -> None:
-    for key in list(context.properties):
+    for key in context.snapshot.keys:
         for number in count():
             # Made anew each time: values and limits may have changed, or the property be deleted.
-            known = context.properties.get(key)
+            known = context.snapshot.find(*key)
             request = next(islice(make_requests(known), number, None), None) if known else None
             if request is None:
                 break
@@ -81,7 +81,8 @@ async def _check_rule(context: CheckContext, rule: str, make_requests: MakeReque
 async def _check_refusal(context: CheckContext, rule: str, request: InvalidRequest) -> None:
     """Send one request; record whether it was refused, and whether the client was told."""
     with context.passive.deferring_values(request.key):
-        before = dict(context.properties[request.key].values)
+        known = context.snapshot.find(*request.key)
+        before = dict(known.values) if known else {}
         deleted = context.passive.deleted
         answer = await context.exchange(request.data, sentinel=request.key)
         about = f"{show_key(request.key)}: {request.about}"
@@ -141,7 +142,7 @@ async def check_writing(context: CheckContext) -> None:
     Raises:
         PeerLostError: the peer has ended and cannot be restarted.
     """
-    for key in list(context.properties):
+    for key in context.snapshot.keys:
         for rule, texts in _WRITE_RULES:
             if await _check_write(context, key, rule, texts):
                 # After a fault, another form of the same request shows nothing reliable.
@@ -153,13 +154,13 @@ async def _check_write(
     context: CheckContext, key: PropertyKey, rule: str, texts: MemberTexts
 ) -> str:
     """Write a property once with its current values; return the fault, or ""."""
-    known = context.properties.get(key)
+    known = context.snapshot.find(*key)
     if known is None or not texts(known):
         return ""
     context.start_rule(rule)
     # An earlier write may have changed a value, and the report still be on its way.
     answer = await context.exchange(sentinel=key)
-    known = context.properties.get(key)
+    known = context.snapshot.find(*key)
     members = texts(known) if known else {}
     if known is None or not members:
         return ""
@@ -180,7 +181,7 @@ async def _check_write(
 
 def _truncated(context: CheckContext, known: ObservedProperty, before: Mapping[str, Any]) -> str:
     """Describe a number that lost all behind its first component, or return ""."""
-    now = context.properties.get(known.key)
+    now = context.snapshot.find(*known.key)
     if now is None or known.kind is not Kind.NUMBER:
         return ""
     for name, value in now.values.items():
@@ -223,7 +224,7 @@ _WRITE_RULES: Final[tuple[tuple[str, MemberTexts], ...]] = (
 
 
 def _is_within_limits(known: ObservedProperty) -> bool:
-    labels = known.definition.memberlabels
+    labels = known.labels
     return all(
         labels[name].min >= labels[name].max or labels[name].min <= value <= labels[name].max
         for name, value in known.values.items()
@@ -284,7 +285,7 @@ async def apply_settings(context: CheckContext) -> None:
     for each in context.options.settings:
         setting = split_setting(each) if isinstance(each, str) else each
         context.report_progress("Setting", str(setting))
-        known = context.properties.get(setting.key)
+        known = context.snapshot.find(*setting.key)
         if known is None:
             raise _setting_error(setting, f"there is no {show_key(setting.key)}")
         result = await _write(context, known, {setting.member: _legal_text(known, setting)})

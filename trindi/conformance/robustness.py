@@ -218,7 +218,7 @@ async def check_bad_inputs(context: CheckContext) -> None:
             continue
         context.start_rule(rule)
         key = context.any_key()
-        names = choose_names(key, context.properties.values(), hostile=hostile, scale=scale)
+        names = choose_names(key, context.snapshot, hostile=hostile, scale=scale)
         for text in make(names):
             if not await _survives(context, rule, text.encode(), key):
                 await context.restart()

@@ -10,10 +10,9 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-from trindi.errors import ProtocolError
-from trindi.protocol import ELEMENT_OF, Decoder, Event, newBLOBVector, setBLOBVector
+from trindi.protocol import Decoder, Event, Span, newBLOBVector, setBLOBVector
 from trindi.protocol.markup import (
     ATTRIBUTES,
     BLANK,
@@ -25,14 +24,15 @@ from trindi.protocol.markup import (
     text_of,
 )
 
+if TYPE_CHECKING:
+    from trindi.errors import ProtocolError
+
 __all__ = ["Observation", "RawElement", "RawMember", "Scanner"]
 
 _ATTRIBUTE: Final = re.compile(f"({NAME}){IS}({QUOTED})".encode())
 _MEMBER: Final = re.compile(f"<({NAME})({ATTRIBUTES}){BLANK}*+(?:/>|>([^<]*+))".encode())
-# Every element ends with such a mark, so no piece has the ends of two.
-_PIECE: Final = re.compile(rb"[^>]*+(?:>|\Z)")
-# Allowed between elements: libindi writes a declaration before each (§1.4).
-_MISC: Final = re.compile(rb"<\?.*?>|<!--.*?-->", re.DOTALL)
+# Declarations, which libindi writes before each element (§1.4), and comments are no junk.
+_IGNORED: Final = (b"<?", b"<!--")
 _MAX_JUNK: Final = 64 * 1024
 
 
@@ -77,12 +77,12 @@ class RawElement(NamedTuple):
 
 
 class Observation(NamedTuple):
-    """One element or stretch of other bytes that a peer has sent.
+    """One element that a peer has sent, or junk between elements.
 
     Attributes:
-        raw: the element as written, or None if there is none.
+        raw: the element as written; None for junk, or if its tag cannot be read.
         item: the event or error that the decoder made of it; None for an unknown element or junk.
-        junk: bytes before the element, or instead of it, that belong to no element.
+        junk: text that belongs to no element.
         when: the time of arrival.
     """
 
@@ -106,55 +106,40 @@ class Observation(NamedTuple):
 
 
 class Scanner:
-    """Decodes a stream, and keeps the bytes that each event was made of."""
+    """Decodes a stream into observations."""
 
     def __init__(self) -> None:
         self._decoder = Decoder()
-        self._kept = bytearray()
-        self._base = 0
-        self._items: list[Event | ProtocolError] = []
+        self._junk = bytearray()
 
     def feed(self, data: bytes) -> list[Observation]:
         """Read the next bytes of the stream, however they are cut; return what is complete."""
+        return self._observations(self._decoder.feed_spans(data))
+
+    def finish(self) -> list[Observation]:
+        """Return what the end of the stream completes; ignore an unfinished element."""
+        junk = [span for span in self._decoder.finish() if span.item is None]
+        return self._observations(junk) + self._take_junk(datetime.now(UTC))
+
+    def _observations(self, spans: list[Span]) -> list[Observation]:
+        when = datetime.now(UTC)
         found: list[Observation] = []
-        for piece in _PIECE.findall(data):
-            self._kept += piece
-            self._items += self._decoder.feed_all(piece)
-            if piece.endswith(b">") or len(self._kept) - self._decoder.held > _MAX_JUNK:
-                found += self.rest()
+        for span in spans:
+            raw = _read(span.data)
+            if raw is None and span.item is None:
+                if not span.data.startswith(_IGNORED):
+                    self._junk += span.data
+                if len(self._junk) < _MAX_JUNK:
+                    continue
+            found += self._take_junk(when)
+            if raw is not None or span.item is not None:
+                found.append(Observation(raw, span.item, "", when))
         return found
 
-    def rest(self) -> list[Observation]:
-        """Return what is complete, though it may be junk that goes on."""
-        done = bytes(self._kept[: self._decoder.offset - self._base])
-        del self._kept[: len(done)]
-        self._base += len(done)
-        items, self._items = self._items, []
-        return _observations(done, items)
-
-
-def _observations(data: bytes, items: list[Event | ProtocolError]) -> list[Observation]:
-    when = datetime.now(UTC)
-    found = []
-    for item in items:
-        start = _start(data, item)
-        found.append(Observation(_read(data[start:]), item, _junk(data[:start]), when))
-        # Should there be another one in the same bytes, the junk has been told of.
-        data = data[start:]
-    if not items and (junk := _junk(data)):
-        head = HEAD.search(_MISC.sub(b"", data))
-        raw = RawElement(head[1].decode(), {}, (), (), data) if head else None
-        found.append(Observation(raw, None, "" if raw else junk, when))
-    return found
-
-
-def _start(data: bytes, item: Event | ProtocolError) -> int:
-    name = item.element if isinstance(item, ProtocolError) else ELEMENT_OF[type(item)].xml
-    return max(data.rfind(f"<{name}".encode()), 0) if name else len(data)
-
-
-def _junk(data: bytes) -> str:
-    return _MISC.sub(b"", data).decode(errors="replace").strip()
+    def _take_junk(self, when: datetime) -> list[Observation]:
+        junk = self._junk.decode(errors="replace").strip()
+        self._junk.clear()
+        return [Observation(None, None, junk, when)] if junk else []
 
 
 def _read(data: bytes) -> RawElement | None:
