@@ -28,6 +28,7 @@ _LANGUAGES = {
     ".console": "console",
     ".ini": "ini",
     ".jsonl": "json",
+    ".out": "text",
     ".py": "python",
     ".service": "ini",
     ".sh": "sh",
