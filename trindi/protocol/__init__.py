@@ -1,8 +1,8 @@
-"""The wire, sans-IO: INDI 1.7 as typed events, bytes to events and events to bytes.
+"""INDI 1.7, sans-IO: bytes to typed events and events to bytes.
 
-Feed a `Decoder` with what a peer sent, however it is cut, and it yields events; `encode` writes an
-event as bytes. Nothing here reads a socket, waits or logs, and no name of an XML element or
-attribute is known above this floor. Floors above import from here.
+A `Decoder` is fed the bytes of a peer, cut anywhere, and returns events; `encode` writes an event
+as bytes. Nothing here reads a socket, waits or logs. No floor above knows a name of XML, and the
+floors above import from here only.
 """
 
 from trindi.protocol.blobs import (
@@ -18,17 +18,19 @@ from trindi.protocol.decoder import (
     MAX_ELEMENT_BYTES as MAX_ELEMENT_BYTES,
     Decoder as Decoder,
 )
-from trindi.protocol.encoder import encode as encode, encode_parts as encode_parts
-from trindi.protocol.event_class import replace as replace
-from trindi.protocol.events import (
+from trindi.protocol.elements import (
     ELEMENT_OF as ELEMENT_OF,
     ELEMENTS as ELEMENTS,
     Attribute as Attribute,
+    Element as Element,
+    Kind as Kind,
+)
+from trindi.protocol.encoder import encode as encode, encode_parts as encode_parts
+from trindi.protocol.event_class import replace as replace
+from trindi.protocol.events import (
     ClientEvent as ClientEvent,
     DefVector as DefVector,
-    Element as Element,
     Event as Event,
-    Kind as Kind,
     Limits as Limits,
     Message as Message,
     NewVector as NewVector,

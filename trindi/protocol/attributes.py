@@ -1,7 +1,7 @@
-"""What the attributes and the members of an element mean: texts to typed values.
+"""The attributes and texts of an element as typed values.
 
-A text that is not a legal value raises `ValueError` with a phrase for whoever sent it. This module
-reads the table of elements; it sees no bytes and no markup.
+A text that is no legal value raises `ValueError` with a phrase that its sender can be told. This
+module reads the table of elements; it sees no bytes and no markup.
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ from collections.abc import Callable, Mapping
 from enum import StrEnum
 from typing import Any, Final, TypeAlias, TypeVar
 
-from trindi.protocol.events import Element, Kind, Limits, NumberLabel, SizeFormat, Type
+from trindi.protocol.elements import Element, Kind, Type
+from trindi.protocol.events import Limits, NumberLabel, SizeFormat
 from trindi.protocol.values import (
     BLOBPolicy,
     Permission,
@@ -20,8 +21,6 @@ from trindi.protocol.values import (
     parse_number,
     parse_timestamp,
 )
-
-__all__ = ["READ_VALUE", "Attributes", "blob_details", "details_of", "read_fields", "read_policy"]
 
 Attributes: TypeAlias = Mapping[str, str]
 
@@ -44,15 +43,15 @@ def _choice(enumeration: type[E], what: str) -> Callable[[str], E]:
 
 
 def _hint(text: str) -> float:
-    """Read a number that is no more than a hint: what cannot be read is 0."""
+    """Read a number that is only a hint: 0 where it cannot be read."""
     try:
         return parse_number(text)
     except ValueError:
         return 0.0
 
 
-def _no_value(_text: str) -> None:
-    """A definition of a BLOB has no value (§2)."""
+def _nothing(_text: Any) -> None:
+    return None
 
 
 read_policy: Final = _choice(BLOBPolicy, "BLOB policy")
@@ -62,7 +61,7 @@ READ_VALUE: Final[dict[Kind, Callable[[str], Any]]] = {
     Kind.TEXT: str,
     Kind.NUMBER: parse_number,
     Kind.LIGHT: _choice(State, "light value"),
-    Kind.BLOB: _no_value,
+    Kind.BLOB: _nothing,  # a definition of a BLOB has no value (§2)
 }
 """Reads the text of a member, by its kind."""
 
@@ -79,32 +78,36 @@ _READ_ATTRIBUTE: Final[dict[Type, Callable[[str], Any]]] = {
 # Attributes of an element ----------------------------------------------------------------------
 
 
-def read_fields(element: Element, found: Attributes) -> dict[str, Any]:
+def read_fields(element: Element, attributes: Attributes) -> dict[str, Any]:
     """Return the fields of an element's event that are attributes.
 
     Raises:
-        ValueError: one is missing, or its value is not a legal one.
+        ValueError: an attribute is missing, or its value is not legal.
     """
     fields: dict[str, Any] = {}
     for attribute in element.attributes:
-        text = found.get(attribute.xml)
+        text = attributes.get(attribute.xml)
         if text:
             fields[attribute.field] = _READ_ATTRIBUTE[attribute.type](text)
         elif attribute.required:
             raise ValueError(f"the attribute {attribute.xml} is missing")
         elif attribute.always:
             fields[attribute.field] = attribute.default
-    if "label" in fields and "label" not in found:
-        # A label that is not there is the name; one that is there and empty is meant (§2).
+    if "label" in fields and "label" not in attributes:
+        # A label that is absent is the name; one that is empty is meant to be (§2).
         fields["label"] = fields["vectorname"]
     return fields
 
 
-# Attributes of a member, beside its name -------------------------------------------------------
+# Attributes of a member ------------------------------------------------------------------------
 
 
 def _limits(attributes: Attributes) -> Limits:
     return Limits(*(_hint(attributes.get(name, "0")) for name in Limits._fields))
+
+
+def _new_limits(attributes: Attributes) -> Limits | None:
+    return _limits(attributes) if attributes.keys() >= {"min", "max"} else None
 
 
 def _label(attributes: Attributes) -> str:
@@ -116,19 +119,18 @@ def _number_label(attributes: Attributes) -> NumberLabel:
     return NumberLabel(_label(attributes), attributes.get("format", ""), *limits)
 
 
-def _new_limits(attributes: Attributes) -> Limits | None:
-    return _limits(attributes) if attributes.keys() >= {"min", "max"} else None
-
-
-def _no_details(_attributes: Attributes) -> None:
-    """Nothing but the name counts."""
+def details_reader(element: Element) -> Callable[[Attributes], Any]:
+    """Return what reads the `details` of an element's members."""
+    if element.details == "memberlabels":
+        return _number_label if element.kind is Kind.NUMBER else _label
+    return _new_limits if element.details else _nothing
 
 
 def blob_details(attributes: Attributes) -> tuple[SizeFormat, bool]:
     """Return the size and format of a BLOB, and whether it is attached.
 
     Raises:
-        ValueError: there is no such size, or no format.
+        ValueError: the size is missing or no legal one, or the format is missing.
     """
     size, suffix = attributes.get("size", ""), attributes.get("format")
     # One that is no plain decimal, or out of range, kills indiserver (§9): never pass it on.
@@ -137,12 +139,3 @@ def blob_details(attributes: Attributes) -> tuple[SizeFormat, bool]:
     if suffix is None:
         raise ValueError("a BLOB has no format")
     return SizeFormat(int(size), suffix), attributes.get("attached", "").lower() == "true"
-
-
-def details_of(element: Element) -> tuple[str, Callable[[Attributes], Any]]:
-    """Return the field for what an element's members say beside their values, and its reader."""
-    if element.defines:
-        return "memberlabels", _number_label if element.kind is Kind.NUMBER else _label
-    if element.kind is Kind.NUMBER and element.reports:
-        return "limits", _new_limits
-    return "", _no_details

@@ -1,9 +1,9 @@
-"""Payloads of BLOBs, decoded while they come, so that nobody holds their base64.
+"""Payloads of BLOBs decoded while they arrive, so that their base64 is never held as a whole.
 
-While an element is still coming, the text after a plain ``<oneBLOB …>`` is taken out of what is
-held of it, once there is much, and so is what follows, up to the next ``<``. Nothing else changes:
-what was taken out counts in every bound, and is found again by where it stood. This module knows
-the decoder's buffer and its framer, and no events.
+While an element arrives, a long text after a plain ``<oneBLOB …>`` is taken out of the decoder's
+buffer, and so is what follows, up to the next ``<``. Nothing else changes: the bytes taken out
+count in every bound, and their payload is found by its offset. This module knows the decoder's
+buffer and framer, and no events.
 """
 
 from __future__ import annotations
@@ -19,10 +19,8 @@ if TYPE_CHECKING:
     from trindi.protocol.blobs import Payloads
     from trindi.protocol.framing import Framer
 
-__all__ = ["Collector"]
-
-# Bytes of a tag and of the text after it that are held before the text is taken out: what is
-# smaller is read faster as a whole.
+# Bytes of a tag and its text from which on the text is taken out: a smaller one is read faster as a
+# whole.
 _ENOUGH: Final = 32 * 1024
 
 _START: Final = re.compile(f"<oneBLOB({ATTRIBUTES}){BLANK}*+>".encode())
@@ -33,49 +31,49 @@ class Collector:
 
     Args:
         framer: looks for the end of that element.
-        payloads: is given what was taken out.
+        payloads: receives the decoded payloads.
 
     Attributes:
-        compressed: bytes that were taken out and are still to be decompressed, in the end.
+        compressed: bytes taken out whose payloads are decompressed only at the end.
     """
 
     def __init__(self, framer: Framer, payloads: Payloads) -> None:
         self._framer = framer
         self._payloads = payloads
-        self._coming: Incoming | None = None
+        self._incoming: Incoming | None = None
         self._place = 0
         self._is_compressed = False
         self.compressed = 0
 
     def start(self, held: bytearray) -> None:
-        """Take out the text with which `held` ends, if it is part of a long payload."""
+        """Take out the text at the end of `held`, if it is part of a long payload."""
         framer = self._framer
         if len(held) - framer.tag <= _ENOUGH:
             return
         tag = _START.match(held, framer.tag)
-        # One try is enough: what does not match now will not do so later.
+        # One try is enough: a tag that does not match now does not match later.
         framer.tag = 0
         if tag is not None:
             self._place = tag.end()
-            self._coming = self._begin(tag[1])
-            self._take(self._coming, held, self._place, len(held))
+            self._incoming = self._begin(tag[1])
+            self._take(self._incoming, held, self._place, len(held))
             del held[self._place :]
 
     def more(self, data: bytes | bytearray, held: bytearray) -> bytes | bytearray:
-        """Take what more there is of a payload that is coming, and return the rest of `data`."""
-        if self._coming is None:
+        """Take the rest of a payload that is arriving, and return what follows it in `data`."""
+        if self._incoming is None:
             return data
         end = data.find(b"<")
         end = min(len(data) if end < 0 else end, self._framer.room(len(held)))
-        self._take(self._coming, data, 0, end)
+        self._take(self._incoming, data, 0, end)
         if end < len(data):
-            self._payloads.collected[self._place] = self._coming.finish()
-            self._coming = None
+            self._payloads.collected[self._place] = self._incoming.finish()
+            self._incoming = None
         return data[end:]
 
     def clear(self) -> None:
-        """Forget what was taken out: the element is done with."""
-        self._coming = None
+        """Forget what was taken out: the element is read."""
+        self._incoming = None
         self._payloads.collected = {}
         self.compressed = 0
 
@@ -88,7 +86,7 @@ class Collector:
         return Incoming(0 if self._is_compressed else min(size, self._payloads.max_bytes))
 
     def _take(self, coming: Incoming, data: bytes | bytearray, start: int, end: int) -> None:
-        # A view that stayed alive would lock the buffer.
+        # The buffer is locked while a view of it exists.
         with memoryview(data)[start:end] as text:
             coming.take(text)
         self._framer.took_out(end - start, self._place)

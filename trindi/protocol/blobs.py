@@ -1,6 +1,6 @@
-"""BLOB payloads: base64 in bulk, and the zlib compression that a format ending in ``.z`` asks for.
+"""Payloads of BLOBs: base64 in bulk, and zlib where the format ends in ``.z``.
 
-Payloads are bytes here and nothing else; no XML, no events.
+This module knows bytes only, no XML and no events.
 """
 
 from __future__ import annotations
@@ -13,48 +13,34 @@ from typing import Final, TypeAlias
 
 import pybase64
 
-__all__ = [
-    "COMPRESSED",
-    "Attachments",
-    "Base64",
-    "Incoming",
-    "Payloads",
-    "compress",
-    "decode_base64",
-    "decompress",
-    "plain_format",
-]
-
 COMPRESSED: Final = ".z"
 """A format with this ending says that the payload is one zlib stream (protocol §4.1)."""
 
 Attachments: TypeAlias = Callable[[int], bytes]
-"""Takes that many bytes of the next attached BLOB; ValueError where there are none (§4.5)."""
+"""Returns this many bytes of the next attached BLOB; ValueError where there is none (§4.5)."""
 
 _NO_BASE64: Final = "the payload is not base64"
 
 Collected: TypeAlias = dict[int, bytes | None]
-"""Payloads that were decoded while they came, by where in their element they stood; None where one
-is no base64."""
+"""Offset in an element → payload that was decoded while it arrived; None where it is no base64."""
 
-# Bytes that are encoded at a time: 64 KiB of base64. A multiple of 3, or there would be padding.
+# Bytes that are encoded at a time: 64 KiB of base64. A multiple of 3, so that none is padded.
 _PIECE: Final = 48 * 1024
 
 _WHITE_SPACE: Final = b" \t\r\n"
 
-# How much memory is taken for a payload on its peer's word, at most, and what part of it must have
-# come by then: so much for so little would be work that a peer need not pay for.
-_MOST_EXPECTED: Final = 32 * 1024 * 1024
-_EARNEST: Final = 16
+# Memory is reserved for a payload of announced size: at most this much, and only once this part of
+# it has arrived, so that an announcement alone costs nothing.
+_MAX_RESERVED: Final = 32 * 1024 * 1024
+_PART_FIRST: Final = 16
 
 
 class Base64:
-    """Bytes that become one unbroken line of base64 on their way, piece by piece.
+    """Bytes that are encoded piece by piece as they are sent; `len` is the length in base64.
 
-    Any other layout breaks a reference program (§4.2, §4.3).
-
-    So nobody waits for the whole, and no memory is taken for it: encoding what is still in the
-    processor's cache is faster than fetching what was encoded before. Its `len` is the line's.
+    The base64 is one unbroken line: any other layout breaks a reference program (§4.2, §4.3). It is
+    never held as a whole, and encoding while the bytes are in the processor's cache is faster than
+    fetching base64 from memory.
     """
 
     __slots__ = ("_data",)
@@ -66,19 +52,19 @@ class Base64:
         return (len(self._data) + 2) // 3 * 4
 
     def pieces(self) -> Iterator[bytes]:
-        """Encode it, a piece each time."""
+        """Yield the base64 in pieces."""
         with memoryview(self._data) as data:
             for start in range(0, len(data), _PIECE):
                 yield pybase64.b64encode(data[start : start + _PIECE])
 
 
 def plain_format(suffix: str) -> str:
-    """The format of a payload that has been decompressed: ``.fits`` for ``.fits.z``."""
+    """Return the format of the decompressed payload: ``.fits`` for ``.fits.z``."""
     return suffix.removesuffix(COMPRESSED)
 
 
 def decode_base64(payload: bytes | memoryview) -> bytes:
-    """Decode strictly, but for white space, which may be anywhere.
+    """Decode strictly; only white space may be anywhere.
 
     Raises:
         ValueError: the payload is not base64.
@@ -94,21 +80,21 @@ def decode_base64(payload: bytes | memoryview) -> bytes:
 
 
 class Incoming:
-    """A payload that is decoded while it comes, so that its base64 need not be held.
+    """A payload that is decoded while it arrives.
 
     Args:
         size: how many bytes are expected; only a hint.
     """
 
     def __init__(self, size: int = 0) -> None:
-        self._expected = min(size, _MOST_EXPECTED)
+        self._expected = min(size, _MAX_RESERVED)
         self._decoded = io.BytesIO()
         self._left = b""  # less than four characters, white space among them or not
         self._padded = False
         self._faulty = False
 
     def take(self, text: memoryview) -> None:
-        """Decode what comes next, however it is cut."""
+        """Decode the next text, however it is cut."""
         if self._faulty:
             return
         try:
@@ -122,14 +108,14 @@ class Incoming:
                 self._decoded = io.BytesIO()
 
     def finish(self) -> bytes | None:
-        """Return the payload, or None where it is no base64; nothing more is to come."""
+        """Return the payload, or None where it is no base64."""
         if self._faulty or self._left.strip(_WHITE_SPACE):
             return None
         self._decoded.truncate()
         return self._decoded.getvalue()
 
     def _decode(self, left: bytes, text: bytes | memoryview) -> None:
-        """Decode what was left and the text, as far as there are four characters each time."""
+        """Decode what was left and the text, four characters at a time."""
         lead = -len(left) % 4
         end = len(text) - (len(text) - lead) % 4
         first = pybase64.b64decode(left + text[:lead], validate=True)
@@ -141,11 +127,11 @@ class Incoming:
         self._decoded.write(first)
         self._decoded.write(data)
         self._left = bytes(text[end:])
-        if self._decoded.tell() > self._expected // _EARNEST and self._expected:
-            self._make_room()
+        if self._decoded.tell() > self._expected // _PART_FIRST and self._expected:
+            self._reserve()
 
-    def _make_room(self) -> None:
-        """Take memory for all that is expected: fetching it bit by bit is most of the cost."""
+    def _reserve(self) -> None:
+        """Reserve memory for all that is expected: growing bit by bit is most of the cost."""
         before = self._decoded.getvalue()
         self._decoded = io.BytesIO(bytes(self._expected))
         self._decoded.write(before)
@@ -165,8 +151,8 @@ def decompress(data: bytes, limit: int) -> bytes:
     """
     stream = zlib.decompressobj()
     try:
-        # One byte over the limit tells a stream that is too long from one that just fits;
-        # a max_length of 0 would mean no limit.
+        # One byte over the limit tells a stream that is too long from one that just fits; a
+        # max_length of 0 means no limit.
         plain = stream.decompress(data, limit + 1)
     except zlib.error:
         raise ValueError("the payload is not a zlib stream") from None
@@ -181,13 +167,13 @@ class Payloads:
     """Reads the payloads of BLOBs that a peer sends.
 
     Args:
-        max_bytes: bound of the payloads of one element, decoded, in bytes.
+        max_bytes: bound of the payloads of one element, decoded.
         attachments: takes the bytes of an attached BLOB; without it such a BLOB is refused.
 
     Attributes:
         max_bytes: that bound.
-        max_encoded: how long such payloads can be in the stream.
-        collected: those of the element that is read that are decoded already.
+        max_encoded: bound of the same payloads in the stream.
+        collected: payloads of the present element that are decoded already.
     """
 
     def __init__(self, max_bytes: int, attachments: Attachments | None = None) -> None:
@@ -199,9 +185,9 @@ class Payloads:
         self._attachments = attachments
 
     def attached(self, size: int, suffix: str, room: int) -> bytes:
-        """Take a payload that was handed over beside the stream.
+        """Take a payload that came as a descriptor beside the stream.
 
-        A compressed one fills only the start of the `size` bytes that indiserver hands over.
+        A compressed one fills only the start of the `size` bytes that indiserver attaches.
         """
         if self._attachments is None:
             raise ValueError("a BLOB cannot be attached on this connection")
@@ -212,7 +198,7 @@ class Payloads:
     def inline(
         self, buffer: bytes | bytearray, place: slice, size: int, suffix: str, room: int
     ) -> bytes:
-        """Decode a payload that came in the stream; its own length counts, not its size (§4.1)."""
+        """Decode a payload in the stream; its true length counts, not its size (§4.1)."""
         data = self._decoded(buffer, place)
         if data and suffix.endswith(COMPRESSED):
             self._check(size, room)
@@ -222,7 +208,7 @@ class Payloads:
 
     def _decoded(self, buffer: bytes | bytearray, place: slice) -> bytes:
         if place.start not in self.collected:
-            # A view that stayed alive would lock the buffer.
+            # The buffer is locked while a view of it exists.
             with memoryview(buffer)[place] as text:
                 return decode_base64(text)
         data = self.collected[place.start]

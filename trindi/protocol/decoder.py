@@ -1,13 +1,13 @@
-"""Bytes to events, sans-IO: incremental at any split, bounded, and never lost for long.
+"""Bytes to events, sans-IO: incremental at any cut, bounded, and back in step after any fault.
 
 The stream is not an XML document: it has many roots, XML declarations before each of them, and
-junk in between (protocol §1). So an element is first read in one pass as what INDI programs write
-(`reading`). Where that fails, `framing` finds where the element starts and ends, at any split, and
-what is whole but of no plain form goes to defusedxml: it reads any XML, refuses document types and
-entities, and says what is wrong with the rest. What it finds is written out in the plain form, so
-that there is only one reading of a name or a value.
+junk between them (protocol §1). An element is first read in one pass as what INDI programs write
+(`element_reader`). Where that fails, `framing` finds the end of the element, and an element that is
+whole but not in the plain form goes to defusedxml, which reads any XML, refuses document types and
+entities, and names faults. The result is rewritten in the plain form and read again, so that a name
+or a value is read in one place only.
 
-Every bound is a named constant; what is over one is refused and dropped, and reading goes on.
+Every bound is a named constant; an element beyond one is refused, and reading goes on after it.
 This is the only importer of defusedxml. It knows no sockets, no tasks and no logging.
 """
 
@@ -23,16 +23,15 @@ from trindi.errors import ProtocolError, check_count
 from trindi.protocol.blob_collector import Collector
 from trindi.protocol.blobs import Payloads
 from trindi.protocol.element_reader import Malformed, read, read_address
-from trindi.protocol.events import ELEMENTS
+from trindi.protocol.elements import ELEMENTS
 from trindi.protocol.framing import Frame, Framer
 from trindi.protocol.markup import NAME
 from trindi.protocol.spans import Span
 
 if TYPE_CHECKING:
     from trindi.protocol.blobs import Attachments, Collected
-    from trindi.protocol.events import Element, Event
-
-__all__ = ["MAX_BLOB_BYTES", "MAX_DEPTH", "MAX_ELEMENT_BYTES", "Decoder"]
+    from trindi.protocol.elements import Element
+    from trindi.protocol.events import Event
 
 MAX_ELEMENT_BYTES: Final = 1024 * 1024
 """One element without the payloads of BLOBs: the largest of real drivers stay under 100 KiB."""
@@ -47,9 +46,9 @@ MAX_DEPTH: Final = 2
 _MAX_TEXT_SPAN: Final = 64 * 1024
 
 Framed: TypeAlias = "tuple[int, Event | None, ProtocolError | None]"
-"""Where something in the stream ends, and its event or what is wrong, if there is either."""
+"""Where something in the stream ends, and its event or its fault, if it has either."""
 
-# Characters that no XML parser takes, but NUL, which shall be an error (§9).
+# Characters that no XML parser takes, without NUL, which is an error (§9).
 _CONTROL: Final = bytes([*range(1, 9), 11, 12, *range(14, 32), 127])
 _PAYLOAD: Final = re.compile(
     rb"""(<oneBLOB(?=[\s>])(?:[^<>"'/]++|/(?!>)|"[^"<]*+"|'[^'<]*+')*+>)([^<]*+)"""
@@ -58,19 +57,19 @@ _NAME: Final = re.compile(NAME)
 _NAME_AT: Final = re.compile(rb"<([A-Za-z_][A-Za-z0-9_]{0,63})")
 
 
-class _Plain:
-    """Writes in the plain form what defusedxml finds in one element.
+class _Rewriter:
+    """Rewrites one element in the plain form: the target of an XML parser.
 
     The bytes of the element are Latin-1 characters here, so that they come out as they went in.
 
     Args:
-        element: what it is by its name.
-        payloads: where they were in it, by what stands in their place.
-        collected: those of them that are decoded already, by where they stood.
+        element: the row of the table with its name.
+        payloads: placeholder in the element → the payload that it replaces.
+        collected: offset in the element → payload, for those that are decoded already.
 
     Attributes:
         form: the element in the plain form.
-        collected: the same payloads, by where they stand in that.
+        collected: the same payloads, by their offsets in `form`.
     """
 
     def __init__(
@@ -106,7 +105,7 @@ class _Plain:
 
     def end(self, name: str) -> None:
         self._depth -= 1
-        # Text beside members says nothing.
+        # Text beside members has no meaning.
         if self._depth or not self._element.member:
             self._content("".join(self._text))
         self.form += f"</{name}>".encode()
@@ -119,7 +118,7 @@ class _Plain:
             self._payload(mark)
 
     def _payload(self, mark: str) -> None:
-        # Each once: many in the place of one would take more memory than any bound allows.
+        # Each only once: repetition would take more memory than the bounds allow.
         payload = self._payloads.pop(mark, None)
         if payload is None:
             raise ValueError("there is markup in a payload")
@@ -130,12 +129,12 @@ class _Plain:
             self.form += payload[2]
 
 
-def _to_plain(data: bytes, element: Element, max_markup: int, collected: Collected) -> _Plain:
-    """Write any element in the plain form.
+def _rewrite(data: bytes, element: Element, max_markup: int, collected: Collected) -> _Rewriter:
+    """Rewrite any element in the plain form.
 
     Raises:
         ParseError: it is not XML.
-        ValueError: it is not INDI, or it is what defusedxml refuses.
+        ValueError: it is not INDI, or defusedxml refuses it.
     """
     payloads: dict[str, re.Match[bytes]] = {}
 
@@ -145,17 +144,17 @@ def _to_plain(data: bytes, element: Element, max_markup: int, collected: Collect
         return match[1] + mark.encode()
 
     size = len(data)
-    if element.member == "oneBLOB":
+    if element.has_blobs:
         data = _PAYLOAD.sub(cut, data)
     if size - sum(match.end(2) - match.start(2) for match in payloads.values()) > max_markup:
         raise ValueError(f"it is larger than {max_markup} bytes beside its payloads")
-    plain = _Plain(element, payloads, collected)
-    parser = DefusedXMLParser(target=plain, forbid_dtd=True)
+    rewriter = _Rewriter(element, payloads, collected)
+    parser = DefusedXMLParser(target=rewriter, forbid_dtd=True)
     # References are resolved later, by the rules of INDI; a bare "&" is no fault there (§9).
     # The whole element goes in at once and is closed, so that expat has nothing to defer.
     parser.feed(data.translate(None, _CONTROL).replace(b"&", b"&amp;").decode("latin-1"))
     parser.close()
-    return plain
+    return rewriter
 
 
 class Decoder:
@@ -167,7 +166,7 @@ class Decoder:
         attachments: takes the bytes of an attached BLOB; without it such a BLOB is refused.
 
     Attributes:
-        offset: bytes of the stream that are done with.
+        offset: bytes of the stream that are read completely.
         skipped: how many elements of unknown name were passed over.
     """
 
@@ -182,11 +181,12 @@ class Decoder:
         self._payloads = Payloads(check_count("max_blob_bytes", max_blob_bytes, 0), attachments)
         self.offset = 0
         self.skipped = 0
-        # What no whole element has been made of yet; an element that was begun is at its start.
+        # Bytes of an element that is not complete yet; it starts with them.
         self._held = bytearray()
         self._framer = Framer(self._bound)
         self._collector = Collector(self._framer, self._payloads)
-        # For spans only: text between elements that may go on, and what the last frame was.
+        # For spans only: text between elements that may go on; whether the last element was no
+        # plain form.
         self._text = bytearray()
         self._is_rewritten = False
 
@@ -197,7 +197,7 @@ class Decoder:
 
     @property
     def undecoded(self) -> int:
-        """Bytes of it that are decoded, or decompressed, only when it is complete."""
+        """Those of its bytes that are decoded, or decompressed, only when it is complete."""
         return len(self._held) + self._collector.compressed
 
     def feed(self, data: bytes | bytearray) -> list[Event]:
@@ -207,9 +207,9 @@ class Decoder:
             The events that are now complete, in order.
 
         Raises:
-            ProtocolError: an element is malformed or too large. Its `events` are those read from
-                these bytes before it; the rest of the bytes is kept, and ``feed(b"")`` goes on
-                with the next element.
+            ProtocolError: an element is malformed or too large. The `events` of the error were
+                read from these bytes before it; the bytes after it are kept, and ``feed(b"")``
+                goes on with the next element.
         """
         if self._held:
             self._held += self._collector.more(data, self._held)
@@ -291,7 +291,7 @@ class Decoder:
         return spans
 
     def finish(self) -> list[Span]:
-        """Return the last spans of a stream that has ended: an unfinished element is an error."""
+        """Return the last spans of a stream that has ended; an unfinished element is an error."""
         spans = self._text_spans(True)
         if self._held:
             data = bytes(self._held)
@@ -334,16 +334,11 @@ class Decoder:
 
     def _bound(self, name: str) -> int:
         element = ELEMENTS.get(name)
-        has_payloads = element is not None and element.member == "oneBLOB"
-        return self._max_markup + (self._payloads.max_encoded if has_payloads else 0)
+        has_blobs = element is not None and element.has_blobs
+        return self._max_markup + (self._payloads.max_encoded if has_blobs else 0)
 
     def _framed(self, buffer: bytes | bytearray, start: int) -> Framed | None:
-        """Find the end of what starts at `start`, and read that.
-
-        Returns:
-            Where it ends, and its event, what is wrong with it, or neither where it is to be
-            passed over; None where more bytes are needed.
-        """
+        """Find the end of what starts at `start`, and read it; None where more bytes are needed."""
         taken = self._framer.taken
         frame = self._framer.advance(buffer, start)
         if frame is None:
@@ -364,13 +359,13 @@ class Decoder:
     def _whole(
         self, buffer: bytes | bytearray, start: int, frame: Frame
     ) -> tuple[Event | None, str]:
-        """Read a frame, now that all of it is here: in the plain form after all, or as XML."""
+        """Read a whole frame: in the plain form, or as XML."""
         payloads, markup = self._payloads, self._max_markup
         found = read(buffer, start, min(frame.end, start + markup), payloads)
         if found is None:
             data = bytes(memoryview(buffer)[start : frame.end])
             try:
-                plain = _to_plain(data, ELEMENTS[frame.name], markup, payloads.collected)
+                plain = _rewrite(data, ELEMENTS[frame.name], markup, payloads.collected)
             except (ParseError, ValueError) as error:
                 return None, Malformed(error)
             payloads.collected = plain.collected

@@ -1,13 +1,12 @@
-"""One whole element of the plain form, as bytes, to its event.
+"""One whole element in the plain form, as bytes, to its event.
 
 The plain form is what INDI programs write: a start tag, then members with nothing but text in them,
-or else text, then the end tag. There is one reader for each row of the table of elements, made
-once. Whatever is written in another way the decoder turns into this form first, so that there is
-one reading of every name and value.
+or text, then the end tag. The decoder rewrites all other XML into this form first, so that a name
+or a value is read in one place only. Each row of the table of elements has one reader, made once.
 
-Most of what a peer sends it has sent before, but for a time and a value: start tags without their
-times, and attributes of members, are remembered with what they mean. This module knows neither
-streams nor XML parsers.
+Most tags that a peer sends it has sent before, but for a time: start tags without their times, and
+attributes of members, are remembered with their meaning. This module knows no streams and no XML
+parser.
 """
 
 from __future__ import annotations
@@ -22,49 +21,48 @@ from trindi.protocol.attributes import (
     READ_VALUE,
     Attributes,
     blob_details,
-    details_of,
+    details_reader,
     read_fields,
     read_policy,
 )
-from trindi.protocol.events import ELEMENTS, Element, Event, Kind, SizeFormat
+from trindi.protocol.elements import ELEMENTS, Element, Kind
+from trindi.protocol.events import Event, SizeFormat
 from trindi.protocol.markup import ATTRIBUTES, BLANK, HEAD, read_attributes, text_of
 from trindi.protocol.values import MAX_NUMBER_LENGTH, parse_timestamp
 
 if TYPE_CHECKING:
     from trindi.protocol.blobs import Payloads
 
-__all__ = ["Malformed", "read", "read_address"]
-
 K = TypeVar("K", bound=Sized)
 V = TypeVar("V")
 
 Buffer: TypeAlias = bytes | bytearray
 Values: TypeAlias = list[Any] | str
-"""The arguments of an event's class as far as a start tag gives them, or what is wrong there."""
-Said: TypeAlias = tuple[Values, datetime | None]
-"""What a start tag says: those, and its time."""
-Found: TypeAlias = tuple[int, Event | None, str] | None
-"""Where an element ends, and its event, or None and what is wrong; None if it is not plain, or not
-whole."""
+"""The arguments of an event's class as far as a start tag has them, or what is wrong with it."""
+StartTag: TypeAlias = tuple[Values, datetime | None]
+"""What a start tag means: its values, and its time."""
+Result: TypeAlias = tuple[int, Event | None, str] | None
+"""Where an element ends, its event (or None), and what is wrong (or ""); None where the element is
+not whole, or not in the plain form."""
 
-# How many tags of a kind are remembered, and how long they may be, so that hostile ones cannot
-# fill the memory.
-_REMEMBERED: Final = 1024
-_MAX_REMEMBERED: Final = 256
+# This many tags of a kind are remembered, and none that is longer: hostile ones cannot fill the
+# memory.
+_MAX_REMEMBERED: Final = 1024
+_MAX_REMEMBERED_LENGTH: Final = 256
 
 _from_iso_format: Final = datetime.fromisoformat
 
 
 class _Memory(dict[K, V]):
-    """What something short was read as; when there is too much of it, all is forgotten."""
+    """What short keys were read as; all is forgotten when there are too many."""
 
     def __init__(self, read: Callable[[K], V]) -> None:
         self._read = read
 
     def __missing__(self, key: K) -> V:
         value = self._read(key)
-        if len(key) <= _MAX_REMEMBERED:
-            if len(self) >= _REMEMBERED:
+        if len(key) <= _MAX_REMEMBERED_LENGTH:
+            if len(self) >= _MAX_REMEMBERED:
                 self.clear()
             self[key] = value
         return value
@@ -80,7 +78,7 @@ def _content_reader(kind: Kind) -> Callable[[bytes], tuple[str, Any]]:
 
     def read_number(content: bytes) -> tuple[str, Any]:
         plain = content.strip()
-        # Python takes more for numbers than INDI does, but nothing else that is made of these.
+        # Python accepts more than INDI does, but not of these characters.
         if len(plain) <= MAX_NUMBER_LENGTH and not plain.strip(b"0123456789.+-"):
             text = plain.decode()
             try:
@@ -91,12 +89,12 @@ def _content_reader(kind: Kind) -> Callable[[bytes], tuple[str, Any]]:
 
     if kind is Kind.NUMBER:
         return read_number
-    # There are only so many states.
+    # There are few texts of switches and lights.
     return _Memory(read).__getitem__ if kind in {Kind.SWITCH, Kind.LIGHT} else read
 
 
 class Malformed(str):
-    """What is wrong with an element that is broken, not just wrong in what it says."""
+    """What is wrong with the form of an element, and not only with a value in it."""
 
     __slots__ = ()
 
@@ -106,18 +104,18 @@ class _Reader:
 
     def __init__(self, element: Element) -> None:
         self._element = element
-        self._made = element.cls._made
+        self._make = element.cls._made
         fields = [one.name for one in dataclasses.fields(element.cls)]
-        # Where the fields are among the arguments that make an event.
-        self._place = {name: place for place, name in enumerate(fields)}
-        self._timestamp = self._place.get("timestamp")
-        self._content = self._place.get(element.content)
+        # Field → its index among the arguments of the event's class.
+        self._index = {name: index for index, name in enumerate(fields)}
+        self._timestamp = self._index.get("timestamp")
+        self._content = self._index.get(element.content)
         self._end = re.compile(f"([^<]*+)</{element.xml}>".encode())
         self._nothing = f"</{element.xml}>".encode()
         self._values = _Memory(self._read_values)
 
     def start(self, head: re.Match[bytes]) -> tuple[Rest, Values]:
-        """Return what reads the rest of the element, and what its start tag says."""
+        """Return what reads the rest of the element, and the values of its start tag."""
         return self.none if head[5] else self.rest, self._values[head[2] + head[4]]
 
     def _read_values(self, attributes: bytes) -> Values:
@@ -125,23 +123,23 @@ class _Reader:
             event = self._element.cls(**read_fields(self._element, read_attributes(attributes)))
         except ValueError as error:
             return Malformed(error)
-        return [getattr(event, name) for name in self._place]
+        return [getattr(event, name) for name in self._index]
 
-    def rest(self, buffer: Buffer, at: int, stop: int, said: Said, payloads: Payloads) -> Found:
-        """Read what follows on the start tag.
+    def rest(self, buffer: Buffer, at: int, stop: int, tag: StartTag, payloads: Payloads) -> Result:
+        """Read what follows the start tag.
 
         Args:
-            buffer: where the element is in.
-            at: the end of its start tag.
-            stop: where it has to end, or the bytes do; not counting payloads.
-            said: what its start tag says.
-            payloads: reads those of BLOBs.
+            buffer: holds the element.
+            at: the end of the start tag.
+            stop: where the element must end, or the bytes end; payloads not counted.
+            tag: what the start tag means.
+            payloads: reads the payloads of BLOBs.
         """
         found = self._end.match(buffer, at, stop)
         if found is None:
             return None
         end = found.end()
-        values, timestamp = said
+        values, timestamp = tag
         if not isinstance(values, list):
             return end, None, values
         values = values.copy()
@@ -152,11 +150,13 @@ class _Reader:
                 values[self._content] = read_policy(text_of(found[1]))
             except ValueError as error:
                 return end, None, str(error)
-        return end, self._made(*values), ""
+        return end, self._make(*values), ""
 
-    def none(self, _buffer: Buffer, at: int, _stop: int, said: Said, payloads: Payloads) -> Found:
-        """Read an element that ends with its start tag: it is as one with nothing in it."""
-        found = self.rest(self._nothing, 0, len(self._nothing), said, payloads)
+    def none(
+        self, _buffer: Buffer, at: int, _stop: int, tag: StartTag, payloads: Payloads
+    ) -> Result:
+        """Read an element that ends with its start tag as one that is empty."""
+        found = self.rest(self._nothing, 0, len(self._nothing), tag, payloads)
         return found and (at, *found[1:])
 
 
@@ -171,20 +171,20 @@ class _VectorReader(_Reader):
         self._rest = re.compile(f"(?:{BLANK}*+{member})*+{BLANK}*+</{element.xml}>".encode())
         self._length = len(f"<{name}")
         self._read_content = _content_reader(kind)
-        details, self._read_details = details_of(element)
-        self._when = self._place["timestamp"]
-        self._members = self._place["members"]
-        self._text = self._place.get("text")
-        self._details = self._place.get(details)
-        self._about = _Memory(self._read_about)
+        self._read_details = details_reader(element)
+        self._when = self._index["timestamp"]
+        self._members = self._index["members"]
+        self._text = self._index.get("text")
+        self._details = self._index.get(element.details)
+        self._member_tags = _Memory(self._read_member_tag)
 
-    def rest(self, buffer: Buffer, at: int, stop: int, said: Said, payloads: Payloads) -> Found:
+    def rest(self, buffer: Buffer, at: int, stop: int, tag: StartTag, payloads: Payloads) -> Result:
         """Read the members."""
         found = self._rest.match(buffer, at, stop)
         if found is None:
             return None
         end = found.end()
-        values, timestamp = said
+        values, timestamp = tag
         if not isinstance(values, list):
             return end, None, values
         if found.start(1) == at + self._length:
@@ -195,9 +195,9 @@ class _VectorReader(_Reader):
         members: dict[str, Any] = {}
         texts: dict[str, str] = {}
         details: dict[str, Any] = {}
-        about, read_content = self._about, self._read_content
+        member_tags, read_content = self._member_tags, self._read_content
         for attributes, content in pairs:
-            name, detail = about[attributes]
+            name, detail = member_tags[attributes]
             if not name:
                 return end, None, detail
             try:
@@ -213,10 +213,10 @@ class _VectorReader(_Reader):
             values[self._text] = texts
         if self._details is not None:
             values[self._details] = details
-        return end, self._made(*values), ""
+        return end, self._make(*values), ""
 
-    def _read_about(self, attributes: bytes) -> tuple[str, Any]:
-        """Return a member's name and what else its attributes say; or "" and what is wrong."""
+    def _read_member_tag(self, attributes: bytes) -> tuple[str, Any]:
+        """Return a member's name and its details, or "" and what is wrong."""
         try:
             found = read_attributes(attributes)
             if not found.get("name"):
@@ -227,17 +227,17 @@ class _VectorReader(_Reader):
 
 
 class _BLOBReader(_Reader):
-    """Reads a vector of BLOBs; nothing looks at their payloads but the base64 decoder."""
+    """Reads a vector of BLOBs; only the base64 decoder looks at their payloads."""
 
     def __init__(self, element: Element) -> None:
         super().__init__(element)
         self._start = re.compile(f"{BLANK}*+<oneBLOB({ATTRIBUTES}){BLANK}*+(/?)>".encode())
         self._end = re.compile(f"{BLANK}*+</{element.xml}>".encode())
 
-    def rest(self, buffer: Buffer, at: int, stop: int, said: Said, payloads: Payloads) -> Found:
-        """Read the members and their payloads."""
+    def rest(self, buffer: Buffer, at: int, stop: int, tag: StartTag, payloads: Payloads) -> Result:
+        """Read the members and their payloads, as `_Reader.rest` does."""
         last = min(len(buffer), stop + payloads.max_encoded)
-        places: list[tuple[bytes, slice]] = []
+        texts: list[tuple[bytes, slice]] = []
         while found := self._start.match(buffer, at, min(stop, last)):
             start = end = at = found.end()
             if not found[2]:
@@ -246,41 +246,41 @@ class _BLOBReader(_Reader):
                     return None
                 at = end + len(b"</oneBLOB>")
                 stop += end - start
-            places.append((found[1], slice(start, end)))
+            texts.append((found[1], slice(start, end)))
         found = self._end.match(buffer, at, min(stop, last))
         if found is None:
             return None
-        values, timestamp = said
+        values, timestamp = tag
         if not isinstance(values, list):
             return found.end(), None, values
         values = values.copy()
-        values[self._place["timestamp"]] = timestamp
+        values[self._index["timestamp"]] = timestamp
         try:
-            members, sizeformat = self._members(buffer, places, payloads)
+            members, sizeformat = self._members(buffer, texts, payloads)
         except ValueError as error:
             return found.end(), None, str(error)
-        values[self._place["members"]] = members
-        values[self._place["sizeformat"]] = sizeformat
-        return found.end(), self._made(*values), ""
+        values[self._index["members"]] = members
+        values[self._index["sizeformat"]] = sizeformat
+        return found.end(), self._make(*values), ""
 
     @staticmethod
     def _members(
-        buffer: Buffer, places: list[tuple[bytes, slice]], payloads: Payloads
+        buffer: Buffer, texts: list[tuple[bytes, slice]], payloads: Payloads
     ) -> tuple[dict[str, bytes], dict[str, SizeFormat]]:
         members: dict[str, bytes] = {}
         sizeformat: dict[str, SizeFormat] = {}
         room = payloads.max_bytes
-        for attributes, place in places:
-            about = read_attributes(attributes)
-            name = about.get("name")
+        for tag, text in texts:
+            attributes = read_attributes(tag)
+            name = attributes.get("name")
             if not name:
                 raise ValueError("a <oneBLOB> has no name")
             try:
-                sizeformat[name], attached = blob_details(about)
+                sizeformat[name], attached = blob_details(attributes)
                 if attached:
                     data = payloads.attached(*sizeformat[name], room)
                 else:
-                    data = payloads.inline(buffer, place, *sizeformat[name], room)
+                    data = payloads.inline(buffer, text, *sizeformat[name], room)
             except ValueError as error:
                 raise ValueError(f"{name}: {error}") from None
             members[name] = data
@@ -291,7 +291,7 @@ class _BLOBReader(_Reader):
 def _reader(element: Element) -> _Reader:
     if element.kind is None:
         return _Reader(element)
-    if element.member == "oneBLOB":
+    if element.has_blobs:
         return _BLOBReader(element)
     return _VectorReader(element, element.kind)
 
@@ -301,23 +301,23 @@ _READERS: Final = {name.encode(): _reader(element) for name, element in ELEMENTS
 
 # Start tags ------------------------------------------------------------------------------------
 
-Rest: TypeAlias = Callable[[Buffer, int, int, Said, "Payloads"], Found]
+Rest: TypeAlias = Callable[[Buffer, int, int, StartTag, "Payloads"], Result]
 
 
 def _start(head: re.Match[bytes] | None) -> tuple[Rest, Values] | None:
-    """Return what reads the rest of this element, and its values; None where it is unknown."""
+    """Return what reads the rest of the element, and its values; None for an unknown name."""
     reader = _READERS.get(head[1]) if head else None
     return reader.start(head) if head and reader else None
 
 
 def _read_start(text: str) -> tuple[Rest, Values] | None:
-    """Read a start tag without its ``>``, if there is no time in it."""
+    """Read a start tag without its ``>``; None where it has a time."""
     head = HEAD.fullmatch(f"{text}>".encode("latin-1"))
     return _start(head) if head and not head[3] else None
 
 
 def _read_start_with_time(parts: tuple[str, str]) -> tuple[Rest, Values] | None:
-    """Read a start tag from before and after its time, if that can be nothing else there."""
+    """Read a start tag, given as what stands before and after its time."""
     before, after = parts
     head = HEAD.fullmatch(f'{before}{_TIME}"{after}>'.encode("latin-1"))
     return _start(head) if head and head.end(3) == len(before) + len(_TIME) + 1 else None
@@ -329,7 +329,7 @@ _known_starts_with_time: Final = _Memory(_read_start_with_time)
 
 
 def read_address(buffer: Buffer, start: int, stop: int) -> Attributes:
-    """Return the attributes of the element that starts at `start`, or none where it is odd."""
+    """Return the attributes of the element that starts at `start`; {} where they are broken."""
     head = HEAD.match(buffer, start, stop)
     try:
         return read_attributes(head[2] + head[4]) if head else {}
@@ -340,16 +340,16 @@ def read_address(buffer: Buffer, start: int, stop: int) -> Attributes:
 # Elements --------------------------------------------------------------------------------------
 
 
-def read(buffer: Buffer, start: int, stop: int, payloads: Payloads) -> Found:
-    """Read the element that starts at `start`, if it is of the plain form and whole.
+def read(buffer: Buffer, start: int, stop: int, payloads: Payloads) -> Result:
+    """Read the element that starts at `start`, if it is whole and in the plain form.
 
     Args:
-        buffer: where it is in.
+        buffer: holds it.
         start: the index of its ``<``.
-        stop: where it has to end, or the bytes do; not counting the payloads of BLOBs.
-        payloads: reads those.
+        stop: where it must end, or the bytes end; payloads not counted.
+        payloads: reads the payloads of BLOBs.
     """
-    end = buffer.find(b">", start, start + _MAX_REMEMBERED)
+    end = buffer.find(b">", start, start + _MAX_REMEMBERED_LENGTH)
     if 0 < end < stop:
         before, has_time, rest = buffer[start:end].decode("latin-1").partition(_TIME)
         if has_time:

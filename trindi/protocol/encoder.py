@@ -1,8 +1,8 @@
-"""Events to bytes: one line per element, in the layout that every INDI program reads back.
+"""Events to bytes: one line per element, in a layout that every INDI program reads back.
 
 The rules are those of the protocol, §0 and §1.4. In text only ``&`` and ``<`` are escaped, because
-lilxml does not decode an entity that is the first character of a text; attributes have ``>`` and
-the quote escaped too. There is one writer for each row of the table of elements, made once.
+lilxml does not decode an entity that is the first character of a text; in attributes ``>`` and the
+quote are escaped too. Each row of the table of elements has one writer, made once.
 
 This module only writes: it trusts the types of an event, and refuses what must never be sent.
 """
@@ -14,25 +14,14 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final
 
 from trindi.protocol.blobs import COMPRESSED, Base64, compress
-from trindi.protocol.events import (
-    ELEMENTS,
-    Attribute,
-    Element,
-    Event,
-    Kind,
-    Limits,
-    NumberLabel,
-    SizeFormat,
-    Type,
-    newBLOBVector,
-    setBLOBVector,
-)
+from trindi.protocol.elements import ELEMENTS, Attribute, Element, Kind, Type
+from trindi.protocol.events import NumberLabel, SizeFormat
 from trindi.protocol.values import BLANKS, clean, format_timestamp, number_to_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-__all__ = ["encode", "encode_parts"]
+    from trindi.protocol.events import Event, Limits, newBLOBVector, setBLOBVector
 
 # indi_getprop indexes before an empty string: a format has two characters at least (§4.1).
 _UNKNOWN_FORMAT: Final = ".bin"
@@ -50,7 +39,7 @@ def _escape(text: str) -> str:
 
 
 def _content(text: str) -> str:
-    """Escape an element's text; white space around it cannot be carried (§1.2)."""
+    """Escape an element's text; blanks around it cannot be carried (§1.2)."""
     if _SPECIAL.search(text):
         text = clean(text).replace("&", "&amp;").replace("<", "&lt;")
         # A strict XML parser refuses a raw "]]>" in text.
@@ -58,7 +47,7 @@ def _content(text: str) -> str:
     return text.strip(BLANKS)
 
 
-# How the value of an attribute is written, as Python: `_compile_head` puts it into a function.
+# How the value of an attribute is written, as Python for `_compile_head`.
 _WRITE: Final[dict[Type, str]] = {
     Type.TEXT: "escape({})",
     Type.STATE: "{}",
@@ -68,14 +57,14 @@ _WRITE: Final[dict[Type, str]] = {
     Type.TIMESTAMP: "format_timestamp({})",
 }
 
-# Start tags and tags of members that are remembered: most of what a driver sends it has sent
-# before, but for a time and a value.
-_REMEMBERED: Final = 4096
-_MAX_REMEMBERED: Final = 1024
+# Most tags that a driver sends it has sent before: this many of each kind are remembered, and none
+# that is longer.
+_MAX_REMEMBERED: Final = 4096
+_MAX_REMEMBERED_LENGTH: Final = 1024
 
 
 class _Memory(dict[tuple[Any, ...], str]):
-    """What was written of some values; short texts only, and not too many of them."""
+    """Texts that were written, by the values that they were written of."""
 
     def __init__(self, write: Callable[..., str]) -> None:
         super().__init__()
@@ -83,25 +72,25 @@ class _Memory(dict[tuple[Any, ...], str]):
 
     def __missing__(self, values: tuple[Any, ...]) -> str:
         text = self._write(*values)
-        if len(text) <= _MAX_REMEMBERED:
-            if len(self) >= _REMEMBERED:
+        if len(text) <= _MAX_REMEMBERED_LENGTH:
+            if len(self) >= _MAX_REMEMBERED:
                 self.clear()
             self[values] = text
         return text
 
 
-def _changes(attribute: Attribute) -> bool:
-    """Whether the attribute is likely another one each time."""
+def _is_volatile(attribute: Attribute) -> bool:
+    """Whether the attribute is likely to differ in each event."""
     return attribute.field in ("timestamp", "message", "uid")
 
 
 def _compile_head(element: Element) -> Callable[[Any], str]:
-    """Make the function that writes the start tag of an element, as far as its ``>``.
+    """Make the function that writes the start tag of an element, up to its ``>``.
 
     It is compiled from the table of elements, as `dataclasses` makes an ``__init__``; a loop over
     the attributes takes twice as long. What hardly changes is written once and remembered.
     """
-    lasting = [attribute for attribute in element.attributes if not _changes(attribute)]
+    lasting = [attribute for attribute in element.attributes if not _is_volatile(attribute)]
     names: dict[str, Any] = {
         "escape": _escape,
         "number_to_text": number_to_text,
@@ -120,7 +109,7 @@ def _compile_head(element: Element) -> Callable[[Any], str]:
         *(
             _append(attribute, f"event.{attribute.field}")
             for attribute in element.attributes
-            if _changes(attribute)
+            if _is_volatile(attribute)
         ),
         "    return text",
     ]
@@ -154,11 +143,7 @@ class _Writer:
         return f"{self._head(event)}>{self._content(event)}{self._end}".encode()
 
 
-# What is written of a member beside its name and its value -------------------------------------
-
-
-def _nothing(_name: str, _detail: None) -> str:
-    return ""
+# Attributes of members -------------------------------------------------------------------------
 
 
 def _label(name: str, label: str | None) -> str:
@@ -183,13 +168,11 @@ def _new_limits(_name: str, limits: Limits | None) -> str:
     return _limits(*limits) if limits else ""
 
 
-def _details(element: Element) -> tuple[str, Callable[[str, Any], str]]:
-    """Return the field that holds them, and what writes them."""
-    if element.defines:
-        return "memberlabels", _number_label if element.kind is Kind.NUMBER else _label
-    if element.kind is Kind.NUMBER and element.reports:
-        return "limits", _new_limits
-    return "", _nothing
+def _details_writer(element: Element) -> Callable[[str, Any], str]:
+    """Return what writes the `details` of an element's members."""
+    if element.details == "memberlabels":
+        return _number_label if element.kind is Kind.NUMBER else _label
+    return _new_limits
 
 
 def _no_details(_event: Any) -> Mapping[str, None]:
@@ -214,8 +197,8 @@ class _VectorWriter(_Writer):
 
     def __init__(self, element: Element, kind: Kind) -> None:
         super().__init__(element)
-        field, details = _details(element)
-        self._details = attrgetter(field) if field else _no_details
+        details = _details_writer(element)
+        self._details = attrgetter(element.details) if element.details else _no_details
         self._write_value = _WRITE_VALUE[kind]
         self._close = f"</{element.member}>"
 
@@ -245,13 +228,13 @@ class _BLOBWriter(_Writer):
         return b"".join(pieces)
 
     def parts(self, event: Any) -> list[bytes | Base64]:
-        """Write the line, but for the payloads."""
+        """Write the line, its payloads not encoded yet."""
         parts: list[bytes | Base64] = [f"{self._head(event)}>".encode()]
         for name, value in event.members.items():
             size, suffix = event.sizeformat.get(name) or SizeFormat(len(value), "")
             payload = value
             if suffix.endswith(COMPRESSED):
-                # The receiver makes room for just so many bytes before it decompresses (§4.1).
+                # The receiver reserves this many bytes before it decompresses (§4.1).
                 size, payload = len(value), compress(value)
             if len(suffix) < 2:
                 suffix = _UNKNOWN_FORMAT
@@ -264,7 +247,7 @@ class _BLOBWriter(_Writer):
 def _writer(element: Element) -> _Writer:
     if element.kind is None:
         return _Writer(element)
-    if element.member == "oneBLOB":
+    if element.has_blobs:
         return _BLOBWriter(element)
     return _VectorWriter(element, element.kind)
 
@@ -282,10 +265,7 @@ def encode(event: Event) -> bytes:
 
 
 def encode_parts(event: setBLOBVector | newBLOBVector) -> list[bytes | Base64]:
-    """Write one event with BLOBs as `encode` does, but leave its payloads to be encoded later.
-
-    Those that are to be compressed are.
-    """
+    """Write one event with BLOBs as `encode` does, its payloads compressed but not encoded yet."""
     writer = _WRITERS[type(event)]
     assert isinstance(writer, _BLOBWriter)
     return writer.parts(event)

@@ -1,10 +1,10 @@
 """Where one element starts and ends in a stream of bytes that is not an XML document.
 
-The framer knows just enough XML for that: quotes in tags, comments, declarations, and which names
-INDI has. It looks at every byte a bounded number of times, however the stream is cut, and its
-answers depend on the bytes alone, never on the cuts. What is inside an element is not its business.
+The framer knows just enough XML for that: quotes in tags, comments, declarations, and the names
+that INDI has. It looks at every byte a bounded number of times, however the stream is cut, and its
+answers depend on the bytes alone, never on the cuts. It does not look into an element.
 
-How it finds back after a fault (protocol §9): a ``<`` inside a tag, or the start of a known element
+How it recovers from a fault (protocol §9): a ``<`` inside a tag, or the start of a known element
 inside another known one, means that the first was never finished; reading goes on at the second.
 """
 
@@ -13,37 +13,35 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from trindi.protocol.events import ELEMENTS
+from trindi.protocol.elements import ELEMENTS
 from trindi.protocol.markup import BLANK, IS, MAX_NAME_LENGTH, QUOTED
 from trindi.protocol.values import BLANKS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Frame", "Framer"]
-
 _NAME: Final = re.compile(rb"[^ \t\r\n/>]+")
 _TAG_MARK: Final = re.compile(rb"[<>\"']")
 _QUOTED_MARK: Final = {b'"': re.compile(rb'["<]'), b"'": re.compile(rb"['<]")}
 _ROOT_START: Final = re.compile(f"<(?:{'|'.join(sorted(ELEMENTS))})[ \t\r\n/>]".encode())
-# Any XML name will do in what is not INDI's; Python's "<object at 0x7f…>" must not.
+# An unknown element may have any XML name; Python's "<object at 0x7f…>" is no element.
 _ANY_NAME: Final = "[^\0- =<>\"'/]++"
 _WELL_FORMED: Final = re.compile(
     f"<{_ANY_NAME}(?:{BLANK}++{_ANY_NAME}{IS}{QUOTED})*+{BLANK}*+/?>".encode()
 )
-# What starts so, ends so. An XML declaration ends at any ">", as it does for libindi (§1.2).
+# How markup starts and ends. An XML declaration ends at any ">", as it does for libindi (§1.2).
 _MARKUP: Final = ((b"<!--", b"-->"), (b"<![CDATA[", b"]]>"), (b"<!", b">"), (b"<?", b">"))
 _LONGEST_MARKUP: Final = max(len(opening) for opening, _ in _MARKUP)
 
 
 class Frame(NamedTuple):
-    """A stretch of the stream that has been understood as far as its end.
+    """A stretch of the stream whose end is found.
 
     Attributes:
         end: index of the first byte after it.
-        name: name of the element, or "" where it is none (a comment, a declaration, junk).
-        fault: why it is not a whole element, or "" where it is one or may be passed over silently.
-        whole: it is an element of a known name with both its ends.
+        name: name of the element; "" for a comment, a declaration or junk.
+        fault: why it is not a whole element; "" where it is one, or may be passed over silently.
+        whole: it is a whole element with a known name.
     """
 
     end: int
@@ -56,23 +54,23 @@ class Framer:
     """Finds the end of what starts at a ``<``; resumable at any byte.
 
     Args:
-        limit: gives the bound in bytes of an element of some name ("" for anything else).
+        limit: returns the bound in bytes of an element of this name ("" for anything else).
 
     Attributes:
-        begun: it has begun with an element, and not come to its end.
-        tag: where in it the last tag inside is, if there has been nothing but text since, or 0.
-        taken: how many bytes of it were taken out of the buffer.
+        begun: an element is begun whose end is not found yet.
+        tag: offset in it of its last tag, if only text has followed that; else 0.
+        taken: how many of its bytes were taken out of the buffer.
     """
 
     def __init__(self, limit: Callable[[str], int]) -> None:
         self._limit = limit
-        self._begin()
+        self._reset()
 
-    def _begin(self) -> None:
+    def _reset(self) -> None:
         self._step: Callable[[bytes | bytearray, int, int], Frame | None] = self._start
         self.begun = False
-        self._seen = 0  # bytes after the start that need not be looked at again
-        self._opening = 0  # where among them the last "<" is that has no ">" yet
+        self._seen = 0  # bytes after the start that are looked at
+        self._opening = 0  # offset of the last "<" among them that has no ">" yet
         self._name = ""
         self.tag = 0
         self.taken = 0
@@ -80,11 +78,11 @@ class Framer:
         self._quote = b""
 
     def advance(self, buffer: bytes | bytearray, start: int) -> Frame | None:
-        """Look for the end of what starts at `start`, going on where the last call left off.
+        """Look for the end of what starts at `start`, from where the last call stopped.
 
         Returns:
-            The frame, or None where more bytes are needed; then the next call must be given the
-            same bytes and more, the same element at `start`.
+            The frame, or None where more bytes are needed: give the next call the same bytes and
+            more, with the same element at `start`.
         """
         self.begun = True
         while True:
@@ -97,20 +95,20 @@ class Framer:
                     return None
                 frame = self._faulty(bound, f"it is larger than {limit} bytes")
             if frame is not None:
-                self._begin()
+                self._reset()
                 return frame
 
     def room(self, held: int) -> int:
-        """Return how many more bytes there can be of an element of which so many are held."""
+        """Return how many more bytes the element may have when `held` bytes of it are held."""
         return self._limit(self._name) - self.taken - held
 
     def took_out(self, count: int, held: int) -> None:
-        """Be told that as many bytes of text were taken out, and how many are held still."""
+        """Note that `count` bytes of text were taken out, and that `held` are held still."""
         self._seen = held
         self.taken += count
 
     # Each step looks at buffer[start + self._seen : stop]; it returns the frame, or sets the next
-    # step, or else notes in `_seen` how far it came.
+    # step, or notes in `_seen` how far it has looked.
 
     def _start(self, buffer: bytes | bytearray, start: int, stop: int) -> Frame | None:
         head = bytes(buffer[start : min(stop, start + _LONGEST_MARKUP)])
@@ -195,5 +193,5 @@ class Framer:
         return Frame(end, self._name, whole=self._name in ELEMENTS)
 
     def _faulty(self, end: int, fault: str) -> Frame:
-        """An unknown name is passed over silently, unless it is too large to be known as such."""
+        """An unknown element is passed over silently, unless even its name is not found."""
         return Frame(end, self._name, fault if self._name in ELEMENTS or not self._name else "")

@@ -1,27 +1,12 @@
-"""What INDI programs write inside a tag and between tags: names, attributes, references, text.
+"""Names, attributes, references and text, as INDI programs write them in tags and between them.
 
-Patterns for whoever looks at bytes, and readers of what they find. This module knows no element.
+Patterns for bytes, and readers of what they find. This module knows no element.
 """
 
 import re
 from typing import Final
 
 from trindi.protocol.values import BLANKS, clean
-
-__all__ = [
-    "ATTRIBUTES",
-    "BLANK",
-    "HEAD",
-    "IS",
-    "MAX_ATTRIBUTES",
-    "MAX_ATTRIBUTE_LENGTH",
-    "MAX_NAME_LENGTH",
-    "NAME",
-    "QUOTED",
-    "attribute_text",
-    "read_attributes",
-    "text_of",
-]
 
 MAX_NAME_LENGTH: Final = 256
 """Characters of the name of an element or attribute; a long wrong one crashes indiserver (§9)."""
@@ -72,9 +57,9 @@ def text_of(data: bytes) -> str:
 
 
 def attribute_text(data: bytes) -> str:
-    """Read an attribute's value, as `text_of` does, but with the blanks around it.
+    """Read an attribute's value as `text_of` does, but keep the blanks around it.
 
-    As in XML, a line end or a tab in it is a blank.
+    As in XML, a line end or a tab in it becomes a blank.
     """
     try:
         text = data.decode()
@@ -93,7 +78,7 @@ IS: Final = f"{BLANK}*+={BLANK}*+"
 QUOTED: Final = """(?:"[^"<]*+"|'[^'<]*+')"""
 ATTRIBUTES: Final = f"(?:{BLANK}++{NAME}{IS}{QUOTED})*+"
 _ATTRIBUTE: Final = re.compile(f"""({NAME}){IS}(?:"([^"]*+)"|'([^']*+)')""".encode())
-# The timestamp is read apart from the rest, which comes again and again and can be remembered.
+# The timestamp has a group of its own: the rest of a tag comes again and can be remembered.
 HEAD: Final = re.compile(
     f"<({NAME})"
     f"((?:{BLANK}++(?!timestamp[ \t\r\n=]){NAME}{IS}{QUOTED})*+)"
@@ -106,7 +91,7 @@ def read_attributes(data: bytes) -> dict[str, str]:
     """Read the attributes of a tag; the first of a name wins (§9).
 
     Raises:
-        ValueError: a bound is passed.
+        ValueError: a bound is exceeded.
     """
     found = _ATTRIBUTE.findall(data)
     if len(found) > MAX_ATTRIBUTES:

@@ -11,8 +11,6 @@ from typing import Any, Final
 
 from trindi.protocol.events import delProperty
 
-__all__ = ["EVERY_DEVICE", "Interest", "covers", "ends", "is_all", "matches"]
-
 EVERY_DEVICE: Final = "*"
 """The device that a chained indiserver asks for: every one."""
 

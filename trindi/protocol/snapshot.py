@@ -10,12 +10,10 @@ from __future__ import annotations
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, Protocol, TypeVar
 
+from trindi.protocol.elements import ELEMENT_OF, ELEMENTS, Kind
 from trindi.protocol.event_class import replace
 from trindi.protocol.events import (
-    ELEMENT_OF,
-    ELEMENTS,
     DefVector,
-    Kind,
     Limits,
     Message,
     SetVector,
@@ -34,9 +32,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from trindi.protocol.values import State
-
-__all__ = ["MAX_SNAPSHOT_BYTES", "Change", "Effect", "Property", "Record", "Snapshot"]
-__all__ += ["text_growth"]
 
 MAX_SNAPSHOT_BYTES: Final = 64 * 1024 * 1024
 """Bytes that are kept: room for tens of thousands of members."""

@@ -16,8 +16,6 @@ from trindi.protocol.markup import ATTRIBUTES, BLANK, IS, NAME, QUOTED, read_att
 if TYPE_CHECKING:
     from trindi.protocol.events import Event
 
-__all__ = ["Span"]
-
 _CONTROL: Final = bytes([*range(9), 11, 12, *range(14, 32), 127])
 # No XML parser takes these two characters: U+FFFE and U+FFFF.
 _NO_CHARACTERS: Final = re.compile(b"\xef\xbf[\xbe\xbf]")

@@ -1,7 +1,7 @@
 """The values of INDI as text and as Python: enumerations, numbers, timestamps, legal characters.
 
-Pure functions. What is not a legal value raises `ValueError` with a phrase that can be shown to
-whoever sent it. This module knows no elements and no bytes.
+Pure functions. A value that is not legal raises `ValueError` with a phrase that its sender can be
+told. This module knows no elements and no bytes.
 """
 
 from __future__ import annotations
@@ -15,25 +15,6 @@ from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from decimal import Decimal
-
-__all__ = [
-    "BLANKS",
-    "BLOBPolicy",
-    "Permission",
-    "Rule",
-    "State",
-    "SwitchState",
-    "check_format",
-    "check_name",
-    "clean",
-    "format_number",
-    "format_timestamp",
-    "number_to_text",
-    "parse_number",
-    "parse_timestamp",
-    "to_float",
-    "to_utc",
-]
 
 
 class SwitchState(StrEnum):
@@ -53,7 +34,7 @@ class State(StrEnum):
 
 
 class Permission(StrEnum):
-    """What a client may do with a property: read it, write it, or both."""
+    """Whether a client may read a property, write it, or both."""
 
     RO = "ro"
     WO = "wo"
@@ -69,7 +50,7 @@ class Rule(StrEnum):
 
 
 class BLOBPolicy(StrEnum):
-    """What a client wants of BLOBs (protocol §4.4)."""
+    """Whether a client receives BLOBs, and other events (protocol §4.4)."""
 
     NEVER = "Never"
     ALSO = "Also"
@@ -88,7 +69,7 @@ _SEPARATOR: Final = r"(?:[:;]| +)"
 _SEXAGESIMAL: Final = re.compile(
     rf"([+-]?)({_DECIMAL}){_SEPARATOR}(?:({_DECIMAL})(?:{_SEPARATOR}({_DECIMAL})?)?)?"
 )
-# No number needs more digits; a bound keeps hostile ones from costing time.
+# No number needs more digits; hostile ones would cost time.
 MAX_NUMBER_LENGTH: Final = 128
 
 
@@ -123,7 +104,7 @@ def _from_sexagesimal(text: str) -> float:
 
 
 def to_float(value: str | float | Decimal) -> float:
-    """Turn what an author may give for a number into a finite float.
+    """Convert what an author may give for a number to a finite float.
 
     Raises:
         ValueError: text that is no INDI number, NaN or infinity.
@@ -131,7 +112,7 @@ def to_float(value: str | float | Decimal) -> float:
     """
     if isinstance(value, str):
         return parse_number(value)
-    # Numbers of other libraries (numpy's scalars) know how to become a float, too.
+    # Numbers of other libraries, such as numpy's scalars, convert too.
     if not hasattr(value, "__float__"):
         raise TypeError(
             f"a number is given as str, int, float or Decimal, not {type(value).__name__}"
@@ -190,7 +171,7 @@ def _sexagesimal(text: str) -> tuple[int, int] | None:
 
 
 def format_number(value: float, display: str) -> str:
-    """Show a number as its display format wants it (protocol §3.2), in at most 63 characters.
+    """Return a number in its display format (protocol §3.2), in at most 63 characters.
 
     Raises:
         ValueError: the format is not legal.
@@ -209,7 +190,7 @@ def _format_sexagesimal(value: float, width: int, fraction: int) -> str:
     degrees, rest = divmod(math.floor(abs(value) * base + 0.5), base)
     room = width - fraction
     if value < 0 and degrees == 0:
-        # As printf's "%*s-0" has it: a negative width pads as many blanks as a positive one.
+        # As printf's "%*s-0": a negative width pads as many blanks as a positive one.
         whole = " " * abs(room - 2) + "-0"
     else:
         whole = "%*d" % (room, -degrees if value < 0 else degrees)  # noqa: UP031 - printf is meant
@@ -234,13 +215,13 @@ def to_utc(when: datetime) -> datetime:
     return when.replace(tzinfo=UTC) if when.tzinfo is None else when.astimezone(UTC)
 
 
-# The second that was written last, as a time and as text: the next time is likely of the same one.
-# It is replaced as a whole, for a worker thread may be encoding, too.
+# The second that was written last, as a time and as text: the next time is likely in the same one.
+# It is replaced as a whole, because a worker thread may encode at the same time.
 _last_second: Final = [(datetime(1, 1, 1, tzinfo=UTC), "0001-01-01T00:00:00")]
 
 
 def format_timestamp(when: datetime) -> str:
-    """Write a time as INDI wants it: UTC, to the microsecond where there is one, no zone."""
+    """Write a time as INDI has it: UTC without a zone, to the microsecond where there is one."""
     if when.tzinfo is not UTC:
         when = to_utc(when)
     second, text = _last_second[0]

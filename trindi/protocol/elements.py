@@ -1,0 +1,157 @@
+"""The one table of INDI elements: name, class of its events, attributes, members.
+
+Decoder, encoder and documents read it; no other module knows how an element is made up.
+"""
+
+from collections.abc import Iterator, Mapping
+from enum import Enum
+from types import MappingProxyType
+from typing import Any, Final, NamedTuple
+
+from trindi.protocol import events
+from trindi.protocol.values import Permission, Rule, State
+
+
+class Kind(Enum):
+    """The five kinds of member; the value is how element names spell it."""
+
+    SWITCH = "Switch"
+    TEXT = "Text"
+    NUMBER = "Number"
+    LIGHT = "Light"
+    BLOB = "BLOB"
+
+
+class Type(Enum):
+    """The type of an attribute's value."""
+
+    TEXT = "text"
+    STATE = "state"
+    PERM = "perm"
+    RULE = "rule"
+    SECONDS = "seconds"
+    TIMESTAMP = "timestamp"
+
+
+class Attribute(NamedTuple):
+    """One attribute of an element.
+
+    Attributes:
+        xml: its name on the wire.
+        field: its name on the event.
+        type: the type of its value.
+        required: an element without it is refused.
+        default: what the event holds where it is absent.
+        always: written even where it holds the default (§2: BaseClient has defaults of its own).
+    """
+
+    xml: str
+    field: str
+    type: Type = Type.TEXT
+    required: bool = False
+    default: Any = None
+    always: bool = False
+
+
+class Element(NamedTuple):
+    """One element.
+
+    Attributes:
+        xml: its name on the wire.
+        cls: the class of its events.
+        attributes: in the order in which they are written.
+        kind: the kind of its members, or None where it has none.
+        member: the element name of its members, or "".
+        content: the field that is written as the element's text, or "".
+        fixed: attributes that are always written so, whatever the event holds.
+    """
+
+    xml: str
+    cls: type[Any]
+    attributes: tuple[Attribute, ...]
+    kind: Kind | None = None
+    member: str = ""
+    content: str = ""
+    fixed: str = ""
+
+    @property
+    def has_blobs(self) -> bool:
+        """Its members carry payloads."""
+        return self.member == "oneBLOB"
+
+    @property
+    def details(self) -> str:
+        """The field for what its members say beside their names and values, or ""."""
+        if self.member.startswith("def"):
+            return "memberlabels"
+        return "limits" if self.cls is events.setNumberVector else ""
+
+
+_DEVICE = Attribute("device", "devicename", required=True)
+_ANY_DEVICE = Attribute("device", "devicename")
+_NAME = Attribute("name", "vectorname", required=True)
+_ANY_NAME = Attribute("name", "vectorname")
+_LABEL = Attribute("label", "label", default="", always=True)
+_GROUP = Attribute("group", "group", default="", always=True)
+_STATE = Attribute("state", "state", Type.STATE, default=State.OK, always=True)
+_NEW_STATE = Attribute("state", "state", Type.STATE)
+_PERM = Attribute("perm", "perm", Type.PERM, default=Permission.RO, always=True)
+_RULE = Attribute("rule", "rule", Type.RULE, default=Rule.ONE_OF_MANY, always=True)
+_TIMEOUT = Attribute("timeout", "timeout", Type.SECONDS, default=0.0, always=True)
+_NEW_TIMEOUT = Attribute("timeout", "timeout", Type.SECONDS)
+_TIMESTAMP = Attribute("timestamp", "timestamp", Type.TIMESTAMP)
+_MESSAGE = Attribute("message", "message", default="")
+_UID = Attribute("uid", "uid", required=True)
+_AFTER = Attribute("after", "after", default="")
+# Not "after": indiserver answers with all attributes of the request.
+_ANSWERED = Attribute("answered", "answered", default="")
+
+
+def _vectors() -> Iterator[Element]:
+    head, tail = (_DEVICE, _NAME), (_TIMESTAMP, _MESSAGE)
+    for kind in Kind:
+        is_light, one = kind is Kind.LIGHT, f"one{kind.value}"
+        perm = () if is_light else (_PERM,)
+        rule = (_RULE,) if kind is Kind.SWITCH else ()
+        timeout = () if is_light else (_TIMEOUT,)
+        new_timeout = () if is_light else (_NEW_TIMEOUT,)
+        described = (*head, _LABEL, _GROUP, _STATE, *perm, *rule, *timeout, *tail)
+        yield _vector("def", kind, described, f"def{kind.value}")
+        yield _vector("set", kind, (*head, _NEW_STATE, *new_timeout, *tail), one)
+        if not is_light:
+            yield _vector("new", kind, (*head, _TIMESTAMP), one)
+
+
+def _vector(verb: str, kind: Kind, attributes: tuple[Attribute, ...], member: str) -> Element:
+    name = f"{verb}{kind.value}Vector"
+    return Element(name, getattr(events, name), attributes, kind, member)
+
+
+ELEMENTS: Final[Mapping[str, Element]] = MappingProxyType(
+    {
+        element.xml: element
+        for element in (
+            # Always 1.7, whatever a peer sent: a libindi driver exits on any other (§0 rule 12).
+            Element(
+                "getProperties",
+                events.getProperties,
+                (_ANY_DEVICE, _ANY_NAME),
+                fixed='version="1.7"',
+            ),
+            Element("enableBLOB", events.enableBLOB, (_DEVICE, _ANY_NAME), content="policy"),
+            Element("message", events.Message, (_ANY_DEVICE, _TIMESTAMP, _MESSAGE)),
+            Element(
+                "delProperty", events.delProperty, (_ANY_DEVICE, _ANY_NAME, _TIMESTAMP, _MESSAGE)
+            ),
+            Element("pingRequest", events.pingRequest, (_UID, _AFTER)),
+            Element("pingReply", events.pingReply, (_UID, _ANSWERED)),
+            *_vectors(),
+        )
+    }
+)
+"""Every element by its name on the wire."""
+
+ELEMENT_OF: Final[Mapping[type[Any], Element]] = MappingProxyType(
+    {element.cls: element for element in ELEMENTS.values()}
+)
+"""Every element by the class of its events."""
