@@ -40,15 +40,11 @@ __all__ = [
     "EndOfStream",
     "Entry",
     "Item",
-    "KeepBlob",
-    "LoadBlob",
     "RecordingError",
     "Side",
     "Unparsed",
-    "from_json",
-    "read_timestamp",
-    "to_json",
 ]
+__all__ += ["KeepBlob", "LoadBlob", "from_json", "read_number", "read_timestamp", "to_json"]
 
 FORMAT: Final = "trindi recording"
 """The key of the first line that marks a recording; its value is the version."""
@@ -141,13 +137,9 @@ def to_json(item: Item, keep: KeepBlob) -> dict[str, Any]:
     written: dict[str, Any] = {"event": type(item).__name__}
     for field in fields(item):
         value = getattr(item, field.name)
-        if field.name not in _LEFT_OUT and not _is_empty(value):
+        if field.name not in _LEFT_OUT and value not in (None, "", {}):
             written[field.name] = _write_field(item, field.name, value, keep)
     return written
-
-
-def _is_empty(value: Any) -> bool:
-    return value is None or value == "" or (isinstance(value, Mapping) and not value)
 
 
 def _write_field(event: Any, name: str, value: Any, keep: KeepBlob) -> Any:
@@ -219,7 +211,8 @@ def _text(value: Any) -> str:
     return value
 
 
-def _number(value: Any) -> float:
+def read_number(value: Any) -> float:
+    """Return a finite JSON number, or raise ValueError."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise ValueError(f"{value!r} is not a number")
     return to_float(value)
@@ -250,7 +243,7 @@ def _number_label(value: Any) -> NumberLabel:
 
 
 def _limits(value: Any) -> Limits:
-    return Limits(**_mapping(_number, value))
+    return Limits(**_mapping(read_number, value))
 
 
 def _size_format(value: Any) -> SizeFormat:
@@ -263,7 +256,7 @@ def _size_format(value: Any) -> SizeFormat:
 _MEMBERS: Final[Mapping[Kind, Callable[[Any], Any]]] = {
     Kind.SWITCH: SwitchState,
     Kind.TEXT: _text,
-    Kind.NUMBER: _number,
+    Kind.NUMBER: read_number,
     Kind.LIGHT: State,
     Kind.BLOB: _nothing,
 }
@@ -274,7 +267,7 @@ _FIELDS: Final[Mapping[str, Callable[[Any], Any]]] = {
     "rule": Rule,
     "policy": BLOBPolicy,
     "timestamp": read_timestamp,
-    "timeout": _number,
+    "timeout": read_number,
     "limits": partial(_mapping, _limits),
     "sizeformat": partial(_mapping, _size_format),
 }

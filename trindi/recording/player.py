@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from trindi.recording.jsonl import Item
     from trindi.recording.reader import Recording
 
-__all__ = ["Pace", "play", "replay"]
+__all__ = ["Pace", "Player", "replay"]
 
 RECEIVE_BYTES: Final = 64 * 1024
 """Bytes of one read from the peer."""
@@ -40,31 +40,28 @@ _LAST_PING: Final = "trindi replay"
 
 
 class Pace:
-    """Maps recorded times to times of this run; the run begins now.
+    """Maps recorded times to times of this run.
 
     Args:
         speed: recorded seconds in a second; infinity for no pauses.
-        zero: the recorded time that is now.
 
     Raises:
         ValueError: the speed is not above 0.
     """
 
-    def __init__(self, speed: float, zero: float = 0.0) -> None:
-        self.speed = check_speed(speed)
-        self._zero = zero
-        self._start = trio.current_time()
+    def __init__(self, speed: float) -> None:
+        if not speed > 0:
+            raise ValueError(f"speed is above 0, not {speed!r}")
+        self.speed = speed
+        self._zero = self._start = 0.0
+
+    def start(self, zero: float = 0.0) -> None:
+        """Begin now, at some recorded time."""
+        self._zero, self._start = zero, trio.current_time()
 
     async def wait_until(self, time: float) -> None:
         """Wait for a recorded time; only a checkpoint if it has passed."""
         await trio.sleep_until(self._start + (time - self._zero) / self.speed)
-
-
-def check_speed(speed: float) -> float:
-    """Return a valid speed; raise ValueError for others."""
-    if not speed > 0:
-        raise ValueError(f"speed is above 0, not {speed!r}")
-    return speed
 
 
 async def replay(
@@ -97,83 +94,77 @@ async def replay(
         ValueError: there is no such side, the speed is not above 0, or linger is below 0.
     """
     wait_idle = partial(trio.sleep, check_delay("linger", linger))
-    return await play(recording, stream, wait_idle, source=source, speed=speed, drain=speed > 1)
+    # Above the recorded speed, answers have not come when the recorded end comes.
+    return await Player(stream, source, speed, wait_idle, drain=speed > 1).play(recording)
 
 
-async def play(
-    recording: Recording,
-    stream: trio.abc.Stream,
-    wait_idle: Callable[[], Awaitable[object]],
-    *,
-    source: str = Side.CLIENT,
-    speed: float = 1.0,
-    drain: bool = True,
-) -> list[Entry]:
-    """Do what `replay` does, where the caller knows when the peer is idle.
+class Player:
+    """Plays one side of a recording on a stream, and collects what the peer sends.
 
     Args:
-        recording: what was recorded.
         stream: the peer is at its other end.
-        wait_idle: returns when the peer has answered everything.
         source: the side that is played.
         speed: recorded seconds in a second.
-        drain: wait for answers before a recorded end of the stream, too. At more than the recorded
-            speed these answers have not come yet.
+        wait_idle: returns when the peer has answered everything.
+        drain: wait for answers before a recorded end of the stream, too.
 
     Raises:
-        RecordingError: a line of the recording cannot be read.
         ValueError: there is no such side, or the speed is not above 0.
     """
-    player, pace = _Player(stream, Side(source), wait_idle, drain=drain), Pace(speed)
-    failure: RecordingError | None = None
-    async with stream, trio.open_nursery() as nursery:
-        nursery.start_soon(player.receive, nursery.cancel_scope)
-        try:
-            await player.send(recording, pace)
-        except RecordingError as error:
-            # Raised outside the nursery, so that no ExceptionGroup wraps it.
-            failure = error
-        nursery.cancel_scope.cancel()
-    if failure is not None:
-        raise failure
-    return player.received
-
-
-class _Player:
-    """Plays one side on a stream, and collects what the peer sends."""
 
     def __init__(
         self,
         stream: trio.abc.Stream,
-        side: Side,
+        source: str,
+        speed: float,
         wait_idle: Callable[[], Awaitable[object]],
         *,
-        drain: bool,
+        drain: bool = True,
     ) -> None:
-        self.received: list[Entry] = []
         self._stream = stream
-        self._side = side
+        self._side = Side(source)
+        self._pace = Pace(speed)
         self._wait_idle = wait_idle
         self._drain = drain
         self._tap = StreamTap(self._note)
         self._start = trio.current_time()
+        self._received: list[Entry] = []
         self._unanswered_pings: list[str] = []
         self._ping_sent = False
         self._ping_answered = trio.Event()
         self._send_lock = trio.Lock()
 
-    async def send(self, recording: Iterable[Entry], pace: Pace) -> None:
-        """Send each item at its time; at the end, wait for answers."""
+    async def play(self, recording: Iterable[Entry]) -> list[Entry]:
+        """Play the recording, close the stream, and return what the peer has sent.
+
+        Raises:
+            RecordingError: a line of the recording cannot be read.
+        """
+        failure: RecordingError | None = None
+        async with self._stream, trio.open_nursery() as nursery:
+            nursery.start_soon(self._receive, nursery.cancel_scope)
+            try:
+                await self._send(recording)
+            except RecordingError as error:
+                # Raised outside the nursery, so that no ExceptionGroup wraps it.
+                failure = error
+            nursery.cancel_scope.cancel()
+        if failure is not None:
+            raise failure
+        return self._received
+
+    async def _send(self, recording: Iterable[Entry]) -> None:
+        self._pace.start()
         for entry in recording:
-            await pace.wait_until(entry.time)
+            await self._pace.wait_until(entry.time)
             if entry.source is self._side:
                 if self._drain and isinstance(entry.item, EndOfStream):
-                    await self._wait_answers(pace)
+                    await self._wait_answers()
                 await self._send_item(entry.item)
-        await self._wait_answers(pace)
+        await self._wait_answers()
 
-    async def _wait_answers(self, pace: Pace) -> None:
-        if math.isinf(pace.speed) and not self._ping_sent:
+    async def _wait_answers(self) -> None:
+        if math.isinf(self._pace.speed) and not self._ping_sent:
             self._ping_sent = True
             with trio.move_on_after(ANSWER_TIMEOUT):
                 await self._send_all(encode(pingRequest(_LAST_PING)))
@@ -185,25 +176,23 @@ class _Player:
             case Unparsed(data=data):
                 await self._send_all(data)
             case EndOfStream():
-                await self._send_eof()
+                if isinstance(self._stream, trio.abc.HalfCloseableStream):
+                    await self._locked(self._stream.send_eof)
             case pingRequest() | pingReply():
                 pass
             case event:
                 await self._send_all(encode(event))
 
     async def _send_all(self, data: bytes) -> None:
+        await self._locked(self._stream.send_all, data)
+
+    async def _locked(self, send: Callable[..., Awaitable[None]], *args: bytes) -> None:
         # `receive` notices that the peer has gone.
         with contextlib.suppress(trio.BrokenResourceError, trio.ClosedResourceError):
             async with self._send_lock:
-                await self._stream.send_all(data)
+                await send(*args)
 
-    async def _send_eof(self) -> None:
-        if isinstance(self._stream, trio.abc.HalfCloseableStream):
-            with contextlib.suppress(trio.BrokenResourceError, trio.ClosedResourceError):
-                async with self._send_lock:
-                    await self._stream.send_eof()
-
-    async def receive(self, scope: trio.CancelScope) -> None:
+    async def _receive(self, scope: trio.CancelScope) -> None:
         """Collect what the peer sends, and answer its pings; cancel the scope when it ends."""
         with contextlib.suppress(trio.BrokenResourceError, trio.ClosedResourceError):
             while data := await self._stream.receive_some(RECEIVE_BYTES):
@@ -221,4 +210,4 @@ class _Player:
                     self._ping_answered.set()
             case _:
                 time = trio.current_time() - self._start
-                self.received.append(Entry(time, self._side.other, item))
+                self._received.append(Entry(time, self._side.other, item))

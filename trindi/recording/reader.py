@@ -7,7 +7,6 @@ The file may come from anybody, and may have been edited: everything that is wro
 from __future__ import annotations
 
 import json
-import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -21,6 +20,7 @@ from trindi.recording.jsonl import (
     Side,
     Unparsed,
     from_json,
+    read_number,
     read_timestamp,
 )
 
@@ -130,7 +130,7 @@ def _read(line: bytes, load: LoadBlob) -> Entry:
     written = json.loads(line)
     if not isinstance(written, dict):
         raise ValueError("it is not a JSON object")
-    time, source = written.pop("time"), Side(written.pop("from"))
-    if isinstance(time, bool) or not isinstance(time, (int, float)) or not 0 <= time < math.inf:
-        raise ValueError(f"{time!r} is not a time in seconds")
-    return Entry(float(time), source, from_json(written, load))
+    time, source = read_number(written.pop("time")), Side(written.pop("from"))
+    if time < 0:
+        raise ValueError(f"its time is {time}, before the recording began")
+    return Entry(time, source, from_json(written, load))

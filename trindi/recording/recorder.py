@@ -64,21 +64,14 @@ def record(
         OSError: the file cannot be written.
         ValueError: there is no such side, or the first line is longer than `max_bytes`.
     """
-    ours, start = Side(side), trio.current_time()
+    ours = Side(side)
     header = {
         FORMAT: VERSIONS[-1],
         "side": ours,
         "clock": "wall" if now is None else "virtual",
         "start": format_timestamp((now or DEFAULT_RUNTIME.now)()),
     }
-    # Checked before an existing recording is overwritten.
-    if len(_line(header)) > max_bytes:
-        raise ConfigurationError(f"max_bytes is at least {len(_line(header))}, not {max_bytes}")
-    path = Path(file) if not hasattr(file, "write") else None
-    target: Any = file if path is None else path.open("w", encoding="utf-8", newline="\n")
-    writer = _Writer(target, path, start, max_bytes, max_blob_bytes)
-    writer.write_header(header)
-    return RecordedStream(stream, writer, ours)
+    return RecordedStream(stream, _Writer(file, header, max_bytes, max_blob_bytes), ours)
 
 
 def _line(written: dict[str, Any], *, ascii_only: bool = False) -> bytes:
@@ -90,17 +83,17 @@ def _line(written: dict[str, Any], *, ascii_only: bool = False) -> bytes:
 class _Writer:
     """Writes the lines of one recording, until it is closed, full or broken."""
 
-    def __init__(
-        self, file: TextIO, path: Path | None, start: float, room: int, blob_room: int
-    ) -> None:
-        self._file = file
+    def __init__(self, file: Any, header: dict[str, Any], room: int, blob_room: int) -> None:
+        # Checked before an existing recording is overwritten.
+        if len(_line(header)) > room:
+            raise ConfigurationError(f"max_bytes is at least {len(_line(header))}, not {room}")
+        path = None if hasattr(file, "write") else Path(file)
         self._owned = path is not None
+        self._file = path.open("w", encoding="utf-8", newline="\n") if path else file
         self._room = room
         self._blobs = BlobWriter(path, blob_room)
-        self._start = start
+        self._start = trio.current_time()
         self.stopped = ""
-
-    def write_header(self, header: dict[str, Any]) -> None:
         try:
             self._blobs.clear()
             self._write(header)
@@ -125,7 +118,7 @@ class _Writer:
         line = _line(written, ascii_only=not self._owned)
         self._room -= len(line)
         if self._room < 0:
-            raise _FullError("it has reached its bound")
+            raise RuntimeError("it has reached its bound")
         self._file.write(line.decode())
         self._file.flush()
 
@@ -135,10 +128,6 @@ class _Writer:
             # A failed write was reported when it failed.
             with contextlib.suppress(OSError):
                 self._file.close()
-
-
-class _FullError(Exception):
-    """The recording has as many bytes as it may have."""
 
 
 class RecordedStream(trio.abc.HalfCloseableStream):

@@ -30,7 +30,7 @@ from trindi.protocol import (
     setBLOBVector,
 )
 from trindi.recording.jsonl import Side
-from trindi.recording.player import Pace, check_speed
+from trindi.recording.player import Pace
 from trindi.transport import EncodedBatch, EncodedEvent
 
 if TYPE_CHECKING:
@@ -55,38 +55,8 @@ class _ReplayedDevice(Device):
         self.devicename = devicename
 
 
-class _Opening:
-    """The initial definitions of a session.
-
-    Attributes:
-        zero: recorded time of the first definition.
-        definitions: the first one of each property that is defined within `OPENING` of it.
-        devicenames: all devices of the session, of later ones too.
-    """
-
-    def __init__(self, entries: Iterable[Entry]) -> None:
-        self.zero = 0.0
-        self.definitions: dict[tuple[str, str], DefVector] = {}
-        names: dict[str, None] = {}
-        for time, event in _server_events(entries):
-            if event.devicename is not None:
-                names[event.devicename] = None
-            if isinstance(event, DefVector):
-                if not self.definitions:
-                    self.zero = time
-                if time <= self.zero + OPENING:
-                    self.definitions.setdefault((event.devicename, event.vectorname), event)
-        self.devicenames = tuple(names)
-
-    def rest(self, entries: Iterable[Entry]) -> Iterator[tuple[float, SnoopEvent]]:
-        """Yield the other events of the server, with their times."""
-        known = set(self.definitions)
-        for time, event in _server_events(entries):
-            names = event.devicename, getattr(event, "vectorname", None)
-            if isinstance(event, DefVector) and names in known:
-                known.remove(names)
-            else:
-                yield time, event
+def _names(event: DefVector) -> tuple[str, str]:
+    return event.devicename, event.vectorname
 
 
 def _server_events(entries: Iterable[Entry]) -> Iterator[tuple[float, SnoopEvent]]:
@@ -113,25 +83,44 @@ class ReplayDriver(IPyDriver):
     """
 
     def __init__(self, recording: Recording, speed: float = 1.0) -> None:
-        self._speed = check_speed(speed)
+        self._pace = Pace(speed)
         self._recording = recording
-        # All lines are read once here, so that a broken one is reported now.
-        self._opening = _Opening(recording.without_blobs())
-        super().__init__([_ReplayedDevice(name) for name in self._opening.devicenames])
         # What it holds is part of the recording, whose size is bounded.
         self._snapshot = Snapshot(Property, max_bytes=sys.maxsize)
-        for definition in self._opening.definitions.values():
-            self._snapshot.apply(definition)
+        self._zero = 0.0
+        devicenames = self._take_opening(recording.without_blobs())
+        self._opening = frozenset(map(_names, self._snapshot.definitions()))
+        super().__init__([_ReplayedDevice(name) for name in devicenames])
         self._asked = trio.Event()
         self.finished = trio.Event()
+
+    def _take_opening(self, entries: Iterable[Entry]) -> list[str]:
+        """Take the initial definitions; return the devices of all lines.
+
+        All are read, so that a line that is broken is reported now.
+        """
+        devicenames: dict[str, None] = {}
+        for time, event in _server_events(entries):
+            if event.devicename is not None:
+                devicenames[event.devicename] = None
+            if isinstance(event, DefVector):
+                if not self._snapshot.devices:
+                    self._zero = time
+                if time <= self._zero + OPENING and self._snapshot.find(*_names(event)) is None:
+                    self._snapshot.apply(event)
+        return list(devicenames)
 
     async def hardware(self) -> None:
         """Show the session."""
         await self._asked.wait()
-        pace = Pace(self._speed, self._opening.zero)
-        for time, event in self._opening.rest(self._recording):
-            await pace.wait_until(time)
-            await self._show(event)
+        self._pace.start(self._zero)
+        opening = set(self._opening)
+        for time, event in _server_events(self._recording):
+            if isinstance(event, DefVector) and _names(event) in opening:
+                opening.remove(_names(event))
+            else:
+                await self._pace.wait_until(time)
+                await self._show(event)
         self.finished.set()
 
     async def _show(self, event: SnoopEvent) -> None:

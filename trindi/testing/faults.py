@@ -151,6 +151,10 @@ def _check_seconds(name: str, value: Any) -> None:
         raise ConfigurationError(f"{name} is a number of seconds, 0 or more, not {value!r}")
 
 
+def _or_never(value: float | None) -> float:
+    return math.inf if value is None else value
+
+
 class _Schedule:
     """The faults that are still to strike, and what past faults do to the bytes.
 
@@ -169,14 +173,15 @@ class _Schedule:
         self.garbage = b""
 
     def pop_due(self) -> list[Fault]:
-        due = [fault for fault in self._faults if self._is_due(fault)]
+        """Return the faults that strike now; each is returned once."""
+        now = trio.current_time()
+        due = [
+            fault
+            for fault in self._faults
+            if self.passed >= _or_never(fault.byte) or now >= self._start + _or_never(fault.time)
+        ]
         self._faults = [fault for fault in self._faults if fault not in due]
         return due
-
-    def _is_due(self, fault: Fault) -> bool:
-        if fault.byte is not None:
-            return self.passed >= fault.byte
-        return trio.current_time() >= self._start + (fault.time or 0)
 
     def apply(self, fault: Fault) -> None:
         if isinstance(fault, Garbage):
@@ -189,14 +194,14 @@ class _Schedule:
 
     def next_time(self) -> float:
         """Return when the next fault is due by its time."""
-        times = (self._start + one.time for one in self._faults if one.time is not None)
-        return min(times, default=math.inf)
+        return min(
+            (self._start + _or_never(fault.time) for fault in self._faults), default=math.inf
+        )
 
     def allowance(self, wanted: int) -> int:
         """Return how many of so many bytes may pass before the next fault or pause."""
-        bytes_ = (fault.byte - self.passed for fault in self._faults if fault.byte is not None)
-        piece = math.inf if math.isinf(self._rate) else max(1, int(self._rate / _PIECES))
-        return int(min(wanted, piece, *bytes_))
+        bytes_ = (_or_never(fault.byte) - self.passed for fault in self._faults)
+        return int(min(wanted, max(1, self._rate / _PIECES), *bytes_))
 
     def count(self, size: int) -> None:
         """Count bytes that pass now; a slow connection blocks for the time that they take."""

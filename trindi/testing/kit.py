@@ -15,8 +15,8 @@ from trio.testing import lockstep_stream_pair
 
 from trindi.client import IPyClient
 from trindi.driver import IPyDriver
-from trindi.recording import Recording, ReplayDriver, record
-from trindi.recording.player import LINGER, play
+from trindi.recording import Recording, ReplayDriver, Side, record
+from trindi.recording.player import LINGER, Player
 from trindi.server import IPyServer
 from trindi.testing.faults import FaultyStream
 from trindi.testing.reproducible import (
@@ -74,15 +74,8 @@ async def start_driver(
         NotConnected: a fault has struck before the definitions arrived.
         TooSlowError: the definitions did not arrive within ten minutes.
     """
-    return await start_server(
-        nursery,
-        [driver],
-        seed=seed,
-        contain_errors=contain_errors,
-        faults=faults,
-        recording=recording,
-        settle=settle,
-    )
+    server = await _start(nursery, driver, seed, contain_errors)
+    return await join(nursery, server, faults=faults, recording=recording, settle=settle)
 
 
 async def start_server(
@@ -97,15 +90,8 @@ async def start_server(
 ) -> IPyClient:
     """Run drivers in one server until the nursery is cancelled, and return a client of it.
 
-    Args:
-        nursery: see `start_driver`.
-        drivers: not running yet; or a server of them, so that `join` can connect more clients to
-            it. It does not listen here.
-        seed: see `start_driver`.
-        contain_errors: see `start_driver`.
-        faults: see `start_driver`.
-        recording: see `start_driver`.
-        settle: see `start_driver`.
+    All but `drivers` is as for `start_driver`. They are not running yet; or they are a server of
+    them, so that `join` can connect more clients to it. It does not listen here.
 
     Raises:
         RuntimeError: one of the drivers is running already.
@@ -127,12 +113,8 @@ async def join(
 ) -> IPyClient:
     """Return one more client of a server that `start_server` runs.
 
-    Args:
-        nursery: runs the client.
-        server: the client counts towards its `maxconnections`.
-        faults: what goes wrong on this client's connection.
-        recording: path of a file in which this client's session is recorded.
-        settle: return when all definitions have arrived; if False, at once.
+    The nursery runs the client, which counts towards the server's `maxconnections`. `faults`,
+    `recording` and `settle` are those of this client, as for `start_driver`.
 
     Raises:
         NotConnected: a fault has struck before the definitions arrived, or the server has refused
@@ -183,7 +165,7 @@ async def start_replay(
         nursery: runs both.
         recording: what was recorded, or its path.
         speed: recorded seconds in a second; `math.inf` for no pauses.
-        seed: see `start_driver`.
+        seed: as for `start_driver`.
 
     Raises:
         RecordingError: the recording cannot be read.
@@ -207,12 +189,12 @@ async def replay_to(
     this is all that is left of a long move. Under a mock clock pauses take no time: keep them.
 
     Args:
-        nursery: see `start_driver`.
+        nursery: as for `start_driver`.
         drivers: one, several, or a server of them.
         recording: what was recorded, or its path.
         speed: recorded seconds in a second; `math.inf` for no pauses.
-        seed: see `start_driver`.
-        contain_errors: see `start_driver`.
+        seed: as for `start_driver`.
+        contain_errors: as for `start_driver`.
 
     Returns:
         What the drivers have sent, each `Entry` with its time since this call.
@@ -223,7 +205,8 @@ async def replay_to(
     """
     session = _open(recording)
     server = await _start(nursery, drivers, seed, contain_errors)
-    return await play(session, connect(nursery, server), partial(_wait_idle, server), speed=speed)
+    stream, wait_idle = connect(nursery, server), partial(_wait_idle, server)
+    return await Player(stream, Side.CLIENT, speed, wait_idle).play(session)
 
 
 async def _wait_idle(server: IPyServer) -> None:
