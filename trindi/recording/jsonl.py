@@ -124,9 +124,6 @@ _CLASSES: Final = {cls.__name__: cls for cls in ELEMENT_OF}
 _LEFT_OUT: Final = frozenset({"text", "vector"})
 
 
-# Writing ---------------------------------------------------------------------------------------
-
-
 def to_json(item: Item, keep: KeepBlob) -> dict[str, Any]:
     """Return an item as a JSON object."""
     match item:
@@ -153,9 +150,6 @@ def _write_field(event: Any, name: str, value: Any, keep: KeepBlob) -> Any:
     return {
         member: one._asdict() if hasattr(one, "_asdict") else one for member, one in value.items()
     }
-
-
-# Reading ---------------------------------------------------------------------------------------
 
 
 def from_json(written: Mapping[str, Any], load: LoadBlob) -> Item:

@@ -134,12 +134,6 @@ class Slow(Fault):
             raise ConfigurationError(f"rate is above 0 bytes in a second, not {self.rate!r}")
 
 
-def _check_fault(value: Any) -> Fault:
-    if not isinstance(value, Fault):
-        raise TypeError(f"faults are such as Cut(byte=300), not {type(value).__name__}")
-    return value
-
-
 def _check_number(name: str, value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise TypeError(f"{name} is a number, not {type(value).__name__}")
@@ -151,12 +145,23 @@ def _check_seconds(name: str, value: Any) -> None:
         raise ConfigurationError(f"{name} is a number of seconds, 0 or more, not {value!r}")
 
 
+def _check_fault(value: Any) -> Fault:
+    if not isinstance(value, Fault):
+        raise TypeError(f"faults are such as Cut(byte=300), not {type(value).__name__}")
+    return value
+
+
+def _ends_by_time(fault: Fault) -> bool:
+    """Whether it ends both directions at its time."""
+    return isinstance(fault, (Cut, Reset)) and fault.time is not None
+
+
 def _or_never(value: float | None) -> float:
     return math.inf if value is None else value
 
 
 class _Schedule:
-    """The faults that are still to strike, and what past faults do to the bytes.
+    """The faults of one direction that are still to strike, and what past ones do to its bytes.
 
     Attributes:
         passed: bytes that have passed.
@@ -164,9 +169,9 @@ class _Schedule:
         garbage: passes before anything else.
     """
 
-    def __init__(self, start: float, faults: Iterable[Fault]) -> None:
-        self._start = start
-        self._faults = list(faults)
+    def __init__(self, faults: Iterable[Fault], direction: Direction) -> None:
+        self._start = trio.current_time()
+        self._faults = [one for one in faults if one.direction is direction or _ends_by_time(one)]
         self._rate = math.inf
         self.passed = 0
         self.blocked_until = -math.inf
@@ -192,11 +197,10 @@ class _Schedule:
         elif isinstance(fault, Slow):
             self._rate = fault.rate
 
-    def next_time(self) -> float:
-        """Return when the next fault is due by its time."""
-        return min(
-            (self._start + _or_never(fault.time) for fault in self._faults), default=math.inf
-        )
+    def next_time(self, *, end: bool = False) -> float:
+        """Return when the next fault, or the end of the connection, is due by its time."""
+        faults = filter(_ends_by_time, self._faults) if end else self._faults
+        return self._start + min((_or_never(one.time) for one in faults), default=math.inf)
 
     def allowance(self, wanted: int) -> int:
         """Return how many of so many bytes may pass before the next fault or pause."""
@@ -224,16 +228,10 @@ class FaultyStream(trio.abc.HalfCloseableStream):
     """
 
     def __init__(self, stream: trio.abc.Stream, faults: Iterable[Fault]) -> None:
-        start = trio.current_time()
-        both: list[Fault] = []
-        one_way: dict[str, list[Fault]] = {direction: [] for direction in Direction}
-        for fault in map(_check_fault, faults):
-            ends = isinstance(fault, (Cut, Reset)) and fault.time is not None
-            (both if ends else one_way[fault.direction]).append(fault)
+        given = list(map(_check_fault, faults))
         self._stream = stream
-        self._both = _Schedule(start, both)
-        self._received = _Schedule(start, one_way[Direction.RECEIVED])
-        self._sent = _Schedule(start, one_way[Direction.SENT])
+        self._received = _Schedule(given, Direction.RECEIVED)
+        self._sent = _Schedule(given, Direction.SENT)
         # Read from the stream within, but not passed yet.
         self._held = b""
         self._ended_by: Fault | None = None
@@ -256,21 +254,19 @@ class FaultyStream(trio.abc.HalfCloseableStream):
                 garbage, schedule.garbage = schedule.garbage[:wanted], schedule.garbage[wanted:]
                 return garbage
             if self._held:
-                return self._pass(schedule.allowance(min(wanted, len(self._held))))
+                size = schedule.allowance(min(wanted, len(self._held)))
+                schedule.count(size)
+                passed, self._held = self._held[:size], self._held[size:]
+                return passed
             data = await self._receive_within(schedule.allowance(wanted))
             if data == b"":
                 return b""
             self._held = data or b""
 
-    def _pass(self, size: int) -> bytes:
-        data, self._held = self._held[:size], self._held[size:]
-        self._received.count(len(data))
-        return data
-
     async def _receive_within(self, size: int) -> bytes | None:
         """Receive from the stream within; None if a fault is due before anything comes."""
         try:
-            with trio.move_on_at(min(self._received.next_time(), self._both.next_time())):
+            with trio.move_on_at(self._received.next_time()):
                 return bytes(await self._stream.receive_some(size))
         except trio.ClosedResourceError:
             # The writer may have applied the fault that ends the connection.
@@ -304,25 +300,25 @@ class FaultyStream(trio.abc.HalfCloseableStream):
         """Send on the stream within; raise if the connection ends before it has taken all."""
         if self._ended_by is None:
             try:
-                with trio.move_on_at(self._both.next_time()):
+                with trio.move_on_at(self._sent.next_time(end=True)):
                     await self._stream.send_all(data)
                     return
             except trio.ClosedResourceError:
                 if self._ended_by is None:
                     raise
-            await self._apply_due(self._both)
+            await self._apply_due(self._sent)
         raise trio.BrokenResourceError("the connection has ended")
 
     async def _wait_unblocked(self, schedule: _Schedule) -> None:
         """Apply due faults until the next byte may pass or the connection has ended."""
         await self._apply_due(schedule)
         while self._ended_by is None and trio.current_time() < schedule.blocked_until:
-            with trio.move_on_at(min(schedule.next_time(), self._both.next_time())):
+            with trio.move_on_at(schedule.next_time()):
                 await trio.sleep_until(schedule.blocked_until)
             await self._apply_due(schedule)
 
     async def _apply_due(self, schedule: _Schedule) -> None:
-        for fault in [*self._both.pop_due(), *schedule.pop_due()]:
+        for fault in schedule.pop_due():
             if isinstance(fault, (Cut, Reset)):
                 self._ended_by = self._ended_by or fault
             else:
