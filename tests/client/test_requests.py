@@ -31,7 +31,7 @@ def vector_of(*events: Any) -> RemoteVector:
 
 
 def request(definition: Any, **values: Any) -> dict[str, Any]:
-    event = make_request(vector_of(definition), values)
+    event: Any = make_request(vector_of(definition), values)
     assert (event.devicename, event.vectorname) == ("Dev", definition.vectorname)
     return dict(event)
 
@@ -211,4 +211,4 @@ def test_what_is_no_blob_cannot_be_set(value: Any) -> None:
 
 def test_a_blob_that_is_read_only_cannot_be_set() -> None:
     with pytest.raises(ConfigurationError, match="read-only"):
-        Upload(vector_of(blobs(perm=Permission.RO)), {"file": b"data"})
+        request(blobs(perm=Permission.RO), file=b"data")

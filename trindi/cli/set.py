@@ -15,7 +15,7 @@ from trindi.cli.completion import complete_assignments
 from trindi.cli.finding import find_vector, refuse
 from trindi.cli.running import patience_option, run_client, server_options, timeout_of
 from trindi.client import IPyClient, PropertyError, PropertyTimeout
-from trindi.client.requests import Upload, check_writable, make_request
+from trindi.client.requests import check_writable, make_request
 from trindi.protocol import Kind, SwitchState
 
 if TYPE_CHECKING:
@@ -178,10 +178,7 @@ async def _check(client: IPyClient, vector: RemoteVector, request: Request) -> d
         check_writable(vector, request.texts)
         read = _READ.get(vector.kind, _as_typed)
         values = {name: read(name, text) for name, text in request.texts.items()}
-        if vector.kind is Kind.BLOB:
-            Upload(vector, values)
-        else:
-            make_request(vector, values)
+        make_request(vector, values)
     except (ValueError, TypeError) as error:
         reason = str(error.args[0]).replace(f"{' '.join(request[:2])} is", "it is", 1)
         raise click.ClickException(f"cannot set {request.place}: {reason}") from None

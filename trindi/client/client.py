@@ -17,7 +17,7 @@ from trindi.client.remote import RemoteDevice, RemoteVector
 from trindi.client.server_connection import QUIET_PERIOD, Settled
 from trindi.client.subscriptions import Subscriptions
 from trindi.errors import ConfigurationError, check_count, check_delay
-from trindi.properties import NamedMapping
+from trindi.properties import NamedMapping, convert_choice
 from trindi.protocol import (
     MAX_BLOB_BYTES,
     MAX_ELEMENT_BYTES,
@@ -191,14 +191,8 @@ class IPyClient(NamedMapping[RemoteDevice]):
         Call `enable_blobs`, too; the property need not be defined yet. Bounded: beyond `high_water`
         queued bytes, or one frame where that is larger, the newer frame replaces the older one;
         `drops` counts them. It ends when the client does, and is forgotten when nothing refers to
-        it.
-
-        Args:
-            devicename: the device.
-            vectorname: the property.
-            progress: is called with a `Progress` while a frame arrives, and when it is complete. It
-                must not block; what it raises is raised by the iterator.
-            high_water: bytes that may be queued.
+        it. While a frame arrives, and when it is complete, `progress` is called with a `Progress`.
+        It must not block; what it raises is raised by the iterator.
 
         Raises:
             ValueError: the property has no BLOBs.
@@ -245,10 +239,7 @@ class IPyClient(NamedMapping[RemoteDevice]):
     ) -> None:
         """Set whether the server sends BLOBs of a device or property, now and after reconnections.
 
-        Args:
-            devicename: the device.
-            vectorname: the property, or None for all of the device.
-            policy: ``Never``, ``Also``, or ``Only`` for nothing but BLOBs (§4.4).
+        The policy is ``Never``, ``Also``, or ``Only`` for nothing but BLOBs (§4.4).
 
         Raises:
             ValueError: the policy is none of these, or the property has no BLOBs.
@@ -273,13 +264,8 @@ class IPyClient(NamedMapping[RemoteDevice]):
         A ping asks the server whether it has sent them all; `IPyServer` replies when it has, and
         when handlers that define something themselves are done. For other servers (`indiserver`
         replies before its drivers have answered, and some never reply) a quiet period without a
-        definition is enough. This may be called before `run`.
-
-        Args:
-            quiet: seconds of the quiet period; the first definition may take five times as long.
-
-        Returns:
-            `Settled.PING` or `Settled.QUIET`.
+        definition is enough: `quiet` seconds, and five times as long for the first one. This may be
+        called before `run`.
 
         Raises:
             NotConnected: the connection was lost, and there will be no other.
@@ -302,14 +288,10 @@ class IPyClient(NamedMapping[RemoteDevice]):
     ) -> RemoteVector:
         """Wait until a property meets a condition, which it may do already; without polling.
 
-        The predicate is called at each change of the property, so that no state is missed, however
-        short; when the caller goes on, the property may have changed again. A stale property never
-        meets it. Bound the wait with `trio.fail_after`.
-
-        Args:
-            devicename: the device.
-            vectorname: the property; it need not be defined yet.
-            predicate: is called with the vector, and must not block; None waits for a definition.
+        The predicate is called with the vector at each change, so that no state is missed, however
+        short; when the caller goes on, the property may have changed again. It must not block. The
+        property need not be defined yet; without a predicate its definition is waited for. A stale
+        property never meets the condition. Bound the wait with `trio.fail_after`.
 
         Raises:
             NotConnected: the connection was lost, and there will be no other.
@@ -342,7 +324,8 @@ class IPyClient(NamedMapping[RemoteDevice]):
             ValueError: there is no such state.
             NotConnected: the connection was lost, and there will be no other.
         """
-        wanted = {State(one) for one in ([states] if isinstance(states, str) else states)}
+        given = [states] if isinstance(states, str) else states
+        wanted = {convert_choice(State, one, "state") for one in given}
         return await self.wait_for(devicename, vectorname, lambda vector: vector.state in wanted)
 
     # Setting -----------------------------------------------------------------------------------
@@ -354,12 +337,9 @@ class IPyClient(NamedMapping[RemoteDevice]):
         is with the system; waits while the server does not read. If cancelled, the request may have
         been sent.
 
-        Args:
-            devicename: the device.
-            vectorname: the property.
-            values: for each member On, Off or a bool; text; a number, also as str, and then also
-                sexagesimal; or for a BLOB bytes, a path or a binary file, alone or in a pair with
-                the format. Numbers and texts that are not given are sent with their present value.
+        Each member has as its value On, Off or a bool; a text; a number, also as str, and then also
+        sexagesimal; or for a BLOB bytes, a path or a binary file, alone or in a pair with the
+        format. Numbers and texts that are not given are sent with their present value.
 
         Raises:
             KeyError: there is no such device, property or member.
@@ -386,12 +366,8 @@ class IPyClient(NamedMapping[RemoteDevice]):
         so a property gets one request at a time: another call for the same one is checked at once,
         and sent when the first is over. `set` does not wait for others.
 
-        Args:
-            devicename: the device.
-            vectorname: the property.
-            values: see `set`.
-            timeout: seconds for all of it, sending included; 0 for no limit. None takes the timeout
-                of the property, from when the request is sent.
+        The timeout is in seconds, for all of it, sending included; 0 sets no limit. None takes the
+        timeout of the property, from when the request is sent.
 
         Raises:
             PropertyAlert: the device answered with Alert; with its message.

@@ -59,11 +59,8 @@ async def open_tcp(host: str, port: int) -> trio.abc.Stream:
 class Connector:
     """Connects a client to its server, once or again and again.
 
-    Args:
-        name: the server's name in the log.
-        make_connection: makes a connection on a stream.
-        requests: returns the requests with which each connection begins.
-        on_lost: is called with the reason, and whether there will be no other connection.
+    `requests` returns the requests with which each connection begins. `on_lost` is called with the
+    reason when one is lost, and again, with True, when there will be no other.
 
     Attributes:
         connection: the connection, or None while there is none.
@@ -96,21 +93,12 @@ class Connector:
         """Why there will be no connection, or "" while there is or may be one."""
         return "" if self._running else self._ended
 
-    # Life --------------------------------------------------------------------------------------
-
     async def run(
         self, connect: Connect, started: Callable[[], None], *, delay: float | None = None
     ) -> None:
-        """Connect, once or again and again.
+        """Connect, and call `started` when the first connection is there; see `IPyClient.run`.
 
-        Args:
-            connect: makes a stream.
-            started: is called when the first connection is there.
-            delay: seconds before the first attempt to reconnect; None for no such attempt.
-
-        Raises:
-            OSError: it cannot connect, and does not reconnect.
-            RuntimeError: it is running already.
+        Reconnect unless the delay before the first attempt to do so is None.
         """
         if self._running:
             raise RuntimeError("the client is running already")
@@ -163,14 +151,8 @@ class Connector:
             self._on_lost(connection.lost, False)
         logger.info("%s: %s", self._name, connection.lost)
 
-    # The connection ----------------------------------------------------------------------------
-
     async def wait_connected(self) -> ServerConnection:
-        """Wait for a connection, and return it.
-
-        Raises:
-            NotConnected: there will be none.
-        """
+        """Wait for a connection, and return it; NotConnected if there will be none."""
         await trio.lowlevel.checkpoint()
         while self.connection is None:
             self.check_not_ended()
@@ -192,11 +174,7 @@ class Connector:
     async def send(
         self, request: Event, on_sent: Callable[[], None], barrier: AnswerBarrier | None = None
     ) -> None:
-        """Send a request; see `ServerConnection.send`.
-
-        Raises:
-            NotConnected: there is no connection, or it is lost.
-        """
+        """Send a request if there is a connection; see `ServerConnection.send`."""
         if self.connection is None:
             reason = self._ended or "run it with nursery.start"
             raise NotConnected(f"the client is not connected: {reason}")

@@ -16,7 +16,7 @@ from trindi.client.connector import Connector
 from trindi.client.errors import NotConnected
 from trindi.client.inbox import Events, Frames, Inboxes
 from trindi.client.mirror import Mirror
-from trindi.client.requests import Upload, check_request, make_request
+from trindi.client.requests import Upload, make_request
 from trindi.client.saving import SavedFrames
 from trindi.client.server_connection import ServerConnection
 from trindi.client.waiting import AnswerWaiter, ConditionWaiter, Waiters
@@ -43,13 +43,7 @@ Inbox = TypeVar("Inbox", Events, Frames)
 class ClientCore:
     """The state of one client, and what can be done with its properties.
 
-    Args:
-        name: the server's name in the log.
-        subscriptions: what each connection asks for.
-        max_element_bytes: bound of one element without BLOBs.
-        max_blob_bytes: bound of the BLOBs of one element, and of all newest frames together.
-        max_mirror_bytes: bound of all else that is kept.
-        runtime: the time of day, and threads.
+    Its name is that of the server in the log; for the bounds see `IPyClient`.
 
     Attributes:
         connector: connects to the server.
@@ -164,7 +158,7 @@ class ClientCore:
             if vectorname in (None, name):
                 waiter.check(vector, None)
         with self._waiters.registered(devicename, vectorname, waiter):
-            return await waiter.wait()
+            return await waiter.wait_finished()
 
     # Setting -----------------------------------------------------------------------------------
 
@@ -176,7 +170,7 @@ class ClientCore:
         self, vector: RemoteVector, values: Mapping[str, Any], timeout: float | None = None
     ) -> None:
         """Request new values, and wait for the answer; see `IPyClient.set_and_wait`."""
-        check_request(vector, values)
+        make_request(vector, values)
         self._check_answer_comes(vector)
 
         async def send(barrier: AnswerBarrier) -> None:
@@ -205,12 +199,14 @@ class ClientCore:
         return self._subscriptions.policy(devicename) is BLOBPolicy.ONLY
 
     async def _make_request(self, vector: RemoteVector, values: Mapping[str, Any]) -> NewVector:
-        request = Upload(vector, values) if vector.kind is Kind.BLOB else None
-        if request is not None and not request.at_hand:
-            loaded: NewVector = await self._runtime.in_thread(request.load)
-            return loaded
         await trio.lowlevel.checkpoint()
-        return make_request(vector, values) if request is None else request.load()
+        request = make_request(vector, values)
+        if not isinstance(request, Upload):
+            return request
+        if request.at_hand:
+            return request.load()
+        loaded: NewVector = await self._runtime.in_thread(request.load)
+        return loaded
 
     async def _send(
         self, vector: RemoteVector, request: NewVector, barrier: AnswerBarrier | None = None

@@ -7,7 +7,7 @@ slows the client down. This module knows no streams.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 from weakref import WeakValueDictionary
 
 from trindi.protocol import SnoopEvent, covers, plain_format, setBLOBVector
@@ -23,11 +23,19 @@ __all__ = ["Events", "Frame", "Frames", "Inboxes", "Progress"]
 class _Inbox:
     """The queued events of one iterator."""
 
-    def __init__(self, devicename: str | None, vectorname: str | None, high_water: int) -> None:
+    def __init__(
+        self,
+        devicename: str | None = None,
+        vectorname: str | None = None,
+        high_water: int = HIGH_WATER,
+    ) -> None:
         self._devicename = devicename
         self._vectorname = vectorname
         self._queue = EventQueue(high_water=high_water)
         self._budget = YieldBudget()
+
+    def __aiter__(self) -> Self:
+        return self
 
     @property
     def drops(self) -> int:
@@ -59,17 +67,6 @@ class Events(_Inbox):
     Attributes:
         drops: how many events were replaced by a newer one, or dropped.
     """
-
-    def __init__(
-        self,
-        devicename: str | None = None,
-        vectorname: str | None = None,
-        high_water: int = HIGH_WATER,
-    ) -> None:
-        super().__init__(devicename, vectorname, high_water)
-
-    def __aiter__(self) -> Events:
-        return self
 
     async def __anext__(self) -> SnoopEvent:
         event: SnoopEvent = await self._next()
@@ -161,24 +158,18 @@ class Frames(_Inbox):
                 self._error = error
                 self.close()
 
-    def __aiter__(self) -> Frames:
-        return self
-
     async def __anext__(self) -> Frame:
-        if not self._frames:
-            event: setBLOBVector = await self._next()
-            self._frames += [Frame._of(event, name) for name, data in event.items() if data]
-        else:
+        if self._frames:
             await self._budget.step()
-        return self._frames.pop(0)
-
-    async def _next(self) -> Any:
+            return self._frames.pop(0)
         try:
-            return await super()._next()
+            event: setBLOBVector = await self._next()
         except StopAsyncIteration:
             if self._error is not None:
                 raise self._error from None
             raise
+        self._frames += [Frame._of(event, name) for name, data in event.items() if data]
+        return self._frames.pop(0)
 
 
 class Inboxes:

@@ -59,11 +59,8 @@ _MEMBER: Final[dict[Kind, type[RemoteMember]]] = {
 class Mirror:
     """The devices of one server as they are now.
 
-    Args:
-        operations: what can be done with its vectors.
-        now: returns the time of day, for events without a timestamp.
-        max_bytes: bound of definitions, texts and messages.
-        max_frame_bytes: bound of the newest frames of all BLOBs together.
+    `max_bytes` bounds definitions, texts and messages, `max_frame_bytes` the newest frames of all
+    BLOBs together. Events without a timestamp get that of `now`.
 
     Attributes:
         devices: by name.
@@ -124,8 +121,6 @@ class Mirror:
         for record in self._snapshot:
             record.vector.stale = True
 
-    # Devices and vectors -----------------------------------------------------------------------
-
     def _make_record(self, event: DefVector) -> _Record:
         device = self.devices.get(event.devicename)
         if device is None:
@@ -160,8 +155,6 @@ class Mirror:
             if device is not None:
                 self._snapshot.reserve(-_size_of(device.messages))
                 self._deleted_devices[name] = device
-
-    # Frames and messages -----------------------------------------------------------------------
 
     def _keep_frames(self, vector: RemoteVector) -> None:
         """Count the frames of a vector as the newest, and forget the oldest beyond the bound."""
@@ -206,15 +199,12 @@ class _Record:
 
     @property
     def kind(self) -> Kind:
-        """The kind of its members."""
         return self.vector.kind
 
     def growth(self, event: SetVector) -> int:
-        """Return by how many bytes an update with this event makes it larger."""
         return len(event.message) - len(self.vector.message) + text_growth(event, self.vector.get)
 
     def define(self, event: DefVector) -> bool:
-        """Take a definition; True: it is taken as news."""
         vector = self.vector
         kind = ELEMENT_OF[type(event)].kind
         assert kind is not None, "a definition has members"
@@ -238,7 +228,6 @@ class _Record:
         return True
 
     def update(self, event: SetVector) -> None:
-        """Take a report of the same kind; members that are not defined are passed over."""
         vector = self.vector
         if event.state is not None:
             self._state = event.state

@@ -34,10 +34,7 @@ _COMPRESSED: Final = re.compile(rb"""<oneBLOB\s[^>]*?\bformat\s*=\s*["'][^"'>]*\
 class ProgressStream(trio.abc.Stream):
     """A stream that notes when bytes pass, and how much of a BLOB has arrived.
 
-    Args:
-        stream: the stream.
-        decoder: the decoder that its bytes are fed to.
-        on_progress: is called with the progress of a BLOB.
+    Its bytes are fed to the decoder. `on_progress` is called with the progress of a BLOB.
 
     Attributes:
         last_read: when bytes were last read.

@@ -62,9 +62,6 @@ class Operations(Protocol):
         """See `IPyClient.save_frames`."""
 
 
-# Members ---------------------------------------------------------------------------------------
-
-
 class RemoteMember:
     """One named value of a vector: a switch, a text or a light.
 
@@ -156,9 +153,6 @@ class RemoteBLOB(RemoteMember):
         return "" if self.value is None else f"{len(self.value)} bytes {self.format}".rstrip()
 
 
-# Vectors ---------------------------------------------------------------------------------------
-
-
 class RemoteVector(NamedMapping[Any]):
     """A property of a device: a mapping of member name to value.
 
@@ -246,9 +240,6 @@ class RemoteVector(NamedMapping[Any]):
     ) -> SavedFrames:
         """Save the BLOBs of this vector to files: `IPyClient.save_frames` of this vector."""
         return self._operations.save_frames(self.devicename, self.name, directory, progress)
-
-
-# Devices ---------------------------------------------------------------------------------------
 
 
 class RemoteDevice(NamedMapping[RemoteVector]):

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from trindi.client.remote import RemoteNumber, RemoteVector
 
-__all__ = ["Upload", "check_request", "check_writable", "make_request"]
+__all__ = ["Upload", "check_writable", "make_request"]
 
 
 def check_writable(vector: RemoteVector, values: Mapping[str, Any]) -> None:
@@ -58,20 +58,8 @@ def check_writable(vector: RemoteVector, values: Mapping[str, Any]) -> None:
         vector.member(name)
 
 
-def check_request(vector: RemoteVector, values: Mapping[str, Any]) -> None:
-    """Check a request without making it; files are not read.
-
-    Raises:
-        KeyError, TypeError, ValueError: see `make_request`.
-    """
-    if vector.kind is Kind.BLOB:
-        Upload(vector, values)
-    else:
-        make_request(vector, values)
-
-
-def make_request(vector: RemoteVector, values: Mapping[str, Any]) -> NewVector:
-    """Make the event that requests these values; not for BLOBs.
+def make_request(vector: RemoteVector, values: Mapping[str, Any]) -> NewVector | Upload:
+    """Make the event that requests these values; for BLOBs an `Upload` that makes it.
 
     Numbers and texts are requested of all members, as the protocol wants it (§3.5): those that are
     not given with their present value.
@@ -124,28 +112,18 @@ def _switches(vector: RemoteVector, values: Mapping[str, Any]) -> newSwitchVecto
     return newSwitchVector(vector.devicename, vector.name, wanted)
 
 
-_MAKE: Final[dict[Kind, Callable[[RemoteVector, Mapping[str, Any]], NewVector]]] = {
-    Kind.NUMBER: _numbers,
-    Kind.TEXT: _texts,
-    Kind.SWITCH: _switches,
-}
-
-
 class Upload:
     """BLOBs for a device: checked when this is made, and read by `load`, which may take long.
 
-    Args:
-        vector: their vector.
-        values: for each member bytes, a path, a file opened in binary mode, or a pair of one of
-            these and the format. Without a format it is the suffix of the path, else that of the
-            newest frame of the member, else ``.bin``.
+    Each value is bytes, a path, a file opened in binary mode, or a pair of one of these and the
+    format. Without a format it is the suffix of the path, else that of the newest frame of the
+    member, else ``.bin``.
 
     Attributes:
         at_hand: `load` returns at once.
     """
 
     def __init__(self, vector: RemoteVector, values: Mapping[str, Any]) -> None:
-        check_writable(vector, values)
         self._vector = vector
         self._blobs = {name: _blob(vector.members[name], value) for name, value in values.items()}
         self.at_hand = all(isinstance(value, bytes) for value, _ in self._blobs.values())
@@ -169,3 +147,11 @@ def _blob(member: Any, value: Any) -> tuple[BLOBValue, str]:
     blob = convert_blob(data)
     default = member.format if len(member.format) > 1 else ".bin"
     return blob, blob_format(check_blob_format(suffix), blob, default)
+
+
+_MAKE: Final[dict[Kind, Callable[[RemoteVector, Mapping[str, Any]], NewVector | Upload]]] = {
+    Kind.NUMBER: _numbers,
+    Kind.TEXT: _texts,
+    Kind.SWITCH: _switches,
+    Kind.BLOB: Upload,
+}

@@ -16,7 +16,7 @@ __all__ = ["SavedFrames", "file_name"]
 MAX_NAME_PART: Final = 63
 """Characters of each name in the name of a file, as many as libindi keeps."""
 
-# Of the format there: a name of a file has room for no more than 255 in all.
+# Of the format: a file name has at most 255 in all.
 _MAX_FORMAT: Final = 32
 
 _UNSAFE: Final = re.compile(r"[^A-Za-z0-9 _+-]")
@@ -24,7 +24,7 @@ _UNSAFE_IN_FORMAT: Final = re.compile(r"[^A-Za-z0-9._+-]")
 
 
 def file_name(frame: Frame, number: int) -> str:
-    """Return what a frame is saved as: device, property, member, number and format."""
+    """Return the name of a frame's file: device, property, member, number and format."""
     names = (frame.devicename, frame.vectorname, frame.membername)
     parts = [_UNSAFE.sub("_", name)[:MAX_NAME_PART] for name in names]
     suffix = _UNSAFE_IN_FORMAT.sub("_", frame.format)[:_MAX_FORMAT]
@@ -34,12 +34,12 @@ def file_name(frame: Frame, number: int) -> str:
 class SavedFrames:
     """An async iterator that saves each frame, and yields the path of its file.
 
-    If cancelled, no frame is lost: a file that was begun is finished, or removed, and its frame is
-    the next one. So is one whose file cannot be written.
+    If cancelled, no frame is lost: an unfinished file is finished, or removed, and its frame comes
+    next. So does a frame whose file cannot be written.
 
     Attributes:
-        drops: how many frames a newer one took the place of.
-        size: bytes of the file whose path was the last.
+        drops: how many frames were replaced by a newer one.
+        size: bytes of the last file.
     """
 
     def __init__(self, frames: Frames, directory: str | Path, in_thread: InThread) -> None:
@@ -48,12 +48,12 @@ class SavedFrames:
         self._directory = Path(directory)
         self._number = 0
         self.size = 0
-        # Those that were handed out, and are in no file.
+        # Taken from the iterator, but in no file.
         self._unsaved: list[Frame] = []
 
     @property
     def drops(self) -> int:
-        """How many frames a newer one took the place of."""
+        """How many frames were replaced by a newer one."""
         return self._frames.drops
 
     def __aiter__(self) -> SavedFrames:
@@ -70,7 +70,7 @@ class SavedFrames:
         return path
 
     def _save(self, frame: Frame) -> Path:
-        # Others, in this program or not, may be saving here as well.
+        # Other tasks and programs may save here, too.
         part = self._directory / f"{secrets.token_hex(8)}.part"
         try:
             part.write_bytes(frame)
@@ -87,7 +87,7 @@ class SavedFrames:
 
 
 def _claim(path: Path, part: Path) -> bool:
-    """Give a whole file its name, unless there is a file of that name."""
+    """Give a complete file its name, unless that is taken."""
     try:
         path.hardlink_to(part)
     except FileExistsError:
@@ -98,7 +98,7 @@ def _claim(path: Path, part: Path) -> bool:
 
 
 def _claim_without_links(path: Path, part: Path) -> bool:
-    """Do so on a file system such as FAT: for a moment there is an empty file of that name."""
+    """Do so on a file system such as FAT: for a moment an empty file has the name."""
     try:
         path.open("xb").close()
     except FileExistsError:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final, TypeAlias
 
@@ -65,6 +66,7 @@ class Settled(StrEnum):
     QUIET = "quiet period"
 
 
+@dataclass(slots=True, eq=False)
 class Ping:
     """A ping of the server.
 
@@ -74,12 +76,9 @@ class Ping:
         all_sent: the reply says that all definitions were sent before it.
     """
 
-    __slots__ = ("all_sent", "answered", "request")
-
-    def __init__(self, uid: str, after: str) -> None:
-        self.request = pingRequest(uid, after)
-        self.answered = False
-        self.all_sent = False
+    request: pingRequest
+    answered: bool = False
+    all_sent: bool = False
 
 
 class AnswerBarrier:
@@ -107,13 +106,8 @@ class AnswerBarrier:
 class ServerConnection:
     """One connection to a server.
 
-    Args:
-        stream: a stream to it.
-        name: its name in the log.
-        decoder: decodes its bytes.
-        on_event: is called with each event except replies to pings.
-        on_progress: is called with the progress of each BLOB.
-        runtime: the time of day, and threads.
+    `on_event` is called with each event except replies to pings, `on_progress` with the progress of
+    each BLOB.
 
     Attributes:
         lost: why the connection has ended, or "" before that.
@@ -218,13 +212,9 @@ class ServerConnection:
         """Send a request; returns when it is with the system, or the connection is lost.
 
         Waits while the server does not read. If cancelled, the request may have been sent.
-
-        Args:
-            request: the request.
-            on_sent: is called when it is queued.
-            barrier: is placed where its answer can begin. A server that answers pings is pinged
-                right before the request: what arrives before the reply is older. Of another
-                server's events, only those already read are known to be older.
+        `on_sent` is called when it is queued. The barrier is placed where the answer can begin: a
+        server that answers pings is pinged right before the request, and what arrives before the
+        reply is older. Of another server's events, only those already read are known to be older.
 
         Raises:
             NotConnected: the connection is lost, or about to be.
@@ -246,7 +236,7 @@ class ServerConnection:
             raise NotConnected(self.lost or "the server does not take what is sent to it")
 
     def _ping(self, after: str = "") -> Ping:
-        ping = Ping(f"trindi-{next(self._numbers)}", after)
+        ping = Ping(pingRequest(f"trindi-{next(self._numbers)}", after))
         self._pings[ping.request.uid] = ping
         if len(self._pings) > MAX_PINGS:
             del self._pings[next(iter(self._pings))]

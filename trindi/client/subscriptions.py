@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from trindi.errors import ConfigurationError
-from trindi.protocol import BLOBPolicy, enableBLOB, getProperties
+from trindi.properties import convert_choice
+from trindi.protocol import BLOBPolicy, enableBLOB, getProperties, replace
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -59,12 +59,7 @@ class Subscriptions:
         Raises:
             ValueError: there is no such policy.
         """
-        try:
-            chosen = BLOBPolicy(policy)
-        except ValueError:
-            raise ConfigurationError(
-                f"{policy!r} is no BLOB policy: use 'Never', 'Also' or 'Only'"
-            ) from None
+        chosen = convert_choice(BLOBPolicy, policy, "BLOB policy")
         if vectorname is None:
             # The policy of a device replaces those of its properties.
             for key in [key for key in self._policies if key[0] == devicename]:

@@ -27,11 +27,11 @@ __all__ = ["AnswerWaiter", "ConditionWaiter", "Waiter", "Waiters"]
 
 
 class Waiter(ABC):
-    """One task that waits, and the outcome."""
+    """One task that waits, and the outcome: a vector or an error."""
 
     def __init__(self) -> None:
         self._finished = trio.Event()
-        self._error: Exception | None = None
+        self._outcome: RemoteVector | Exception | None = None
 
     @abstractmethod
     def check(self, vector: RemoteVector, event: SnoopEvent | None) -> None:
@@ -41,37 +41,33 @@ class Waiter(ABC):
     def connection_lost(self, reason: str, *, final: bool) -> None:
         """Note that the connection is lost; `final` says that there will be no other."""
 
-    def finish(self, error: Exception | None = None) -> None:
+    def finish(self, outcome: RemoteVector | Exception) -> None:
         """Let the task go on, or raise the error in it; only the first call counts."""
         if not self._finished.is_set():
-            self._error = error
+            self._outcome = outcome
             self._finished.set()
 
-    async def wait_finished(self) -> None:
-        """Wait for the outcome."""
+    async def wait_finished(self) -> RemoteVector:
+        """Wait for the outcome, and return or raise it."""
         await self._finished.wait()
-        if self._error is not None:
-            raise self._error
+        if isinstance(self._outcome, Exception):
+            raise self._outcome
+        assert self._outcome is not None, "it is finished"
+        return self._outcome
 
 
 class ConditionWaiter(Waiter):
-    """Waits until a vector meets a condition.
-
-    Args:
-        predicate: whether a vector meets it; what it raises is raised in the task that waits.
-    """
+    """Waits until a vector meets a predicate; what that raises is raised in the waiting task."""
 
     def __init__(self, predicate: Callable[[RemoteVector], bool]) -> None:
         super().__init__()
         self._predicate = predicate
-        self._found: RemoteVector | None = None
 
     def check(self, vector: RemoteVector, event: SnoopEvent | None) -> None:
-        """Finish if the vector meets the condition; a stale one never does."""
+        """Finish if the vector meets the predicate; a stale one never does."""
         try:
-            if self._found is None and not vector.stale and self._predicate(vector):
-                self._found = vector
-                self.finish()
+            if not (self._finished.is_set() or vector.stale) and self._predicate(vector):
+                self.finish(vector)
         except Exception as error:
             self.finish(error)
 
@@ -80,20 +76,9 @@ class ConditionWaiter(Waiter):
         if final:
             self.finish(NotConnected(reason))
 
-    async def wait(self) -> RemoteVector:
-        """Wait until a vector meets the condition, and return it."""
-        await self.wait_finished()
-        assert self._found is not None, "without an error there is a vector"
-        return self._found
-
 
 class AnswerWaiter(Waiter):
-    """Waits for the answer of a device to one request.
-
-    Args:
-        vector: the property that the request is for.
-        timeout: seconds, 0 for no limit, or None for the timeout of the property.
-    """
+    """Waits for the answer of a device to one request; see `IPyClient.set_and_wait`."""
 
     def __init__(self, vector: RemoteVector, timeout: float | None) -> None:
         super().__init__()
@@ -118,7 +103,7 @@ class AnswerWaiter(Waiter):
             elif vector.state is State.ALERT:
                 self.finish(PropertyAlert(vector.devicename, vector.name, self._message()))
             else:
-                self.finish()
+                self.finish(vector)
 
     def _message(self) -> str:
         """Return what the device says: with its report, or, as libindi does, before it."""
@@ -141,13 +126,9 @@ class AnswerWaiter(Waiter):
             self._scope.deadline = trio.current_time() + seconds if seconds > 0 else math.inf
 
     async def wait(self, lock: trio.Lock, send: Callable[[AnswerBarrier], Awaitable[None]]) -> None:
-        """Send the request while holding the lock, and wait for the answer.
+        """Send the request while holding the lock of the property, and wait for the answer.
 
         A timeout of the caller's begins now; that of the property begins when the request is sent.
-
-        Args:
-            lock: is held by one request of the property at a time.
-            send: sends the request, and raises the barrier.
 
         Raises:
             PropertyError: the device failed, deleted the property, or took too long.

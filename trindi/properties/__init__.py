@@ -18,6 +18,7 @@ from trindi.properties.values import (
     check_sendable_text as check_sendable_text,
     check_text as check_text,
     convert_blob as convert_blob,
+    convert_choice as convert_choice,
     convert_switch as convert_switch,
     is_allowed as is_allowed,
     read_blob as read_blob,
