@@ -63,7 +63,7 @@ class StreamUpstream(RelayedUpstream):
         finally:
             self._running = False
             self.queue.clear()
-            self.queue.left()
+            self.queue.task_done()
         raise OSError("the stream has ended")
 
     def _ask(self, event: Event) -> None:
@@ -84,7 +84,7 @@ class StreamUpstream(RelayedUpstream):
         while await self.queue.wait_news():
             for data in self.queue.take(65536):
                 await stream.send_all(data)
-            self.queue.left()
+            self.queue.task_done()
 
 
 class _Publisher:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import tracemalloc
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import trio
@@ -35,8 +35,12 @@ from trindi.transport import (
     EncodedBatch,
     EncodedEvent,
     EventQueue,
+    OverflowPolicy,
     put_blob,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 ON, OFF = SwitchState.ON, SwitchState.OFF
 
@@ -71,7 +75,7 @@ def waiting(outbox: EventQueue) -> list[Any]:
     events = []
     while len(outbox):
         events.append(outbox.pop().event)
-        outbox.left()
+        outbox.task_done()
     return events
 
 
@@ -82,6 +86,16 @@ def lagging_outbox(**kwargs: Any) -> EventQueue:
     outbox.put(text("more filler", 500))
     assert outbox.lagging
     return outbox
+
+
+def dropping(then: Callable[[], object]) -> OverflowPolicy:
+    """Drop all at the bound, and call a function."""
+
+    def at_bound(outbox: EventQueue) -> None:
+        outbox.drop_all()
+        then()
+
+    return OverflowPolicy(at_bound=at_bound)
 
 
 def after_filler(outbox: EventQueue) -> list[Any]:
@@ -109,7 +123,7 @@ class TestKeepingUp:
         assert outbox.size == len(encoded.data)
         outbox.pop()
         assert (outbox.size, len(outbox)) == (len(encoded.data), 0)
-        outbox.left()
+        outbox.task_done()
         assert outbox.size == 0
 
     def test_takes_as_many_bytes_as_are_worth_a_write(self) -> None:
@@ -118,18 +132,16 @@ class TestKeepingUp:
         for encoded in items:
             outbox.put(encoded)
         size = len(items[0].data)
-        assert list(outbox.take(3 * size)) == [b"".join(encoded.data for encoded in items[:3])]
-        assert list(outbox.take(100 * size)) == [b"".join(encoded.data for encoded in items[3:])]
+        assert outbox.take(3 * size) == items[:3]
+        assert outbox.take(100 * size) == items[3:]
 
-    def test_a_large_event_is_not_copied(self) -> None:
+    def test_a_large_event_comes_by_itself(self) -> None:
         outbox = EventQueue()
         small, large = number("n", a=1), text("t", 10_000)
         for encoded in (small, large, small):
             outbox.put(encoded)
-        assert list(outbox.take(1000)) == [small.data]
-        (piece,) = outbox.take(1000)
-        assert piece is large.data
-        assert list(outbox.take(1000)) == [small.data]
+        assert [outbox.take(1000) for _ in range(3)] == [[small], [large], [small]]
+        assert next(large.pieces()) is large.data
 
     def test_what_is_in_a_bundle_is_put_as_by_itself(self) -> None:
         batch = EncodedBatch(
@@ -315,16 +327,16 @@ class TestLagging:
     def test_ends_when_all_has_left(self) -> None:
         outbox = lagging_outbox()
         outbox.pop()
-        outbox.left()
+        outbox.task_done()
         assert outbox.lagging
         outbox.pop()
-        outbox.left()
+        outbox.task_done()
         assert not outbox.lagging
 
     def test_half_drained_it_keeps_everything_again(self) -> None:
         outbox = lagging_outbox()
         outbox.pop()
-        outbox.left()
+        outbox.task_done()
         outbox.put(number("n", a=1))
         outbox.put(number("n", a=2))
         assert outbox.lagging
@@ -333,7 +345,7 @@ class TestLagging:
     def test_half_drained_a_frame_still_gives_way_to_the_newest(self) -> None:
         outbox = lagging_outbox()
         outbox.pop()
-        outbox.left()
+        outbox.task_done()
         outbox.put(encoded(frame(10, b"1").event))
         outbox.put(encoded(frame(10, b"2").event))
         assert outbox.has_room(1)
@@ -351,7 +363,7 @@ class TestOverflow:
     def test_beyond_the_bound_what_waits_is_dropped_and_said(self) -> None:
         told: list[int] = []
         outbox = EventQueue(
-            high_water=100, bound=1000, on_overflow=lambda: told.append(len(outbox))
+            high_water=100, bound=1000, policy=dropping(lambda: told.append(len(outbox)))
         )
         for _ in range(5):
             outbox.put(encoded(Message("Dev", "x" * 300)))
@@ -360,7 +372,7 @@ class TestOverflow:
 
     def test_it_is_said_each_time(self) -> None:
         told: list[None] = []
-        outbox = EventQueue(bound=1000, on_overflow=lambda: told.append(None))
+        outbox = EventQueue(bound=1000, policy=dropping(lambda: told.append(None)))
         for _ in range(3):
             outbox.put(text("t", 2000))
         assert len(told) == 3
@@ -370,14 +382,28 @@ class TestOverflow:
             outbox.put(encoded(Message("Dev", "goodbye" * 500)))
             outbox.close()
 
-        outbox = EventQueue(bound=1000, on_overflow=farewell)
+        outbox = EventQueue(bound=1000, policy=dropping(farewell))
         outbox.put(text("t", 2000))
         outbox.put(text("t", 2000))
         assert [event.message for event in waiting(outbox)] == ["goodbye" * 500]
 
+    def test_by_default_all_that_waits_is_dropped(self) -> None:
+        outbox = EventQueue(bound=1000)
+        for size in (500, 2000, 500):
+            outbox.put(text("t", size))
+        assert (outbox.drops, len(outbox)) == (2, 1)
+
+    def test_a_policy_may_keep_every_event_above_the_mark(self) -> None:
+        outbox = EventQueue(high_water=10, policy=OverflowPolicy(conflate=False))
+        items = [number("n", a=value) for value in range(5)]
+        for item in items:
+            outbox.put(item)
+        assert outbox.lagging
+        assert (waiting(outbox), outbox.drops) == ([item.event for item in items], 0)
+
     def test_one_blob_more_is_allowed(self) -> None:
         outbox = EventQueue(
-            high_water=100, bound=1000, on_overflow=lambda: pytest.fail("too early")
+            high_water=100, bound=1000, policy=dropping(lambda: pytest.fail("too early"))
         )
         outbox.put(frame(50_000))
         outbox.put(text("t", 500))
@@ -385,7 +411,7 @@ class TestOverflow:
 
     def test_an_upload_has_its_place_beside_the_bound_as_a_frame_has(self) -> None:
         outbox = EventQueue(
-            high_water=100, bound=1000, on_overflow=lambda: pytest.fail("too early")
+            high_water=100, bound=1000, policy=dropping(lambda: pytest.fail("too early"))
         )
         about = {"b": SizeFormat(5000, ".bin")}
         upload = encoded(newBLOBVector("Dev", "blob", {"b": bytes(5000)}, about))
@@ -408,7 +434,7 @@ class TestWaiting:
         async def writer() -> None:
             while await outbox.wait_news():
                 got.append(outbox.pop().event)
-                outbox.left()
+                outbox.task_done()
             got.append("the end")
 
         nursery.start_soon(writer)
@@ -428,7 +454,7 @@ class TestWaiting:
         with trio.move_on_after(1) as scope:
             await outbox.wait_drained()
         assert scope.cancelled_caught
-        outbox.left()
+        outbox.task_done()
         await outbox.wait_drained()
 
     async def test_what_waits_can_be_taken_after_closing(self) -> None:
@@ -457,6 +483,13 @@ class TestBLOBs:
         assert not outbox.lagging
         assert not outbox.has_room(frame(2000).weight)
 
+    def test_one_that_fits_exactly_has_room(self) -> None:
+        outbox = EventQueue(high_water=1000)
+        outbox.put(text("filler", 500))
+        room = 1000 - outbox.size
+        assert outbox.has_room(room)
+        assert not outbox.has_room(room + 1)
+
     async def test_the_slow_are_waited_for(
         self, autojump_clock: trio.testing.MockClock, nursery: trio.Nursery
     ) -> None:
@@ -468,7 +501,7 @@ class TestBLOBs:
                 event: Any = outbox.pop().event
                 await trio.sleep(4)
                 got.append(event["b"][:1])
-                outbox.left()
+                outbox.task_done()
 
         nursery.start_soon(slow_writer)
         letters = [b"a", b"b", b"c", b"d", b"e"]
@@ -517,7 +550,7 @@ class TestBLOBs:
                 quick.pop()
                 await trio.sleep(1)
                 arrived.append(trio.current_time() - start)
-                quick.left()
+                quick.task_done()
 
         start = trio.current_time()
         for outbox in (quick, dead):
@@ -534,7 +567,9 @@ class TestBLOBs:
     ) -> None:
         given_up: list[int] = []
         outboxes = [
-            EventQueue(high_water=2000, bound=100, on_overflow=partial(given_up.append, number))
+            EventQueue(
+                high_water=2000, bound=100, policy=dropping(partial(given_up.append, number))
+            )
             for number in reversed(range(20))
         ]
         outboxes.reverse()
@@ -579,7 +614,8 @@ class TestBLOBs:
         encoded, outbox = EncodedEvent(event), EventQueue()
         await encoded.prepare()
         outbox.put(encoded)
-        pieces = list(outbox.take(2**16))
+        assert outbox.take(2**16) == [encoded]
+        pieces = list(encoded.pieces())
         assert b"".join(pieces) == encode(event)
         assert max(map(len, pieces)) <= 2**16
         assert encoded.weight == outbox.size == len(encode(event))
@@ -605,11 +641,12 @@ async def test_frames_that_are_merged_still_leave_in_small_pieces(suffix: str) -
     outbox.put(await frame_of(c=payloads["c"]))
     outbox.put(await frame_of(a=payloads["a"]))
     outbox.take(100)
-    outbox.left()
+    outbox.task_done()
     outbox.take(100)
-    outbox.left()
+    outbox.task_done()
     size_before = outbox.size
-    pieces = list(outbox.take(2**16))
+    (merged,) = outbox.take(2**16)
+    pieces = list(merged.pieces())
     (event,) = Decoder().feed(b"".join(pieces))
     assert isinstance(event, setBLOBVector)
     assert dict(event) == payloads
@@ -676,7 +713,7 @@ def test_the_reader_ends_with_the_newest_state(steps: list[Any], high_water: int
     got: list[Any] = []
     for step in steps:
         if step == "left":
-            outbox.left()
+            outbox.task_done()
         elif step != "take":
             outbox.put(encoded(step))
             put.append(step)
@@ -684,7 +721,7 @@ def test_the_reader_ends_with_the_newest_state(steps: list[Any], high_water: int
         elif len(outbox):
             got.append(outbox.pop().event)
     got += waiting(outbox)
-    outbox.left()
+    outbox.task_done()
     for event in got:
         reader.read(event)
     assert reader.known == truth.known

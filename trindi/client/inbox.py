@@ -52,7 +52,7 @@ class _Inbox:
 
     async def _next(self) -> Any:
         # The event handed out before counts as queued until now.
-        self._queue.left()
+        self._queue.task_done()
         await self._budget.step()
         if not await self._queue.wait_news():
             raise StopAsyncIteration

@@ -164,7 +164,7 @@ class ServerConnection:
             self.lost = self.lost or self._connection.disconnect_reason or lost
             # Release the tasks that wait for the queue to drain.
             self._queue.clear()
-            self._queue.left()
+            self._queue.task_done()
             self._progress.unpark_all()
 
     async def _watch_silence(self, scope: trio.CancelScope) -> None:

@@ -22,7 +22,7 @@ from trindi.protocol import (
     enableBLOB,
     getProperties,
 )
-from trindi.transport import EventQueue
+from trindi.transport import EventQueue, OverflowPolicy
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Container
@@ -70,7 +70,7 @@ class Snooping:
         self.queue = self._new_queue()
 
     def _new_queue(self) -> SnoopQueue:
-        return SnoopQueue(self, self._overflow)
+        return SnoopQueue(self, OverflowPolicy(at_bound=self._overflow))
 
     # Asking ------------------------------------------------------------------------------------
 
@@ -159,7 +159,8 @@ class Snooping:
         if watch is not None:
             watch.note_activity()
 
-    def _overflow(self) -> None:
+    def _overflow(self, queue: EventQueue) -> None:
+        queue.drop_all()
         logger.warning("snoopevent is too slow: what it was to be told is asked for anew")
         self._ask_again()
 
@@ -190,14 +191,14 @@ class Snooping:
                     error.add_note(f"snoopevent failed on {type(event).__name__}")
                     raise
                 logger.exception("snoopevent failed on %s", type(event).__name__)
-            self.queue.left()
+            self.queue.task_done()
 
 
 class SnoopQueue(EventQueue):
     """The queue for what other drivers say; it takes only what is snooped on."""
 
-    def __init__(self, snooping: Snooping, on_overflow: Callable[[], None]) -> None:
-        super().__init__(on_overflow=on_overflow)
+    def __init__(self, snooping: Snooping, policy: OverflowPolicy) -> None:
+        super().__init__(policy=policy)
         self._snooping = snooping
 
     def put(self, encoded: EncodedEvent) -> None:

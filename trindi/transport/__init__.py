@@ -1,13 +1,14 @@
 """One peer on a stream of bytes: what waits for it, how it is read and written, standard I/O."""
 
 from trindi.transport.connection import Connection as Connection
+from trindi.transport.encoded import EncodedBatch as EncodedBatch, EncodedEvent as EncodedEvent
 from trindi.transport.event_queue import (
     BLOB_TIMEOUT as BLOB_TIMEOUT,
     BOUND as BOUND,
     HIGH_WATER as HIGH_WATER,
-    EncodedBatch as EncodedBatch,
-    EncodedEvent as EncodedEvent,
+    NEWEST_STATE_WINS as NEWEST_STATE_WINS,
     EventQueue as EventQueue,
+    OverflowPolicy as OverflowPolicy,
     put_blob as put_blob,
 )
 from trindi.transport.runtime import (

@@ -1,17 +1,17 @@
-"""One peer on one stream: a reader, an outbox, a writer, and a decent end.
+"""One peer on one stream: a reader, an outbox, a writer, and an orderly end.
 
-The reader hands every event, and every `ProtocolError`, to a handler that cannot block; where the
-handler returns something to await, the reader waits, and the stream pushes back on that peer alone.
-The writer is the only one who writes to the stream, with one exception: the first event after each
-request goes out at once, if nothing waits and nothing is being written. Pings are answered here, in
-stream order; one that asks whether all definitions were sent, when they were. This module does not
-know who hears what.
+The reader hands every event, and every `ProtocolError`, to a handler that cannot block. If the
+handler returns an awaitable, the reader waits for it, and the stream pushes back on that peer
+alone. The writer task writes to the stream, with one exception: the first event after each request
+goes out at once, if nothing waits and nothing is being written. Pings are answered here, in stream
+order; one that asks whether all definitions were sent, once they were. This module does not know
+who hears what.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Final, TypeAlias
 
 import trio
@@ -28,7 +28,8 @@ from trindi.protocol import (
     pingReply,
     pingRequest,
 )
-from trindi.transport.event_queue import BOUND, HIGH_WATER, EncodedBatch, EncodedEvent, EventQueue
+from trindi.transport.encoded import EncodedBatch, EncodedEvent
+from trindi.transport.event_queue import BOUND, HIGH_WATER, EventQueue, OverflowPolicy
 from trindi.transport.rawio import raw_io_of
 from trindi.transport.runtime import DEFAULT_RUNTIME, Runtime
 from trindi.transport.yield_budget import YieldBudget
@@ -38,10 +39,10 @@ __all__ = ["Connection", "Handler"]
 logger = logging.getLogger("trindi.connection")
 
 RECEIVE_BYTES: Final = 64 * 1024
-"""Bytes of one read, which is decoded before anybody else has a turn."""
+"""Bytes of one read; they are decoded before other tasks run."""
 
 RECEIVE_BLOB_BYTES: Final = 256 * 1024
-"""The same while a large element comes: it is decoded as fast as it is read."""
+"""The same while a large element arrives: it is decoded as fast as it is read."""
 
 THREAD_BYTES: Final = 16 * 1024 * 1024
 """Bytes still to be decoded or decompressed at the end of an element from which on a worker thread
@@ -51,27 +52,27 @@ SEND_BYTES: Final = 64 * 1024
 """Bytes that are gathered into one write; a larger event goes out by itself."""
 
 MAX_ERRORS: Final = 100
-"""Malformed elements after which a peer is sent away: no honest peer makes so many (§9)."""
+"""Malformed elements after which a peer is disconnected: no honest peer makes so many (§9)."""
 
 LINGER: Final = 2.0
-"""Seconds for replies still to come, and as long to leave, once a peer has said its last (§9)."""
+"""Seconds for outstanding replies, and again for them to leave, after a peer's last word (§9)."""
 
 MAX_HELD: Final = 64
 """Pings of one peer that may wait until its getProperties are answered; further ones are replied to
-at once, and do not say that they are."""
+at once, without saying that all definitions were sent."""
 
 KEEPALIVE: Final = 10.0
-"""Seconds between two replies to no ping, for a peer whose request waits for room: meanwhile it is
-not read, nor are its pings."""
+"""Seconds between two unasked ping replies to a peer whose request waits for room: until then
+neither it nor its pings are read."""
 
 FAREWELL: Final = 1.0
-"""Seconds for telling a peer why it is sent away."""
+"""Seconds for telling a peer why it is disconnected."""
 
 _NO_PING: Final = "none"
 _GET_PROPERTIES: Final = ELEMENT_OF[getProperties].xml
 
 Handler: TypeAlias = Callable[[Event | ProtocolError], Awaitable[None] | None]
-"""Takes what a peer sent; returns something to await where the receiver's queue is full."""
+"""Takes what a peer sent; returns something to await if the receiver's queue is full."""
 
 
 class Connection:
@@ -82,19 +83,18 @@ class Connection:
         name: what the log calls the peer.
         decoder: reads its bytes.
         high_water: bytes that may wait for it before it is lagging.
-        bound: bytes that may wait for it, beyond one BLOB, before it is sent away.
-        max_errors: malformed elements after which it is sent away, or None.
-        linger: seconds for replies still to come after it has said its last, and again for them
-            to leave.
-        runtime: those under which it is served.
+        bound: bytes that may wait for it, beyond one BLOB, before it is disconnected.
+        max_errors: malformed elements after which it is disconnected, or None.
+        linger: seconds for outstanding replies after its last word, and again for them to leave.
+        runtime: the runtime under which it is served.
 
     Attributes:
         outbox: what waits for the peer.
         events_in: how many events it has sent.
         errors: how many malformed elements it has sent.
         in_flight: how many of its requests are being worked on.
-        disconnect_reason: why it was sent away, or "".
-        broken: the stream broke while the peer was read, rather than that the peer has ended it.
+        disconnect_reason: why it was disconnected, or "".
+        broken: the stream broke while it was being read; False if the peer ended it.
     """
 
     def __init__(
@@ -117,11 +117,11 @@ class Connection:
         self._runtime = runtime
         self._reading = trio.CancelScope()
         self._idle = trio.lowlevel.ParkingLot()
-        self._turns = YieldBudget()
-        self._writing = YieldBudget()
+        self._read_budget = YieldBudget()
+        self._write_budget = YieldBudget()
         self._unwritable = False
         self._pinged = False
-        self._asking = 0
+        self._open_questions = 0  # getProperties that are being worked on
         self._held: list[pingRequest] = []
         self.disconnect_reason = ""
         self.broken = False
@@ -129,7 +129,8 @@ class Connection:
         self.outbox = EventQueue(
             high_water=high_water,
             bound=bound,
-            on_overflow=self._overflow,
+            # A peer that does not read gets the newest state, and is disconnected at the bound.
+            policy=OverflowPolicy(at_bound=self._overflow),
             send_nowait=self._io.send_nowait,
         )
         self.events_in = 0
@@ -140,34 +141,33 @@ class Connection:
 
     def reply(self, event: Event) -> None:
         """Send an event to this peer alone. Never blocks."""
-        # Encoded at once, so that the outbox knows what it weighs.
+        # Encoded at once, so that the outbox knows its weight.
         self.outbox.put(EncodedEvent(event, encode(event)))
 
     def forward(self, batch: EncodedBatch) -> None:
-        """Send what is encoded already to this peer alone. Never blocks."""
+        """Send encoded events to this peer alone. Never blocks."""
         self.outbox.put_all(batch)
 
     def request_started(self, event: ClientEvent) -> None:
-        """Say that a request of this peer is being worked on."""
+        """Note that a request of this peer is being worked on."""
         self.in_flight += 1
         if isinstance(event, getProperties):
-            self._asking += 1
+            self._open_questions += 1
 
     def request_finished(self, event: ClientEvent) -> None:
-        """Say that it is no longer."""
+        """Note that a request is no longer being worked on."""
         self.in_flight -= 1
         if isinstance(event, getProperties):
-            self._asking -= 1
-            self._release()
+            self._open_questions -= 1
+            self._reply_to_held()
         self._idle.unpark_all()
 
-    # Life --------------------------------------------------------------------------------------
+    # Life ----------------------------------------------------------------------------------------
 
     async def run(self, handler: Handler) -> None:
-        """Talk to the peer until it has gone, or must go.
+        """Talk to the peer until it has gone, or is disconnected.
 
-        What is lost on the way is the peer's affair: a broken stream ends this quietly. If
-        cancelled, the stream is closed at once.
+        A broken stream ends this without an error. If cancelled, the stream is closed at once.
         """
         try:
             async with trio.open_nursery() as nursery:
@@ -184,7 +184,7 @@ class Connection:
         """Drop what waits, tell the peer why, if possible, and end its connection."""
         if self.disconnect_reason:
             return
-        logger.warning("%s is sent away: %s", self.name, reason)
+        logger.warning("%s is disconnected: %s", self.name, reason)
         self.disconnect_reason = reason
         self._linger = FAREWELL
         self.outbox.clear()
@@ -192,8 +192,11 @@ class Connection:
         self.outbox.close()
         self._reading.cancel()
 
-    def _overflow(self) -> None:
+    def _overflow(self, outbox: EventQueue) -> None:
+        outbox.drop_all()
         self.disconnect("this client does not read fast enough: too much is waiting for it")
+
+    # Reading -------------------------------------------------------------------------------------
 
     async def _read(self, handler: Handler) -> None:
         while True:
@@ -209,20 +212,20 @@ class Connection:
             # The peer may be waiting for its answer: the first one goes out without delay.
             self.outbox.prompt = True
             for number, item in enumerate(await self._decode(data)):
-                # A peer that sends much must not keep the others from their turn; and nothing more
-                # is done for one that has just been sent away.
-                if number and (self._turns.exhausted() or self._reading.cancel_called):
-                    await self._turns.checkpoint()
+                # A peer that sends much must not keep others waiting, and a peer that has just been
+                # disconnected is not served any more.
+                if number and (self._read_budget.exhausted() or self._reading.cancel_called):
+                    await self._read_budget.checkpoint()
                 waiting = self._receive(item, handler)
                 if waiting is not None:
                     await self._wait_with_keepalive(waiting)
-                # It may hold a large BLOB, and the peer may be silent for long.
+                # It may hold a large BLOB, and the next read may take long.
                 del item
 
     async def _wait_with_keepalive(self, waiting: Awaitable[None]) -> None:
-        """Read nothing until there is room for a request; meanwhile, show that we are here.
+        """Read nothing until there is room for a request.
 
-        A peer whose pings are not read would take us for dead.
+        A peer takes a server that reads none of its pings for dead, so it gets ping replies.
         """
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._keepalive)
@@ -232,12 +235,12 @@ class Connection:
     async def _keepalive(self) -> None:
         while True:
             await trio.sleep(KEEPALIVE)
-            # Only to who knows pings.
+            # Only a peer that has sent a ping knows the replies.
             if self._pinged and not self.outbox.size:
                 self.reply(pingReply(_NO_PING))
 
     async def _decode(self, data: bytes) -> list[Event | ProtocolError]:
-        """Decode; what ends a large BLOB in a worker thread, for the others must not wait."""
+        """Decode; the end of a large BLOB in a worker thread, since other tasks must run."""
         if self._decoder.undecoded > THREAD_BYTES and b"<" in data:
             items: list[Event | ProtocolError] = await self._runtime.in_thread(
                 self._decoder.feed_all, data
@@ -256,23 +259,23 @@ class Connection:
         return handler(item)
 
     def _answer(self, ping: pingRequest) -> None:
-        """Reply to a ping at once, or when the last handler that may define something is done."""
+        """Reply to a ping at once, or when no getProperties is being worked on any more."""
         self._pinged = True
         if ping.after != _GET_PROPERTIES or len(self._held) >= MAX_HELD:
             self.reply(pingReply(ping.uid))
             return
         self._held.append(ping)
-        self._release()
+        self._reply_to_held()
 
-    def _release(self) -> None:
-        if not self._asking:
+    def _reply_to_held(self) -> None:
+        if not self._open_questions:
             for ping in self._held:
                 self.reply(pingReply(ping.uid, _GET_PROPERTIES))
             self._held.clear()
 
     def _note_error(self, error: ProtocolError) -> None:
         if not error.malformed:
-            # A request that its driver refuses, and answers: nobody is sent away for these.
+            # The driver refuses and answers such a request; it does not count.
             logger.debug("%s: %s", self.name, error)
             return
         self.errors += 1
@@ -280,31 +283,35 @@ class Connection:
         if self.errors == self._max_errors:
             self.disconnect(f"it has sent {self.errors} malformed elements")
 
+    # Writing -------------------------------------------------------------------------------------
+
     async def _write(self) -> None:
         try:
             while await self.outbox.wait_news():
-                for number, data in enumerate(self.outbox.take(SEND_BYTES)):
-                    if number and self._writing.exhausted():
-                        await self._writing.checkpoint()
+                for number, data in enumerate(_pieces(self.outbox.take(SEND_BYTES))):
+                    if number and self._write_budget.exhausted():
+                        await self._write_budget.checkpoint()
                     await self._io.send(data)
-                self.outbox.left()
-                if self.outbox and self._writing.exhausted():
-                    await self._writing.checkpoint()
+                self.outbox.task_done()
+                if self.outbox and self._write_budget.exhausted():
+                    await self._write_budget.checkpoint()
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             self._abandon()
-            # What the peer had said before it left is still to be read (§7), if it is not much.
+            # What the peer said before it left is still read (§7), for a limited time.
             await trio.sleep(self._linger)
             self._reading.cancel()
 
     def _abandon(self) -> None:
-        """Forget what waits: nobody will read it."""
+        """Drop what waits: the peer does not read any more."""
         self._unwritable = True
         self.outbox.clear()
         self.outbox.close()
-        self.outbox.left()
+        self.outbox.task_done()
+
+    # The end -------------------------------------------------------------------------------------
 
     async def _finish(self) -> None:
-        """Let replies be made and leave, but not for ever."""
+        """Wait, for a limited time, until outstanding replies are made and have left."""
         if self._unwritable:
             return
         with trio.move_on_after(self._linger):
@@ -313,9 +320,9 @@ class Connection:
         self.outbox.close()
         with trio.move_on_after(self._linger):
             await self.outbox.wait_drained()
-            await self._say_goodbye()
+            await self._half_close()
 
-    async def _say_goodbye(self) -> None:
+    async def _half_close(self) -> None:
         """End our side and read what is left: closing on unread bytes would reset the peer (§7)."""
         if not self.disconnect_reason or not isinstance(self._stream, trio.abc.HalfCloseableStream):
             return
@@ -325,3 +332,14 @@ class Connection:
                 pass
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             pass
+
+
+def _pieces(events: list[EncodedEvent]) -> Iterable[bytes]:
+    """Return what a byte stream sends of some events, one piece after another.
+
+    Small events are gathered into one piece. A large one is not copied, and its payloads become
+    base64 piece by piece. A stream that passes descriptors would take `EncodedEvent.parts` here.
+    """
+    if len(events) == 1 and events[0].weight >= SEND_BYTES:
+        return events[0].pieces()
+    return (b"".join([encoded.data for encoded in events]),)

@@ -1,9 +1,9 @@
-"""The queue of what is on its way to one peer, and why a slow peer harms nobody.
+"""The queue of events on their way to one peer, and why a slow peer harms nobody.
 
-An outbox is bounded in bytes and has two marks. Below the high-water mark the peer gets every event
-in order. Above it the peer is lagging: a newer set of a property takes the place of the older one
-that still waits (the newest state wins, member by member), and so does a newer frame of a BLOB;
-definitions, deletions and messages are never dropped. Above the bound the peer is given up.
+An `EventQueue` is bounded in bytes and has two marks. Below the high-water mark the peer gets every
+event in order. Above it the peer is lagging: a newer set of a property replaces the one that waits
+(see `conflation`), and so does a newer frame of a BLOB; definitions, deletions and messages are
+never dropped. Above the bound the queue's `OverflowPolicy` decides.
 
 Putting never waits. Only BLOBs wait for room, and only for peers that keep up (`put_blob`).
 This module knows events and tasks, but no streams.
@@ -11,147 +11,57 @@ This module knows events and tasks, but no streams.
 
 from __future__ import annotations
 
-import itertools
 from collections import deque
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
 
 import trio
 
-from trindi.protocol import (
-    Base64,
-    Event,
-    delProperty,
-    encode,
-    encode_parts,
-    newBLOBVector,
-    replace,
-    setBLOBVector,
-    setLightVector,
-    setNumberVector,
-    setSwitchVector,
-    setTextVector,
-)
-from trindi.protocol.blobs import COMPRESSED
-from trindi.transport.runtime import DEFAULT_RUNTIME
+from trindi.transport.conflation import Conflation, Queued, encoded_of
+from trindi.transport.encoded import EncodedEvent
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable
 
-    from trindi.transport.runtime import InThread
+    from trindi.transport.encoded import EncodedBatch
 
-__all__ = ["BLOB_TIMEOUT", "BOUND", "HIGH_WATER", "EncodedBatch", "EncodedEvent", "EventQueue"]
-__all__ += ["put_blob"]
+__all__ = ["BLOB_TIMEOUT", "BOUND", "HIGH_WATER", "NEWEST_STATE_WINS", "EventQueue"]
+__all__ += ["OverflowPolicy", "put_blob"]
 
 HIGH_WATER: Final = 8 * 1024 * 1024
 """Bytes that may wait before a peer is lagging; a BLOB that is larger does not count."""
 
 BOUND: Final = 64 * 1024 * 1024
-"""Bytes that may wait beyond one BLOB before a peer is given up."""
+"""Bytes that may wait beyond one BLOB before the overflow policy decides."""
 
 BLOB_TIMEOUT: Final = 5.0
 """Seconds that a BLOB waits for room, as long as libindi waits for its pings (§4.6)."""
 
-# A guess at what an event takes beyond its values, where nobody has encoded it: a snooping driver
-# gets the event itself.
-_UNENCODED_WEIGHT: Final = 512
-
-# Events that are looked through for sets to replace when a peer begins to lag: a few milliseconds.
-_LOOK_BACK: Final = 4096
-
 # From so many events on, they are not put one by one.
 _MANY: Final = 3
 
-_SETS: Final = (setSwitchVector, setTextVector, setNumberVector, setLightVector, setBLOBVector)
-# Uploads too: what a client sends may be as large.
-_BLOBS: Final = (setBLOBVector, newBLOBVector)
-Key: TypeAlias = tuple[str | None, str | None]
+
+def _drop_all(queue: EventQueue) -> None:
+    queue.drop_all()
 
 
-class EncodedEvent:
-    """One event on its way to any number of peers, encoded at most once for all of them.
-
-    Only large payloads become base64 for each of them, as they leave.
+@dataclass(frozen=True, slots=True)
+class OverflowPolicy:
+    """What a queue does for a peer that is too slow.
 
     Attributes:
-        event: the event.
-        blob: it carries payloads.
-        parts: what it is as bytes, payloads still to be encoded; empty before `prepare`.
-        weight: bytes that the event takes, or a guess at them where it was not encoded.
+        conflate: above the high-water mark, a newer set replaces the one that waits. False: every
+            event is kept, up to the bound.
+        at_bound: called with the queue right after the event that has passed the bound was put. It
+            makes room, and may put something in place of what it drops, such as a farewell.
     """
 
-    __slots__ = ("_data", "blob", "event", "parts", "weight")
-
-    def __init__(self, event: Event, data: bytes | None = None) -> None:
-        self.event = event
-        self.blob = type(event) in _BLOBS
-        self.weight = _guess_weight(event) if data is None else len(data)
-        self._data = data
-        self.parts: list[bytes | Base64] = []
-
-    @property
-    def data(self) -> bytes:
-        """The event as bytes."""
-        if self._data is None:
-            self._data = b"".join(self.pieces()) if self.parts else encode(self.event)
-        return self._data
-
-    async def prepare(self, in_thread: InThread = DEFAULT_RUNTIME.in_thread) -> None:
-        """Make it ready, and weigh it, before anybody has it.
-
-        Payloads that are to be compressed are, in a worker thread.
-        """
-        event: Any = self.event
-        if not hasattr(event, "sizeformat"):
-            self.weight = len(self.data)
-        elif any(said.format.endswith(COMPRESSED) for said in event.sizeformat.values()):
-            self.pack(await in_thread(encode_parts, event))
-        else:
-            self.pack(encode_parts(event))
-
-    def pack(self, parts: list[bytes | Base64]) -> None:
-        """Take what the event is as bytes, payloads still to be encoded."""
-        self.parts = parts
-        self.weight = sum(map(len, parts))
-
-    def pieces(self) -> Iterator[bytes]:
-        """The event as bytes, payloads encoded piece by piece."""
-        for part in self.parts or (self.data,):
-            if isinstance(part, Base64):
-                yield from part.pieces()
-            else:
-                yield part
+    conflate: bool = True
+    at_bound: Callable[[EventQueue], None] = _drop_all
 
 
-class EncodedBatch:
-    """Parcels that go together.
-
-    Attributes:
-        items: in their order.
-        weight: bytes that they take together.
-    """
-
-    __slots__ = ("items", "weight")
-
-    def __init__(self, items: Iterable[EncodedEvent]) -> None:
-        self.items = tuple(items)
-        self.weight = sum(encoded.weight for encoded in self.items)
-
-
-def _guess_weight(event: Any) -> int:
-    members = getattr(event, "members", {})
-    sizes = (len(value) for value in members.values() if isinstance(value, (bytes, str)))
-    labels = sum(len(str(label)) for label in getattr(event, "memberlabels", {}).values())
-    guess = _UNENCODED_WEIGHT * (1 + len(members)) + sum(sizes) + labels
-    return guess + len(getattr(event, "message", "")) + len(getattr(event, "label", ""))
-
-
-class _Place:
-    """A place in the queue of a peer that lags; a newer encoded may take it over."""
-
-    __slots__ = ("encoded",)
-
-    def __init__(self, encoded: EncodedEvent) -> None:
-        self.encoded = encoded
+NEWEST_STATE_WINS: Final = OverflowPolicy()
+"""For a peer that is never given up: at the bound, all that waits is dropped."""
 
 
 class EventQueue:
@@ -160,9 +70,8 @@ class EventQueue:
     Args:
         high_water: bytes that may wait before the peer is lagging; a BLOB that is larger does not
             count.
-        bound: bytes that may wait, beyond the largest BLOB seen, before the peer is given up.
-        on_overflow: called when the bound is passed, and all that waited has been dropped; it may
-            put something in its place, such as a farewell.
+        bound: bytes that may wait, beyond the largest BLOB seen, before the policy decides.
+        policy: what happens above the two marks.
         send_nowait: sends the first bytes of some data at once, and returns how many; for peers
             that wait for an answer.
 
@@ -170,7 +79,7 @@ class EventQueue:
         size: bytes that wait, those being sent just now included.
         prompt: the next event, if nothing waits before it, is sent at once.
         lagging: the peer has been above the high-water mark and has not drained since.
-        drops: how many events a newer one took the place of, or went when the bound was passed.
+        drops: how many events were replaced by a newer one, or dropped at the bound.
         taken: how many events the peer has been given.
     """
 
@@ -179,23 +88,24 @@ class EventQueue:
         *,
         high_water: int = HIGH_WATER,
         bound: int = BOUND,
-        on_overflow: Callable[[], None] = lambda: None,
+        policy: OverflowPolicy = NEWEST_STATE_WINS,
         send_nowait: Callable[[bytes], int] = lambda _data: 0,
     ) -> None:
         self._high_water = high_water
         self._bound = bound
-        self._on_overflow = on_overflow
+        self._policy = policy
         self._send_nowait = send_nowait
-        self._rest: bytes | memoryview = b""
-        # While the peer lags, an event holds a place that a newer event can take.
-        self._queue: deque[EncodedEvent | _Place] = deque()
-        self._index: dict[Key, _Place] | None = None
+        # The end of an event whose start was sent at once.
+        self._rest: EncodedEvent | None = None
+        self._queue: deque[Queued] = deque()
+        # Only while the peer lags: then sets stand in slots that newer ones may replace.
+        self._conflation: Conflation | None = None
         self._leaving_bytes = 0
         self._largest = 0
         self._overflowing = False
         self._closed = False
-        # What waits may grow so far without a closer look.
-        self._usual = self._most_usual = min(high_water, bound)
+        # Up to this size an event is appended without a closer look; -1 while each needs one.
+        self._quick_size = self._max_quick_size = min(high_water, bound)
         self._asleep = False
         self._news = trio.lowlevel.ParkingLot()
         self._progress = trio.lowlevel.ParkingLot()
@@ -208,22 +118,14 @@ class EventQueue:
     def __len__(self) -> int:
         return len(self._queue)
 
-    def _mark(self, largest: int) -> int:
-        """The high-water mark; a BLOB that is larger does not count.
-
-        What is published while it is on its way would else be dropped for a peer that reads as
-        fast as it can.
-        """
-        return self._high_water + (largest if largest > self._high_water else 0)
-
-    # In ----------------------------------------------------------------------------------------
+    # In ------------------------------------------------------------------------------------------
 
     def put(self, encoded: EncodedEvent) -> None:
-        """Add an event to what waits. Never blocks; nothing is added to a closed outbox."""
+        """Add an event. Never blocks; a closed queue takes nothing more."""
         if self.prompt and self._send_at_once(encoded):
             return
         size = self.size + encoded.weight
-        if size > self._usual or encoded.blob:
+        if size > self._quick_size or encoded.blob:
             self._put_carefully(encoded)
         else:
             self._queue.append(encoded)
@@ -232,9 +134,9 @@ class EventQueue:
             self._wake()
 
     def put_all(self, batch: EncodedBatch) -> None:
-        """Add the events of a batch, as `put` does with each; none of many is sent at once."""
+        """Add the events of a batch as `put` does; none of many is sent at once."""
         size = self.size + batch.weight
-        if size > self._usual or len(batch.items) < _MANY:
+        if size > self._quick_size or len(batch.items) < _MANY:
             for encoded in batch.items:
                 self.put(encoded)
         else:
@@ -245,7 +147,7 @@ class EventQueue:
                 self._wake()
 
     def _put_carefully(self, encoded: EncodedEvent) -> None:
-        """Put what the peer may be lagging with; see at which mark and bound."""
+        """Put an event that may pass the high-water mark or the bound."""
         if self._closed:
             return
         weight = encoded.weight
@@ -253,15 +155,38 @@ class EventQueue:
             self._largest = weight
         over = self.size + weight > self._mark(self._largest) and self.size > 0
         if over:
-            self._lag()
-        if not (self.lagging and (over or encoded.blob) and self._take_place(encoded)):
-            self._append(encoded)
+            self.lagging = True
+            self._quick_size = -1
+        if not (self.lagging and (over or encoded.blob) and self._replace(encoded)):
+            self.size += weight
+            slots = self._conflation
+            self._queue.append(encoded if slots is None else slots.add(encoded))
         if self.size > self._bound + self._largest and not self._overflowing:
-            self._overflow()
+            # What the policy puts in is taken, however large.
+            self._overflowing = True
+            self._policy.at_bound(self)
+            self._overflowing = False
 
-    def _lag(self) -> None:
-        self.lagging = True
-        self._usual = -1
+    def _mark(self, largest: int) -> int:
+        """Return the high-water mark; a BLOB that is larger does not count.
+
+        Otherwise all that is published while it is on its way would count as too much, for a peer
+        that reads as fast as it can.
+        """
+        return self._high_water + (largest if largest > self._high_water else 0)
+
+    def _replace(self, encoded: EncodedEvent) -> bool:
+        """Replace the set of the same property that waits, if there is one."""
+        if not self._policy.conflate:
+            return False
+        if self._conflation is None:
+            self._conflation = Conflation(self._queue)
+        growth = self._conflation.replace(encoded)
+        if growth is None:
+            return False
+        self.size += growth
+        self.drops += 1
+        return True
 
     def _wake(self) -> None:
         self._asleep = False
@@ -282,45 +207,13 @@ class EventQueue:
             return False
         self.taken += 1
         if sent < len(data):
-            self._rest = memoryview(data)[sent:]
-            self.size = self._leaving_bytes = len(self._rest)
+            self._rest = EncodedEvent(encoded.event, data[sent:])
+            self.size = self._leaving_bytes = self._rest.weight
             self._wake()
         return True
 
-    def _overflow(self) -> None:
-        self._overflowing = True
-        self.drops += len(self._queue)
-        self.clear()
-        self._on_overflow()
-        self._overflowing = False
-
-    def _append(self, encoded: EncodedEvent) -> None:
-        self.size += encoded.weight
-        if self._index is None:
-            self._queue.append(encoded)
-        else:
-            place = _Place(encoded)
-            self._queue.append(place)
-            _note(self._index, place)
-
-    def _take_place(self, encoded: EncodedEvent) -> bool:
-        """Replace an older set of the same property that still waits, if there is one."""
-        key = _key(encoded.event)
-        if key is None:
-            return False
-        if self._index is None:
-            self._index = _make_index(self._queue)
-        older = self._index.get(key)
-        if older is None:
-            return False
-        self.size -= older.encoded.weight
-        older.encoded = _merge(older.encoded, encoded)
-        self.size += older.encoded.weight
-        self.drops += 1
-        return True
-
     def has_room(self, weight: int) -> bool:
-        """Whether a BLOB of this many bytes leaves the peer below its high-water mark."""
+        """Return whether a BLOB of this many bytes leaves the peer below its high-water mark."""
         size = self.size
         mark = self._mark(max(self._largest, weight))
         return self._closed or size == 0 or size + weight <= mark
@@ -330,71 +223,62 @@ class EventQueue:
         while not self.has_room(weight):
             await self._progress.park()
 
-    # Out ---------------------------------------------------------------------------------------
+    # Out -----------------------------------------------------------------------------------------
 
     async def wait_news(self) -> bool:
-        """Wait for something to take; False where the outbox is closed and empty."""
-        while not self._queue and not self._rest and not self._closed:
+        """Wait for something to take; return False when the queue is closed and empty."""
+        while not self._queue and self._rest is None and not self._closed:
             self._asleep = True
             await self._news.park()
-        return bool(self._queue or self._rest)
+        return bool(self._queue) or self._rest is not None
 
     def pop(self) -> EncodedEvent:
-        """Take the oldest encoded; it counts as waiting until `left` is called.
+        """Take the oldest event; it counts as waiting until `task_done` is called.
 
         Raises:
             IndexError: nothing waits.
         """
         item = self._queue.popleft()
-        encoded = _encoded_of(item)
-        if self._index is not None:
-            key = _key(encoded.event)
-            if key is not None and self._index.get(key) is item:
-                del self._index[key]
+        if self._conflation is not None:
+            self._conflation.remove(item)
+        encoded = encoded_of(item)
         self._leaving_bytes += encoded.weight
         self.taken += 1
         return encoded
 
-    def take(self, enough: int) -> Iterable[bytes | memoryview]:
-        """Take items until there are `enough` bytes, or no more.
-
-        Returns:
-            Pieces to send one after another. What is small is gathered into one; what is large is
-            not copied, and BLOBs become base64 piece by piece.
-        """
-        if self._rest:
-            rest, self._rest = self._rest, b""
-            return (rest,)
-        if self._index is None and self.size <= enough:
-            return (self._take_all(),)
-        first = self.pop()
-        length = first.weight
-        if length >= enough:
-            return first.pieces()
-        parts = [first.data]
+    def take(self, enough: int) -> list[EncodedEvent]:
+        """Take events until there are `enough` bytes, or no more; a large one comes by itself."""
+        if self._rest is not None:
+            rest, self._rest = self._rest, None
+            return [rest]
+        if self._conflation is None and self.size <= enough:
+            return self._take_all()
+        taken = [self.pop()]
+        length = taken[0].weight
         while self._queue and length < enough:
-            weight = _encoded_of(self._queue[0]).weight
+            weight = encoded_of(self._queue[0]).weight
             if length + weight > 2 * enough:
                 break
-            parts.append(self.pop().data)
+            taken.append(self.pop())
             length += weight
-        return (b"".join(parts),)
+        return taken
 
-    def _take_all(self) -> bytes:
-        parts = [_encoded_of(item).data for item in self._queue]
+    def _take_all(self) -> list[EncodedEvent]:
+        # Without conflation nothing stands in slots.
+        taken: list[EncodedEvent] = list(self._queue)  # type: ignore[arg-type]
         self._queue.clear()
         self._leaving_bytes = self.size
-        self.taken += len(parts)
-        return parts[0] if len(parts) == 1 else b"".join(parts)
+        self.taken += len(taken)
+        return taken
 
-    def left(self) -> None:
-        """Say that what was taken is gone, and has freed its bytes."""
+    def task_done(self) -> None:
+        """Free the bytes of all that was taken: it has been sent, or looked at."""
         self.size -= self._leaving_bytes
         self._leaving_bytes = 0
         if self.lagging and not self._queue:
             self.lagging = False
-            self._index = None
-            self._usual = -1 if self._closed else self._most_usual
+            self._conflation = None
+            self._quick_size = -1 if self._closed else self._max_quick_size
         if self._progress:
             self._progress.unpark_all()
 
@@ -406,140 +290,51 @@ class EventQueue:
     def clear(self) -> None:
         """Drop what waits, but for what is being sent just now."""
         self._queue.clear()
-        self._index = None
+        self._conflation = None
         self.size = self._leaving_bytes
         self._progress.unpark_all()
 
+    def drop_all(self) -> None:
+        """Clear the queue, and count each event as dropped."""
+        self.drops += len(self._queue)
+        self.clear()
+
     def close(self) -> None:
-        """Take nothing more; what waits can still be taken out."""
+        """Take nothing more in; what waits can still be taken out."""
         self._closed = True
-        self._usual = -1
+        self._quick_size = -1
         self._wake()
         self._progress.unpark_all()
 
 
 async def put_blob(
-    encoded: EncodedEvent, outboxes: Iterable[EventQueue], timeout: float = BLOB_TIMEOUT
+    encoded: EncodedEvent, queues: Iterable[EventQueue], timeout: float = BLOB_TIMEOUT
 ) -> None:
-    """Put a BLOB into each outbox as soon as it has room.
+    """Put a BLOB into each queue as soon as it has room.
 
-    Outboxes that lag already are not waited for; those that have no room after `timeout` seconds
-    get it all the same and are lagging from then on. If cancelled, some have it and some have not.
+    This does not wait for queues that lag already. Those that have no room after `timeout` seconds
+    get the BLOB nevertheless, and lag from then on. If cancelled, some have it and some have not.
     """
-    # In the order given, so that a test can foresee who gets it first.
-    waited: dict[EventQueue, None] = {}
-    for outbox in outboxes:
-        if outbox.lagging or outbox.has_room(encoded.weight):
-            outbox.put(encoded)
+    # In the order given, so that a test can foresee which gets it first.
+    full: dict[EventQueue, None] = {}
+    for queue in queues:
+        if queue.lagging or queue.has_room(encoded.weight):
+            queue.put(encoded)
         else:
-            waited[outbox] = None
-    if waited:
-        await _put_within(encoded, waited, timeout)
+            full[queue] = None
+    if full:
+        await _put_within(encoded, full, timeout)
 
 
-async def _put_within(
-    encoded: EncodedEvent, waited: dict[EventQueue, None], timeout: float
-) -> None:
-    async def put(outbox: EventQueue) -> None:
-        await outbox.wait_room(encoded.weight)
-        del waited[outbox]
-        outbox.put(encoded)
+async def _put_within(encoded: EncodedEvent, full: dict[EventQueue, None], timeout: float) -> None:
+    async def put(queue: EventQueue) -> None:
+        await queue.wait_room(encoded.weight)
+        del full[queue]
+        queue.put(encoded)
 
     with trio.move_on_after(timeout):
         async with trio.open_nursery() as nursery:
-            for outbox in waited:
-                nursery.start_soon(put, outbox)
-    for outbox in waited:
-        outbox.put(encoded)
-
-
-def _encoded_of(item: EncodedEvent | _Place) -> EncodedEvent:
-    return item.encoded if isinstance(item, _Place) else item
-
-
-def _key(event: Any) -> Key | None:
-    return (event.devicename, event.vectorname) if isinstance(event, _SETS) else None
-
-
-def _make_index(queue: deque[EncodedEvent | _Place]) -> dict[Key, _Place]:
-    """Give a place to the last set of each property, where a newer one may take it over.
-
-    A set that stands far in front stays as it is; the newer one comes behind it.
-    """
-    index: dict[Key, _Place] = {}
-    closed: set[Key] = set()
-    found: list[tuple[int, _Place]] = []
-    for back, item in enumerate(itertools.islice(reversed(queue), _LOOK_BACK), 1):
-        encoded = _encoded_of(item)
-        event: Any = encoded.event
-        key = _key(event)
-        if key is None:
-            if isinstance(event, delProperty) and event.devicename is None:
-                break
-            if hasattr(event, "vectorname"):
-                closed.add((event.devicename, event.vectorname))
-        elif key not in index and key not in closed and (event.devicename, None) not in closed:
-            index[key] = _Place(encoded)
-            found.append((back, index[key]))
-    for back, place in found:
-        queue[-back] = place
-    return index
-
-
-def _note(index: dict[Key, _Place], place: _Place) -> None:
-    """Keep the index of sets that a newer one may replace.
-
-    What comes after a definition or a deletion must not move before it.
-    """
-    event: Any = place.encoded.event
-    key = _key(event)
-    if key is not None:
-        index[key] = place
-    elif isinstance(event, delProperty) and event.vectorname is None:
-        # Without a device it would be the end of all (§2).
-        for gone in [key for key in index if event.devicename in (None, key[0])]:
-            del index[gone]
-    elif hasattr(event, "vectorname"):
-        index.pop((event.devicename, event.vectorname), None)
-
-
-_MAPPINGS: Final = ("members", "limits", "sizeformat", "text")
-_SCALARS: Final = ("state", "timeout", "message")
-
-
-def _merge(older: EncodedEvent, newer: EncodedEvent) -> EncodedEvent:
-    """Return the newer set, with what only the older one says."""
-    old: Any = older.event
-    new: Any = newer.event
-    if type(old) is not type(new):
-        return newer
-    kept: dict[str, Any] = {}
-    for name in _MAPPINGS:
-        if getattr(old, name, {}).keys() - getattr(new, name, {}).keys():
-            kept[name] = {**getattr(old, name), **getattr(new, name)}
-    for name in _SCALARS:
-        if _says(old, name) and not _says(new, name):
-            kept[name] = getattr(old, name)
-    if "members" in kept and isinstance(new, setSwitchVector):
-        # Those going Off stand first (§3.4).
-        kept["members"] = dict(sorted(kept["members"].items(), key=lambda item: item[1] == "On"))
-    return _repack(replace(new, **kept), older, newer) if kept else newer
-
-
-def _repack(event: Any, older: EncodedEvent, newer: EncodedEvent) -> EncodedEvent:
-    """Merge two encoded events; payloads that are encoded already are kept."""
-    encoded = EncodedEvent(event)
-    if older.parts and newer.parts:
-        # A start tag, three parts for each member, an end tag.
-        first, last = encode_parts(replace(event, members={}))
-        of_member: dict[str, list[bytes | Base64]] = {}
-        for one in (older, newer):
-            for place, name in enumerate(getattr(one.event, "members", ())):
-                of_member[name] = one.parts[3 * place + 1 : 3 * place + 4]
-        middle = itertools.chain.from_iterable(of_member[name] for name in event.members)
-        encoded.pack([first, *middle, last])
-    return encoded
-
-
-def _says(event: Any, name: str) -> bool:
-    return getattr(event, name, None) not in (None, "")
+            for queue in full:
+                nursery.start_soon(put, queue)
+    for queue in full:
+        queue.put(encoded)

@@ -1,0 +1,146 @@
+"""Newest state wins: which waiting set… event a newer one replaces, and what both say together.
+
+A newer set of a property replaces the one that waits, member by member. It never moves to before a
+definition or a deletion of its property. This module knows events and their encoding, no queues.
+"""
+
+from __future__ import annotations
+
+import itertools
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+from trindi.protocol import Base64, SetVector, delProperty, encode_parts, replace, setSwitchVector
+from trindi.protocol.matching import ends, is_all
+from trindi.transport.encoded import EncodedEvent
+
+if TYPE_CHECKING:
+    from collections import deque
+
+__all__ = ["Conflation", "Queued", "Slot", "encoded_of"]
+
+# Events that are looked through for sets to replace when a peer begins to lag: a few milliseconds.
+_LOOK_BACK: Final = 4096
+
+_MAPPINGS: Final = ("members", "limits", "sizeformat", "text")
+_SCALARS: Final = ("state", "timeout", "message")
+
+
+class Slot:
+    """A set in a queue that a newer one may replace."""
+
+    __slots__ = ("encoded",)
+
+    def __init__(self, encoded: EncodedEvent) -> None:
+        self.encoded = encoded
+
+
+Queued: TypeAlias = EncodedEvent | Slot
+_Key: TypeAlias = tuple[str, str]
+
+
+def encoded_of(item: Queued) -> EncodedEvent:
+    """Return the event that stands in a queue."""
+    return item.encoded if isinstance(item, Slot) else item
+
+
+class Conflation:
+    """The last set of each property in a queue, for newer ones to replace.
+
+    Args:
+        queue: what waits; the last sets in it are put into slots. A set that stands far in front
+            stays as it is, and the newer one comes behind it.
+    """
+
+    def __init__(self, queue: deque[Queued]) -> None:
+        self._slots: dict[_Key, Slot] = {}
+        barriers: set[tuple[str | None, str | None]] = set()
+        found: list[tuple[int, Slot]] = []
+        for back, item in enumerate(itertools.islice(reversed(queue), _LOOK_BACK), 1):
+            event: Any = encoded_of(item).event
+            key = _key(event)
+            if key is None:
+                if isinstance(event, delProperty) and is_all(event.devicename):
+                    break
+                if hasattr(event, "vectorname"):
+                    barriers.add((event.devicename, event.vectorname))
+            elif not (key in self._slots or key in barriers or (key[0], None) in barriers):
+                self._slots[key] = Slot(encoded_of(item))
+                found.append((back, self._slots[key]))
+        for back, slot in found:
+            queue[-back] = slot
+
+    def replace(self, encoded: EncodedEvent) -> int | None:
+        """Merge an event into the waiting set of its property.
+
+        Returns:
+            By how many bytes that has become larger, or None if there is none to replace.
+        """
+        key = _key(encoded.event)
+        slot = self._slots.get(key) if key is not None else None
+        if slot is None:
+            return None
+        before = slot.encoded.weight
+        slot.encoded = _merge(slot.encoded, encoded)
+        return slot.encoded.weight - before
+
+    def add(self, encoded: EncodedEvent) -> Slot:
+        """Return a slot for an event that is appended to the queue."""
+        slot = Slot(encoded)
+        event: Any = encoded.event
+        key = _key(event)
+        if key is not None:
+            self._slots[key] = slot
+        elif isinstance(event, delProperty) and event.vectorname is None:
+            for gone in [key for key in self._slots if ends(event, *key)]:
+                del self._slots[gone]
+        elif hasattr(event, "vectorname"):
+            self._slots.pop((event.devicename, event.vectorname), None)
+        return slot
+
+    def remove(self, item: Queued) -> None:
+        """Forget a slot that is taken out of the queue."""
+        key = _key(encoded_of(item).event)
+        if key is not None and self._slots.get(key) is item:
+            del self._slots[key]
+
+
+def _key(event: Any) -> _Key | None:
+    return (event.devicename, event.vectorname) if isinstance(event, SetVector) else None
+
+
+def _merge(older: EncodedEvent, newer: EncodedEvent) -> EncodedEvent:
+    """Return the newer set, with what only the older one says."""
+    old: Any = older.event
+    new: Any = newer.event
+    if type(old) is not type(new):
+        return newer
+    kept: dict[str, Any] = {}
+    for name in _MAPPINGS:
+        if getattr(old, name, {}).keys() - getattr(new, name, {}).keys():
+            kept[name] = {**getattr(old, name), **getattr(new, name)}
+    for name in _SCALARS:
+        if _says(old, name) and not _says(new, name):
+            kept[name] = getattr(old, name)
+    if "members" in kept and isinstance(new, setSwitchVector):
+        # Those going Off stand first (§3.4).
+        kept["members"] = dict(sorted(kept["members"].items(), key=lambda item: item[1] == "On"))
+    return _merge_parts(replace(new, **kept), older, newer) if kept else newer
+
+
+def _merge_parts(event: Any, older: EncodedEvent, newer: EncodedEvent) -> EncodedEvent:
+    """Return the merged event; payloads that are compressed already are kept as they are."""
+    encoded = EncodedEvent(event)
+    if older.parts and newer.parts:
+        # A start tag, three parts for each member, an end tag.
+        first, last = encode_parts(replace(event, members={}))
+        of_member: dict[str, list[bytes | Base64]] = {}
+        for one in (older, newer):
+            for index, name in enumerate(getattr(one.event, "members", ())):
+                of_member[name] = one.parts[3 * index + 1 : 3 * index + 4]
+        middle = itertools.chain.from_iterable(of_member[name] for name in event.members)
+        encoded.set_parts([first, *middle, last])
+    return encoded
+
+
+def _says(event: Any, name: str) -> bool:
+    return getattr(event, name, None) not in (None, "")
