@@ -15,7 +15,7 @@ import trio.testing
 
 from trindi.protocol import Decoder, Event, encode, getProperties, pingReply, pingRequest
 from trindi.server import RelayedUpstream
-from trindi.transport import Connection, EncodedEvent, Runtime
+from trindi.transport import Connection, EncodedEvent, Runtime, pieces_of
 
 if TYPE_CHECKING:
     from trindi import IPyDriver
@@ -82,7 +82,7 @@ class StreamUpstream(RelayedUpstream):
 
     async def _write(self, stream: trio.abc.Stream) -> None:
         while await self.queue.wait_news():
-            for data in self.queue.take(65536):
+            for data in pieces_of(self.queue.take(65536), 65536):
                 await stream.send_all(data)
             self.queue.task_done()
 

@@ -1,7 +1,11 @@
 """One peer on a stream of bytes: what waits for it, how it is read and written, standard I/O."""
 
 from trindi.transport.connection import Connection as Connection
-from trindi.transport.encoded import EncodedBatch as EncodedBatch, EncodedEvent as EncodedEvent
+from trindi.transport.encoded import (
+    EncodedBatch as EncodedBatch,
+    EncodedEvent as EncodedEvent,
+    pieces_of as pieces_of,
+)
 from trindi.transport.event_queue import (
     BLOB_TIMEOUT as BLOB_TIMEOUT,
     BOUND as BOUND,

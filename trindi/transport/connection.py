@@ -11,7 +11,7 @@ who hears what.
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 from typing import Final, TypeAlias
 
 import trio
@@ -28,7 +28,7 @@ from trindi.protocol import (
     pingReply,
     pingRequest,
 )
-from trindi.transport.encoded import EncodedBatch, EncodedEvent
+from trindi.transport.encoded import EncodedBatch, EncodedEvent, pieces_of
 from trindi.transport.event_queue import BOUND, HIGH_WATER, EventQueue, OverflowPolicy
 from trindi.transport.rawio import raw_io_of
 from trindi.transport.runtime import DEFAULT_RUNTIME, Runtime
@@ -288,7 +288,7 @@ class Connection:
     async def _write(self) -> None:
         try:
             while await self.outbox.wait_news():
-                for number, data in enumerate(_pieces(self.outbox.take(SEND_BYTES))):
+                for number, data in enumerate(pieces_of(self.outbox.take(SEND_BYTES), SEND_BYTES)):
                     if number and self._write_budget.exhausted():
                         await self._write_budget.checkpoint()
                     await self._io.send(data)
@@ -332,14 +332,3 @@ class Connection:
                 pass
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             pass
-
-
-def _pieces(events: list[EncodedEvent]) -> Iterable[bytes]:
-    """Return what a byte stream sends of some events, one piece after another.
-
-    Small events are gathered into one piece. A large one is not copied, and its payloads become
-    base64 piece by piece. A stream that passes descriptors would take `EncodedEvent.parts` here.
-    """
-    if len(events) == 1 and events[0].weight >= SEND_BYTES:
-        return events[0].pieces()
-    return (b"".join([encoded.data for encoded in events]),)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from trindi.transport.runtime import InThread
 
-__all__ = ["EncodedBatch", "EncodedEvent"]
+__all__ = ["EncodedBatch", "EncodedEvent", "pieces_of"]
 
 # A guess at what an event takes beyond its values if it is not encoded: a snooping driver gets the
 # event itself.
@@ -98,6 +98,17 @@ class EncodedBatch:
     def __init__(self, items: Iterable[EncodedEvent]) -> None:
         self.items = tuple(items)
         self.weight = sum(encoded.weight for encoded in self.items)
+
+
+def pieces_of(events: list[EncodedEvent], enough: int) -> Iterable[bytes]:
+    """Return what a byte stream sends of events that were taken from a queue.
+
+    Small ones are gathered into one piece. One of `enough` bytes is not copied, and its payloads
+    become base64 piece by piece. A stream that passes descriptors takes `EncodedEvent.parts`.
+    """
+    if len(events) == 1 and events[0].weight >= enough:
+        return events[0].pieces()
+    return (b"".join([encoded.data for encoded in events]),)
 
 
 def _guess_weight(event: Any) -> int:
