@@ -1,4 +1,4 @@
-"""The lines of a recording: every event comes back as it was, and whatever is wrong is said."""
+"""The lines of a recording: every event comes back as it was, and every fault is named."""
 
 from __future__ import annotations
 
@@ -265,7 +265,7 @@ def test_a_large_payload_has_a_file(tmp_path: Path) -> None:
     kept = [writer.keep(bytes([n]) * 5000, suffix) for n, suffix in enumerate([".fits", ".fits.z"])]
     assert kept == [
         {"file": "night.jsonl.blobs/000001.fits"},
-        # What it holds was decompressed.
+        # The payload was decompressed when it was received.
         {"file": "night.jsonl.blobs/000002.fits"},
     ]
     reader = BlobReader(tmp_path / "night.jsonl")

@@ -1,4 +1,4 @@
-"""Playing one side of a recording to whoever is at the other end."""
+"""Playing one side of a recording to the peer at the other end of a stream."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ Said: TypeAlias = tuple[float, str, Event | bytes | None]
 
 
 async def make(path: Path, *said: Said) -> Recording:
-    """A session of these things, each at its time; None is the end of a side."""
+    """Record these items, each at its time; None is the end of a side."""
     text = io.StringIO()
     await write(text, *said)
     return save(text, path)
@@ -56,7 +56,7 @@ def save(text: io.StringIO, path: Path) -> Recording:
 async def write(text: io.StringIO, *said: Said) -> None:
     ours, theirs = trio.testing.memory_stream_pair()
     start = trio.current_time()
-    # It is not closed, as where a program is killed.
+    # It is not closed, as if the program had been killed.
     stream = record(ours, text)
     for time, source, item in said:
         await trio.sleep_until(start + time)
@@ -70,7 +70,7 @@ async def write(text: io.StringIO, *said: Said) -> None:
 
 
 async def received(stream: trio.abc.Stream) -> list[tuple[float, bytes]]:
-    """All that comes, and when."""
+    """Return all that comes, with its times."""
     found = []
     start = trio.current_time()
     while data := await stream.receive_some():
@@ -146,7 +146,7 @@ async def test_a_driver_answers_as_it_did(
     heard = await replay(recording, await join())
     said = [e for e in recording if e.source == "server" and not is_ping(e)]
     assert outline(heard) == outline(said)
-    # Whether the room cools down before or after a report of the same moment, nobody knows.
+    # The room may cool down before or after a report of the same moment.
     first, second = (
         [entry for entry in entries if place(entry) != "temperaturevector"]
         for entries in (heard, said)
@@ -221,7 +221,7 @@ async def test_a_peer_has_the_time_that_it_is_given(
         await trio.sleep(6)
         with contextlib.suppress(trio.BrokenResourceError):
             await client.send(ANSWER)
-        # It is not left before.
+        # The replay has not returned before.
         assert await client.receive() is None
         ends.append(trio.current_time() - start)
 

@@ -129,7 +129,7 @@ async def test_it_is_written_as_it_is_said(tmp_path: Path) -> None:
 
 
 async def heard(path: Path, *pieces: bytes) -> list[Any]:
-    """What is recorded of bytes that come in these pieces."""
+    """Return what is recorded when bytes arrive in these pieces."""
     ours, theirs = trio.testing.lockstep_stream_pair()
     async with record(ours, path) as stream, trio.open_nursery() as nursery:
 
@@ -277,7 +277,7 @@ async def test_a_full_disk_does_not_either(caplog: pytest.LogCaptureFixture) -> 
 
 
 class Wordless(io.StringIO):
-    """A file that breaks, and does not say why."""
+    """A file that fails with an exception without a message."""
 
     def flush(self) -> None:
         if self.getvalue().count("\n") > 1:

@@ -81,7 +81,7 @@ def number(time: float, a: float, **more: Any) -> tuple[float, Event]:
 
 
 def write(path: Path, *said: tuple[float, Event], source: str = "server") -> Recording:
-    """A recording of what a server has said."""
+    """Write a recording of what a server has sent."""
     header = {"trindi recording": 1, "side": "client", "clock": "wall", "start": "2026-03-01"}
     keep = BlobWriter(path, 10**6).keep
     lines = [{"time": time, "from": source, **to_json(event, keep)} for time, event in said]
@@ -101,7 +101,7 @@ def join(nursery: trio.Nursery, server: IPyServer) -> Client:
 
 
 async def hears(client: Client, seconds: float) -> list[tuple[float, Any]]:
-    """All that a client is told from now on, and when."""
+    """Return all that a client receives from now on, with its times."""
     start, heard = trio.current_time(), []
     with trio.move_on_after(seconds):
         while True:
@@ -111,7 +111,7 @@ async def hears(client: Client, seconds: float) -> list[tuple[float, Any]]:
 
 
 async def receive(client: Client) -> Any:
-    """The next event; unlike the client's own, it may take any time."""
+    """Return the next event, without the timeout of the client's own method."""
     while not client._items:
         client._items += client._decoder.feed(bytes(await client.stream.receive_some()))
     return client._items.pop(0)
@@ -214,7 +214,7 @@ async def test_who_comes_later_sees_what_is_so_by_then(
 
 
 async def ask(client: Client, event: Event) -> list[Any]:
-    """The definitions that a client gets as an answer."""
+    """Return the definitions that a client gets as an answer."""
     await client.sync()
     await client.send(event)
     return [event for event in await client.sync() if hasattr(event, "label")]

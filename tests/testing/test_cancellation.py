@@ -1,4 +1,4 @@
-"""Cancelling what the kit and the recorder do, at every step: nothing of it is left."""
+"""Cancelling the kit and the recorder at every step leaves nothing running."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def make_clock() -> MockClock:
 
 
 class Session:
-    """Two clients of a server, one of them recorded, and on a bad line."""
+    """Two clients of a server, one of them recorded and on a faulty stream."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -45,7 +45,7 @@ class Session:
 
 
 class Replay:
-    """A recording that a driver is asked."""
+    """A recording that is played to a driver."""
 
     def __init__(self, path: Path) -> None:
         self.path = path

@@ -1,4 +1,4 @@
-"""Faults on a line, at a byte or a time, and what both ends see of them."""
+"""Faults of a connection, at a byte or a time, and their effect at both ends."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 SENT, RECEIVED = Direction.SENT, Direction.RECEIVED
 
 
-class Line:
-    """A faulty stream with somebody at its other end; what passed, and when.
+class FaultyPair:
+    """A faulty stream and its other end; notes what passes, with the times.
 
     Attributes:
         stream: the faulty end.
@@ -44,7 +44,7 @@ class Line:
     async def read(
         self, stream: trio.abc.ReceiveStream, most: int | None = None
     ) -> list[tuple[float, Any]]:
-        """Read to the end; what came, and when, and last the end: b"" or the exception."""
+        """Read to the end; return what came, with its times, and last b"" or None if it broke."""
         found: list[tuple[float, Any]] = []
         while not found or found[-1][1]:
             try:
@@ -62,7 +62,7 @@ class Line:
         await self.far.aclose()
 
     async def take(self) -> list[tuple[float, Any]]:
-        """Let the other end read all there is."""
+        """Let the other end read to the end."""
         return await self.read(self.far)
 
 
@@ -82,34 +82,34 @@ async def both(first: Callable[[], Awaitable[Any]], other: Callable[[], Awaitabl
     return found[0]
 
 
-async def hear(line: Line, *pieces: tuple[float, bytes], most: int | None = None) -> Any:
-    """What the faulty end reads of what the other end writes."""
+async def receive(pair: FaultyPair, *pieces: tuple[float, bytes], most: int | None = None) -> Any:
+    """Return what the faulty end reads while the other end writes."""
 
     async def write() -> None:
-        # The other end of a cut line cannot go on.
+        # The other end of a cut connection cannot go on.
         try:
-            await line.write(*pieces)
+            await pair.write(*pieces)
         except trio.BrokenResourceError:
-            await line.far.aclose()
+            await pair.far.aclose()
 
-    return await both(lambda: line.read(line.stream, most), write)
+    return await both(lambda: pair.read(pair.stream, most), write)
 
 
-async def say(line: Line, *pieces: bytes) -> tuple[Any, str]:
-    """What the other end reads of what the faulty end writes, and how that went."""
+async def send(pair: FaultyPair, *pieces: bytes) -> tuple[Any, str]:
+    """Return what the other end reads while the faulty end writes, and how writing ended."""
     ends = []
 
     async def write() -> None:
         try:
             for piece in pieces:
-                await line.stream.send_all(piece)
+                await pair.stream.send_all(piece)
         except trio.BrokenResourceError:
             ends.append("broken")
         else:
             ends.append("all sent")
-        await line.stream.aclose()
+        await pair.stream.aclose()
 
-    heard = await both(line.take, write)
+    heard = await both(pair.take, write)
     return heard, ends[0]
 
 
@@ -127,74 +127,74 @@ def joined(found: list[tuple[float, Any]]) -> bytes:
 
 
 async def test_without_faults_all_passes(lockstep: bool, autojump_clock: MockClock) -> None:
-    assert await hear(Line(lockstep=lockstep), (1, b"abc"), (2, b"def")) == [
+    assert await receive(FaultyPair(lockstep=lockstep), (1, b"abc"), (2, b"def")) == [
         (1, b"abc"),
         (2, b"def"),
         (2, b""),
     ]
-    heard, end = await say(Line(lockstep=lockstep), b"abc", b"def")
+    heard, end = await send(FaultyPair(lockstep=lockstep), b"abc", b"def")
     assert (joined(heard), heard[-1], end) == (b"abcdef", (0, b""), "all sent")
 
 
 async def test_a_cut_in_what_is_received(lockstep: bool, autojump_clock: MockClock) -> None:
-    line = Line(Cut(byte=4), lockstep=lockstep)
-    heard = await hear(line, (1, b"abc"), (2, b"def"), (3, b"ghi"))
+    pair = FaultyPair(Cut(byte=4), lockstep=lockstep)
+    heard = await receive(pair, (1, b"abc"), (2, b"def"), (3, b"ghi"))
     assert heard == [(1, b"abc"), (2, b"d"), (2, b"")]
-    assert await line.stream.receive_some() == b""
+    assert await pair.stream.receive_some() == b""
     with pytest.raises(trio.BrokenResourceError):
-        await line.stream.send_all(b"x")
+        await pair.stream.send_all(b"x")
 
 
 async def test_a_cut_in_what_is_sent(lockstep: bool, autojump_clock: MockClock) -> None:
-    line = Line(Cut(byte=4, direction=SENT), lockstep=lockstep)
-    heard, end = await say(line, b"abc", b"def")
+    pair = FaultyPair(Cut(byte=4, direction=SENT), lockstep=lockstep)
+    heard, end = await send(pair, b"abc", b"def")
     assert (joined(heard), heard[-1], end) == (b"abcd", (0, b""), "broken")
     with pytest.raises(trio.BrokenResourceError):
-        await line.far.send_all(b"x")
+        await pair.far.send_all(b"x")
 
 
 async def test_a_cut_right_behind_what_is_sent_does_not_wait(
     lockstep: bool, autojump_clock: MockClock
 ) -> None:
-    line = Line(Cut(byte=3, direction="sent"), lockstep=lockstep)
-    heard, end = await say(line, b"abc")
+    pair = FaultyPair(Cut(byte=3, direction="sent"), lockstep=lockstep)
+    heard, end = await send(pair, b"abc")
     assert (joined(heard), end) == (b"abc", "all sent")
     with pytest.raises(trio.BrokenResourceError):
-        await line.stream.send_all(b"")
+        await pair.stream.send_all(b"")
 
 
 @pytest.mark.parametrize("direction", Direction)
 async def test_a_cut_by_time_strikes_who_reads(
     lockstep: bool, direction: Direction, autojump_clock: MockClock
 ) -> None:
-    line = Line(Cut(time=5, direction=direction), lockstep=lockstep)
-    assert await hear(line, (1, b"abc"), (9, b"def")) == [(1, b"abc"), (5, b"")]
+    pair = FaultyPair(Cut(time=5, direction=direction), lockstep=lockstep)
+    assert await receive(pair, (1, b"abc"), (9, b"def")) == [(1, b"abc"), (5, b"")]
 
 
 async def test_a_cut_by_time_strikes_who_writes(autojump_clock: MockClock) -> None:
-    line = Line(Cut(time=5))
+    pair = FaultyPair(Cut(time=5))
     with pytest.raises(trio.BrokenResourceError):
-        await line.stream.send_all(b"nobody reads this")
-    assert line.now() == 5
-    # What was on its way may arrive.
-    assert (await line.take())[-1] == (5, b"")
+        await pair.stream.send_all(b"nobody reads this")
+    assert pair.now() == 5
+    # Bytes that were in transit may arrive.
+    assert (await pair.take())[-1] == (5, b"")
 
 
 async def test_a_cut_in_what_is_sent_strikes_who_reads_as_well(
     lockstep: bool, autojump_clock: MockClock
 ) -> None:
-    line = Line(Cut(byte=2, direction=SENT), lockstep=lockstep)
+    pair = FaultyPair(Cut(byte=2, direction=SENT), lockstep=lockstep)
 
     async def write() -> None:
         await trio.sleep(3)
         with pytest.raises(trio.BrokenResourceError):
-            await line.stream.send_all(b"abc")
+            await pair.stream.send_all(b"abc")
 
     async def far() -> None:
-        assert await line.take() == [(3, b"ab"), (3, b"")]
+        assert await pair.take() == [(3, b"ab"), (3, b"")]
 
     async def read() -> Any:
-        return await line.read(line.stream)
+        return await pair.read(pair.stream)
 
     assert await both(read, lambda: both(write, far)) == [(3, b"")]
 
@@ -203,42 +203,42 @@ async def test_a_cut_in_what_is_sent_strikes_who_reads_as_well(
 async def test_a_reset_breaks_the_line(
     lockstep: bool, fault: Fault, autojump_clock: MockClock
 ) -> None:
-    line = Line(fault, lockstep=lockstep)
-    *before, end = await hear(line, (1, b"abc"), (2, b"d"), (9, b"efg"))
+    pair = FaultyPair(fault, lockstep=lockstep)
+    *before, end = await receive(pair, (1, b"abc"), (2, b"d"), (9, b"efg"))
     assert joined(before) == b"abcd"
     assert end == (2.5 if fault.time else 2, None)
     with pytest.raises(trio.BrokenResourceError):
-        await line.stream.send_all(b"x")
+        await pair.stream.send_all(b"x")
 
 
 async def test_a_reset_is_an_end_for_the_other_side(
     lockstep: bool, autojump_clock: MockClock
 ) -> None:
-    line = Line(Reset(byte=2, direction=SENT), lockstep=lockstep)
-    heard, end = await say(line, b"abcd")
+    pair = FaultyPair(Reset(byte=2, direction=SENT), lockstep=lockstep)
+    heard, end = await send(pair, b"abcd")
     assert (joined(heard), heard[-1], end) == (b"ab", (0, b""), "broken")
     with pytest.raises(trio.BrokenResourceError):
-        await line.far.send_all(b"x")
+        await pair.far.send_all(b"x")
 
 
 async def test_garbage_at_a_byte(lockstep: bool, autojump_clock: MockClock) -> None:
-    line = Line(Garbage(b"<<<", byte=2), lockstep=lockstep)
-    assert joined(await hear(line, (1, b"abcdef"))) == b"ab<<<cdef"
-    line = Line(Garbage(b"<<<", byte=2, direction=SENT), lockstep=lockstep)
-    heard, end = await say(line, b"abc", b"def")
+    pair = FaultyPair(Garbage(b"<<<", byte=2), lockstep=lockstep)
+    assert joined(await receive(pair, (1, b"abcdef"))) == b"ab<<<cdef"
+    pair = FaultyPair(Garbage(b"<<<", byte=2, direction=SENT), lockstep=lockstep)
+    heard, end = await send(pair, b"abc", b"def")
     assert (joined(heard), end) == (b"ab<<<cdef", "all sent")
 
 
 async def test_garbage_behind_the_last_byte(lockstep: bool, autojump_clock: MockClock) -> None:
-    line = Line(Garbage(b"<<<", byte=3), lockstep=lockstep)
-    assert joined(await hear(line, (1, b"abc"))) == b"abc<<<"
-    line = Line(Garbage(b"<<<", byte=3, direction=SENT), lockstep=lockstep)
-    assert joined((await say(line, b"abc"))[0]) == b"abc<<<"
+    pair = FaultyPair(Garbage(b"<<<", byte=3), lockstep=lockstep)
+    assert joined(await receive(pair, (1, b"abc"))) == b"abc<<<"
+    pair = FaultyPair(Garbage(b"<<<", byte=3, direction=SENT), lockstep=lockstep)
+    assert joined((await send(pair, b"abc"))[0]) == b"abc<<<"
 
 
 async def test_garbage_at_a_time(lockstep: bool, autojump_clock: MockClock) -> None:
-    line = Line(Garbage(b"<<<", time=5), Garbage(time=6), lockstep=lockstep)
-    heard = await hear(line, (1, b"abc"), (9, b"def"))
+    pair = FaultyPair(Garbage(b"<<<", time=5), Garbage(time=6), lockstep=lockstep)
+    heard = await receive(pair, (1, b"abc"), (9, b"def"))
     assert heard[:2] == [(1, b"abc"), (5, b"<<<")]
     (time, junk), *rest = heard[2:]
     assert (time, rest) == (6, [(9, b"def"), (9, b"")])
@@ -246,135 +246,135 @@ async def test_garbage_at_a_time(lockstep: bool, autojump_clock: MockClock) -> N
 
 
 async def test_no_more_is_read_than_was_asked_for(autojump_clock: MockClock) -> None:
-    line = Line(Garbage(b"<<<", byte=2), lockstep=False)
-    heard = await hear(line, (1, b"abcd"), most=1)
+    pair = FaultyPair(Garbage(b"<<<", byte=2), lockstep=False)
+    heard = await receive(pair, (1, b"abcd"), most=1)
     assert [data for _, data in heard] == [b"a", b"b", b"<", b"<", b"<", b"c", b"d", b""]
 
 
 async def test_a_stall_at_a_byte(lockstep: bool, autojump_clock: MockClock) -> None:
-    line = Line(Stall(10, byte=2), lockstep=lockstep)
-    assert await hear(line, (1, b"abcd"), (2, b"ef")) == [
+    pair = FaultyPair(Stall(10, byte=2), lockstep=lockstep)
+    assert await receive(pair, (1, b"abcd"), (2, b"ef")) == [
         (1, b"ab"),
         *([(11, b"cd"), (11, b"ef")] if lockstep else [(11, b"cdef")]),
         (11, b""),
     ]
-    line = Line(Stall(10, byte=2, direction=SENT), lockstep=lockstep)
-    heard, _ = await say(line, b"abcd")
+    pair = FaultyPair(Stall(10, byte=2, direction=SENT), lockstep=lockstep)
+    heard, _ = await send(pair, b"abcd")
     assert heard == [(0, b"ab"), (10, b"cd"), (10, b"")]
 
 
 async def test_a_stall_at_a_time_holds_what_comes_meanwhile(
     lockstep: bool, autojump_clock: MockClock
 ) -> None:
-    line = Line(Stall(10, time=2), lockstep=lockstep)
-    heard = await hear(line, (1, b"a"), (3, b"b"), (15, b"c"))
+    pair = FaultyPair(Stall(10, time=2), lockstep=lockstep)
+    heard = await receive(pair, (1, b"a"), (3, b"b"), (15, b"c"))
     assert heard == [(1, b"a"), (12, b"b"), (15, b"c"), (15, b"")]
 
 
 async def test_a_stall_that_is_over_before_anything_comes_is_not_noticed(
     autojump_clock: MockClock,
 ) -> None:
-    assert await hear(Line(Stall(10, time=2)), (20, b"a")) == [(20, b"a"), (20, b"")]
+    assert await receive(FaultyPair(Stall(10, time=2)), (20, b"a")) == [(20, b"a"), (20, b"")]
 
 
 async def test_a_stall_for_ever_may_end_in_a_cut(autojump_clock: MockClock) -> None:
-    line = Line(Stall(time=2), Cut(time=100))
-    assert await hear(line, (1, b"a"), (3, b"b")) == [(1, b"a"), (100, b"")]
+    pair = FaultyPair(Stall(time=2), Cut(time=100))
+    assert await receive(pair, (1, b"a"), (3, b"b")) == [(1, b"a"), (100, b"")]
     assert Stall(time=2).seconds == math.inf
 
 
 async def test_a_stall_outlives_who_gives_up(autojump_clock: MockClock, nursery: Any) -> None:
-    line = Line(Stall(10, byte=1))
-    nursery.start_soon(line.write, (0, b"abc"))
-    assert await line.stream.receive_some() == b"a"
+    pair = FaultyPair(Stall(10, byte=1))
+    nursery.start_soon(pair.write, (0, b"abc"))
+    assert await pair.stream.receive_some() == b"a"
     with trio.move_on_after(4) as scope:
-        await line.stream.receive_some()
+        await pair.stream.receive_some()
     assert scope.cancelled_caught
-    assert await line.stream.receive_some() == b"bc"
-    assert line.now() == 10
+    assert await pair.stream.receive_some() == b"bc"
+    assert pair.now() == 10
 
 
 async def test_nothing_is_lost_to_who_gives_up(autojump_clock: MockClock, nursery: Any) -> None:
-    line = Line(Stall(10, time=1))
-    nursery.start_soon(line.write, (2, b"abc"))
+    pair = FaultyPair(Stall(10, time=1))
+    nursery.start_soon(pair.write, (2, b"abc"))
     for _ in range(3):
         with trio.move_on_after(3):
-            await line.stream.receive_some()
-    assert await line.stream.receive_some() == b"abc"
-    assert line.now() == 11
+            await pair.stream.receive_some()
+    assert await pair.stream.receive_some() == b"abc"
+    assert pair.now() == 11
 
 
 async def test_a_slow_reader(lockstep: bool, autojump_clock: MockClock) -> None:
-    line = Line(Slow(100, byte=0), lockstep=lockstep)
-    heard = await hear(line, (0, bytes(1000)))
+    pair = FaultyPair(Slow(100, byte=0), lockstep=lockstep)
+    heard = await receive(pair, (0, bytes(1000)))
     assert joined(heard) == bytes(1000)
     assert heard[-1][0] == pytest.approx(10)
     assert max(len(data) for _, data in heard) == 10
 
 
 async def test_a_slow_reader_slows_down_who_writes(autojump_clock: MockClock) -> None:
-    line = Line(Slow(100, byte=0))
+    pair = FaultyPair(Slow(100, byte=0))
     done: list[float] = []
 
     async def write() -> None:
-        await line.far.send_all(bytes(1000))
-        done.append(line.now())
-        await line.far.aclose()
+        await pair.far.send_all(bytes(1000))
+        done.append(pair.now())
+        await pair.far.aclose()
 
-    await both(lambda: line.read(line.stream), write)
+    await both(lambda: pair.read(pair.stream), write)
     assert done[0] == pytest.approx(9.9)
 
 
 async def test_a_slow_writer_from_some_time_on(lockstep: bool, autojump_clock: MockClock) -> None:
-    line = Line(Slow(2, time=5, direction=SENT), lockstep=lockstep)
+    pair = FaultyPair(Slow(2, time=5, direction=SENT), lockstep=lockstep)
 
     async def write() -> None:
-        await line.stream.send_all(b"abc")
+        await pair.stream.send_all(b"abc")
         await trio.sleep(6)
-        await line.stream.send_all(b"def")
-        await line.stream.aclose()
+        await pair.stream.send_all(b"def")
+        await pair.stream.aclose()
 
-    heard = await both(line.take, write)
+    heard = await both(pair.take, write)
     assert heard == [(0, b"abc"), (6, b"d"), (6.5, b"e"), (7, b"f"), (7, b"")]
 
 
 async def test_a_slow_line_can_be_cut(autojump_clock: MockClock) -> None:
-    line = Line(Slow(10, byte=0), Cut(time=3.05))
-    heard = await hear(line, (0, bytes(100)))
+    pair = FaultyPair(Slow(10, byte=0), Cut(time=3.05))
+    heard = await receive(pair, (0, bytes(100)))
     assert (len(joined(heard)), heard[-1]) == (31, (3.05, b""))
 
 
 async def test_several_strike_in_the_order_given(autojump_clock: MockClock) -> None:
     faults = [Garbage(b"1", byte=1), Garbage(b"2", byte=1), Garbage(b"3", byte=2), Cut(byte=3)]
-    assert joined(await hear(Line(*faults), (0, b"abcd"))) == b"a12b3c"
+    assert joined(await receive(FaultyPair(*faults), (0, b"abcd"))) == b"a12b3c"
 
 
 async def test_the_directions_do_not_mix(autojump_clock: MockClock) -> None:
-    line = Line(Cut(byte=3, direction=SENT), Garbage(b"!", byte=0))
-    assert joined(await hear(line, (0, b"abcdef"))) == b"!abcdef"
+    pair = FaultyPair(Cut(byte=3, direction=SENT), Garbage(b"!", byte=0))
+    assert joined(await receive(pair, (0, b"abcdef"))) == b"!abcdef"
 
 
 # What is around it ------------------------------------------------------------------------------
 
 
 async def test_it_can_be_closed_by_halves(autojump_clock: MockClock) -> None:
-    line = Line(lockstep=False)
-    await line.stream.wait_send_all_might_not_block()
-    await line.stream.send_eof()
-    assert await line.far.receive_some() == b""
-    line = Line(Cut(byte=0))
-    assert await line.stream.receive_some() == b""
-    await line.stream.wait_send_all_might_not_block()
-    await line.stream.send_eof()
+    pair = FaultyPair(lockstep=False)
+    await pair.stream.wait_send_all_might_not_block()
+    await pair.stream.send_eof()
+    assert await pair.far.receive_some() == b""
+    pair = FaultyPair(Cut(byte=0))
+    assert await pair.stream.receive_some() == b""
+    await pair.stream.wait_send_all_might_not_block()
+    await pair.stream.send_eof()
 
 
 async def test_closed_it_says_so(autojump_clock: MockClock) -> None:
-    line = Line()
-    await line.stream.aclose()
+    pair = FaultyPair()
+    await pair.stream.aclose()
     with pytest.raises(trio.ClosedResourceError):
-        await line.stream.receive_some()
+        await pair.stream.receive_some()
     with pytest.raises(trio.ClosedResourceError):
-        await line.stream.send_all(b"x")
+        await pair.stream.send_all(b"x")
 
 
 async def test_a_stream_that_cannot_be_closed_by_halves(autojump_clock: MockClock) -> None:

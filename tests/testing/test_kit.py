@@ -1,4 +1,4 @@
-"""The test kit: a driver and its client in memory, and what a test sees of both."""
+"""The test kit: a driver and its client in memory, as a test sees both."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ async def test_real_time_is_left_as_it_is(nursery: trio.Nursery, tmp_path: Path)
 
 
 class Clumsy(Bench):
-    """Fails at what it is told."""
+    """Fails in its event handlers."""
 
     async def clientevent(self, event: ClientEvent) -> None:
         if isinstance(event, newNumberVector):
@@ -140,7 +140,7 @@ class Clumsy(Bench):
 
 
 class Dead(Bench):
-    """Fails by itself."""
+    """Fails in its hardware loop."""
 
     async def hardware(self) -> None:
         await trio.sleep(1)
@@ -339,13 +339,13 @@ async def test_a_recording_is_asked_of_a_driver(
     assert reports(heard, "targetvector") == {12: 18.0}
     temperatures = reports(heard, "temperaturevector")
     assert len(temperatures) == 7
-    # Whether the room cools down before or after a report of the same moment, nobody knows.
+    # The room may cool down before or after a report of the same moment.
     before = reports(Recording(tmp_path / "a"), "temperaturevector")
     assert temperatures == {time: pytest.approx(value, abs=0.11) for time, value in before.items()}
 
 
 def reports(entries: Iterable[Entry], vectorname: str) -> dict[float, float]:
-    """The numbers that were reported of a property of one member, and when."""
+    """Map the times of reports to the number in them; the property has one member."""
     return {
         entry.time: value
         for entry in entries
@@ -355,7 +355,7 @@ def reports(entries: Iterable[Entry], vectorname: str) -> dict[float, float]:
 
 
 class Thorough(Bench):
-    """Takes its time for each request."""
+    """Works for some seconds on each request."""
 
     delay = 3.0
 
@@ -367,7 +367,7 @@ class Thorough(Bench):
 
 
 async def record_requests(path: Path, count: int, *, leaves: bool) -> Path:
-    """A client that waits for each answer, and then leaves or not."""
+    """Record a client that waits for each answer; return the file with or without its end."""
     copy = path.with_suffix(".copy")
     async with trio.open_nursery() as nursery:
         client = await start_driver(nursery, Thorough(), recording=path)
@@ -529,7 +529,7 @@ async def test_a_seed_stays_where_no_other_is_given(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Else what is started later would undo it."""
+    """Otherwise a driver that is started later would undo it."""
     seeds: list[int] = []
     random: Any = trio._core._run._r
     monkeypatch.setattr(random, "seed", seeds.append)
@@ -583,7 +583,7 @@ async def test_no_answer_is_lost_at_the_end(
         await stream.send_all(encode(getProperties()))
         await stream.send_all(encode(newNumberVector("Bench", "target", {"x": 5.0})))
     assert isinstance(list(Recording(path))[-1].item, EndOfStream)
-    # The client had left at once, and the order of tasks is another one each time.
+    # The client leaves at once, and tasks run in another order each time.
     for seed in range(10):
         heard = await replay_to(nursery, Late(), path, seed=seed)
         answers = [one.item for one in heard if getattr(one.item, "vectorname", "") == "target"]

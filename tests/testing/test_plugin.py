@@ -1,4 +1,4 @@
-"""The plugin for pytest, in pytest runs of its own, as a driver's author would have it."""
+"""The plugin for pytest, in nested pytest runs, as the author of a driver uses it."""
 
 from __future__ import annotations
 
@@ -148,7 +148,7 @@ def test_exceptions_show_in_the_test(run_all: Run) -> None:
 
 
 def orders(report: str) -> dict[str, str]:
-    """The order of tasks that each fixture has led to."""
+    """Map each fixture to the order of tasks after it."""
     lines = [line for line in report.splitlines() if line.startswith("order after ")]
     return {line.split()[2].rstrip(":"): line.partition(": ")[2] for line in lines}
 
@@ -177,7 +177,7 @@ def test_pytest_can_do_without_it(run: Run) -> None:
 
 @pytest.mark.slow
 def test_loading_it_imports_no_trindi(run: Run) -> None:
-    """Else a plugin that measures coverage would come too late."""
+    """Otherwise a plugin that measures coverage would start too late."""
     test = """
 import sys
 

@@ -29,11 +29,11 @@ if TYPE_CHECKING:
     from trindi import ClientEvent, SnoopEvent
 
 LARGE = bytes(range(256)) * 5000
-"""More than what is encoded in a thread in an observatory."""
+"""More than the size from which a BLOB is encoded in a thread in an observatory."""
 
 
 class Busy(IPyDriver):
-    """Does many things at the same moments."""
+    """Does several things at the same moment."""
 
     def __init__(self, name: str, other: str, frame: Path | None = None) -> None:
         self.name = name
@@ -99,7 +99,7 @@ async def scenario(frame: Path | None, seed: int = 0) -> list[Any]:
 
 
 def run(frame: Path | None = None, seed: int = 0) -> str:
-    """Run the scenario; all of its log as a digest."""
+    """Run the scenario, and return a digest of its log."""
     log = trio.run(scenario, frame, seed, clock=MockClock(autojump_threshold=0))
     assert len(log) > 20
     return hashlib.sha256(repr(log).encode()).hexdigest()
