@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from trindi.recording.jsonl import Item
     from trindi.recording.reader import Recording
 
-__all__ = ["Pace", "Player", "replay"]
+__all__ = ["Player", "check_speed", "replay"]
 
 RECEIVE_BYTES: Final = 64 * 1024
 """Bytes of one read from the peer."""
@@ -39,29 +39,11 @@ LINGER: Final = 0.5
 _LAST_PING: Final = "trindi replay"
 
 
-class Pace:
-    """Maps recorded times to times of this run.
-
-    Args:
-        speed: recorded seconds in a second; infinity for no pauses.
-
-    Raises:
-        ValueError: the speed is not above 0.
-    """
-
-    def __init__(self, speed: float) -> None:
-        if not speed > 0:
-            raise ValueError(f"speed is above 0, not {speed!r}")
-        self.speed = speed
-        self._zero = self._start = 0.0
-
-    def start(self, zero: float = 0.0) -> None:
-        """Begin now, at some recorded time."""
-        self._zero, self._start = zero, trio.current_time()
-
-    async def wait_until(self, time: float) -> None:
-        """Wait for a recorded time; only a checkpoint if it has passed."""
-        await trio.sleep_until(self._start + (time - self._zero) / self.speed)
+def check_speed(speed: float) -> float:
+    """Return a speed; raise ValueError if it is not above 0."""
+    if not speed > 0:
+        raise ValueError(f"speed is above 0, not {speed!r}")
+    return speed
 
 
 async def replay(
@@ -123,7 +105,7 @@ class Player:
     ) -> None:
         self._stream = stream
         self._side = Side(source)
-        self._pace = Pace(speed)
+        self._speed = check_speed(speed)
         self._wait_idle = wait_idle
         self._drain = drain
         self._tap = StreamTap(self._note)
@@ -154,9 +136,8 @@ class Player:
         return self._received
 
     async def _send(self, recording: Iterable[Entry]) -> None:
-        self._pace.start()
         for entry in recording:
-            await self._pace.wait_until(entry.time)
+            await trio.sleep_until(self._start + entry.time / self._speed)
             if entry.source is self._side:
                 if self._drain and isinstance(entry.item, EndOfStream):
                     await self._wait_answers()
@@ -164,7 +145,7 @@ class Player:
         await self._wait_answers()
 
     async def _wait_answers(self) -> None:
-        if math.isinf(self._pace.speed) and not self._ping_sent:
+        if math.isinf(self._speed) and not self._ping_sent:
             self._ping_sent = True
             with trio.move_on_after(ANSWER_TIMEOUT):
                 await self._send_all(encode(pingRequest(_LAST_PING)))
@@ -187,7 +168,7 @@ class Player:
         await self._locked(self._stream.send_all, data)
 
     async def _locked(self, send: Callable[..., Awaitable[None]], *args: bytes) -> None:
-        # `receive` notices that the peer has gone.
+        # `_receive` notices that the peer has gone.
         with contextlib.suppress(trio.BrokenResourceError, trio.ClosedResourceError):
             async with self._send_lock:
                 await send(*args)

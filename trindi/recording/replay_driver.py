@@ -30,7 +30,7 @@ from trindi.protocol import (
     setBLOBVector,
 )
 from trindi.recording.jsonl import Side
-from trindi.recording.player import Pace
+from trindi.recording.player import check_speed
 from trindi.transport import EncodedBatch, EncodedEvent
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ class ReplayDriver(IPyDriver):
     """
 
     def __init__(self, recording: Recording, speed: float = 1.0) -> None:
-        self._pace = Pace(speed)
+        self._speed = check_speed(speed)
         self._recording = recording
         # What it holds is part of the recording, whose size is bounded.
         self._snapshot = Snapshot(Property, max_bytes=sys.maxsize)
@@ -113,13 +113,12 @@ class ReplayDriver(IPyDriver):
     async def hardware(self) -> None:
         """Show the session."""
         await self._asked.wait()
-        self._pace.start(self._zero)
-        opening = set(self._opening)
+        start, opening = trio.current_time(), set(self._opening)
         for time, event in _server_events(self._recording):
             if isinstance(event, DefVector) and _names(event) in opening:
                 opening.remove(_names(event))
             else:
-                await self._pace.wait_until(time)
+                await trio.sleep_until(start + (time - self._zero) / self._speed)
                 await self._show(event)
         self.finished.set()
 
