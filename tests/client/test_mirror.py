@@ -259,6 +259,14 @@ def test_the_oldest_frames_go_where_there_are_too_many() -> None:
     assert len(found(mirror, "three")["file"]) == 40
 
 
+def test_a_definition_of_another_kind_forgets_the_frames() -> None:
+    mirror = told(blobs("one"), frame(b"x" * 60, "one"), blobs("two"), max_frame_bytes=100)
+    mirror.apply(numbers({"file": 1.0}, name="one"))
+    mirror.apply(frame(b"x" * 60, "two"))
+    assert found(mirror, "one")["file"] == 1.0
+    assert len(found(mirror, "two")["file"]) == 60
+
+
 # Deletions -------------------------------------------------------------------------------------
 
 

@@ -6,7 +6,7 @@ The public face of a `ClientCore`. Arguments are checked here, or below, before 
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, overload
+from typing import TYPE_CHECKING, Any, overload
 
 import trio
 
@@ -36,8 +36,6 @@ if TYPE_CHECKING:
     from trindi.protocol import Message
 
 __all__ = ["IPyClient"]
-
-_MAX_PORT: Final = 65535
 
 
 class IPyClient(NamedMapping[RemoteDevice]):
@@ -80,7 +78,7 @@ class IPyClient(NamedMapping[RemoteDevice]):
         runtime: Runtime = DEFAULT_RUNTIME,
     ) -> None:
         self.host = host
-        self.port = check_count("port", port, 1, _MAX_PORT)
+        self.port = check_count("port", port, 1, 65535)
         self._delay = _check_reconnect_delay(reconnect_delay) if reconnect else None
         self._connect = connect or partial(open_tcp, host, port)
         self._subscriptions = Subscriptions(ask_for)

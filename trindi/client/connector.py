@@ -119,7 +119,7 @@ class Connector:
             self._changed.unpark_all()
 
     async def _reconnect(
-        self, connect: Connect, started: Callable[[], None], first_delay: float
+        self, connect: Connect, started: Callable[[], None] | None, first_delay: float
     ) -> None:
         delay = first_delay
         while True:
@@ -130,19 +130,20 @@ class Connector:
             else:
                 began = trio.current_time()
                 await self._serve(stream, started)
-                started = _do_nothing
+                started = None
                 if trio.current_time() - began >= PROVEN:
                     delay = first_delay
             await trio.sleep(delay)
             delay = max(delay, min(2 * delay, MAX_RECONNECT_DELAY))
 
-    async def _serve(self, stream: trio.abc.Stream, started: Callable[[], None]) -> None:
+    async def _serve(self, stream: trio.abc.Stream, started: Callable[[], None] | None) -> None:
         connection = self._make_connection(stream)
         try:
             self.connection = connection
             connection.ask_nowait(*self._requests())
             self._changed.unpark_all()
-            started()
+            if started is not None:
+                started()
             await connection.run()
         finally:
             self.connection = None
@@ -179,7 +180,3 @@ class Connector:
             reason = self._ended or "run it with nursery.start"
             raise NotConnected(f"the client is not connected: {reason}")
         await self.connection.send(request, on_sent, barrier)
-
-
-def _do_nothing() -> None:
-    """Only the first connection starts the client."""

@@ -77,8 +77,6 @@ class ClientCore:
             self, now=runtime.now, max_bytes=max_mirror_bytes, max_frame_bytes=max_blob_bytes
         )
 
-    # What the server sends ---------------------------------------------------------------------
-
     def _make_connection(self, stream: trio.abc.Stream) -> ServerConnection:
         return ServerConnection(
             stream,
@@ -105,8 +103,6 @@ class ClientCore:
         self._waiters.connection_lost(reason, final=final)
         if final:
             self._inboxes.close()
-
-    # Iterators ---------------------------------------------------------------------------------
 
     def listen(self, inbox: Inbox) -> Inbox:
         """Let an iterator receive events from now on."""
@@ -145,8 +141,6 @@ class ClientCore:
                 f"{devicename} {vectorname} has no BLOBs, it is a {vector.kind.value} vector"
             )
 
-    # Waiting -----------------------------------------------------------------------------------
-
     async def wait_for(
         self, devicename: str, vectorname: str | None, predicate: Callable[[RemoteVector], bool]
     ) -> RemoteVector:
@@ -159,8 +153,6 @@ class ClientCore:
                 waiter.check(vector, None)
         with self._waiters.registered(devicename, vectorname, waiter):
             return await waiter.wait_finished()
-
-    # Setting -----------------------------------------------------------------------------------
 
     async def set(self, vector: RemoteVector, values: Mapping[str, Any]) -> None:
         """Request new values; see `IPyClient.set`."""

@@ -110,7 +110,7 @@ class Mirror:
             self._delete(event, vectors)
         else:
             vectors[0].timestamp = event.timestamp or self._now()
-            if vectors[0].kind is Kind.BLOB:
+            if isinstance(event, (DefVector, setBLOBVector)):
                 self._keep_frames(vectors[0])
         if event.message:
             self._keep_message(Message(event.devicename, event.message, event.timestamp))
@@ -159,7 +159,7 @@ class Mirror:
     def _keep_frames(self, vector: RemoteVector) -> None:
         """Count the frames of a vector as the newest, and forget the oldest beyond the bound."""
         self._frames.pop(vector, None)
-        size = sum(len(value or b"") for value in vector.values())
+        size = sum(len(value or b"") for value in vector.values() if vector.kind is Kind.BLOB)
         if not size:
             return
         self._frames[vector] = size
@@ -224,7 +224,12 @@ class _Record:
         make = _MEMBER.get(kind, RemoteMember)
         for name, value in event.members.items():
             member = vector._items[name] = kept.get(name) or make(name, value)
-            _describe(member, event.memberlabels.get(name, name))
+            label: Any = event.memberlabels.get(name, name)
+            if isinstance(label, NumberLabel) and isinstance(member, RemoteNumber):
+                member.format = label.format
+                member.limits = Limits(label.min, label.max, label.step)
+                label = label.label
+            member.label = str(label)
         return True
 
     def update(self, event: SetVector) -> None:
@@ -249,13 +254,3 @@ class _Record:
                 member.value = value
                 if name in limits and isinstance(member, RemoteNumber):
                     member.limits = limits[name]
-
-
-def _describe(member: RemoteMember, label: Any) -> None:
-    """Take what a definition says of a member beside its value."""
-    if not isinstance(member, RemoteNumber):
-        member.label = str(label)
-    elif isinstance(label, NumberLabel):
-        member.label = label.label
-        member.format = label.format
-        member.limits = Limits(label.min, label.max, label.step)

@@ -41,12 +41,7 @@ __all__ = ["Upload", "check_writable", "make_request"]
 
 
 def check_writable(vector: RemoteVector, values: Mapping[str, Any]) -> None:
-    """Check that the vector takes requests for these members.
-
-    Raises:
-        KeyError: it has no such member.
-        ValueError: it is read-only or gone, or no member is named.
-    """
+    """Check that the vector is defined, is not read-only, and has these members."""
     place = f"{vector.devicename} {vector.name}"
     if not vector.defined:
         raise ConfigurationError(f"{place} is gone: wait until it is defined with wait_defined")

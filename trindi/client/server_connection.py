@@ -68,13 +68,7 @@ class Settled(StrEnum):
 
 @dataclass(slots=True, eq=False)
 class Ping:
-    """A ping of the server.
-
-    Attributes:
-        request: its event.
-        answered: the reply is here.
-        all_sent: the reply says that all definitions were sent before it.
-    """
+    """A ping of the server; `all_sent`: the reply says that all definitions were sent before."""
 
     request: pingRequest
     answered: bool = False
@@ -142,8 +136,6 @@ class ServerConnection:
         self.errors = 0
         self.answers_pings = False
 
-    # Life --------------------------------------------------------------------------------------
-
     async def run(self) -> None:
         """Read the server's events until the connection ends; `lost` then says why.
 
@@ -188,8 +180,6 @@ class ServerConnection:
             did = "took nothing" if queue.size else "did not answer"
             self.lost = f"the server was silent, and {did} in {PING_DEADLINE:g} s"
             scope.cancel()
-
-    # Sending -----------------------------------------------------------------------------------
 
     def ask_nowait(self, *questions: Question) -> None:
         """Ask for definitions or BLOBs, without waiting."""
@@ -243,8 +233,6 @@ class ServerConnection:
         self._connection.reply(ping.request)
         return ping
 
-    # Receiving ---------------------------------------------------------------------------------
-
     def _receive(self, item: Event | ProtocolError) -> None:
         if isinstance(item, pingReply):
             self._note_reply(item)
@@ -276,8 +264,6 @@ class ServerConnection:
         ping.all_sent = reply.answered == ping.request.after != ""
         self.answers_pings = True
         self._progress.unpark_all()
-
-    # All definitions are here ------------------------------------------------------------------
 
     async def wait_settled(self, quiet: float) -> Settled | None:
         """Wait until all definitions are here; None if the connection is lost before."""

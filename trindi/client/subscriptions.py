@@ -17,10 +17,7 @@ __all__ = ["Subscriptions"]
 
 
 class Subscriptions:
-    """The definitions and BLOBs that a client asks for.
-
-    Args:
-        ask_for: devices, or pairs of device and property; empty for all devices.
+    """The definitions and BLOBs that a client asks for; see `IPyClient` for `ask_for`.
 
     Attributes:
         unrequested: how many BLOBs came that were not enabled.
@@ -42,11 +39,7 @@ class Subscriptions:
             self.add(None, None)
 
     def add(self, devicename: str | None, vectorname: str | None) -> getProperties:
-        """Subscribe to definitions, and return the request.
-
-        Raises:
-            ValueError: a property without its device.
-        """
+        """Subscribe to definitions, and return the request."""
         if devicename is None and vectorname is not None:
             raise ConfigurationError(f"name the device of {vectorname!r}")
         question = getProperties(devicename, vectorname)
@@ -54,11 +47,7 @@ class Subscriptions:
         return question
 
     def set_policy(self, devicename: str, vectorname: str | None, policy: str) -> enableBLOB:
-        """Set the BLOB policy of a device or a property, and return the request.
-
-        Raises:
-            ValueError: there is no such policy.
-        """
+        """Set the BLOB policy of a device or a property, and return the request."""
         chosen = convert_choice(BLOBPolicy, policy, "BLOB policy")
         if vectorname is None:
             # The policy of a device replaces those of its properties.
