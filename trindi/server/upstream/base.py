@@ -26,25 +26,15 @@ __all__ = ["Broker", "Upstream"]
 
 
 class Broker(Protocol):
-    """What the hub does for an upstream."""
+    """What the hub does for an upstream; see `Hub`."""
 
     def publish(
         self, upstream: Upstream, event: Event, encoded: EncodedEvent | None = None
-    ) -> None:
-        """Send what a trusted upstream says to those who want it, without waiting.
+    ) -> None: ...
 
-        Raises:
-            ConfigurationError: the event is about a device of another upstream.
-        """
+    async def publish_blob(self, upstream: Upstream, event: setBLOBVector) -> None: ...
 
-    async def publish_blob(self, upstream: Upstream, event: setBLOBVector) -> None:
-        """Send BLOBs of a trusted upstream; wait a bounded time for receivers that keep up."""
-
-    def relay(self, upstream: Upstream, encoded: EncodedEvent) -> None:
-        """Pass on what a program or another server says, and learn its devices from it.
-
-        What it may not say is dropped and counted. Never waits.
-        """
+    def relay(self, upstream: Upstream, encoded: EncodedEvent) -> None: ...
 
 
 class Upstream(ABC):
@@ -114,10 +104,7 @@ class Upstream(ABC):
     ) -> None:
         """Run until it fails or is cancelled; what it says goes to the broker.
 
-        Args:
-            broker: passes on what it says.
-            runtime: a test's time, threads and way with errors differ from an observatory's.
-            task_status: started once it takes requests.
+        It has started once it takes requests.
         """
 
     def note(self, event: SnoopEvent) -> Collection[object] | None:
