@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 DOCUMENTED = ("trindi", "trindi.testing", "trindi.recording", "trindi.conformance")
 """The packages that users import from."""
 
-INTERNAL = {"EncodedBatch", "EncodedEvent", "EventQueue", "EventSink", "Operations", "Publisher"}
+INTERNAL = {"EncodedBatch", "EncodedEvent", "EventQueue", "EventSink", "Operations"}
 """What passes between trindi's own packages, in methods that are not for authors."""
 
 PUBLIC: list[str] = trindi.__all__  # type: ignore[attr-defined]  # made at run time

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     )
     from trindi.driver import (
         IPyDriver as IPyDriver,
+        Publisher as Publisher,
         Sender as Sender,
     )
     from trindi.errors import (
@@ -109,7 +110,7 @@ _NAMES: Final = {
         RemoteVector SavedFrames Settled
     """,
     "driver": """
-        IPyDriver Sender
+        IPyDriver Publisher Sender
     """,
     "errors": """
         ConfigurationError ProtocolError TrindiError
