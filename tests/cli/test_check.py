@@ -21,8 +21,9 @@ from tests.kit.processes import (
     start_python,
     wait_until,
 )
+from tests.kit.terminal import Terminal, plain
 from trindi.cli import main
-from trindi.cli.chapters import show_chapters
+from trindi.cli.status_line import show_steps
 from trindi.conformance import RULES
 
 if TYPE_CHECKING:
@@ -31,9 +32,8 @@ if TYPE_CHECKING:
 
     from click.testing import Result
 
-    from tests.kit.terminal import Terminal
 
-ERASE = "\r\x1b[K"
+ERASE = "\x1b[2K"
 
 LED = str(EXAMPLES / "led.py")
 
@@ -296,9 +296,9 @@ def test_what_is_checked_is_told_line_by_line_where_that_is_wanted(program: str)
 
 
 def test_each_line_comes_once(capsys: pytest.CaptureFixture[str]) -> None:
-    with show_chapters(as_lines=True) as tell:
+    with show_steps(as_lines=True) as show_step:
         for what in ("write-answered", "write-partial", "write-answered"):
-            tell("Requests", what)
+            show_step("Requests", what)
     assert capsys.readouterr().err == "Requests: write-answered\nRequests: write-partial\n"
 
 
@@ -322,11 +322,15 @@ def test_in_a_terminal_one_line_shows_it_and_is_gone_in_the_end(
 ) -> None:
     stderr = run(program, "--findings", width=30)
     said = wait_until(lambda: stderr.said if stderr.said.endswith(ERASE) else "", "it is gone")
-    _, first, *more, last = said.split(ERASE)
+    *lines, last = (plain(one).strip("\r\n") for one in said.split(ERASE))
     # It is as long as fits.
-    assert first == f"Starting: {program}"[:29]
-    assert more == ["Asking for definitions: ask-f", "Asking for definitions: ask-a"]
+    assert lines[0] == f"Starting: {program}"[:29] + "…"
+    assert list(dict.fromkeys(lines[1:])) == [
+        "Asking for definitions: ask-f…",
+        "Asking for definitions: ask-a…",
+    ]
     assert last == ""
+    assert stderr.is_restored
     assert "it does not conform" in capsys.readouterr().out
 
 

@@ -269,7 +269,7 @@ def test_bash(run: Callable[..., str], served: Served) -> None:
     script = f"""
         eval "$(trindi completion bash)"
         compopt() {{ printf '%s ' compopt "$@"; echo; }}
-        reply() {{ COMPREPLY=(); _trindi_completion trindi; printf '%s\\n' "${{COMPREPLY[@]}}"; }}
+        reply() {{ COMPREPLY=(); _trindi_complete trindi; printf '%s\\n' "${{COMPREPLY[@]}}"; }}
         COMP_WORDS=(trindi set {" ".join(at(served))} 'My\\ Shop.ta'); COMP_CWORD=6
         COMP_LINE="${{COMP_WORDS[*]}}and more"; COMP_POINT=$((${{#COMP_LINE}} - 8))
         reply
@@ -283,7 +283,7 @@ def test_bash(run: Callable[..., str], served: Served) -> None:
         r"My\ Shop.task.n=",
         "On",
         "Off",
-        "complete -o nosort -F _trindi_completion trindi",
+        "complete -o nosort -F _trindi_complete trindi",
     ]
 
 

@@ -9,8 +9,10 @@ import socket
 import subprocess
 import sys
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING
 
+import click
 import pytest
 import trio
 
@@ -31,7 +33,8 @@ from trindi import (
     setBLOBVector,
     setNumberVector,
 )
-from trindi.cli import running
+from trindi.cli import client_app
+from trindi.cli.record import run_record
 from trindi.protocol import encode
 from trindi.recording import EndOfStream, Recording, record
 
@@ -174,9 +177,8 @@ def test_a_server_that_says_nothing(
     script: Callable[..., Script],
     beside: Callable[..., None],
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr(sys.modules["trindi.cli.record"], "_SILENCE_SECONDS", 0.0)
     server = script(b"")
     path = tmp_path / "night.jsonl"
 
@@ -185,27 +187,20 @@ def test_a_server_that_says_nothing(
         os.kill(os.getpid(), signal.SIGINT)
 
     beside(interrupt)
-    result = trindi("record", *at(server), str(path))
     # Nobody is to find that out in the morning.
     silence = f"nothing was heard from 127.0.0.1:{server.port}"
-    assert result.stderr.splitlines()[1:] == [
-        f"So far {silence}; it is waited for",
-        f"Error: {silence}: {path} has nothing to show",
-    ]
-    assert result.exit_code == 1
+    with pytest.raises(click.ClickException, match=f"^{silence}: {path} has nothing to show$"):
+        run_record("127.0.0.1", server.port, str(path), [], notice_after=0)
+    said = capsys.readouterr().err.splitlines()
+    assert said[1:] == [f"So far {silence}; still waiting"]
 
 
 def test_who_is_heard_is_not_told_of(
-    served: Served,
-    beside: Callable[..., None],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    served: Served, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(sys.modules["trindi.cli.record"], "_SILENCE_SECONDS", 0.2)
     path = tmp_path / "night.jsonl"
-    result = trindi("record", *at(served), str(path), "--duration", "0.5")
-    assert result.exit_code == 0
-    assert len(result.stderr.splitlines()) == 1
+    run_record("127.0.0.1", served.port, str(path), [], duration=0.5, notice_after=0.2)
+    assert len(capsys.readouterr().err.splitlines()) == 1
 
 
 def test_ctrl_c_before_it_is_connected(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -213,7 +208,7 @@ def test_ctrl_c_before_it_is_connected(monkeypatch: pytest.MonkeyPatch, tmp_path
         os.kill(os.getpid(), signal.SIGINT)
         await trio.sleep_forever()
 
-    monkeypatch.setattr(running, "open_tcp", interrupt)
+    monkeypatch.setattr(client_app, "open_tcp", interrupt)
     result = trindi("record", str(tmp_path / "night.jsonl"))
     assert result.exit_code == 130
     assert result.output == ""
@@ -243,18 +238,12 @@ def test_a_file_that_cannot_be_written(served: Served, tmp_path: Path) -> None:
     assert said == f"{path}: No such file or directory"
 
 
-def test_a_disk_that_fills(
-    served: Served, beside: Callable[..., None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def record_little(stream: object, file: str) -> object:
-        return record(stream, file, max_bytes=6000)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(sys.modules["trindi.cli.record"], "record_stream", record_little)
+def test_a_disk_that_fills(served: Served, beside: Callable[..., None], tmp_path: Path) -> None:
     path = tmp_path / "night.jsonl"
     beside(lambda: _count_until(served, path))
-    result = trindi("record", *at(served), str(path))
-    assert result.exit_code == 1
-    assert result.stderr.splitlines()[1:] == [f"Error: {path}: it has reached its bound"]
+    start = partial(record, max_bytes=6000)
+    with pytest.raises(click.ClickException, match=f"^{path}: it has reached its bound$"):
+        run_record("127.0.0.1", served.port, str(path), [], start=start)
 
 
 def _count_until(served: Served, path: Path) -> None:

@@ -8,7 +8,6 @@ import re
 import signal
 import subprocess
 import sys
-import tomllib
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,9 +17,10 @@ import pytest
 import trio
 
 from tests.kit.cli import at, lines, refusal, trindi
-from tests.kit.processes import DEADLINE, ENVIRONMENT, ROOT, free_port, run_python, wait_until
-from trindi import IPyClient
-from trindi.cli import main, running
+from tests.kit.processes import DEADLINE, ENVIRONMENT, ROOT, free_port, wait_until
+from trindi import IPyClient, __version__
+from trindi.cli import client_app, main
+from trindi.cli.farewell import FarewellStream, say_farewell
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -88,8 +88,8 @@ def test_a_host_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     async def open_nothing(_host: str, _port: int) -> None:
         await trio.sleep_forever()
 
-    monkeypatch.setattr(running, "open_tcp", open_nothing)
-    monkeypatch.setattr(running, "_CONNECT_SECONDS", 0.01)
+    monkeypatch.setattr(client_app, "open_tcp", open_nothing)
+    monkeypatch.setattr(client_app, "_CONNECT_TIMEOUT", 0.01)
     assert refusal("get") == "cannot connect to localhost:7624: no answer within 0.01 s"
 
 
@@ -156,27 +156,12 @@ def test_help_has_each_command_once() -> None:
 # The version -------------------------------------------------------------------------------------
 
 
-def test_the_version(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(metadata, "version", {"trindi": "1.2.3"}.__getitem__)
-    assert lines("--version") == ["trindi, version 1.2.3"]
+def test_the_version() -> None:
+    assert lines("--version") == [f"trindi, version {__version__}"]
 
 
-def test_the_version_where_it_is_not_installed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def find_nothing(name: str) -> str:
-        raise metadata.PackageNotFoundError(name)
-
-    monkeypatch.setattr(metadata, "version", find_nothing)
-    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
-    assert lines("--version") == [f"trindi, version {version} (not installed, from {ROOT})"]
-    # The package alone, without what it is made from.
-    monkeypatch.setattr(sys.modules["trindi.cli.version"], "_SOURCES", tmp_path)
-    unknown = f"trindi, version unknown (not installed, from {tmp_path})"
-    assert lines("--version") == [unknown]
-    for text in ("[", "[project]"):
-        (tmp_path / "pyproject.toml").write_text(text)
-        assert lines("--version") == [unknown]
+def test_the_version_is_that_of_the_package() -> None:
+    assert metadata.version("trindi") == __version__
 
 
 # Ctrl-C and closed pipes -------------------------------------------------------------------------
@@ -261,17 +246,9 @@ class Reset(trio.abc.HalfCloseableStream):
 
 async def test_who_has_gone_is_not_waited_for(mock_clock: MockClock) -> None:
     # The clock stands still: it would wait for ever.
-    stream = running._LastWords(Reset())
+    stream = FarewellStream(Reset())
     with pytest.raises(click.ClickException, match="requests may be lost"):
-        await running._say_farewell(IPyClient(), stream)
-
-
-# What it costs -----------------------------------------------------------------------------------
-
-
-def test_only_who_draws_waits_for_rich() -> None:
-    code = "import sys, trindi, trindi.cli; sys.exit('rich' in sys.modules)"
-    assert run_python("-c", code).returncode == 0
+        await say_farewell(IPyClient(), stream)
 
 
 # What a command runs into ------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from tests.kit.processes import wait_until
 from tests.kit.terminal import Terminal, plain
 from trindi import enableBLOB
 from trindi.cli import main
-from trindi.cli.meter import Meter, size_text
+from trindi.cli.blob_progress import RateMeter
 from trindi.client import Progress
 
 if TYPE_CHECKING:
@@ -163,22 +163,14 @@ def test_a_bar_beside_a_file(
 # How fast ----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("size", "text"),
-    [(0, "0 bytes"), (999, "999 bytes"), (1000, "1.0 kB"), (1.5e6, "1.5 MB"), (2e12, "2000.0 GB")],
-)
-def test_sizes(size: float, text: str) -> None:
-    assert size_text(size) == text
-
-
 class Shown:
-    """What a meter tells."""
+    """What a display is told."""
 
     def __init__(self) -> None:
-        self.told: list[tuple[int, int | None, float | None]] = []
+        self.told: list[tuple[int, int | None]] = []
 
-    def arriving(self, received: int, total: int | None, rate: float | None) -> None:
-        self.told.append((received, total, rate))
+    def arriving(self, received: int, total: int | None) -> None:
+        self.told.append((received, total))
 
     def saved(self, line: str, size: int, rate: float | None, drops: int) -> None:
         raise AssertionError
@@ -186,24 +178,20 @@ class Shown:
 
 async def test_the_rate_is_that_of_each_blob(mock_clock: MockClock) -> None:
     display = Shown()
-    meter = Meter(display)
+    meter = RateMeter(display)
+    rates: list[float | None] = []
     for received, seconds in ((0, 2.0), (500, 2.0), (1000, 100.0), (10, 1.0), (1000, 0.0)):
         meter(Progress("D", "v", received, 1000))
+        rates.append(meter.rate(received))
         mock_clock.jump(seconds)
-    assert display.told == [
-        (0, 1000, None),
-        (500, 1000, 250),
-        (1000, 1000, 250),
-        (10, 1000, None),
-        (1000, 1000, 1000),
-    ]
-    assert meter.rate(1000) == 1000
+    assert display.told == [(0, 1000), (500, 1000), (1000, 1000), (10, 1000), (1000, 1000)]
+    assert rates == [None, 250, 250, None, 1000]
     meter(Progress("D", "v", 2000, 2000))
     assert meter.rate(2000) is None
 
 
 async def test_a_blob_that_is_given_up_does_not_count(mock_clock: MockClock) -> None:
-    meter = Meter(Shown())
+    meter = RateMeter(Shown())
     for received, total in ((500, None), (100, None), (200, None)):
         meter(Progress("D", "v", received, total))
         mock_clock.jump(1)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import sys
 import threading
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import click
 import pytest
 
-from tests.kit.cli import at, lines, refusal, trindi
+from tests.kit.cli import at, lines, refusal
 from tests.kit.processes import wait_until
+from trindi.cli.conditions import parse_condition
+from trindi.cli.wait import run_wait
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -90,13 +92,13 @@ def test_what_is_like_what_is_not_there(served: Served) -> None:
 
 
 def test_what_is_not_there_is_told_before_the_end(
-    served: Served, monkeypatch: pytest.MonkeyPatch
+    served: Served, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(sys.modules["trindi.cli.wait"], "_SILENCE_SECONDS", 0.3)
-    result = trindi("wait", *at(served), "-t", "1", "Bench.nots.a == 'x' or Bench.target.x > 9")
-    assert result.exit_code == 1
-    assert result.stderr.splitlines()[0] == (
-        "So far there is no Bench.nots.a (did you mean Bench.note?); it is waited for"
+    condition = parse_condition("Bench.nots.a == 'x' or Bench.target.x > 9")
+    with pytest.raises(click.ClickException, match=r"^not within 1 s: "):
+        run_wait("127.0.0.1", served.port, condition, 1, notice_after=0.3)
+    assert capsys.readouterr().err == (
+        "So far there is no Bench.nots.a (did you mean Bench.note?); still waiting\n"
     )
 
 

@@ -10,6 +10,7 @@ import sys
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
+import click
 import pytest
 
 from tests.kit.cli import Served, Shop, at, refusal, trindi
@@ -17,8 +18,9 @@ from tests.kit.client import joined, numbers, report
 from tests.kit.processes import DEADLINE, ENVIRONMENT, ROOT, run_python, wait_until
 from tests.kit.terminal import SCREEN_OFF, SCREEN_ON, Terminal
 from trindi.cli import main
-from trindi.cli.get import EVERYTHING
+from trindi.cli.addresses import EVERYTHING, parse_pattern
 from trindi.cli.table import Table
+from trindi.cli.watch import run_watch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -569,11 +571,13 @@ def test_a_terminal_that_can_do_nothing(script: Callable[..., Script], session: 
 
 
 def test_what_is_remembered_is_bounded(
-    script: Callable[..., Script], monkeypatch: pytest.MonkeyPatch
+    script: Callable[..., Script], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(sys.modules["trindi.cli.watch"], "_MAX_KNOWN", 2)
-    result = trindi("watch", *at(script(2 * SAID, stays=0)), "D")
-    assert result.stdout.splitlines()[-1] == "D: bye"
+    port = script(2 * SAID, stays=0).port
+    pattern = parse_pattern("D")
+    with pytest.raises(click.ClickException, match="has closed the connection"):
+        run_watch("127.0.0.1", port, pattern, plain=True, as_json=False, max_known=2)
+    assert capsys.readouterr().out.splitlines()[-1] == "D: bye"
 
 
 def test_wrong_usage() -> None:
@@ -592,10 +596,10 @@ async def test_a_report_that_names_anything_costs_nothing(
         events = client.events()
         for number in range(100):
             await server.send(report(members={f"n{number}-{n}": 1.0 for n in range(100)}))
-            table.hear(await events.__anext__())
+            table.take(await events.__anext__())
         assert table._history == {("Dev", "target"): {}}
         # And what a property has no longer is forgotten.
         for members in ({"x": 1.0, "z": 2.0}, {"z": 3.0}):
             await server.send(numbers(members))
-            table.hear(await events.__anext__())
+            table.take(await events.__anext__())
         assert table._history == {("Dev", "target"): {"z": deque([2.0])}}

@@ -14,7 +14,6 @@ from click.testing import CliRunner
 
 from tests.kit.docs import DOCS, SNIPPETS, code, table
 from trindi.cli import main
-from trindi.cli.check import check
 from trindi.conformance import GROUPS, RULES, Verdict
 
 if TYPE_CHECKING:
@@ -55,10 +54,11 @@ def test_the_findings_are_of_rules_that_there_are(checks: Any) -> None:
 
 def test_the_options_are_those_of_the_command() -> None:
     shown = [code(row[0]).split()[0] for row in table(PAGE, "check")]
-    options = [param.opts[-1] for param in check.params if param.opts[-1].startswith("-")]
+    params = main.commands["check"].params
+    options = [param.opts[-1] for param in params if param.opts[-1].startswith("-")]
     assert sorted(shown) == sorted(options)
     defaults = {code(row[0]).split()[0]: row[1] for row in table(PAGE, "check")}
-    timeout = next(param for param in check.params if param.name == "timeout")
+    timeout = next(param for param in params if param.name == "timeout")
     assert float(defaults["--timeout"]) == timeout.default
 
 

@@ -14,7 +14,7 @@ import pytest
 import trindi
 import trindi.recording
 from tests.kit.docs import DOCS, ROOT, code, table
-from trindi.cli.serve import serve
+from trindi.cli import main
 from trindi.protocol import ELEMENTS, format_number, parse_number
 
 if TYPE_CHECKING:
@@ -161,7 +161,9 @@ def test_each_name_has_a_line_that_says_what_it_is() -> None:
 def test_the_options_of_serve_are_those_of_the_page() -> None:
     shown = {code(row[0]): code(row[1]) for row in table(DOCS / "running.md", "serve")}
     options = {
-        param.opts[-1]: str(param.default) for param in serve.params if param.opts[0][0] == "-"
+        param.opts[-1]: str(param.default)
+        for param in main.commands["serve"].params
+        if param.opts[0][0] == "-"
     }
     assert shown == options
 

@@ -8,7 +8,7 @@ import subprocess
 from typing import TYPE_CHECKING
 
 from tests.kit.docs import ROOT, SNIPPETS, blocks
-from trindi.cli.serve import serve
+from trindi.cli import main
 from trindi.cli.targets import load_drivers
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def test_the_demo_serves_what_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
     _, _, last = commands()["demo"].rpartition("&&")
     program, name, *arguments = shlex.split(last)
     assert (program, name) == (".venv/bin/trindi", "serve")
-    context = serve.make_context("serve", arguments)
+    context = main.commands["serve"].make_context("serve", arguments)
     assert context.params["port"] == 7624
     for target in context.params["targets"]:
         assert [list(driver) for driver in load_drivers(target)] == [["Thermostat"]]

@@ -36,7 +36,7 @@ from trindi import (
     newSwitchVector,
     setBLOBVector,
 )
-from trindi.cli.serve import serve
+from trindi.cli import main
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -387,7 +387,7 @@ def test_the_unit_starts_what_trindi_has() -> None:
     program, name, *arguments = shlex.split(unit["Service"]["ExecStart"])
     assert program.endswith("/bin/trindi")
     assert name == "serve"
-    context = serve.make_context("serve", arguments)
+    context = main.commands["serve"].make_context("serve", arguments)
     assert context.params["targets"] == ("/home/observatory/thermo.py",)
 
 

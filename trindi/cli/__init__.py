@@ -2,34 +2,21 @@
 
 from __future__ import annotations
 
-import logging
 from typing import Final
 
 import click
 
-from trindi.cli.check import check
-from trindi.cli.completion import completion
-from trindi.cli.get import get
-from trindi.cli.page import Commands
-from trindi.cli.record import record
-from trindi.cli.replay import replay
-from trindi.cli.save_blobs import save_blobs
-from trindi.cli.serve import serve
-from trindi.cli.set import set_values
-from trindi.cli.version import version_option
-from trindi.cli.wait import wait
-from trindi.cli.watch import watch
+from trindi import __version__
+from trindi.cli import client_commands as client, server_commands as server
+from trindi.cli.group import CommandGroup
 
 __all__ = ["main"]
 
-# What there is to say is said in one line, and not by logging's last resort.
-logging.getLogger("trindi").addHandler(logging.NullHandler())
-
 _SECTIONS: Final = {
-    "Serve": [serve],
-    "Look and set": [watch, get, set_values, wait, save_blobs],
-    "Record and check": [record, replay, check],
-    "Your shell": [completion],
+    "Serve": [server.serve],
+    "Look and set": [client.watch, client.get, client.set_values, client.wait, client.save_blobs],
+    "Record and check": [client.record, server.replay, server.check],
+    "Your shell": [server.completion],
 }
 
 _EXAMPLES: Final = [
@@ -46,12 +33,12 @@ _EXAMPLES: Final = [
 
 
 @click.group(
-    cls=Commands,
+    cls=CommandGroup,
     sections=_SECTIONS,
     examples=_EXAMPLES,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-@version_option
+@click.version_option(__version__, prog_name="trindi")
 def main() -> None:
     """INDI instrument drivers on Trio: serve them, look at them, set them.
 
@@ -62,3 +49,7 @@ def main() -> None:
     They end with exit status 0 if all is well, 1 if the answer is no (with one line that says
     why), and 2 if they were called wrongly. "trindi COMMAND --help" says more of each.
     """
+    import logging
+
+    # Commands print their errors themselves; without a handler logging would print them as well.
+    logging.getLogger("trindi").addHandler(logging.NullHandler())

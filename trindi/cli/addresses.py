@@ -1,13 +1,13 @@
 """DEV.VEC.MEMBER: how users of the command line name devices, properties and members.
 
 A part that has a dot, or begins with a quote, is quoted as a whole: ``"ST-8.1".CCD1.CCD1``. In a
-pattern ``*`` stands for any characters, and parts that are left out match all. This module knows
-text only.
+pattern ``*`` stands for any characters, and parts that are left out match all.
 """
 
 from __future__ import annotations
 
 import re
+from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import click
@@ -15,20 +15,6 @@ import click
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = [
-    "ANY",
-    "Address",
-    "AddressError",
-    "Part",
-    "Pattern",
-    "devices_of",
-    "join",
-    "make_address",
-    "parse_address",
-    "parse_pattern",
-    "parse_property",
-    "split",
-]
 
 _PART: Final = re.compile(r"""(["'])(?P<quoted>(?:(?!\1).)+)\1(?=[.=]|$)|(?P<bare>[^.=]+)""")
 
@@ -38,7 +24,7 @@ class AddressError(click.BadParameter):
 
 
 class Part(NamedTuple):
-    """One part of an address, and whether it was quoted: then it means just what it says."""
+    """One part of an address; a quoted part has no wildcards."""
 
     name: str
     quoted: bool = False
@@ -49,20 +35,10 @@ class Part(NamedTuple):
         return self.quoted or "*" not in self.name
 
     def matches(self, name: str) -> bool:
-        """Whether a name is meant."""
+        """Whether a name matches: * is the only wildcard."""
         if self.is_exact:
             return name == self.name
-        first, *middle, last = self.name.split("*")
-        begin, end = len(first), len(name) - len(last)
-        if begin > end or not (name.startswith(first) and name.endswith(last)):
-            return False
-        # Each at the first place where it is: what is left for the others is the most there can be.
-        for piece in middle:
-            place = name.find(piece, begin, end)
-            if place < 0:
-                return False
-            begin = place + len(piece)
-        return True
+        return fnmatchcase(name, re.sub(r"[?[]", r"[\g<0>]", self.name))
 
 
 ANY: Final = Part("*")
@@ -78,9 +54,21 @@ class Address(NamedTuple):
     def __str__(self) -> str:
         return join(*filter(None, self))
 
+    @property
+    def vector(self) -> Address:
+        """The property."""
+        return Address(self.devicename, self.vectorname)
+
+
+class Assignment(NamedTuple):
+    """A member and the text of its new value."""
+
+    address: Address
+    text: str
+
 
 class Pattern(NamedTuple):
-    """All members that a user means; `text` is what was typed."""
+    """A set of members; `text` is what the user has typed."""
 
     text: str
     device: Part = ANY
@@ -93,15 +81,22 @@ class Pattern(NamedTuple):
         return self.device.is_exact and self.vector.is_exact and self.member.is_exact
 
     def covers(self, devicename: str, vectorname: str) -> bool:
-        """Whether it matches a property."""
+        """Whether it matches members of a property."""
         return self.device.matches(devicename) and self.vector.matches(vectorname)
+
+    def covers_device(self, devicename: str | None) -> bool:
+        """Whether it matches members of a device; messages without a device concern all."""
+        return devicename is None or self.device.matches(devicename)
 
     def __str__(self) -> str:
         return self.text
 
 
+EVERYTHING: Final = Pattern("*.*.*")
+
+
 def split(text: str) -> tuple[list[Part], str]:
-    """Split a text into the parts of an address, and what follows the ``=`` behind them.
+    """Split a text into the parts of an address and the rest, which is empty or begins with "=".
 
     Raises:
         AddressError: it has an empty part.
@@ -123,7 +118,7 @@ def parse_pattern(text: str) -> Pattern:
     """Read a pattern of one to three parts.
 
     Raises:
-        AddressError: it is none.
+        AddressError: the text is no pattern.
     """
     parts, rest = split(text)
     if rest or len(parts) > 3:
@@ -131,41 +126,54 @@ def parse_pattern(text: str) -> Pattern:
     return Pattern(text, *parts)
 
 
-def parse_address(text: str, parts: int) -> Address:
-    """Read an address of a member (3 parts) or of a property (2), without wildcards.
+def parse_address(text: str, length: int) -> Address:
+    """Read the address of a member (length 3) or of a property (length 2), without wildcards.
 
     Raises:
-        AddressError: it is none.
+        AddressError: the text is no such address.
     """
-    found, rest = split(text)
-    return make_address(found, text if rest else "", text, parts)
+    parts, rest = split(text)
+    if rest:
+        raise _not_an_address(text, length)
+    return _make_address(parts, text, length)
 
 
 def parse_property(text: str) -> Address:
-    """Read an address of a property.
+    """Read the address of a property.
 
     Raises:
-        AddressError: it is none.
+        AddressError: the text is no such address.
     """
     return parse_address(text, 2)
 
 
-def make_address(found: list[Part], rest: str, text: str, parts: int = 3) -> Address:
-    """Make an address of parts.
+def parse_assignment(text: str) -> Assignment:
+    """Read DEVICE.VECTOR.MEMBER=VALUE.
 
     Raises:
-        AddressError: they are too many or too few, or have wildcards.
+        AddressError: the text is no assignment.
     """
-    if rest or len(found) != parts:
-        wanted = "DEVICE.VECTOR.MEMBER" if parts == 3 else "DEVICE.VECTOR"
-        raise AddressError(f"{text!r} is not {wanted}")
-    if not all(part.is_exact for part in found):
+    parts, rest = split(text)
+    if not rest.startswith("="):
+        raise AddressError(f"{text!r} is not DEVICE.VECTOR.MEMBER=VALUE")
+    return Assignment(_make_address(parts, text, 3), rest[1:])
+
+
+def _make_address(parts: list[Part], text: str, length: int) -> Address:
+    if len(parts) != length:
+        raise _not_an_address(text, length)
+    if not all(part.is_exact for part in parts):
         raise AddressError(f"{text!r} is to name one thing: no wildcards here")
-    return Address(*(part.name for part in found))
+    return Address(*(part.name for part in parts))
+
+
+def _not_an_address(text: str, length: int) -> AddressError:
+    wanted = "DEVICE.VECTOR.MEMBER" if length == 3 else "DEVICE.VECTOR"
+    return AddressError(f"{text!r} is not {wanted}")
 
 
 def join(*names: str) -> str:
-    """Write an address, quoted where it has to be."""
+    """Write an address, with its parts quoted where needed."""
     return ".".join(_quoted(name) for name in names)
 
 
@@ -176,9 +184,9 @@ def _quoted(name: str) -> str:
 
 
 def devices_of(patterns: Iterable[Pattern]) -> list[str]:
-    """Name the devices to ask for; none means that all are to be asked for.
+    """Name the devices to ask for; none means all.
 
-    Whole devices are asked for, as not every driver answers for one property alone.
+    Whole devices are asked for: not every driver answers for one property alone.
     """
     parts = [pattern.device for pattern in patterns]
     if not all(part.is_exact for part in parts):

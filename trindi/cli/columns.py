@@ -1,7 +1,8 @@
-"""How the lines of ``trindi watch`` share the width of a terminal. Pure: rows in, lines out.
+"""The layout of ``trindi watch``: rows in, lines of a terminal out.
 
-Names come first: the columns beside them give way before a name is cut, and it is cut in the
-middle, for what is alike often begins alike. No name and no value takes the room of all others.
+rich's own table has no cells that span columns, and cuts texts at the end. Here headings and texts
+go on into empty columns, and names are cut in the middle, as similar names often begin alike.
+Other columns give way before a name is cut; no name and no value takes the room of all others.
 """
 
 from __future__ import annotations
@@ -16,17 +17,15 @@ from trindi.protocol import State
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["STYLES", "Row", "Widths", "draw", "fit", "head_line", "name_room", "widths_of"]
 
-_TREND: Final = 16
-"""Columns of a sparkline, where there is room for it."""
-
+# Columns of a terminal.
 _GAP: Final = 2
 _STATE: Final = 7
 _TIME: Final = 8
+_MIN_TREND, _MAX_TREND = 5, 16
+_MIN_VALUE: Final = 8
 
-_LEAST_TREND: Final = 5
-_LEAST_VALUE: Final = 8
+_BLOCKS: Final = "▁▂▃▄▅▆▇█"
 
 STYLES: Final = {
     State.IDLE: "bright_black",
@@ -40,16 +39,16 @@ class Row(NamedTuple):
     """One line of the table.
 
     Attributes:
-        depth: under how many headings it is; it is indented by that.
-        name: what stands first.
-        style: that of the name.
-        is_heading: the name is all there is, but for state and time.
-        value: its value.
-        value_style: that of the value.
-        is_number: the value goes to the right, and has a trend.
-        trend: its last values, as a sparkline.
-        state: that of its property, where it stands for it.
-        time: when that was reported.
+        depth: columns by which the name is indented.
+        name: the name.
+        style: style of the name.
+        is_heading: there is no value; the name goes on up to the state.
+        value: the value.
+        value_style: style of the value.
+        is_number: the value is aligned to the right, and has a trend.
+        trend: the last values, as a sparkline.
+        state: state of the property, in the first row of a property.
+        time: when the state was reported.
     """
 
     depth: int
@@ -65,15 +64,11 @@ class Row(NamedTuple):
 
     @property
     def indented(self) -> str:
-        """The name where it stands."""
         return " " * self.depth + self.name
 
 
 class Widths(NamedTuple):
-    """Columns of each part of a line; 0 for one that there is no room for.
-
-    Texts go on where numbers have their trend, and headings up to the state.
-    """
+    """Widths of the columns; 0 for a column that there is no room for."""
 
     name: int
     value: int
@@ -83,7 +78,7 @@ class Widths(NamedTuple):
 
     @property
     def text(self) -> int:
-        """Columns of a value that has no trend."""
+        """Width of a value that has no trend."""
         return self.value + (self.trend and _GAP + self.trend)
 
 
@@ -91,15 +86,15 @@ class Widths(NamedTuple):
 
 
 def _room(width: int) -> tuple[int, int, int]:
-    """Share the width; return the columns of name and values together, least trend, and time."""
+    """Return the widths of name and value together, of the smallest trend, and of the time."""
     time = _TIME if width >= 70 else 0
-    trend = _LEAST_TREND if width >= 50 else 0
+    trend = _MIN_TREND if width >= 50 else 0
     fixed = sum(_GAP + one for one in (_STATE, trend, time) if one) + _GAP
     return max(2, width - fixed), trend, time
 
 
-def name_room(width: int) -> int:
-    """Columns that a name may have; the rest is for its value."""
+def max_name_width(width: int) -> int:
+    """Return how wide a name may be in a terminal of a width."""
     room, _trend, _time = _room(width)
     return max(1, room * 2 // 3)
 
@@ -107,18 +102,18 @@ def name_room(width: int) -> int:
 def widths_of(rows: Sequence[Row], width: int) -> Widths:
     """Share the width of a terminal among the columns.
 
-    All rows count, and not those in sight alone, so that nothing jumps while one scrolls.
+    All rows count, also those out of sight, so that columns stay where they are while one scrolls.
     """
     room, trend, time = _room(width)
     wanted = max((cell_len(row.indented) for row in rows if not row.is_heading), default=0)
-    name = min(max(wanted, _LEAST_VALUE), name_room(width))
+    name = min(max(wanted, _MIN_VALUE), max_name_width(width))
     room -= name
     number = max((cell_len(row.value) for row in rows if row.is_number), default=0)
     text = max((cell_len(row.value) for row in rows), default=0)
     if not trend:
-        return Widths(name, min(max(text, _LEAST_VALUE), room), 0, _STATE, time)
-    value = min(max(number, _LEAST_VALUE), room)
-    trend += min(max(_TREND, text - value - _GAP) - trend, room - value)
+        return Widths(name, min(max(text, _MIN_VALUE), room), 0, _STATE, time)
+    value = min(max(number, _MIN_VALUE), room)
+    trend += min(max(_MAX_TREND, text - value - _GAP) - trend, room - value)
     return Widths(name, value, trend, _STATE, time)
 
 
@@ -126,7 +121,7 @@ def widths_of(rows: Sequence[Row], width: int) -> Widths:
 
 
 def head_line(widths: Widths) -> Text:
-    """Draw what stands over the columns."""
+    """Draw the titles of the columns."""
     heads = ("PROPERTY", "VALUE", "TREND", "STATE", "TIME UTC")
     cells = [fit(head, size, at_end=True) for head, size in zip(heads, widths, strict=True) if size]
     return Text((" " * _GAP).join(cells), "bright_black")
@@ -155,17 +150,17 @@ def _draw_value(line: Text, row: Row, widths: Widths) -> None:
     value = fit(row.value, widths.value, at_end=True).rstrip()
     line.append(" " * (widths.value - cell_len(value))).append(value, row.value_style)
     if widths.trend:
-        # Where there is no room for all, the latest.
+        # The latest, where there is no room for all.
         line.append(" " * _GAP).append(fit(row.trend[-widths.trend :], widths.trend), "cyan")
 
 
 def fit(text: str, width: int, *, at_end: bool = False) -> str:
-    """Make a text as wide as that, with … in the place of what there is no room for.
+    """Pad or cut a text to a width in columns, of which some characters take two, and some none.
 
     Args:
-        text: what to show.
-        width: in columns; some characters take two, and some none.
-        at_end: the end gives way, and not the middle.
+        text: the text.
+        width: the width.
+        at_end: … replaces the end, and not the middle.
     """
     if cell_len(text) <= width:
         return set_cell_size(text, width)
@@ -175,8 +170,18 @@ def fit(text: str, width: int, *, at_end: bool = False) -> str:
 
 
 def _tail(text: str, width: int) -> str:
-    """Return as much of the end of a text as fits."""
     start = len(text)
     while start and cell_len(text[start - 1 :]) <= width:
         start -= 1
     return text[start:]
+
+
+def sparkline(values: Sequence[float]) -> str:
+    """Draw one block for each number, from the lowest to the highest of them."""
+    low, high = min(values, default=0.0), max(values, default=0.0)
+    # Halved first: the difference may be more than a float can hold.
+    span = high / 2 - low / 2
+    if not span:
+        return _BLOCKS[0] * len(values)
+    last = len(_BLOCKS) - 1
+    return "".join(_BLOCKS[round((one / 2 - low / 2) / span * last)] for one in values)

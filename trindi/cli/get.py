@@ -1,80 +1,40 @@
-"""``trindi get``: the values that a server has now, in the lines of ``indi_getprop``."""
+"""Runs ``trindi get``: prints the values that a server has now."""
 
 from __future__ import annotations
 
 import contextlib
 import math
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import click
 import trio
 
-from trindi.cli.addresses import Pattern, devices_of, join, parse_pattern
-from trindi.cli.completion import complete_members
-from trindi.cli.finding import refuse
-from trindi.cli.lines import ATTRIBUTES, Line, kind_of, lines_of, to_json
-from trindi.cli.running import patience_option, run_client, server_options, timeout_of
+from trindi.cli.addresses import EVERYTHING, Pattern, devices_of, join
+from trindi.cli.client_app import run_client
+from trindi.cli.getprop_format import ATTRIBUTES, Line, kind_of, lines_of, to_json
 from trindi.client import IPyClient, NotConnected, Settled
 from trindi.protocol import DefVector, Kind, Permission
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from trindi.client import Events
 
-__all__ = ["get"]
 
-EVERYTHING: Final = Pattern("*.*.*")
-
-
-@click.command()
-@click.argument(
-    "patterns",
-    metavar="[DEV.VEC.MEMBER]...",
-    nargs=-1,
-    type=parse_pattern,
-    shell_complete=complete_members,
-)
-@patience_option("How long to wait for what is not there, or for more where a * may match more.")
-@click.option(
-    "-1", "--value", "only_value", is_flag=True, help="Print just the value, of one member."
-)
-@click.option("-w", "--write-only", is_flag=True, help="Include write-only properties.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")
-@server_options
-def get(
-    patterns: tuple[Pattern, ...],
-    timeout: float | None,
-    only_value: bool,
-    write_only: bool,
-    as_json: bool,
+def run_get(
     host: str,
     port: int,
+    wanted: tuple[Pattern, ...],
+    timeout: float,
+    *,
+    write_only: bool,
+    style: str,
 ) -> None:
-    """Print the values of properties.
+    """Print what matches each pattern.
 
-    Each line is DEVICE.VECTOR.MEMBER=VALUE, as indi_getprop of libindi prints it. A * stands for
-    any characters, also within a name, which indi_getprop does not know: "*.CCD_*". What is left
-    out matches all: "trindi get Thermostat" prints all of the device. BLOBs have no line: receive
-    them with trindi save-blobs.
-
-    In the place of MEMBER, an attribute of the vector: _STATE, _LABEL, _GROUP, _PERM, _TO (its
-    timeout), _TS (its timestamp), or, which indi_getprop does not know, _RULE (of its switches).
-
-    Exit status: 0 if there was something for each, 1 if not.
+    Raises:
+        ClickException: something does not match anything within `timeout`.
     """
-    wanted = patterns or (EVERYTHING,)
-    if only_value and as_json:
-        raise click.UsageError("-1 prints a value alone, and --json all about it: give one of them")
-    if only_value and not (len(wanted) == 1 and wanted[0].is_exact):
-        raise click.UsageError("-1 prints one value: name one DEVICE.VECTOR.MEMBER, without a *")
-
-    def show(line: Line) -> None:
-        click.echo(to_json(line.data) if as_json else line.text if only_value else str(line))
-
     client = IPyClient(host, port, ask_for=devices_of(wanted))
-    search = _Search(client, wanted, timeout_of(timeout), write_only, show)
-    run_client(search.run, client)
+    run_client(_Search(client, wanted, timeout, write_only, style).run, client)
 
 
 class _Search:
@@ -86,48 +46,48 @@ class _Search:
         wanted: tuple[Pattern, ...],
         timeout: float,
         write_only: bool,
-        show: Callable[[Line], None],
+        style: str,
     ) -> None:
-        # What a server says at once is heard, too.
+        # Subscribed before the client runs: the server may define all at once.
         self._events = client.events()
         self._later: Events | None = None
         self._missing = dict.fromkeys(wanted)
         self._wanted = wanted
         self._timeout = timeout
         self._write_only = write_only
-        self._show = show
+        self._style = style
         self._seen: set[tuple[str, str]] = set()
         self._reasons: dict[str, None] = {}
         self._scope = trio.CancelScope()
 
     async def run(self, client: IPyClient) -> None:
-        """Show what is found.
+        """Print what is found.
 
         Raises:
             ClickException: something was not found.
         """
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._mind_ping, client)
-            self._set_clock()
+            nursery.start_soon(self._watch_for_ping_reply, client)
+            self._restart_timeout()
             with self._scope:
-                await self._look(self._events)
+                await self._read(self._events)
                 if self._missing and self._later is not None:
-                    await self._look(self._later)
+                    await self._read(self._later)
             nursery.cancel_scope.cancel()
-        await self._refuse(client)
+        await self._raise_if_missing(client)
 
-    async def _mind_ping(self, client: IPyClient) -> None:
-        """Hear no more when a server that tells so has told all: only what is missing may follow.
+    async def _watch_for_ping_reply(self, client: IPyClient) -> None:
+        """End the first reading when the server's pingReply shows that it has defined all.
 
-        Others never do: they are heard for as long as the timeout lasts.
+        Only what is missing can still arrive later. Without a pingReply the timeout ends it.
         """
         with contextlib.suppress(NotConnected):
             if await client.wait_settled(quiet=math.inf) is Settled.PING:
                 self._later = client.events()
                 self._events.close()
 
-    async def _look(self, events: Events) -> None:
-        """Look at definitions until there is all that can be, or there are no more."""
+    async def _read(self, events: Events) -> None:
+        """Take definitions until nothing more can match, or the events end."""
         async for event in events:
             if isinstance(event, DefVector):
                 self._take(event)
@@ -136,54 +96,60 @@ class _Search:
             ):
                 return
 
-    def _set_clock(self) -> None:
+    def _restart_timeout(self) -> None:
         self._scope.deadline = trio.current_time() + self._timeout
 
     def _take(self, event: DefVector) -> None:
-        """Take a definition; properties are defined again whenever any client asks."""
-        place = (event.devicename, event.vectorname)
-        if place not in self._seen:
-            self._seen.add(place)
-            self._show_matches(event)
-            self._set_clock()
+        # A property is defined again whenever any client asks for it.
+        names = (event.devicename, event.vectorname)
+        if names not in self._seen:
+            self._seen.add(names)
+            self._print_matches(event)
+            self._restart_timeout()
 
-    def _show_matches(self, event: DefVector) -> None:
-        shown: dict[str, Line] = {}
+    def _print_matches(self, event: DefVector) -> None:
+        matches: dict[str, Line] = {}
         hidden = event.perm is Permission.WO and not self._write_only
         for pattern in self._wanted:
             found = [] if hidden else list(lines_of(event, pattern))
-            shown |= {line.name: line for line in found}
+            matches |= {line.name: line for line in found}
             if found or self._note_reason(event, pattern):
                 self._missing.pop(pattern, None)
-        for line in shown.values():
-            self._show(line)
+        for line in matches.values():
+            self._print(line)
+
+    def _print(self, line: Line) -> None:
+        as_json, only_value = self._style == "json", self._style == "value"
+        click.echo(to_json(line.data) if as_json else line.text if only_value else str(line))
 
     def _note_reason(self, event: DefVector, pattern: Pattern) -> bool:
-        """Note why what was asked for by its name has no line; False where it was not."""
-        named = pattern.device.is_exact and pattern.vector.is_exact
-        if not (named and pattern.covers(event.devicename, event.vectorname)):
+        """Note why a member that was asked for by name has no line; return whether it was."""
+        by_name = pattern.device.is_exact and pattern.vector.is_exact
+        if not (by_name and pattern.covers(event.devicename, event.vectorname)):
             return False
-        if not (pattern.member.name in ATTRIBUTES or any(map(pattern.member.matches, event))):
+        is_attribute = pattern.member.name in ATTRIBUTES
+        if not (is_attribute or any(map(pattern.member.matches, event))):
             return False
-        place = join(event.devicename, event.vectorname)
-        is_blob = kind_of(event) is Kind.BLOB and pattern.member.name not in ATTRIBUTES
-        if not is_blob:
-            reason = f"{place} is write-only: print it with -w"
+        if is_attribute or kind_of(event) is not Kind.BLOB:
+            reason = "is write-only: print it with -w"
         elif event.perm is Permission.WO:
-            reason = f"{place} is write-only: its BLOBs are never sent"
+            reason = "is write-only: its BLOBs are never sent"
         else:
-            reason = f"{place} has BLOBs: receive them with trindi save-blobs"
-        self._reasons[reason] = None
+            reason = "has BLOBs: receive them with trindi save-blobs"
+        self._reasons[f"{join(event.devicename, event.vectorname)} {reason}"] = None
         return True
 
-    async def _refuse(self, client: IPyClient) -> None:
+    async def _raise_if_missing(self, client: IPyClient) -> None:
         reasons = list(self._reasons)
         if self._missing:
+            # Loaded only here: comparing names takes modules that a success does not need.
+            from trindi.cli.lookup import refusal
+
             all_asked = not devices_of(self._wanted)
-            refusal = await refuse(client, list(self._missing), all_asked=all_asked)
-            said = refusal.message
+            error = await refusal(client, list(self._missing), all_asked=all_asked)
+            message = error.message
             if EVERYTHING in self._missing:
-                said = said.replace(f"no {EVERYTHING} from", "nothing was defined by", 1)
-            reasons.append(said)
+                message = message.replace(f"no {EVERYTHING} from", "nothing was defined by", 1)
+            reasons.append(message)
         if reasons:
             raise click.ClickException("; ".join(reasons))

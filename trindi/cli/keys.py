@@ -1,7 +1,4 @@
-"""Keys as they are pressed: a terminal that hands them over at once, and their names.
-
-This module does not know what they do.
-"""
+"""Reads keys from a terminal as they are pressed, and names them."""
 
 from __future__ import annotations
 
@@ -19,13 +16,12 @@ import trio
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-__all__ = ["key_names", "read_keys", "unbuffered"]
 
-_ESCAPE_SECONDS: Final = 0.05
-"""Seconds in which the rest of what a key sends must follow, or it is the key Escape."""
+_ESCAPE_TIMEOUT: Final = 0.05
+"""Seconds in which the rest of an escape sequence must follow; otherwise the key is Escape."""
 
 _KEY: Final = re.compile(r"\x1b(?:\[[0-9;]*[A-Za-z~]|O[A-Za-z])|.", re.DOTALL)
-_BEGUN: Final = re.compile(r"\x1b(?:\[[0-9;]*|O)?\Z")
+_INCOMPLETE: Final = re.compile(r"\x1b(?:\[[0-9;]*|O)?\Z")
 
 _NAMES: Final = {
     "\x1b": "escape",
@@ -45,9 +41,9 @@ _NAMES: Final = {
 
 
 def key_names(text: str) -> Iterator[str]:
-    """Yield the names of keys in what a terminal sends; a character is its own name.
+    """Yield the names of the keys that a terminal has sent; a character is its own name.
 
-    Keys without a name here are left out.
+    Other keys are left out.
     """
     for one in _KEY.findall(text):
         name = _NAMES.get(one, one)
@@ -57,7 +53,7 @@ def key_names(text: str) -> Iterator[str]:
 
 @contextmanager
 def unbuffered(fd: int) -> Iterator[None]:
-    """Let a terminal hand over each key at once, and show none of them, within this block."""
+    """Let a terminal hand over each key at once, and echo none, within this block."""
     before = termios.tcgetattr(fd)
     tty.setcbreak(fd, termios.TCSANOW)
     try:
@@ -67,20 +63,20 @@ def unbuffered(fd: int) -> Iterator[None]:
 
 
 async def read_keys(fd: int, press: Callable[[str], None]) -> None:
-    """Call a function with the name of each key that is pressed, until the terminal is gone.
+    """Call a function with the name of each key, until the terminal has gone.
 
-    If cancelled, a key that was begun is lost.
+    If cancelled, an incomplete escape sequence is lost.
     """
     decoder = codecs.getincrementaldecoder("utf-8")("replace")
     text = ""
     while True:
-        with trio.move_on_after(_ESCAPE_SECONDS if text else math.inf):
+        with trio.move_on_after(_ESCAPE_TIMEOUT if text else math.inf):
             await trio.lowlevel.wait_readable(fd)
             data = os.read(fd, 1024)
             if not data:
                 return
             text += decoder.decode(data)
-            if _BEGUN.search(text):
+            if _INCOMPLETE.search(text):
                 continue
         for name in key_names(text):
             press(name)

@@ -1,70 +1,64 @@
-"""``trindi record``: all that a server says, into a file, until it is told to stop."""
+"""Runs ``trindi record``: writes all that a server says into a file."""
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 import click
 import trio
 
-from trindi.cli.completion import complete_devices
-from trindi.cli.paths import FileToWrite
-from trindi.cli.ranges import SECONDS
-from trindi.cli.running import run_client, server_options
+from trindi.cli.client_app import closed_connection, run_client
 from trindi.client import IPyClient
 from trindi.protocol import defBLOBVector
 from trindi.recording import record as record_stream
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from trindi.protocol import SnoopEvent
     from trindi.recording import RecordedStream
 
-__all__ = ["record"]
+    Start: TypeAlias = "Callable[[trio.abc.Stream, str], RecordedStream]"
+
 
 _MAX_ENABLED: Final = 10_000
-"""Properties whose BLOBs are asked for; a server that defines more of them means no good."""
+"""Properties whose BLOBs are asked for: a bound against a hostile server."""
 
-_SILENCE_SECONDS: Final = 5.0
-"""Seconds after which one is told that nothing was heard yet; a night may be at stake."""
+_NOTICE_AFTER: Final = 5.0
+"""Seconds after which the user is told that nothing was heard yet."""
 
 
-@click.command()
-@click.argument("file", type=FileToWrite())
-@click.argument("devices", metavar="[DEV]...", nargs=-1, shell_complete=complete_devices)
-@click.option("--blobs", is_flag=True, help="Receive BLOBs, too, into the directory FILE.blobs.")
-@click.option(
-    "--duration",
-    type=SECONDS,
-    help="How long to record.  [default: until Ctrl-C, or until the server leaves]",
-)
-@server_options
-def record(
-    file: str, devices: tuple[str, ...], blobs: bool, duration: float | None, host: str, port: int
+def run_record(
+    host: str,
+    port: int,
+    file: str,
+    devices: Sequence[str],
+    *,
+    blobs: bool = False,
+    duration: float | None = None,
+    notice_after: float = _NOTICE_AFTER,
+    start: Start = record_stream,
 ) -> None:
-    """Record what a server says of all devices, or of those named.
+    """Record until the time is over, or until a signal.
 
-    FILE, by custom *.jsonl, is overwritten. It is written as things are said: at Ctrl-C, or if all
-    is lost, it has what was said until then. Look at it with trindi replay.
-
-    Exit status: 0 if the time is over, 1 if the server has gone, nothing was heard of what is to be
-    recorded, or FILE cannot be written.
+    Raises:
+        ClickException: nothing was heard, the server has gone, or the file cannot be written.
+        SystemExit: a signal has stopped it.
     """
     client = IPyClient(host, port, ask_for=devices)
-    recorder = _Recorder(client, file, devices, blobs, duration)
+    recorder = _Recorder(client, file, devices, blobs, duration, notice_after, start)
     try:
         run_client(recorder.run, client, wrap=recorder.wrap)
     except SystemExit:
-        # Ctrl-C is how most recordings end, if they have begun.
+        # Ctrl-C is how most recordings end.
         if recorder.has_begun:
             recorder.finish()
         raise
 
 
 class _Recorder:
-    """Records what a client hears, and minds that it can be written."""
+    """Records what a client hears, and stops when it cannot be written."""
 
     def __init__(
         self,
@@ -73,6 +67,8 @@ class _Recorder:
         devices: Sequence[str],
         blobs: bool,
         duration: float | None,
+        notice_after: float,
+        start: Start,
     ) -> None:
         self._where = f"{client.host}:{client.port}"
         self._events = client.events()
@@ -82,29 +78,24 @@ class _Recorder:
         self._unheard = dict.fromkeys(devices)
         self._blobs = blobs
         self._duration = math.inf if duration is None else duration
+        self._notice_after = notice_after
+        self._start = start
         self._enabled: set[tuple[str, str]] = set()
         self._stream: RecordedStream | None = None
 
     @property
     def has_begun(self) -> bool:
-        """There is a file."""
         return self._stream is not None
 
     def wrap(self, stream: trio.abc.Stream) -> RecordedStream:
-        """Record what passes through a stream."""
-        self._stream = record_stream(stream, self._file)
+        self._stream = self._start(stream, self._file)
         return self._stream
 
     async def run(self, client: IPyClient) -> None:
-        """Record until the time is over.
-
-        Raises:
-            ClickException: there is nothing more to record, or no room for it.
-        """
         until = "Ctrl-C" if self._duration == math.inf else f"{self._duration:g} s have passed"
         click.echo(f"Recording {self._where} in {self._file} until {until}", err=True)
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._tell_of_silence)
+            nursery.start_soon(self._print_notice)
             with trio.move_on_after(self._duration):
                 await self._listen(client)
             nursery.cancel_scope.cancel()
@@ -117,40 +108,39 @@ class _Recorder:
             self._note(event)
             if self._blobs and isinstance(event, defBLOBVector):
                 await self._enable(client, event)
-        raise click.ClickException("the server has closed the connection")
+        raise closed_connection()
 
     async def _enable(self, client: IPyClient, event: defBLOBVector) -> None:
-        place = (event.devicename, event.vectorname)
-        if place not in self._enabled and len(self._enabled) < _MAX_ENABLED:
-            self._enabled.add(place)
-            await client.enable_blobs(*place)
+        names = (event.devicename, event.vectorname)
+        if names not in self._enabled and len(self._enabled) < _MAX_ENABLED:
+            self._enabled.add(names)
+            await client.enable_blobs(*names)
 
     # Silence -----------------------------------------------------------------------------------
 
     def _note(self, event: SnoopEvent) -> None:
-        """Take note of who is heard."""
         if not self._devices or event.devicename in self._devices:
             self._heard = True
         self._unheard.pop(event.devicename or "", None)
 
     @property
     def _silence(self) -> str:
-        """What there is to say of those who were not heard; "" for nothing."""
+        """Which devices were not heard, as a sentence without an end; "" if all were."""
         if self._heard and not self._unheard:
             return ""
-        who = f" of {', '.join(self._unheard)}" if self._unheard else ""
-        return f"nothing was heard{who} from {self._where}"
+        of_devices = f" of {', '.join(self._unheard)}" if self._unheard else ""
+        return f"nothing was heard{of_devices} from {self._where}"
 
-    async def _tell_of_silence(self) -> None:
-        await trio.sleep(_SILENCE_SECONDS)
+    async def _print_notice(self) -> None:
+        await trio.sleep(self._notice_after)
         if self._silence:
-            click.echo(f"So far {self._silence}; it is waited for", err=True)
+            click.echo(f"So far {self._silence}; still waiting", err=True)
 
     def finish(self) -> None:
-        """Tell what a recording that has ended lacks.
+        """Report what a finished recording lacks.
 
         Raises:
-            ClickException: it has nothing in it.
+            ClickException: it is empty.
         """
         if not self._heard:
             raise click.ClickException(f"{self._silence}: {self._file} has nothing to show")

@@ -1,4 +1,4 @@
-"""``trindi save-blobs``: images and other BLOBs into files, and how fast they arrive."""
+"""Runs ``trindi save-blobs``: writes BLOBs to files, and shows how fast they arrive."""
 
 from __future__ import annotations
 
@@ -8,107 +8,71 @@ from typing import TYPE_CHECKING
 import click
 import trio
 
-from trindi.cli.addresses import Address, join, parse_property
-from trindi.cli.completion import complete_blobs
-from trindi.cli.finding import find_vector
-from trindi.cli.lines import to_json
-from trindi.cli.meter import Display, Meter, make_display
-from trindi.cli.paths import DirectoryToFill
-from trindi.cli.ranges import COUNT
-from trindi.cli.running import patience_option, run_client, server_options, timeout_of
+from trindi.cli.blob_progress import ProgressDisplay, RateMeter, open_display
+from trindi.cli.client_app import closed_connection, run_client
+from trindi.cli.getprop_format import to_json
+from trindi.cli.lookup import find_vector
 from trindi.client import IPyClient
 from trindi.protocol import Kind, Permission
 
 if TYPE_CHECKING:
+    from trindi.cli.addresses import Address
     from trindi.client import SavedFrames
 
-__all__ = ["save_blobs"]
 
-
-@click.command("save-blobs")
-@click.argument("place", metavar="DEV.VEC", type=parse_property, shell_complete=complete_blobs)
-@click.argument("directory", metavar="DIR", type=DirectoryToFill())
-@click.option(
-    "-n",
-    "--count",
-    type=COUNT,
-    help="How many to save.  [default: all, until Ctrl-C]",
-)
-@patience_option("How long to wait for the property to be there.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")
-@server_options
-def save_blobs(
-    place: Address,
-    directory: str,
-    count: int | None,
-    timeout: float | None,
-    as_json: bool,
+def run_save_blobs(
     host: str,
     port: int,
+    address: Address,
+    directory: str,
+    count: int | None,
+    timeout: float,
+    *,
+    as_json: bool,
 ) -> None:
-    """Save each BLOB of a property that arrives to a file in DIR.
+    """Save BLOBs of a property, and print the path of each file.
 
-    The path of each file is printed once it is whole. Its name is made of the names of device,
-    property and member, a number that is free, and the format. What was there is not overwritten.
-    How much has arrived, and how fast, is shown on standard error.
-
-    Exit status: 0 once --count are saved, 1 if the property is not there or the server has gone.
+    Raises:
+        ClickException: the property has none, or the server has gone.
     """
-    client = IPyClient(host, port, ask_for=[place.devicename])
-    saver = _Saver(place, Path(directory), count, timeout_of(timeout), as_json)
-    run_client(saver.run, client)
+    client = IPyClient(host, port, ask_for=[address.devicename])
+    run_client(_Saver(address, Path(directory), count, timeout, as_json).run, client)
 
 
 class _Saver:
-    """Saves BLOBs, and prints where they are."""
-
     def __init__(
-        self,
-        place: Address,
-        directory: Path,
-        count: int | None,
-        timeout: float,
-        as_json: bool,
+        self, address: Address, directory: Path, count: int | None, timeout: float, as_json: bool
     ) -> None:
-        self._place = place
+        self._address = address
         self._directory = directory
         self._count = count
         self._timeout = timeout
         self._as_json = as_json
 
     async def run(self, client: IPyClient) -> None:
-        """Save as many as are wanted.
-
-        Raises:
-            ClickException: there are none, or no more.
-        """
-        names = self._place[:2]
-        vector = await find_vector(client, self._place, self._timeout)
+        vector = await find_vector(client, self._address, self._timeout)
         if vector.kind is not Kind.BLOB:
-            raise click.ClickException(
-                f"{join(*names)} is a {vector.kind.value} vector, and has no BLOBs"
-            )
+            reason = f"is a {vector.kind.value} vector, and has no BLOBs"
+            raise click.ClickException(f"{self._address} {reason}")
         if vector.perm is Permission.WO:
-            raise click.ClickException(f"{join(*names)} is write-only: its BLOBs are never sent")
+            raise click.ClickException(f"{self._address} is write-only: its BLOBs are never sent")
         await trio.Path(self._directory).mkdir(parents=True, exist_ok=True)
-        with make_display() as display:
-            meter = Meter(display)
+        with open_display() as display:
+            meter = RateMeter(display)
             frames = vector.save_frames(self._directory, meter)
-            await client.enable_blobs(*names)
+            await client.enable_blobs(*self._address[:2])
             await self._save(frames, meter, display)
 
-    async def _save(self, frames: SavedFrames, meter: Meter, display: Display) -> None:
+    async def _save(self, frames: SavedFrames, meter: RateMeter, display: ProgressDisplay) -> None:
         saved = 0
         async for path in frames:
             saved += 1
-            # As it was saved: whoever looks after the directory may have taken it away already.
+            # Not read from the file: another program may have moved it already.
             size = frames.size
             rate = meter.rate(size)
-            display.saved(self._line(path, size, rate), size, rate, frames.drops)
+            data = {"path": str(path), "size": size, "bytes_per_second": rate}
+            line = to_json(data) if self._as_json else str(path)
+            display.saved(line, size, rate, frames.drops)
             if saved == self._count:
                 return
-        raise click.ClickException(f"the server has closed the connection; {saved} saved")
-
-    def _line(self, path: Path, size: int, rate: float | None) -> str:
-        about = {"path": str(path), "size": size, "bytes_per_second": rate}
-        return to_json(about) if self._as_json else str(path)
+        raise closed_connection(f"; {saved} saved")

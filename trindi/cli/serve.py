@@ -1,4 +1,4 @@
-"""``trindi serve``: drivers from files or modules, in one server, until told to stop."""
+"""Runs ``trindi serve`` and ``trindi replay``: drivers in one server, until a signal."""
 
 from __future__ import annotations
 
@@ -10,58 +10,23 @@ from typing import TYPE_CHECKING
 import click
 import trio
 
-from trindi.cli.ranges import COUNT, LISTEN_PORT
 from trindi.cli.targets import TargetError, load_drivers
+from trindi.errors import TrindiError
 from trindi.server import IPyServer
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from trindi.driver import IPyDriver
 
-__all__ = ["serve", "serve_until_told"]
 
-LEVELS = ["debug", "info", "warning", "error"]
-
-
-@click.command()
-@click.argument("targets", metavar="TARGET...", nargs=-1, required=True)
-@click.option(
-    "--host",
-    metavar="HOST",
-    default="localhost",
-    show_default=True,
-    help="Name or address to listen on.",
-)
-@click.option(
-    "-p",
-    "--port",
-    default=7624,
-    show_default=True,
-    type=LISTEN_PORT,
-    help="Port to listen on; 0 takes a free one.",
-)
-@click.option(
-    "--max-connections",
-    default=5,
-    show_default=True,
-    type=COUNT,
-    help="Clients at one time.",
-)
-@click.option(
-    "--log-level",
-    metavar="LEVEL",
-    default="info",
-    show_default=True,
-    type=click.Choice(LEVELS, case_sensitive=False),
-    help="How much to say on standard error: debug, info, warning or error.",
-)
-def serve(
-    targets: tuple[str, ...], host: str, port: int, max_connections: int, log_level: str
+def run_serve(
+    targets: Sequence[str], host: str, port: int, max_connections: int, log_level: str
 ) -> None:
-    """Serve the drivers of each TARGET to INDI clients.
+    """Serve the drivers of all targets.
 
-    A TARGET is path/to/file.py or package.module; its function make_driver returns the driver, or
-    a list of drivers. Name another function after a colon: package.module:factory. Stop with
-    Ctrl-C.
+    Raises:
+        ClickException: a target makes no driver, or the server cannot listen.
     """
     logging.basicConfig(
         level=log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
@@ -77,27 +42,42 @@ def serve(
         raise click.ClickException(str(error)) from None
     except (ValueError, TypeError) as error:
         raise click.ClickException(str(error)) from None
-    serve_until_told(server)
+    _serve_until_signalled(server)
 
 
-def serve_until_told(server: IPyServer) -> None:
-    """Serve until Ctrl-C or SIGTERM.
+def run_replay(file: str, host: str, port: int, speed: float) -> None:
+    """Serve a recording.
 
     Raises:
-        ClickException: it cannot listen.
+        ClickException: the file is no recording, or the server cannot listen.
     """
-    if refusal := trio.run(_serve, server):
-        raise click.ClickException(refusal)
+    # Loaded only here: a driver is served without it.
+    from trindi.recording import Recording, ReplayDriver
+
+    try:
+        driver = ReplayDriver(Recording(file), speed)
+    except (TrindiError, ValueError) as error:
+        raise click.ClickException(str(error)) from None
+    except OSError as error:
+        raise click.ClickException(f"{error.filename}: {error.strerror}") from None
+    if not len(driver):
+        raise click.ClickException(f"{file} has no devices to show")
+    _serve_until_signalled(IPyServer([driver], host, port))
+
+
+def _serve_until_signalled(server: IPyServer) -> None:
+    if reason := trio.run(_serve, server):
+        raise click.ClickException(reason)
 
 
 async def _serve(server: IPyServer) -> str:
-    """Serve until told to stop; returns why it could not, or ""."""
+    """Serve until SIGINT or SIGTERM; return why the server cannot listen, or ""."""
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
         async with trio.open_nursery() as nursery:
             try:
                 await nursery.start(server.run)
             except (OSError, UnicodeError) as error:
-                # A host may be such that it is not even looked up: UnicodeError.
+                # UnicodeError: the name of the host cannot be encoded for DNS.
                 reason = getattr(error, "strerror", None) or str(error)
                 return f"cannot listen on {server.host} port {server.port}: {reason}"
             names = ", ".join(name for driver in server.drivers for name in driver)

@@ -1,7 +1,7 @@
-"""The table of ``trindi watch``: a client's mirror, as much of it as fits into a terminal.
+"""The table of ``trindi watch``: events and keys in, lines of text out.
 
-Pure but for the mirror that it looks at: keys in, lines of text out. It is a tree: devices, their
-groups, properties, and members; a property with one member is one line, if there is room for that.
+It shows a tree of devices, groups, properties and members, as the client has them. A property with
+one member is one line, if its name fits.
 """
 
 from __future__ import annotations
@@ -19,17 +19,11 @@ from trindi.cli.columns import (
     draw,
     fit,
     head_line,
-    name_room,
+    max_name_width,
+    sparkline,
     widths_of,
 )
-from trindi.cli.sparkline import sparkline
-from trindi.protocol import (
-    Kind,
-    SwitchState,
-    defNumberVector,
-    delProperty,
-    setNumberVector,
-)
+from trindi.protocol import Kind, SwitchState, defNumberVector, delProperty, setNumberVector
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,35 +33,33 @@ if TYPE_CHECKING:
     from trindi.client import IPyClient, RemoteDevice, RemoteMember, RemoteVector
     from trindi.protocol import SnoopEvent
 
-__all__ = ["Table"]
 
-_HISTORY: Final = 16
+_MAX_HISTORY: Final = 16
 """Numbers in a sparkline."""
 
-_MESSAGES: Final = 4
-"""Messages in sight."""
+_MAX_MESSAGES: Final = 4
 
 _KEYS: Final = "q quit   / filter   ↑ ↓ PgUp PgDn Home End scroll"
 _NO_KEYS: Final = "Ctrl-C quits   (no keys: standard input is no terminal)"
 
 
-def shown(text: str) -> str:
-    """Leave out of a text what would do something to the terminal."""
+def printable(text: str) -> str:
+    """Replace control characters, which a terminal would act on."""
     return "".join(one if one.isprintable() else "·" for one in text)
 
 
 @dataclass
 class Table:
-    """What is shown, and how far it is scrolled.
+    """The table, how far it is scrolled, and its filter.
 
     Attributes:
-        client: what is looked at.
+        client: what is shown.
         pattern: which members are shown.
-        has_keys: there is a keyboard, so that keys are offered.
-        filter: of these only what has this text in it; upper and lower case are the same.
+        has_keys: there is a keyboard: name the keys.
+        filter: a text that shown rows must contain, in any case.
         editing: keys go to the filter.
-        top: how many rows are above those in sight.
-        finished: the user has seen enough.
+        top: number of rows above the first one in sight.
+        finished: the user has quit.
     """
 
     client: IPyClient
@@ -80,48 +72,45 @@ class Table:
     _page: int = 1
     _width: int = 80
     _history: dict[tuple[str, str], dict[str, deque[float]]] = field(default_factory=dict)
-    _messages: deque[Text] = field(default_factory=lambda: deque(maxlen=_MESSAGES))
+    _messages: deque[Text] = field(default_factory=lambda: deque(maxlen=_MAX_MESSAGES))
 
-    # Hearing -----------------------------------------------------------------------------------
+    # Events ------------------------------------------------------------------------------------
 
-    def hear(self, event: SnoopEvent) -> None:
-        """Take what the server says."""
-        if event.message and self._concerns(event.devicename):
+    def take(self, event: SnoopEvent) -> None:
+        """Take an event of the server, which the client has taken already."""
+        if event.message and self.pattern.covers_device(event.devicename):
             self._messages.append(_message_line(event.devicename, event.message, event.timestamp))
         if isinstance(event, defNumberVector | setNumberVector):
             self._note_numbers(event)
         elif isinstance(event, delProperty):
             self._forget(event)
 
-    def _concerns(self, devicename: str | None) -> bool:
-        return devicename is None or self.pattern.device.matches(devicename)
-
     def _note_numbers(self, event: defNumberVector | setNumberVector) -> None:
-        place = (event.devicename, event.vectorname)
-        # As the client has it, which keeps no more than it can: a report may name anything.
-        members = self.client[place[0]].get(place[1], ()) if place[0] in self.client else ()
+        names = (event.devicename, event.vectorname)
+        # A report may name anything; the members that the client has are bounded.
+        members = self.client[names[0]].get(names[1], ()) if names[0] in self.client else ()
         if not members:
             return
-        history = self._history.setdefault(place, {})
+        history = self._history.setdefault(names, {})
         for name in [name for name in history if name not in members]:
             del history[name]
         for name, value in event.items():
             if name not in members:
                 continue
-            numbers = history.setdefault(name, deque(maxlen=_HISTORY))
-            # It is defined again whenever any client asks.
+            numbers = history.setdefault(name, deque(maxlen=_MAX_HISTORY))
+            # A property is defined again whenever any client asks for it.
             if isinstance(event, setNumberVector) or not numbers:
                 numbers.append(value)
 
     def _forget(self, event: delProperty) -> None:
-        for place in list(self._history):
-            if event.devicename in (None, place[0]) and event.vectorname in (None, place[1]):
-                del self._history[place]
+        for names in list(self._history):
+            if event.devicename in (None, names[0]) and event.vectorname in (None, names[1]):
+                del self._history[names]
 
     # Keys --------------------------------------------------------------------------------------
 
     def press(self, key: str) -> None:
-        """Do what a key is for."""
+        """Act on a key."""
         if self.editing:
             self._edit(key)
         elif key == "q":
@@ -181,23 +170,23 @@ class Table:
                 if rows:
                     groups.setdefault(vector.group, []).extend(rows)
         if groups:
-            yield Row(0, shown(device.name), "bold", is_heading=True)
+            yield Row(0, printable(device.name), "bold", is_heading=True)
         for group, rows in groups.items():
-            yield Row(1, shown(group) or "-", "bold bright_black", is_heading=True)
+            yield Row(1, printable(group) or "-", "bold bright_black", is_heading=True)
             yield from rows
 
     def _vector_rows(self, vector: RemoteVector) -> list[Row]:
         members = [one for one in vector.members.values() if self._wants(vector, one)]
         if not members:
             return []
-        name, style = shown(vector.name), "bright_black" if vector.stale else ""
+        name, style = printable(vector.name), "bright_black" if vector.stale else ""
         head = Row(
             2, name, style, is_heading=True, state=vector.state, time=f"{vector.timestamp:%H:%M:%S}"
         )
         rows = [self._member_row(vector, member) for member in members]
         if len(rows) == 1:
             row = rows[0]._replace(depth=2, name=f"{name}.{rows[0].name}", state=head.state)
-            if cell_len(row.indented) <= name_room(self._width):
+            if cell_len(row.indented) <= max_name_width(self._width):
                 return [row._replace(time=head.time)]
         return [head, *rows]
 
@@ -211,9 +200,9 @@ class Table:
             value_style = style or "bold"
         return Row(
             4,
-            shown(member.name),
+            printable(member.name),
             style,
-            value=shown(member.formatted.strip()),
+            value=printable(member.formatted.strip()),
             value_style=value_style,
             is_number=vector.kind is Kind.NUMBER,
             trend=sparkline(history.get(member.name, ())),
@@ -249,9 +238,10 @@ class Table:
 
     def _title(self, rows: list[Row], width: int) -> str:
         last = min(len(rows), self.top + self._page)
-        where = f"{self.client.host}:{self.client.port}"
-        what = f" {where}" if self.client.connected else f" {where}: not connected, values are old"
-        title = f"{what}   lines {min(self.top + 1, last)}-{last} of {len(rows)}"
+        title = f" {self.client.host}:{self.client.port}"
+        if not self.client.connected:
+            title += ": not connected, values are old"
+        title += f"   lines {min(self.top + 1, last)}-{last} of {len(rows)}"
         if above := _headings_above(rows, self.top):
             title += "   "
             title += _path(above, max(0, width - cell_len(title)))
@@ -266,7 +256,7 @@ class Table:
 
 
 def _headings_above(rows: list[Row], top: int) -> list[str]:
-    """Name the headings of the first row in sight that are not in sight themselves."""
+    """Return the headings of the first row in sight that are out of sight themselves."""
     above: list[str] = []
     depth = rows[top].depth if rows else 0
     for row in reversed(rows[:top]):
@@ -277,7 +267,7 @@ def _headings_above(rows: list[Row], top: int) -> list[str]:
 
 
 def _path(names: list[str], width: int) -> str:
-    """Show headings in a line: all of them, or the first and the last, or as much as fits."""
+    """Write all headings, or the first and the last, or as much of these as fits."""
     path = " / ".join(names)
     if cell_len(path) <= width:
         return path
@@ -286,5 +276,5 @@ def _path(names: list[str], width: int) -> str:
 
 def _message_line(devicename: str | None, message: str, when: datetime | None) -> Text:
     time = "" if when is None else f"{when:%H:%M:%S} "
-    name = "" if devicename is None else f"{shown(devicename)}: "
-    return Text.assemble((time, "bright_black"), (name, "bold"), shown(message))
+    name = "" if devicename is None else f"{printable(devicename)}: "
+    return Text.assemble((time, "bright_black"), (name, "bold"), printable(message))

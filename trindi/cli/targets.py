@@ -1,7 +1,6 @@
-"""From what a user names on the command line to a driver: a file, or a module and a factory.
+"""Makes drivers of what a user names: a file, or a module, and a factory in it.
 
-Whatever is wrong with a target is a `TargetError` of one line, with the exception that says more as
-its cause. This module starts nothing.
+Anything wrong with a target is a `TargetError` of one line; its cause has the traceback.
 """
 
 from __future__ import annotations
@@ -14,23 +13,24 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+import trio
+
 from trindi.driver import IPyDriver
 
 if TYPE_CHECKING:
     from types import ModuleType
 
-__all__ = ["FACTORY", "TargetError", "load_drivers"]
 
 FACTORY: Final = "make_driver"
-"""The function that makes the driver, where none is named."""
+"""The name of the factory, where the target names none."""
 
 
 class TargetError(Exception):
-    """A target cannot be served; the text is one line for the user."""
+    """A target makes no driver; the text is one line for the user."""
 
 
 def load_drivers(target: str) -> list[IPyDriver]:
-    """Make the driver, or the drivers, of a target.
+    """Make the drivers of a target.
 
     Args:
         target: ``path/to/file.py``, ``path/to/file.py:factory``, ``package.module`` or
@@ -46,14 +46,20 @@ def load_drivers(target: str) -> list[IPyDriver]:
         raise TargetError(f"{place} has no function {name}")
     try:
         made = factory()
-    # A script that exits is no reason for trindi to exit without a word.
+    # SystemExit: a script that exits must not end trindi without an error.
     except (Exception, SystemExit) as error:
         raise TargetError(f"{name} of {place} has failed: {_describe(error)}") from error
     return _check_made(made, f"{name} of {place}")
 
 
+def run_driver(target: str) -> None:
+    """Run the driver of a target on standard input and output, as indiserver runs a program."""
+    (driver,) = load_drivers(target)
+    trio.run(driver.run)
+
+
 def _split(target: str) -> tuple[str, str]:
-    """Split a target into its place and the name of its factory."""
+    """Split a target into a file or module, and the name of its factory."""
     if not target.strip(":"):
         raise TargetError(f"{target!r} names no file and no module")
     place, separator, name = target.rpartition(":")
@@ -66,7 +72,7 @@ def _load_file(place: str) -> ModuleType:
     path = Path(place).resolve()
     if not path.is_file():
         raise TargetError(f"there is no file {place}")
-    # As for a script: what stands beside the file can be imported by it.
+    # As for a script: it can import what stands beside it.
     sys.path.insert(0, str(path.parent))
     loaded = sys.modules.get(path.stem)
     if loaded is not None and getattr(loaded, "__file__", None) == str(path):
@@ -75,7 +81,7 @@ def _load_file(place: str) -> ModuleType:
 
 
 def _free_name(stem: str) -> str:
-    """The name of a file as a module, or, where a module has that name already, one like it."""
+    """Return the first of ``stem``, ``stem_2``, ``stem_3`` … that is not the name of a module."""
     names = itertools.chain([stem], (f"{stem}_{number}" for number in itertools.count(2)))
     return next(name for name in names if name not in sys.modules)
 
@@ -85,32 +91,35 @@ def _execute(path: Path, place: str, name: str) -> ModuleType:
     if spec is None or spec.loader is None:
         raise TargetError(f"{place} is no Python file")
     module = importlib.util.module_from_spec(spec)
-    # Dataclasses, for one, look their module up by its name.
+    # Dataclasses, for one, look up their module by its name.
     sys.modules[name] = module
     try:
         spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:
         del sys.modules[name]
-        raise TargetError(f"{place} cannot be loaded: {_describe(error)}") from error
+        raise _cannot_load(place, error) from error
     return module
 
 
 def _load_module(place: str) -> ModuleType:
-    # As for `python -m`: what stands in the current directory can be named.
+    # As for `python -m`: it can name what stands in the current directory.
     if "" not in sys.path:
         sys.path.insert(0, "")
     try:
         return importlib.import_module(place)
-    except ModuleNotFoundError as error:
-        if error.name is not None and (place == error.name or place.startswith(f"{error.name}.")):
-            raise TargetError(f"there is no module {place}") from error
-        raise TargetError(f"{place} cannot be loaded: {_describe(error)}") from error
     except (Exception, SystemExit) as error:
-        raise TargetError(f"{place} cannot be loaded: {_describe(error)}") from error
+        missing = getattr(error, "name", None) if isinstance(error, ModuleNotFoundError) else None
+        if missing is not None and f"{place}.".startswith(f"{missing}."):
+            raise TargetError(f"there is no module {place}") from error
+        raise _cannot_load(place, error) from error
+
+
+def _cannot_load(place: str, error: BaseException) -> TargetError:
+    return TargetError(f"{place} cannot be loaded: {_describe(error)}")
 
 
 def _describe(error: BaseException) -> str:
-    """An exception in one line."""
+    """Write an exception in one line."""
     text = " ".join(str(error).split())
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 

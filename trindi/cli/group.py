@@ -1,6 +1,6 @@
-"""The group of all commands: its help page, in sections, and how every command ends.
+"""The group of all commands: its help page in sections, and how every command ends.
 
-Wrong usage is one line and exit status 2. This module does not know what the commands do.
+An error is one line on standard error. Wrong usage has exit status 2, any other error 1.
 """
 
 from __future__ import annotations
@@ -15,58 +15,49 @@ import click
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-__all__ = ["Commands"]
 
-_LINE_LENGTH: Final = 800
-"""Characters of an error from which on its middle is left out."""
-
-
-class _Failure(click.ClickException):
-    """What ends a command, in one line."""
-
-    def __init__(self, message: str) -> None:
-        super().__init__(_line(message))
+_MAX_ERROR_LENGTH: Final = 800
+"""Characters; of a longer error the middle is left out."""
 
 
-class _UsageError(_Failure):
-    """What cannot be done as it was typed."""
+def _failure(message: str, exit_code: int) -> click.ClickException:
+    error = click.ClickException(_one_line(message))
+    error.exit_code = exit_code  # type: ignore[misc]  # click reads it from the instance
+    return error
 
-    exit_code = 2
 
-
-def _line(said: str) -> str:
-    """Write what is said as one line, that of a screen or a few: what was typed may be in it."""
-    line = " ".join(said.splitlines())
-    if len(line) > _LINE_LENGTH:
-        line = f"{line[: _LINE_LENGTH // 2]} … {line[-_LINE_LENGTH // 4 :]}"
+def _one_line(message: str) -> str:
+    # The message may hold what the user has typed, of any length and with line breaks.
+    line = " ".join(message.splitlines())
+    if len(line) > _MAX_ERROR_LENGTH:
+        line = f"{line[: _MAX_ERROR_LENGTH // 2]} … {line[-_MAX_ERROR_LENGTH // 4 :]}"
     return line
 
 
 @contextlib.contextmanager
-def _ending() -> Iterator[None]:
-    """End in one line where the usage is wrong, and quietly at Ctrl-C."""
+def _one_line_errors() -> Iterator[None]:
+    """Turn click's errors into errors of one line, and Ctrl-C into exit status 130."""
     try:
         yield
     except click.exceptions.NoArgsIsHelpError:
         raise
     except click.UsageError as error:
         command = error.ctx.command_path if error.ctx is not None else "trindi"
-        said = " ".join(_line(error.format_message()).split())
-        raise _UsageError(f"{said.removesuffix('.')} (see {command} --help)") from None
+        message = " ".join(_one_line(error.format_message()).split())
+        raise _failure(f"{message.removesuffix('.')} (see {command} --help)", 2) from None
     except click.ClickException as error:
-        ended = _UsageError if error.exit_code == _UsageError.exit_code else _Failure
-        raise ended(error.format_message()) from None
+        raise _failure(error.format_message(), error.exit_code) from None
     except KeyboardInterrupt:
         sys.exit(130)
 
 
-class Commands(click.Group):
+class CommandGroup(click.Group):
     """Commands under headings.
 
     Args:
         sections: headings with the commands below each.
-        examples: what is done, or nothing where it goes on, and a line of a shell that does it.
-        more: the names of the attributes of a group.
+        examples: what a line of a shell does ("" where it continues the one before), and the line.
+        **attributes: what `click.Group` takes.
     """
 
     def __init__(
@@ -74,33 +65,33 @@ class Commands(click.Group):
         *,
         sections: Mapping[str, Sequence[click.Command]],
         examples: Sequence[tuple[str, str]],
-        **more: Any,
+        **attributes: Any,
     ) -> None:
-        super().__init__(**more)
+        super().__init__(**attributes)
         self._sections = sections
         self._examples = examples
         for command in (one for commands in sections.values() for one in commands):
             self.add_command(command)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Name the commands in the order of the page."""
+        """Return the names of the commands in the order of the help page."""
         return list(self.commands)
 
     def make_context(self, *args: Any, **more: Any) -> click.Context:
-        """Read what was typed before the command."""
-        with _ending():
+        """Parse the command line up to the command."""
+        with _one_line_errors():
             return super().make_context(*args, **more)
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run a command."""
-        # What a device says may be more than the terminal has characters for.
+        """Run the command."""
+        # A device may send characters that the encoding of the terminal does not have.
         if isinstance(sys.stdout, TextIOWrapper):
             sys.stdout.reconfigure(errors="replace")
-        with _ending():
+        with _one_line_errors():
             return super().invoke(ctx)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the commands, section by section, then the few options, and examples."""
+        """Write the sections of commands, the options, and the examples."""
         width = max(map(len, self.commands))
         for heading, commands in self._sections.items():
             with formatter.section(heading):
@@ -109,6 +100,6 @@ class Commands(click.Group):
                 )
         click.Command.format_options(self, ctx, formatter)
         with formatter.section("Examples"):
-            for what, line in self._examples:
-                formatter.write(f"  {what}:\n" if what else "")
+            for meaning, line in self._examples:
+                formatter.write(f"  {meaning}:\n" if meaning else "")
                 formatter.write(f"      {line}\n")

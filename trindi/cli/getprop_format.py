@@ -1,7 +1,7 @@
-"""What a device says, as lines: those of libindi's ``indi_getprop``, or JSON.
+"""Values as lines in the format of libindi's ``indi_getprop``, or as JSON.
 
-Each `Line` is one member, or one attribute of a property. Numbers are shown as the device has
-written them. This module prints nothing.
+Each `Line` is one member, or one attribute of a property. Numbers are shown as the device wrote
+them.
 """
 
 from __future__ import annotations
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 
     from trindi.cli.addresses import Pattern
 
-__all__ = ["ATTRIBUTES", "Line", "kind_of", "lines_of", "to_json"]
-
 
 ATTRIBUTES: Final[Mapping[str, str]] = {
     "_LABEL": "label",
@@ -38,8 +36,8 @@ ATTRIBUTES: Final[Mapping[str, str]] = {
     "_TS": "timestamp",
     "_RULE": "rule",
 }
-"""What stands in the place of a member, for an attribute of its property, and how events call that.
-Those of indi_getprop, and the rule of switches."""
+"""Names that stand in the place of a member for an attribute of its property, and the field of the
+event. All but _RULE are those of indi_getprop."""
 
 
 class Line(NamedTuple):
@@ -49,7 +47,7 @@ class Line(NamedTuple):
         devicename: the device.
         vectorname: the property.
         name: the member, or one of `ATTRIBUTES`.
-        text: its value, as the device has written it.
+        text: its value, as the device wrote it.
         data: the same with all that is known of it, for JSON.
     """
 
@@ -64,21 +62,21 @@ class Line(NamedTuple):
 
 
 def to_json(data: Mapping[str, Any]) -> str:
-    """Write one object, on one line."""
+    """Write one object on one line."""
     return json.dumps(data, ensure_ascii=False, default=str)
 
 
 def kind_of(event: DefVector | SetVector) -> Kind:
-    """Say what kind of members an event has."""
+    """Return the kind of the event's members."""
     kind = ELEMENT_OF[type(event)].kind
     assert kind is not None, "definitions and reports have members"
     return kind
 
 
 def _attribute(event: DefVector | SetVector, name: str) -> str | None:
-    """Say what an attribute is; "" where the property has none, None where a report says nothing.
+    """Return an attribute as text; "" where a definition lacks it, None where a report does.
 
-    Lights have no permission of their own, but are read-only all the same.
+    indi_getprop shows no permission of lights.
     """
     value = getattr(event, ATTRIBUTES[name], None)
     if value is None:
@@ -91,9 +89,10 @@ def _attribute(event: DefVector | SetVector, name: str) -> str | None:
 
 
 def lines_of(event: DefVector | SetVector, pattern: Pattern) -> Iterator[Line]:
-    """Yield what a pattern means of an event; BLOBs have no line.
+    """Yield the lines of an event that match a pattern.
 
-    Neither have attributes of their properties, but where they are named, as with indi_getprop.
+    BLOBs have no lines. As with indi_getprop, attributes of BLOB vectors are shown only where the
+    vector is named without a wildcard.
     """
     if not pattern.covers(event.devicename, event.vectorname):
         return
@@ -102,12 +101,12 @@ def lines_of(event: DefVector | SetVector, pattern: Pattern) -> Iterator[Line]:
     if attribute in ATTRIBUTES:
         text = _attribute(event, attribute)
         if text is not None and (pattern.vector.is_exact or kind_of(event) is not Kind.BLOB):
-            about = {"device": names[0], "vector": names[1], "attribute": attribute, "value": text}
-            yield Line(*names, attribute, text, about)
+            data = {"device": names[0], "vector": names[1], "attribute": attribute, "value": text}
+            yield Line(*names, attribute, text, data)
     elif kind_of(event) is not Kind.BLOB:
         for name, value in event.items():
             if pattern.member.matches(name):
-                yield Line(*names, name, _text(event, name), _describe(event, name, value))
+                yield Line(*names, name, _text(event, name), _data(event, name, value))
 
 
 def _text(event: Any, name: str) -> str:
@@ -116,9 +115,8 @@ def _text(event: Any, name: str) -> str:
     return str(event[name])
 
 
-def _describe(event: Any, name: str, value: Any) -> dict[str, Any]:
-    """All that an event says of a member."""
-    about = {
+def _data(event: Any, name: str, value: Any) -> dict[str, Any]:
+    data = {
         "device": event.devicename,
         "vector": event.vectorname,
         "member": name,
@@ -128,14 +126,11 @@ def _describe(event: Any, name: str, value: Any) -> dict[str, Any]:
         "timestamp": _attribute(event, "_TS") or None,
     }
     if isinstance(event, DefVector):
-        about |= {"group": event.group, "perm": _attribute(event, "_PERM") or None}
-        about |= _describe_label(event.memberlabels.get(name, name))
-        about |= {"vector_label": event.label, "timeout": getattr(event, "timeout", None)}
-        about |= {"message": event.message or None}
+        label = event.memberlabels.get(name, name)
+        data |= {"group": event.group, "perm": _attribute(event, "_PERM") or None}
+        data |= label._asdict() if isinstance(label, NumberLabel) else {"label": label}
+        data |= {"vector_label": event.label, "timeout": getattr(event, "timeout", None)}
+        data |= {"message": event.message or None}
         if isinstance(event, defSwitchVector):
-            about["rule"] = event.rule
-    return about
-
-
-def _describe_label(label: NumberLabel | str) -> dict[str, Any]:
-    return label._asdict() if isinstance(label, NumberLabel) else {"label": label}
+            data["rule"] = event.rule
+    return data

@@ -7,7 +7,12 @@ from typing import Any
 import pytest
 
 from trindi import Permission, State, SwitchState
-from trindi.cli.expressions import ConditionError, parse_condition, unfinished, write_address
+from trindi.cli.conditions import (
+    ConditionError,
+    parse_condition,
+    start_of_operand,
+    write_address,
+)
 
 KNOWN: dict[tuple[str, str, str], Any] = {
     ("T", "v", "n"): 15.0,
@@ -71,6 +76,19 @@ def holds(text: str) -> bool | None:
         "T.v.n == 15 or No.v.n == 1",
         "No.v.n == 1 or T.v.n == 15",
         "not (No.v.n == 1 and T.v.n == 1)",
+        # Arithmetic, with blanks around its signs.
+        "(T.v.n) > 1",
+        "T.v.n + 1 > 15",
+        "15 > T.v.n - 1",
+        "T.v.n - 1 - 1 == 13",
+        "2 * (T.v.n + 1) == 32 and T.v.n % 4 == 3",
+        "T.v.n / 2 == 7.5",
+        "T.v.n + 2 * T.v.neg == 14",
+        "- (T.v.n) < 0 and + (T.v.n) > 0",
+        "abs(T.v.neg) == 0.5",
+        "abs(T.v.n - 15:30:00) < 1",
+        "T.v.digits * 2 == 24",
+        "abs(T.v.n - 15) < 0.1 or No.v.n == 1",
     ],
 )
 def test_what_holds(text: str) -> None:
@@ -107,6 +125,12 @@ def test_what_does_not_hold(text: str) -> None:
         "No.v.n == 1 or T.v.n == 1",
         "No.v.n == 1 and T.v.n == 15",
         "No.v.n == No.v.m",
+        "T.v.n + No.v.n > 1",
+        "abs(No.v.n) > 1",
+        # A text that is no number now, and what has no value.
+        "T.v.text + 1 > 1",
+        "T.v.n / 0 > 1",
+        "T.v.n % 0 > 1",
     ],
 )
 def test_what_is_not_known(text: str) -> None:
@@ -121,7 +145,23 @@ def test_what_is_not_known(text: str) -> None:
         ("T.v.n == 1 and", "something is missing at its end"),
         ("T.v.n", "compare it with something"),
         ("not T.v.n", "compare it with something"),
-        ("(T.v.n) > 1", "compare it with something"),
+        ("(T.v.n)", "compare it with something"),
+        ("T.v.n + 1", "compare it with something"),
+        ("abs(T.v.n)", "compare it with something"),
+        ("(T.v.n > 1) > 1", "T.v.n > 1 is a condition, and no value to compare"),
+        ("T.v.n > 1 + not T.v.n", "'not' is not expected there"),
+        ("abs(T.v.n > 1) > 1", "T.v.n > 1 is a condition, and no value to compare"),
+        ("abs() > T.v.n", r"abs\(\) is no condition"),
+        ("abs(T.v.n, 1) > 1", "'T.v.n,' is no number|quote what has a blank"),
+        ("T.v.n (1) > 1", r"T.v.n\(1\) is no condition"),
+        ("() > T.v.n", r"\(\) is no condition"),
+        ("T.v.n > 14-x", "no DEVICE.VECTOR.MEMBER: put blanks around"),
+        ("2*T.v.n > 14", "no DEVICE.VECTOR.MEMBER"),
+        ("T.v.n > 1 +", "something is missing at its end"),
+        ("T.v.n ** 2 > 1", "'T.v.n' is not expected|quote what has a blank"),
+        ("T.v.n > abs", "'abs' is no number"),
+        ("T.v.n + 'x' > 1", "'x' is no number: it is 'x'"),
+        ("T.v.n + Ok > 1", "'Ok' is no number: it is 'Ok'"),
         ("(T.v.n = 15)", "'=' is not expected there: write =="),
         ("T.v.n = 15", "'=' is not expected there: write =="),
         ("T.v.n == = 15", "'=' is not expected there"),
@@ -146,13 +186,13 @@ def test_what_is_not_known(text: str) -> None:
         ("'CCD Simulator'.My Chip.x > 1", quote_it('"CCD Simulator"."My Chip".x')),
         ("T.v.text == left right", quote_it('"left right"')),
         ("T.v.text == on the ..left", quote_it('"on the ..left"')),
-        ("T.v.n + 1 > 15", "there is no arithmetic here"),
-        ("15 > T.v.n - 1", "'-' is not expected there"),
         ("T.v._STATE == ok", "'ok' is no number and no DEVICE.VECTOR.MEMBER: write Ok"),
         ("T.v.n > fast", "'fast' is no number"),
         ("__import__('os').x > 1", r"'__import__' is no number"),
         ("(" * 60 + "T.v.n > 1" + ")" * 60, "it is nested too deeply"),
         ("not " * 60 + "T.v.n > 1", "it is nested too deeply"),
+        ("- " * 100_000 + "T.v.n > 1", "it is nested too deeply"),
+        ("1 + " * 100_000 + "T.v.n > 1", "it is nested too deeply"),
     ],
 )
 def test_what_is_no_condition(text: str, reason: str) -> None:
@@ -178,6 +218,8 @@ def test_what_is_no_condition(text: str, reason: str) -> None:
         ("'warm' == T.v.n", "T.v.n is a number, now 15, and never 'warm'"),
         ("T.v.n == Ok", "T.v.n is a number, now 15, and never 'Ok'"),
         ("T.v.n > 1 and 2 == 'x'", "2 is a number, now 2, and never 'x'"),
+        ("T.v.n + 1 == 'warm'", r"T.v.n \+ 1 is a number, now 16, and never 'warm'"),
+        ("T.v._STATE + 1 > 2", "T.v._STATE is no number: it is 'Ok'"),
     ],
 )
 def test_what_can_never_be(text: str, reason: str) -> None:
@@ -187,7 +229,7 @@ def test_what_can_never_be(text: str, reason: str) -> None:
 
 def test_a_condition_names_what_it_is_about() -> None:
     condition = parse_condition("not (A.b.c > 1 and 1 < A.b.d) or A.b.c == 'D.e.f'")
-    assert [str(address) for address in condition.addresses()] == ["A.b.c", "A.b.d"]
+    assert [str(address) for address in condition.addresses] == ["A.b.c", "A.b.d"]
 
 
 @pytest.mark.parametrize(
@@ -208,7 +250,7 @@ def test_a_condition_names_what_it_is_about() -> None:
     ],
 )
 def test_where_an_operand_begins_that_is_not_finished(before: str, operand: str) -> None:
-    assert unfinished(before + operand) == len(before)
+    assert start_of_operand(before + operand) == len(before)
 
 
 @pytest.mark.parametrize("names", KNOWN)
@@ -217,10 +259,10 @@ def test_an_address_is_written_so_that_it_can_be_read(
     names: tuple[str, str, str], quote: str
 ) -> None:
     condition = parse_condition(f"{write_address(names, quote)} > 1")
-    assert condition.addresses() == [names]
+    assert condition.addresses == [names]
 
 
 @pytest.mark.parametrize("name", ["a*b", "a=b", "(a)", "it's", '6" Newton', "a.b", " "])
 def test_a_name_that_looks_otherwise_is_quoted(name: str) -> None:
     condition = parse_condition(f"{write_address(['D', 'v', name])} > 1")
-    assert condition.addresses() == [("D", "v", name)]
+    assert condition.addresses == [("D", "v", name)]

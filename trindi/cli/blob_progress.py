@@ -1,0 +1,137 @@
+"""Shows on standard error how much of a BLOB has arrived, and how fast: a bar, or lines."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final, Protocol
+
+import click
+import trio
+from rich.filesize import decimal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from trindi.client import Progress
+
+
+_REFRESH_INTERVAL: Final = 0.1
+"""Seconds between two drawings of the bar."""
+
+
+class ProgressDisplay(Protocol):
+    """Shows BLOBs as they arrive."""
+
+    def arriving(self, received: int, total: int | None) -> None:
+        """Show how many bytes of a BLOB have arrived; `total` is None where not known yet."""
+
+    def saved(self, line: str, size: int, rate: float | None, drops: int) -> None:
+        """Print the line of a saved BLOB, and show its size, its rate, and all drops so far."""
+
+
+class RateMeter:
+    """Measures how fast each BLOB arrives, and passes its progress on to a display."""
+
+    def __init__(self, display: ProgressDisplay) -> None:
+        self._display = display
+        self._received = 0
+        self._complete = True
+        self._started = 0.0
+        self._seconds = 0.0
+
+    def __call__(self, progress: Progress) -> None:
+        """Take the progress of a BLOB."""
+        now = trio.current_time()
+        if self._complete or progress.received < self._received:
+            self._started = now
+        self._received = progress.received
+        self._complete = progress.received == progress.total
+        self._seconds = now - self._started
+        self._display.arriving(progress.received, progress.total)
+
+    def rate(self, size: int) -> float | None:
+        """Return bytes per second; None for a BLOB that has arrived in one piece."""
+        return size / self._seconds if self._seconds > 0 else None
+
+
+class ProgressLines:
+    """Prints one line for each BLOB."""
+
+    def arriving(self, received: int, total: int | None) -> None:
+        pass
+
+    def saved(self, line: str, size: int, rate: float | None, drops: int) -> None:
+        click.echo(line)
+        parts = [decimal(size)]
+        parts += [] if rate is None else [f"{decimal(int(rate))}/s"]
+        parts += [f"{drops} dropped so far"] if drops else []
+        click.echo(", ".join(parts), err=True)
+
+
+class ProgressBar:
+    """Draws a bar for the BLOB that is arriving."""
+
+    def __init__(self) -> None:
+        # Loaded only here: most runs draw no bar.
+        from rich.console import Console
+        from rich.progress import (
+            BarColumn,
+            DownloadColumn,
+            Progress as RichProgress,
+            TextColumn,
+            TransferSpeedColumn,
+        )
+
+        self.progress = RichProgress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            DownloadColumn(),
+            TransferSpeedColumn(),
+            console=Console(stderr=True),
+            auto_refresh=False,
+            redirect_stdout=False,
+            redirect_stderr=False,
+        )
+        self._task = self.progress.add_task("waiting", total=None)
+        self._saved = 0
+        self._received = 0
+        self._due = 0.0
+
+    def arriving(self, received: int, total: int | None) -> None:
+        now = trio.current_time()
+        if received < self._received:
+            self.progress.reset(self._task, total=total)
+        elif now < self._due and received != total:
+            return
+        self._due = now + _REFRESH_INTERVAL
+        self._received = received
+        self.progress.update(
+            self._task,
+            description=f"number {self._saved + 1}",
+            completed=received,
+            total=total,
+            refresh=True,
+        )
+
+    def saved(self, line: str, size: int, rate: float | None, drops: int) -> None:
+        self._saved += 1
+        self._received = size
+        if sys.stdout.isatty():
+            # Standard output is the terminal of the bar: print above it.
+            self.progress.console.print(line, markup=False, highlight=False, soft_wrap=True)
+        else:
+            click.echo(line)
+        dropped = f", {drops} dropped" if drops else ""
+        self.progress.update(self._task, description=f"{self._saved} saved{dropped}", refresh=True)
+
+
+@contextmanager
+def open_display() -> Iterator[ProgressDisplay]:
+    """Show a bar where standard error is a terminal, and lines elsewhere, within this block."""
+    if not sys.stderr.isatty():
+        yield ProgressLines()
+        return
+    bar = ProgressBar()
+    with bar.progress:
+        yield bar

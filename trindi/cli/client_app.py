@@ -1,0 +1,189 @@
+"""Runs the commands that are clients: connect, do the work, and turn errors into one line.
+
+The work is one async function of a client. When it returns, the exit status is 0. An error that a
+user can understand becomes one line and exit status 1. Ctrl-C and SIGTERM end a command quietly,
+with the exit status that shells expect.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sys
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import TYPE_CHECKING, Final, NoReturn, TypeAlias
+
+import click
+import trio
+
+from trindi.cli.farewell import FarewellStream, say_farewell
+from trindi.client.connector import open_tcp
+from trindi.errors import TrindiError
+
+if TYPE_CHECKING:
+    from trindi.client import IPyClient
+
+
+_CONNECT_TIMEOUT: Final = 10.0
+"""Seconds."""
+
+USER_ERRORS: Final = (click.ClickException, TrindiError, OSError)
+"""Errors that are shown to the user in one line, without a traceback."""
+
+Work: TypeAlias = "Callable[[IPyClient], Awaitable[None]]"
+Wrap: TypeAlias = Callable[[trio.abc.Stream], trio.abc.Stream]
+
+
+class Reconnecting:
+    """Connects a client (as its argument `connect`), first with a stream that is open already."""
+
+    def __init__(self, host: str, port: int) -> None:
+        self._host = host
+        self._port = port
+        self.first: trio.abc.Stream | None = None
+
+    async def __call__(self) -> trio.abc.Stream:
+        """Connect.
+
+        Raises:
+            OSError: it cannot.
+        """
+        stream, self.first = self.first, None
+        return await open_tcp(self._host, self._port) if stream is None else stream
+
+
+def run_client(
+    work: Work,
+    client: IPyClient,
+    *,
+    farewell: bool = False,
+    wrap: Wrap | None = None,
+    reconnecting: Reconnecting | None = None,
+) -> None:
+    """Connect a client, do the work, and end.
+
+    Args:
+        work: what to do.
+        client: is not running yet. Its events are subscribed to already, if all of them matter.
+        farewell: make sure that the server has all that was sent.
+        wrap: makes of the connected stream the one that is used.
+        reconnecting: how the client connects, where it is to do so again. The first connection
+            must succeed in any case.
+
+    Raises:
+        ClickException: it cannot connect, the work has failed, or what was sent may be lost.
+        SystemExit: a signal has stopped it.
+    """
+    run_until_signalled(partial(_run, work, client, farewell, wrap, reconnecting))
+
+
+def run_until_signalled(work: Callable[[], Awaitable[None]]) -> None:
+    """Do the work until it is done, or SIGINT or SIGTERM stops it.
+
+    Raises:
+        ClickException: the work has raised one of `USER_ERRORS`.
+        SystemExit: a signal has stopped it.
+    """
+    try:
+        signum = trio.run(_until_signalled, work)
+    except ExceptionGroup as group:
+        _raise_user_error(group)
+    if signum:
+        sys.exit(128 + signum)
+
+
+async def _until_signalled(work: Callable[[], Awaitable[None]]) -> int:
+    """Return the number of the signal that has stopped it, or 0."""
+    signum = 0
+
+    async def listen(scope: trio.CancelScope) -> None:
+        nonlocal signum
+        signum = await anext(aiter(signals))
+        scope.cancel()
+
+    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(listen, nursery.cancel_scope)
+            await work()
+            nursery.cancel_scope.cancel()
+    return signum
+
+
+async def _run(
+    work: Work,
+    client: IPyClient,
+    farewell: bool,
+    wrap: Wrap | None,
+    reconnecting: Reconnecting | None,
+) -> None:
+    stream = await _connect(client.host, client.port)
+    if wrap is not None:
+        try:
+            stream = wrap(stream)
+        except OSError:
+            await trio.aclose_forcefully(stream)
+            raise
+    last_words = FarewellStream(stream) if farewell else None
+    async with trio.open_nursery() as nursery:
+        if reconnecting is None:
+            await nursery.start(client.run_on, last_words or stream)
+        else:
+            reconnecting.first = stream
+            await nursery.start(client.run)
+        await work(client)
+        if last_words is not None:
+            await say_farewell(client, last_words)
+        nursery.cancel_scope.cancel()
+
+
+async def _connect(host: str, port: int) -> trio.abc.Stream:
+    reason = f"no answer within {_CONNECT_TIMEOUT:g} s"
+    with trio.move_on_after(_CONNECT_TIMEOUT):
+        try:
+            return await open_tcp(host, port)
+        except (OSError, UnicodeError) as error:
+            # UnicodeError: the name of the host cannot be encoded for DNS.
+            reason = _reason(error)
+    raise click.ClickException(f"cannot connect to {host}:{port}: {reason}")
+
+
+# Errors ----------------------------------------------------------------------------------------
+
+
+def closed_connection(more: str = "") -> click.ClickException:
+    """Return the error of a command whose server has left."""
+    return click.ClickException(f"the server has closed the connection{more}")
+
+
+def _raise_user_error(group: ExceptionGroup) -> NoReturn:
+    """Raise the first of an error group, if users understand all of them, or else the group."""
+    _, others = group.split(USER_ERRORS)
+    if others is not None:
+        raise group
+    error: Exception = group
+    while isinstance(error, ExceptionGroup):
+        error = error.exceptions[0]
+    raise explain(error) from None
+
+
+def explain(error: Exception) -> Exception:
+    """Turn an error into one that click shows as one line."""
+    if isinstance(error, (click.ClickException, BrokenPipeError)):
+        # At a broken pipe click ends the program quietly.
+        return error
+    if isinstance(error, OSError):
+        where = f"{error.filename}: " if error.filename else ""
+        return click.ClickException(where + _reason(error))
+    return click.ClickException(str(error))
+
+
+def _reason(error: BaseException) -> str:
+    """Return what the system says; of several attempts, the last one."""
+    while isinstance(cause := error.__cause__, (OSError, ExceptionGroup)):
+        error = cause.exceptions[-1] if isinstance(cause, ExceptionGroup) else cause
+    if isinstance(error, socket.gaierror):
+        return str(error.strerror)
+    number = getattr(error, "errno", None)
+    return os.strerror(number) if number else str(error)

@@ -1,0 +1,270 @@
+"""The commands that are clients of a server: what a user can type, and its help.
+
+Each command imports what it runs when it is called, so that help and completion do not load Trio.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+import click
+
+from trindi.cli.addresses import (
+    EVERYTHING,
+    Address,
+    Assignment,
+    Pattern,
+    parse_assignment,
+    parse_pattern,
+    parse_property,
+)
+from trindi.cli.options import (
+    COUNT,
+    SECONDS,
+    OutputDirectory,
+    OutputFile,
+    json_option,
+    server_options,
+    timeout_option,
+    timeout_or_default,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from trindi.cli.conditions import Condition
+
+
+def _completer(name: str) -> Callable[[click.Context, click.Parameter, str], list[str]]:
+    """Return a function that calls one of `trindi.cli.completion`."""
+
+    def complete(ctx: click.Context, _param: click.Parameter, typed: str) -> list[str]:
+        completion = importlib.import_module("trindi.cli.completion")
+        names: list[str] = getattr(completion, name)(ctx, typed)
+        return names
+
+    return complete
+
+
+def _parse_condition(text: str) -> Condition:
+    from trindi.cli.conditions import parse_condition
+
+    return parse_condition(text)
+
+
+@click.command()
+@click.argument(
+    "patterns",
+    metavar="[DEV.VEC.MEMBER]...",
+    nargs=-1,
+    type=parse_pattern,
+    shell_complete=_completer("complete_members"),
+)
+@timeout_option("How long to wait for what is not there, or for more where a * may match more.")
+@click.option(
+    "-1", "--value", "only_value", is_flag=True, help="Print just the value, of one member."
+)
+@click.option("-w", "--write-only", is_flag=True, help="Include write-only properties.")
+@json_option()
+@server_options
+def get(
+    patterns: tuple[Pattern, ...],
+    timeout: float | None,
+    only_value: bool,
+    write_only: bool,
+    as_json: bool,
+    host: str,
+    port: int,
+) -> None:
+    """Print the values of properties.
+
+    Each line is DEVICE.VECTOR.MEMBER=VALUE, as indi_getprop of libindi prints it. A * stands for
+    any characters, also within a name, which indi_getprop does not know: "*.CCD_*". What is left
+    out matches all: "trindi get Thermostat" prints all of the device. BLOBs have no line: receive
+    them with trindi save-blobs.
+
+    In the place of MEMBER, an attribute of the vector: _STATE, _LABEL, _GROUP, _PERM, _TO (its
+    timeout), _TS (its timestamp), or, which indi_getprop does not know, _RULE (of its switches).
+
+    Exit status: 0 if there was something for each, 1 if not.
+    """
+    wanted = patterns or (EVERYTHING,)
+    if only_value and as_json:
+        raise click.UsageError("-1 prints a value alone, and --json all about it: give one of them")
+    if only_value and not (len(wanted) == 1 and wanted[0].is_exact):
+        raise click.UsageError("-1 prints one value: name one DEVICE.VECTOR.MEMBER, without a *")
+
+    from trindi.cli.get import run_get
+
+    style = "json" if as_json else "value" if only_value else "line"
+    run_get(host, port, wanted, timeout_or_default(timeout), write_only=write_only, style=style)
+
+
+@click.command("set")
+@click.argument(
+    "assignments",
+    metavar="DEV.VEC.MEMBER=VALUE...",
+    nargs=-1,
+    required=True,
+    type=parse_assignment,
+    shell_complete=_completer("complete_assignments"),
+)
+@click.option("--wait", is_flag=True, help="Wait until each is done, before the next is asked for.")
+@timeout_option(
+    "How long to wait for a property that is not there, and with --wait for each until it is done.",
+    beyond="; until it is done, as long as the property says, or for ever if it says nothing",
+)
+@server_options
+def set_values(
+    assignments: tuple[Assignment, ...], wait: bool, timeout: float | None, host: str, port: int
+) -> None:
+    """Set values of properties.
+
+    What VALUE is depends on the property: a number (also sexagesimal, 12:30:00), On or Off, a text,
+    or for a BLOB @FILE. Members of one vector go in one request. What cannot be right (read-only,
+    beyond the limits, against the rule of switches) is refused before anything is sent.
+
+    With --wait, properties are set one after another, each once the one before is Ok or Idle. So
+    what a device defines only when it is connected can be set in the same command. Each may take
+    as long as the property says itself, or as --timeout allows, whatever it says.
+
+    Exit status: 0 if the server has it, or it is done with --wait; 1 if it was refused, or may be
+    lost on its way, or the device reports Alert, or takes too long.
+    """
+    from trindi.cli.set import run_set
+
+    run_set(host, port, assignments, wait=wait, timeout=timeout)
+
+
+@click.command()
+@click.argument(
+    "condition", type=_parse_condition, shell_complete=_completer("complete_conditions")
+)
+@click.option(
+    "-t",
+    "--timeout",
+    type=SECONDS,
+    help="How long to wait.  [default: for ever]",
+)
+@server_options
+def wait(condition: Condition, timeout: float | None, host: str, port: int) -> None:
+    """Wait until a condition holds.
+
+    \b
+    trindi wait 'Thermostat.temperaturevector.temperature > 15'
+    trindi wait '"CCD Simulator".CCD1._STATE == Ok or not Dome.SHUTTER.OPEN == On'
+    trindi wait 'abs(Mount.EQUATORIAL_EOD_COORD.DEC - 20:30) < 0.1'
+
+    Values are compared with == != < <= > >=, and comparisons joined with and, or, not and
+    parentheses. Numbers may be calculated with + - * / % (with blanks around them) and abs(), and
+    may be sexagesimal. Texts are quoted, and so are names with blanks or dots, all of it within
+    the quotes of the shell. As with trindi get, _STATE and other attributes stand in the place of
+    a member; of BLOBs only they can be compared. What is not there yet is waited for.
+
+    Exit status: 0 once it holds; 1 if it does not within --timeout, or the server has gone; 2 if
+    it compares what cannot be compared.
+    """  # noqa: D301 - for click
+    if not condition.addresses:
+        raise click.UsageError("the condition is about no property")
+
+    from trindi.cli.wait import run_wait
+
+    run_wait(host, port, condition, timeout)
+
+
+@click.command()
+@click.argument(
+    "pattern",
+    required=False,
+    default="*",
+    type=parse_pattern,
+    shell_complete=_completer("complete_members"),
+)
+@click.option("--plain", is_flag=True, help="Print lines in a terminal, too.")
+@json_option("Print lines, each one JSON object.")
+@server_options
+def watch(pattern: Pattern, plain: bool, as_json: bool, host: str, port: int) -> None:
+    """Watch devices, their values as they change, and what they say.
+
+    PATTERN is as for trindi get: DEVICE, DEVICE.VECTOR or DEVICE.VECTOR.MEMBER, with * for any
+    characters.
+
+    In a terminal it is a table of all there is: values in the format of the device, the last 16
+    numbers as a sparkline, states in colour, messages below. / filters, the arrows and PgUp, PgDn,
+    Home and End scroll, q quits. When the connection is lost it waits for another one.
+
+    Elsewhere each change is a line, DEVICE.VECTOR.MEMBER=VALUE, until the server leaves (exit
+    status 1) or it is told to stop.
+    """
+    from trindi.cli.watch import run_watch
+
+    run_watch(host, port, pattern, plain=plain, as_json=as_json)
+
+
+@click.command("save-blobs")
+@click.argument(
+    "address",
+    metavar="DEV.VEC",
+    type=parse_property,
+    shell_complete=_completer("complete_blobs"),
+)
+@click.argument("directory", metavar="DIR", type=OutputDirectory())
+@click.option(
+    "-n",
+    "--count",
+    type=COUNT,
+    help="How many to save.  [default: all, until Ctrl-C]",
+)
+@timeout_option("How long to wait for the property to be there.")
+@json_option()
+@server_options
+def save_blobs(
+    address: Address,
+    directory: str,
+    count: int | None,
+    timeout: float | None,
+    as_json: bool,
+    host: str,
+    port: int,
+) -> None:
+    """Save each BLOB of a property that arrives to a file in DIR.
+
+    The path of each file is printed once it is whole. Its name is made of the names of device,
+    property and member, a number that is free, and the format. What was there is not overwritten.
+    How much has arrived, and how fast, is shown on standard error.
+
+    Exit status: 0 once --count are saved, 1 if the property is not there or the server has gone.
+    """
+    from trindi.cli.save_blobs import run_save_blobs
+
+    seconds = timeout_or_default(timeout)
+    run_save_blobs(host, port, address, directory, count, seconds, as_json=as_json)
+
+
+@click.command()
+@click.argument("file", type=OutputFile())
+@click.argument(
+    "devices", metavar="[DEV]...", nargs=-1, shell_complete=_completer("complete_devices")
+)
+@click.option("--blobs", is_flag=True, help="Receive BLOBs, too, into the directory FILE.blobs.")
+@click.option(
+    "--duration",
+    type=SECONDS,
+    help="How long to record.  [default: until Ctrl-C, or until the server leaves]",
+)
+@server_options
+def record(
+    file: str, devices: tuple[str, ...], blobs: bool, duration: float | None, host: str, port: int
+) -> None:
+    """Record what a server says of all devices, or of those named.
+
+    FILE, by custom *.jsonl, is overwritten. It is written as things are said: at Ctrl-C, or if all
+    is lost, it has what was said until then. Look at it with trindi replay.
+
+    Exit status: 0 if the time is over, 1 if the server has gone, nothing was heard of what is to be
+    recorded, or FILE cannot be written.
+    """
+    from trindi.cli.record import run_record
+
+    run_record(host, port, file, devices, blobs=blobs, duration=duration)

@@ -1,0 +1,142 @@
+"""Looks up what a user has named, or refuses it and names what is like it.
+
+All commands that look for a device, a property or a member refuse in these words.
+"""
+
+from __future__ import annotations
+
+import difflib
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+import click
+import trio
+
+from trindi.cli.addresses import Address, Part, Pattern, join
+from trindi.cli.getprop_format import ATTRIBUTES
+from trindi.client import IPyClient
+from trindi.errors import TrindiError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from trindi.client import RemoteVector
+
+
+_BROWSE_TIMEOUT: Final = 0.5
+"""Seconds in which a server is to define its other devices, to compare their names."""
+
+_BROWSE_QUIET: Final = 0.1
+"""Seconds without a definition after which the server has defined all."""
+
+_MAX_ALIKE: Final = 3
+"""Similar addresses in an error."""
+
+_MAX_MEMBERS: Final = 10
+"""Members in an error where no name is similar."""
+
+Wanted: TypeAlias = Address | Pattern
+Names: TypeAlias = tuple[str, ...]
+"""A device, a device and a property, or both and a member."""
+
+
+async def find_vector(client: IPyClient, wanted: Address, timeout: float) -> RemoteVector:
+    """Wait for a property.
+
+    Raises:
+        ClickException: it is not defined within that time.
+    """
+    with trio.move_on_after(timeout):
+        return await client.wait_defined(wanted.devicename, wanted.vectorname)
+    raise await refusal(client, [wanted.vector])
+
+
+async def refusal(
+    client: IPyClient, wanted: Iterable[Wanted], *, all_asked: bool = False
+) -> click.ClickException:
+    """Return the error to raise for what the server does not have.
+
+    Args:
+        client: has heard what the server has.
+        wanted: what is missing.
+        all_asked: the client has asked for all devices, not for some by name.
+    """
+    names = ", ".join((await hints(client, wanted, all_asked=all_asked)).values())
+    reason = "" if client.connected else ", which has closed the connection"
+    return click.ClickException(f"no {names} from {client.host}:{client.port}{reason}")
+
+
+async def hints(
+    client: IPyClient, wanted: Iterable[Wanted], *, all_asked: bool = False
+) -> dict[Wanted, str]:
+    """Return the text of each missing address, with similar ones if there are any."""
+    everything: Mapping[str, Any] = client
+    found: dict[Wanted, str] = {}
+    for one in wanted:
+        device = _parts(one)[0]
+        unknown = device.is_exact and device.name not in client
+        if unknown and everything is client and not all_asked:
+            # indiserver tells a connection that asked for one device nothing of other devices.
+            everything = await browse(client.host, client.port, _BROWSE_TIMEOUT, _BROWSE_QUIET)
+        found[one] = _with_hint(everything if unknown else client, one)
+    return found
+
+
+async def browse(host: str, port: int, timeout: float, quiet: float) -> IPyClient:
+    """Return a client that was connected for a moment, and has seen what the server defined."""
+    client = IPyClient(host, port)
+    with trio.move_on_after(timeout):
+        try:
+            async with trio.open_nursery() as nursery:
+                await nursery.start(client.run)
+                await client.wait_settled(quiet=quiet)
+                nursery.cancel_scope.cancel()
+        # ValueError: the name of the host is no name.
+        except (OSError, ValueError, TrindiError, ExceptionGroup):
+            pass
+    return client
+
+
+def _with_hint(devices: Mapping[str, Any], wanted: Wanted) -> str:
+    name, siblings = _missing_part(devices, _parts(wanted))
+    alike = _most_like(name, siblings)
+    if alike:
+        return f"{wanted} (did you mean {' or '.join(join(*one) for one in alike)}?)"
+    members = [one[2] for one in siblings if len(one) == 3 and one[2] not in ATTRIBUTES]
+    if members and len({one[:2] for one in siblings}) == 1:
+        known = ", ".join(members[:_MAX_MEMBERS]) + (", …" if len(members) > _MAX_MEMBERS else "")
+        return f"{wanted} ({join(*siblings[0][:2])} has {known})"
+    return str(wanted)
+
+
+def _parts(wanted: Wanted) -> Sequence[Part]:
+    if isinstance(wanted, Pattern):
+        return wanted[1:]
+    return [Part(name, quoted=True) for name in wanted if name]
+
+
+def _missing_part(devices: Mapping[str, Any], parts: Sequence[Part]) -> tuple[str, list[Names]]:
+    """Return the first part that nothing matches, and what there is in its place.
+
+    Nothing is returned for a part with wildcards, or where every part matches.
+    """
+    found: list[tuple[Names, Any]] = [((), devices)]
+    for part in parts:
+        siblings = [one for names, inside in found for one in _below(names, inside)]
+        found = [one for one in siblings if part.matches(one[0][-1])]
+        if not found:
+            return part.name, [names for names, _ in siblings if part.is_exact]
+    return "", []
+
+
+def _below(names: Names, inside: Mapping[str, Any]) -> Iterable[tuple[Names, Any]]:
+    keys = [*inside, *ATTRIBUTES] if len(names) == 2 else inside
+    return [((*names, key), inside.get(key)) for key in keys]
+
+
+def _most_like(wanted: str, candidates: Iterable[Names]) -> list[Names]:
+    """Return the candidates whose last names are most like the one that is wanted, in any case."""
+    folded: dict[str, list[Names]] = {}
+    for names in candidates:
+        folded.setdefault(names[-1].casefold(), []).append(names)
+    alike = difflib.get_close_matches(wanted.casefold(), folded, _MAX_ALIKE)
+    return [names for name in alike for names in folded[name]][:_MAX_ALIKE]
