@@ -6,7 +6,7 @@ import zlib
 import pytest
 from hypothesis import given, strategies as st
 
-from trindi.protocol.blobs import Base64, compress, decode_base64, decompress
+from trindi.protocol import Base64, compress, decode_base64, decompress, plain_format
 
 
 @given(st.binary() | st.integers(0, 200_000).map(bytes))
@@ -36,6 +36,10 @@ def test_white_space_anywhere(data: bytes, width: int, blank: bytes) -> None:
 def test_no_base64(payload: bytes) -> None:
     with pytest.raises(ValueError, match="not base64"):
         decode_base64(payload)
+
+
+def test_the_format_of_what_was_compressed() -> None:
+    assert plain_format(".fits.z") == plain_format(".fits") == ".fits"
 
 
 @given(st.binary(), st.integers(0, 100))

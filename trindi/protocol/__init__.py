@@ -6,9 +6,11 @@ floors above import from here only.
 """
 
 from trindi.protocol.blobs import (
+    COMPRESSED as COMPRESSED,
     Attachments as Attachments,
     Base64 as Base64,
     compress as compress,
+    decode_base64 as decode_base64,
     decompress as decompress,
     plain_format as plain_format,
 )
@@ -18,6 +20,7 @@ from trindi.protocol.decoder import (
     MAX_ELEMENT_BYTES as MAX_ELEMENT_BYTES,
     Decoder as Decoder,
 )
+from trindi.protocol.element_reader import read_address as read_address
 from trindi.protocol.elements import (
     ELEMENT_OF as ELEMENT_OF,
     ELEMENTS as ELEMENTS,

@@ -112,7 +112,7 @@ class _Rewriter:
         self._text.clear()
 
     def _content(self, text: str) -> None:
-        if self._element.member != "oneBLOB":
+        if not self._element.has_blobs:
             self.form += text.replace("<", "&lt;").encode("latin-1")
         elif mark := text.strip():
             self._payload(mark)
@@ -185,8 +185,8 @@ class Decoder:
         self._held = bytearray()
         self._framer = Framer(self._bound)
         self._collector = Collector(self._framer, self._payloads)
-        # For spans only: text between elements that may go on; whether the last element was no
-        # plain form.
+        # For spans only: text between elements that may go on, and whether the last element was
+        # rewritten.
         self._text = bytearray()
         self._is_rewritten = False
 
@@ -263,10 +263,10 @@ class Decoder:
     def feed_spans(self, data: bytes | bytearray) -> list[Span]:
         """Read as `feed_all` does, and return what is read with its bytes, payloads included.
 
-        All spans together are the stream; where they end depends on its bytes alone, never on the
-        cuts: text between markup is one span (or more, where it is longer than 64 KiB), and each
-        element, comment or declaration is one. Text between elements is returned with what comes
-        after it. A decoder is fed either with this or with the others.
+        All spans together are the stream, and where they end never depends on the cuts: each
+        element, comment and declaration is a span, and so is the text between two of them (or more
+        than one, if it is longer than 64 KiB), which is returned once the next one has begun. Feed
+        a decoder either with this method or with the others.
         """
         if self._held:
             self._held += data
@@ -325,7 +325,7 @@ class Decoder:
         return Span(error or event, data, event is not None and not self._is_rewritten)
 
     def _hold(self, buffer: bytes | bytearray, position: int) -> None:
-        """Keep what is not done with: what follows `position`."""
+        """Keep the bytes from `position` on."""
         self.offset += position
         if self._held:
             del self._held[:position]
@@ -365,12 +365,12 @@ class Decoder:
         if found is None:
             data = bytes(memoryview(buffer)[start : frame.end])
             try:
-                plain = _rewrite(data, ELEMENTS[frame.name], markup, payloads.collected)
+                rewriter = _rewrite(data, ELEMENTS[frame.name], markup, payloads.collected)
             except (ParseError, ValueError) as error:
                 return None, Malformed(error)
-            payloads.collected = plain.collected
+            payloads.collected = rewriter.collected
             self._is_rewritten = True
-            found = read(plain.form, 0, len(plain.form), payloads)
+            found = read(rewriter.form, 0, len(rewriter.form), payloads)
             assert found is not None, "it is in the plain form now"
         return found[1:]
 

@@ -1,9 +1,9 @@
 """What a device name and a property name cover: the one place for the wildcard rule.
 
 The device None, or ``*`` as chained indiservers ask for (protocol §5.5), is every device. The
-property None is the whole device: its messages and its deletion too. A delProperty uses the same
-wildcards, and its end is the end of all that it covers, so that an interest in one property hears
-that its device is gone (§12). Pure functions on names and events; this module keeps no properties.
+property None is the whole device, its messages included. A delProperty has the same wildcards and
+ends all that it covers, so an interest in one property covers the deletion of its device (§12).
+Pure functions on names and events.
 """
 
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ EVERY_DEVICE: Final = "*"
 """The device that a chained indiserver asks for: every one."""
 
 MAX_INTEREST_BYTES: Final = 4 * 1024 * 1024
-"""Bytes of names in one `Interest`; one that would need more covers everything instead."""
+"""Bytes of names in one `Interest`; beyond them it covers everything."""
 
 # What keeping a name takes beyond its characters, roughly.
 _NAME_OVERHEAD: Final = 512
@@ -36,8 +36,8 @@ def matches(devicename: str | None, vectorname: str | None, of_device: str, of_v
 def covers(devicename: str | None, vectorname: str | None, event: Any) -> bool:
     """Whether an interest in these names covers an event.
 
-    An event without a device is covered by an interest in every device only, but for a delProperty:
-    that is covered where it ends any of what the interest is in.
+    An event without a device is covered only by an interest in every device; a delProperty is
+    covered where it ends anything that the interest is in.
     """
     of_vector = getattr(event, "vectorname", None)
     if type(event) is delProperty:
@@ -57,14 +57,14 @@ def ends(event: Any, devicename: str, vectorname: str) -> bool:
 
 
 class Interest:
-    """The devices and properties that somebody wants to hear of; it only grows.
+    """The devices and properties that a receiver wants to hear of; it only grows.
 
     Iterating yields (device, property) pairs as a getProperties names them; (None, None) is
     everything.
 
     Args:
-        max_bytes: bound of the names that are kept; beyond it the interest is in everything, so
-            that no peer can fill the memory with names.
+        max_bytes: bound of the names; beyond it the interest is in everything, so that no peer can
+            fill the memory with names.
 
     Attributes:
         everything: it covers every event.

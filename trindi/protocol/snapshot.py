@@ -1,8 +1,7 @@
 """The definitions and values that a stream has told of: events in, definitions as of now out.
 
-A `Snapshot` keeps one record for each property that is defined. `Property` is the plain record; a
-floor above may keep its own class, made by a function that it gives. Payloads of BLOBs are never
-kept, and all that is kept is bounded in bytes. Pure: no I/O, no clock.
+A `Snapshot` keeps one record for each property that is defined: a `Property`, or a class of its
+user's own. It keeps no payloads of BLOBs, and is bounded in bytes. Pure: no I/O, no clock.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ if TYPE_CHECKING:
     from trindi.protocol.values import State
 
 MAX_SNAPSHOT_BYTES: Final = 64 * 1024 * 1024
-"""Bytes that are kept: room for tens of thousands of members."""
+"""Bytes that a snapshot keeps: enough for tens of thousands of members."""
 
 # What an entry takes beyond its texts, roughly: a property with its device, a member.
 _PROPERTY: Final = 3000
@@ -42,7 +41,7 @@ _MEMBER: Final = 500
 
 
 class Record(Protocol):
-    """What a `Snapshot` keeps of a property."""
+    """What a `Snapshot` keeps for a property."""
 
     @property
     def kind(self) -> Kind:
@@ -55,14 +54,13 @@ class Record(Protocol):
         """Take a set… element of the same kind."""
 
     def growth(self, event: Any, /) -> int:
-        """Return by how many bytes an update with this event makes it larger."""
+        """Return by how many bytes an update with this event would make it larger."""
 
 
 class Property:
     """What a stream has told of one property.
 
-    Taking an event costs as much as the event is large; the events are merged when `definition`
-    is read.
+    An event takes time in proportion to its size; the definition is merged when it is read.
 
     Attributes:
         values: member name → value as of now (None for a BLOB).
@@ -103,16 +101,16 @@ class Property:
         """Take a set… element of the same kind; pass over members that are not defined."""
         changes = self._changes
         for name in ("state", "timeout", "timestamp"):
-            said = getattr(event, name, None)
-            if said is not None:
-                changes[name] = said
+            value = getattr(event, name, None)
+            if value is not None:
+                changes[name] = value
         if event.state is not None:
             self.state = event.state
         if type(event) is setBLOBVector:
             return
         values = changes.get("members")
         if values is None:
-            # From now on the values are no longer those of the definition.
+            # The definition, which may be in use, keeps its own.
             self.values = values = changes["members"] = dict(self.values)
         for name, value in event.members.items():
             if name in values:
@@ -146,7 +144,7 @@ class Property:
     def _merged(self) -> DefVector:
         known: Any = self._definition
         if type(known) is defNumberVector:
-            # The texts are those of numbers that have changed.
+            # Their texts are those of older numbers.
             self._changes["text"] = {}
             labels = {
                 name: known.memberlabels[name]._replace(**limits._asdict())
@@ -162,14 +160,14 @@ class Effect(Enum):
     """What an event did to a snapshot.
 
     Attributes:
-        DEFINED: a property that was not there is defined.
-        REDEFINED: the definition of a property says something new.
-        REPEATED: it says nothing new but its time and message.
-        UPDATED: a set… element was taken.
-        DELETED: a property is deleted, or all there are of a device, or all there are.
-        UNKNOWN: a set… or delProperty of what is not defined, or of another kind: nothing is done.
-        REFUSED: nothing is done, for there is no room.
-        NONE: a message: nothing is to be done.
+        DEFINED: a property that was unknown is defined.
+        REDEFINED: the definition of a known property says something new.
+        REPEATED: the definition of a known property says nothing new but its time and message.
+        UPDATED: a property is updated by a set… element.
+        DELETED: a property is deleted, or all that there are of a device, or all.
+        UNKNOWN: a set… or delProperty is ignored: its property is not defined, or of another kind.
+        REFUSED: an event is ignored: the snapshot has no room for it.
+        NONE: the event is a message.
     """
 
     DEFINED = "defined"
@@ -206,7 +204,7 @@ class Snapshot(Generic[P]):
     Attributes:
         devices: device name → property name → record. Do not change it.
         bytes: how much is kept, roughly.
-        ignored: how many events were refused, or told of a property that is not defined.
+        ignored: how many events were UNKNOWN or REFUSED.
     """
 
     def __init__(self, make: Callable[[Any], P], *, max_bytes: int = MAX_SNAPSHOT_BYTES) -> None:
@@ -247,7 +245,7 @@ class Snapshot(Generic[P]):
         self.devices.clear()
 
     def reserve(self, count: int) -> bool:
-        """Count bytes of something that is kept beside the records, or no longer where negative.
+        """Count bytes that the user keeps beside the records; a negative count frees them.
 
         Returns:
             Whether there was room; if not, nothing is counted.
@@ -260,7 +258,7 @@ class Snapshot(Generic[P]):
     # Events ------------------------------------------------------------------------------------
 
     def apply(self, event: SnoopEvent) -> Change[P]:
-        """Take what the stream says next, and return what it did."""
+        """Take the next event of the stream, and return what it did."""
         if isinstance(event, Message):
             return Change(Effect.NONE)
         if isinstance(event, delProperty):
@@ -329,7 +327,7 @@ def kind_of(event: DefVector | SetVector) -> Kind:
 
 
 def text_growth(event: SetVector, value: Callable[[str], Any]) -> int:
-    """Return how much longer the texts of an event are than those that are known by `value`."""
+    """Return by how much the texts of an event are longer than those that `value` returns."""
     if type(event) is not setTextVector:
         return 0
     known = ((text, value(name)) for name, text in event.members.items())

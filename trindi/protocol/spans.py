@@ -1,7 +1,7 @@
-"""What a decoder has read, with the bytes that it has read it from, so that these can be passed on.
+"""What a decoder has read, with its bytes.
 
-A relay sends on the bytes of what is plain, a recorder keeps those of what is broken, a checker
-looks at how an element is written. This module reads no events.
+A relay passes on the bytes of plain elements, a recorder keeps the bytes of broken ones, a checker
+looks at how an element is written. This module decodes nothing.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ class Span(NamedTuple):
     """A stretch of a stream.
 
     Attributes:
-        item: the event that it is, or what is wrong with it; None for what is passed over: layout
-            and junk between elements, comments, declarations, elements that INDI does not have.
+        item: its event, or its fault; None for layout and junk between elements, comments,
+            declarations, and elements that INDI does not have.
         data: its bytes; those of an element start at its ``<`` and end after its ``>``.
-        plain_form: it is an element as INDI programs write them, and no other XML.
+        plain_form: it is an element in the form that INDI programs write, and no other XML.
     """
 
     item: Event | ProtocolError | None
@@ -41,11 +41,11 @@ class Span(NamedTuple):
 
     @property
     def is_plain(self) -> bool:
-        """Whether every INDI program reads these bytes as the event: they may be passed on.
+        """Whether the bytes may be passed on: every INDI program reads the same event from them.
 
-        They are UTF-8 in the plain form, without control characters, bare ``&`` or attributes that
-        are there twice (strict parsers refuse these), and a getProperties asks for version 1.7. An
-        element with payloads of BLOBs is never plain: its layout matters (protocol §4.2).
+        They are UTF-8 in the plain form, without control characters, bare ``&`` and repeated
+        attributes, which strict parsers refuse; a getProperties has the version 1.7. An element
+        with payloads of BLOBs is never plain: its layout matters (protocol §4.2).
         """
         item, data = self.item, self.data
         if not self.plain_form or item is None or isinstance(item, ProtocolError):
