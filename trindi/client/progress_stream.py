@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 import trio
 
 from trindi.client.inbox import Progress
-from trindi.protocol.element_reader import read_address
+from trindi.protocol import read_address
 
 if TYPE_CHECKING:
     from collections.abc import Callable

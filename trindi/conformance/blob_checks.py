@@ -9,8 +9,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from trindi.protocol import decompress
-from trindi.protocol.blobs import decode_base64
+from trindi.protocol import decode_base64, decompress
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

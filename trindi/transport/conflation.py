@@ -9,8 +9,16 @@ from __future__ import annotations
 import itertools
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-from trindi.protocol import Base64, SetVector, delProperty, encode_parts, replace, setSwitchVector
-from trindi.protocol.matching import ends, is_all
+from trindi.protocol import (
+    Base64,
+    SetVector,
+    delProperty,
+    encode_parts,
+    ends,
+    is_all,
+    replace,
+    setSwitchVector,
+)
 from trindi.transport.encoded import EncodedEvent
 
 if TYPE_CHECKING:

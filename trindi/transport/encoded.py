@@ -7,8 +7,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from trindi.protocol import Base64, Event, encode, encode_parts, newBLOBVector, setBLOBVector
-from trindi.protocol.blobs import COMPRESSED
+from trindi.protocol import (
+    COMPRESSED,
+    Base64,
+    Event,
+    encode,
+    encode_parts,
+    newBLOBVector,
+    setBLOBVector,
+)
 from trindi.transport.runtime import DEFAULT_RUNTIME
 
 if TYPE_CHECKING:
