@@ -168,14 +168,14 @@ class WholeServer:
         async with await trio.open_tcp_stream("127.0.0.1", self.server.port) as stream:
             peer = Peer(stream)
             await peer.send(ASK + '<enableBLOB device="A">Also</enableBLOB>\n')
-            await peer.expect(defBLOBVector, lambda event: event.devicename == "B")
+            await peer.next(defBLOBVector, when=lambda event: event.devicename == "B")
             await peer.send(new_number("A", 4))
-            await peer.expect(setNumberVector, lambda event: event.get("value") == 4)
-            await peer.expect(Message, lambda event: event.message == "moved")
+            await peer.next(setNumberVector, when=lambda event: event.get("value") == 4)
+            await peer.next(Message, when=lambda event: event.message == "moved")
             await peer.send(new_blob("A"))
-            frame = await peer.expect(setBLOBVector)
+            frame = await peer.next(setBLOBVector)
             assert frame["frame"] == b"hello"
-            await peer.expect(Message, lambda event: event.message == "B saw a frame")
+            await peer.next(Message, when=lambda event: event.message == "B saw a frame")
 
     def check(self) -> None:
         for driver in self.drivers:
@@ -275,10 +275,10 @@ class FailingDriver(WholeServer):
         async with await trio.open_tcp_stream("127.0.0.1", self.server.port) as stream:
             peer = Peer(stream)
             await peer.send(ASK)
-            await peer.expect(defBLOBVector, lambda event: event.devicename == "B")
+            await peer.next(defBLOBVector, when=lambda event: event.devicename == "B")
             await peer.send(new_number("A", 4))
-            await peer.expect(delProperty, lambda event: event.devicename == "A")
-            await peer.expect(defNumberVector, lambda event: event.devicename == "A")
+            await peer.next(delProperty, when=lambda event: event.devicename == "A")
+            await peer.next(defNumberVector, when=lambda event: event.devicename == "A")
 
 
 def test_a_driver_that_fails_and_is_started_again() -> None:
@@ -292,13 +292,13 @@ class UnwelcomeClients(WholeServer):
         async with await trio.open_tcp_stream("127.0.0.1", self.server.port) as first:
             peer = Peer(first)
             await peer.send('<pingRequest uid="1"/>')
-            await peer.expect(pingReply)
+            await peer.next(pingReply)
             async with await trio.open_tcp_stream("127.0.0.1", self.server.port) as second:
-                await Peer(second).expect(Message)
+                await Peer(second).next(Message)
                 await second.send_eof()
                 assert await second.receive_some() == b""
             await peer.send("<newTextVector device=x>" * 102)
-            await peer.expect(Message, lambda event: "malformed" in event.message)
+            await peer.next(Message, when=lambda event: "malformed" in event.message)
             await first.send_eof()
             await peer.rest()
 
@@ -317,7 +317,7 @@ class SlowClient(WholeServer):
             await peer.send(new_number("A", FRAMES))
             await self.frames_wait()
             for _ in range(FRAMES):
-                await peer.expect(setBLOBVector)
+                await peer.next(setBLOBVector)
 
     async def frames_wait(self) -> None:
         """Wait until frames do, in as many steps each time.
@@ -446,18 +446,18 @@ class OnStream:
 
     async def ask(self, peer: Peer) -> None:
         await peer.send(ASK + '<pingRequest uid="1"/>\n')
-        await peer.expect(pingReply)
+        await peer.next(pingReply)
         await peer.send(new_number("A", 4))
-        await peer.expect(Message, lambda event: event.message == "moved")
+        await peer.next(Message, when=lambda event: event.message == "moved")
         peer.send_attached(new_blob("A", "", ' attached="true"'), memfd(b"hello", 4096))
-        await peer.expect(setBLOBVector, lambda event: event["frame"] == b"a file")
+        await peer.next(setBLOBVector, when=lambda event: event["frame"] == b"a file")
         # This one is never whole, and its descriptor is never claimed.
         snooped = new_blob("B", "", ' attached="true"').replace("new", "set")
         peer.send_attached(snooped + snooped[:-10], memfd(b"world"), memfd(b"never read"))
-        await peer.expect(Message, lambda event: event.message == "A saw a frame")
+        await peer.next(Message, when=lambda event: event.message == "A saw a frame")
         await peer.send(new_number("A", 5))
         await peer.end_input()
-        await peer.expect(setNumberVector, lambda event: event.get("value") == 5)
+        await peer.next(setNumberVector, when=lambda event: event.get("value") == 5)
 
     def check(self) -> None:
         check_driver(self.driver)

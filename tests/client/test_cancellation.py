@@ -11,7 +11,8 @@ import trio.testing
 from trio.testing import MockClock
 
 from tests.kit.cancellation import Steps, cancel_at_every_step
-from tests.kit.client import Server, numbers
+from tests.kit.client import numbers
+from tests.kit.peers import Server
 from tests.kit.server import Bench
 from trindi import IPyClient, IPyServer
 
@@ -102,7 +103,7 @@ class Reconnecting:
     async def be_server(self, server: Server) -> None:
         await server.greet(numbers())
         await self.client.wait_for("Dev", "target")
-        await server.close()
+        await server.aclose()
 
     async def wait(self) -> None:
         await self.client.wait_for("Dev", "never")

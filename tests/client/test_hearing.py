@@ -9,7 +9,7 @@ import pytest
 import trio
 import trio.testing
 
-from tests.kit.client import Server, blobs, joined, numbers, report, texts
+from tests.kit.client import blobs, joined, numbers, report, texts
 from trindi import (
     BLOBPolicy,
     ConfigurationError,
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from trio.testing import MockClock
 
+    from tests.kit.peers import Server
     from trindi.client import Events
 
 
@@ -307,7 +308,7 @@ async def test_frames_end_with_the_client(autojump_clock: MockClock) -> None:
         await client.enable_blobs("Dev")
         frames = client.frames("Dev", "image")
         await server.send(frame(b"last"))
-        await server.close()
+        await server.aclose()
         assert [one async for one in frames] == [b"last"]
 
 

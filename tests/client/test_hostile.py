@@ -11,7 +11,8 @@ import trio.testing
 from hypothesis import given, strategies as st
 
 from tests import strategies
-from tests.kit.client import Server, blobs, joined, numbers, report, texts
+from tests.kit.client import blobs, joined, numbers, report, texts
+from tests.kit.peers import Server
 from trindi import IPyClient, Message, Settled, SizeFormat, setBLOBVector
 from trindi.protocol import encode, pingReply, pingRequest
 from trindi.transport import BOUND

@@ -11,7 +11,8 @@ import pytest
 import trio
 import trio.testing
 
-from tests.kit.client import ON, Server, blobs, joined, numbers, report, switches, texts
+from tests.kit.client import ON, blobs, joined, numbers, report, switches, texts
+from tests.kit.peers import Server
 from tests.kit.server import Bench, start
 from trindi import (
     ConfigurationError,
@@ -603,7 +604,7 @@ async def test_what_waits_for_its_turn_ends_with_the_property(
         if end == "deleted":
             await server.send(delProperty("Dev", "target"))
         else:
-            await server.close()
+            await server.aclose()
         for setting in settings:
             expected = PropertyDeleted if end == "deleted" else NotConnected
             assert isinstance(await setting.look(), expected)

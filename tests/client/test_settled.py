@@ -8,8 +8,9 @@ import pytest
 import trio
 import trio.testing
 
-from tests.kit.client import Server, joined, numbers, report, texts
-from tests.kit.server import PATIENCE, Bench, Client, start
+from tests.kit.client import joined, numbers, report, texts
+from tests.kit.peers import Client, Server
+from tests.kit.server import PATIENCE, Bench, start
 from trindi import Device, IPyClient, IPyDriver, IPyServer, NumberMember, NumberVector, Settled
 from trindi.client.server_connection import FIRST_DEFINITION_FACTOR, QUIET_PERIOD
 from trindi.protocol import getProperties, pingReply, pingRequest

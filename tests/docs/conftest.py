@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import trio
 
-from tests.kit.docs import DOCS, SNIPPETS, WireClient
+from tests.kit.docs import DOCS, SNIPPETS
+from tests.kit.peers import Client
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -41,12 +42,12 @@ def docs_tool(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], Modul
 
 
 @pytest.fixture
-async def connect() -> AsyncIterator[Callable[[int], Awaitable[WireClient]]]:
+async def connect() -> AsyncIterator[Callable[[int], Awaitable[Client]]]:
     """Connect a client to a port of this machine; it is closed at the end of the test."""
-    clients: list[WireClient] = []
+    clients: list[Client] = []
 
-    async def connect_one(port: int) -> WireClient:
-        clients.append(WireClient(await trio.open_tcp_stream("127.0.0.1", port)))
+    async def connect_one(port: int) -> Client:
+        clients.append(Client(await trio.open_tcp_stream("127.0.0.1", port)))
         return clients[-1]
 
     yield connect_one

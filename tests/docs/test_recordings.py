@@ -9,7 +9,7 @@ import trio
 
 import thermostat_target
 from tests.kit.docs import DOCS, SNIPPETS, code, table
-from tests.kit.server import Client
+from tests.kit.peers import Client
 from trindi import IPyServer, defNumberVector
 from trindi.protocol import getProperties
 from trindi.recording import Recording, ReplayDriver, Side

@@ -19,7 +19,7 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from tests.kit.docs import DOCS, PAGES, ROOT, SNIPPETS, Peer, WireClient, blocks
+from tests.kit.docs import DOCS, PAGES, ROOT, SNIPPETS, Peer, blocks
 from trindi import (
     IPyClient,
     IPyServer,
@@ -45,8 +45,10 @@ if TYPE_CHECKING:
 
     from trio.testing import MockClock
 
+    from tests.kit.peers import Client
+
     Load = Callable[[str], ModuleType]
-    Connect = Callable[[int], Awaitable[WireClient]]
+    Connect = Callable[[int], Awaitable[Client]]
 
 
 async def start(nursery: trio.Nursery, driver: Any) -> Peer:

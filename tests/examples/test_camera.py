@@ -10,7 +10,7 @@ import trio
 import trio.testing
 
 import camera
-from tests.kit.examples import Client, attach
+from tests.kit.examples import attach
 from trindi import (
     Event,
     SizeFormat,
@@ -28,6 +28,8 @@ from trindi import (
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from tests.kit.peers import Client
+
 SECONDS = "CCD_EXPOSURE_VALUE"
 ABORT = newSwitchVector("Camera", "CCD_ABORT_EXPOSURE", {"ABORT": SwitchState.ON})
 MIB = 1024 * 1024
@@ -42,7 +44,7 @@ def frame(**values: float) -> newNumberVector:
 
 
 async def image_of(client: Client) -> bytes:
-    return (await client.expect(setBLOBVector, "CCD1", state=State.OK))["CCD1"]
+    return (await client.next(setBLOBVector, "CCD1", state=State.OK))["CCD1"]
 
 
 def countdown(heard: Iterable[Event]) -> list[tuple[float, str | None]]:
@@ -57,9 +59,9 @@ async def test_it_counts_down_and_sends_the_image(
     client = await attach(nursery, camera.make_driver())
     start = trio.current_time()
     await client.send(expose(2.5))
-    await client.expect(setBLOBVector, "CCD1")
+    await client.next(setBLOBVector, "CCD1")
     assert trio.current_time() - start == 2.5
-    await client.expect(setNumberVector, "CCD_EXPOSURE", state=State.OK)
+    await client.next(setNumberVector, "CCD_EXPOSURE", state=State.OK)
     busy = [(left, State.BUSY) for left in (2.5, 1.5, 0.5, 0.0)]
     assert countdown(client.heard) == [*busy, (0.0, State.OK)]
 
@@ -107,8 +109,8 @@ async def test_an_abort_cancels_at_once(
     await trio.sleep(seconds)
     await client.send(ABORT)
     asked = trio.current_time()
-    await client.expect(setNumberVector, "CCD_EXPOSURE", state=State.IDLE)
-    sprung_back = await client.expect(setSwitchVector, "CCD_ABORT_EXPOSURE")
+    await client.next(setNumberVector, "CCD_EXPOSURE", state=State.IDLE)
+    sprung_back = await client.next(setSwitchVector, "CCD_ABORT_EXPOSURE")
     assert (sprung_back.state, sprung_back["ABORT"]) == (State.OK, "Off")
     assert trio.current_time() == asked
     client.heard.clear()
@@ -122,7 +124,7 @@ async def test_after_an_abort_it_exposes_again(
     client = await attach(nursery, camera.make_driver())
     await client.send(expose(60), ABORT, expose(1))
     assert await image_of(client)
-    await client.expect(setNumberVector, "CCD_EXPOSURE", state=State.OK)
+    await client.next(setNumberVector, "CCD_EXPOSURE", state=State.OK)
     stopped = [(60.0, State.BUSY), (60.0, State.IDLE)]
     busy = [(left, State.BUSY) for left in (1.0, 0.0)]
     assert countdown(client.heard) == [*stopped, *busy, (0.0, State.OK)]
@@ -136,7 +138,7 @@ async def test_an_uploaded_dark_frame_is_described(
     client = await attach(nursery, driver)
     about = {"DARK": SizeFormat(len(payload), ".fits")}
     await client.send(newBLOBVector("Camera", "DARK_FRAME", {"DARK": payload}, about))
-    info = await client.expect(setTextVector, "DARK_FRAME_INFO")
+    info = await client.next(setTextVector, "DARK_FRAME_INFO")
     assert info["SIZE"] == str(len(payload))
     assert info["SHA256"] == hashlib.sha256(payload).hexdigest()
     assert driver.dark["DARK"] == payload

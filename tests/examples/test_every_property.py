@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.kit.examples import Client, connect
+from tests.kit.examples import connect
 from tests.kit.processes import EXAMPLES
 from trindi import (
     IPyDriver,
@@ -42,6 +42,7 @@ from trindi.protocol import BLOBPolicy, enableBLOB
 if TYPE_CHECKING:
     import trio
 
+    from tests.kit.peers import Client
     from trindi.protocol import DefVector, NewVector
 
 PROPERTIES = {
@@ -83,7 +84,7 @@ async def definitions(client: Client, example: str) -> list[DefVector]:
     found: list[Any] = []
     expected = {(device, name) for device, names in PROPERTIES[example].items() for name in names}
     while {(event.devicename, event.vectorname) for event in found} != expected:
-        found.append(await client.expect(tuple(REPORT_OF)))  # type: ignore[arg-type]
+        found.append(await client.next(tuple(REPORT_OF)))  # type: ignore[arg-type]
     return found
 
 
@@ -129,7 +130,7 @@ async def test_every_property_is_written(nursery: trio.Nursery, example: str) ->
         place = (definition.devicename, definition.vectorname)
         request = wish(definition)
         await client.send(enableBLOB(*place, BLOBPolicy.ALSO), request)
-        answer: Any = await client.expect(REPORT_OF[type(definition)], definition.vectorname)
+        answer: Any = await client.next(REPORT_OF[type(definition)], definition.vectorname)
         if definition.perm is Permission.RO:
             assert answer.state is State.ALERT
             assert "unchanged" in answer.message

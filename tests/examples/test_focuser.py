@@ -13,7 +13,7 @@ from tests.kit.examples import attach
 from trindi import State, SwitchState, newNumberVector, newSwitchVector, setNumberVector
 
 if TYPE_CHECKING:
-    from tests.kit.examples import Client
+    from tests.kit.peers import Client
 
 POSITION = "FOCUS_ABSOLUTE_POSITION"
 ABORT = newSwitchVector("Focuser", "FOCUS_ABORT_MOTION", {"ABORT": SwitchState.ON})
@@ -24,7 +24,7 @@ def go(steps: float) -> newNumberVector:
 
 
 async def arrive(client: Client) -> setNumberVector:
-    return await client.expect(setNumberVector, "ABS_FOCUS_POSITION", state=State.OK)
+    return await client.next(setNumberVector, "ABS_FOCUS_POSITION", state=State.OK)
 
 
 async def test_a_move_reports_its_way_and_arrives(
@@ -50,7 +50,7 @@ async def test_an_abort_overtakes_a_move(
     await trio.sleep(seconds)
     await client.send(ABORT)
     asked = trio.current_time()
-    stopped = await client.expect(setNumberVector, "ABS_FOCUS_POSITION", state=State.IDLE)
+    stopped = await client.next(setNumberVector, "ABS_FOCUS_POSITION", state=State.IDLE)
     assert trio.current_time() == asked
     assert 50_000 <= stopped[POSITION] <= 50_000 + 1000 * seconds
     client.heard.clear()

@@ -29,11 +29,11 @@ async def test_the_light_follows_the_switch(
         ("LED_OFF", "LED_ON", State.IDLE),
     ):
         await client.send(wish(**{name: "On"}))
-        answer = await client.expect(setSwitchVector)
+        answer = await client.next(setSwitchVector)
         assert dict(answer) == {name: "On", other: "Off"}
         # What goes Off stands first, so that a client never shows two switches On.
         assert list(answer) == [other, name]
-        assert (await client.expect(setLightVector))["LED"] is light
+        assert (await client.next(setLightVector))["LED"] is light
 
 
 @pytest.mark.parametrize("switches", [{"LED_ON": "On", "LED_OFF": "On"}, {"LED_OFF": "Off"}])
@@ -42,6 +42,6 @@ async def test_what_is_no_choice_of_one_is_refused(
 ) -> None:
     client = await attach(nursery, led.make_driver())
     await client.send(wish(**switches))
-    answer = await client.expect(setSwitchVector)
+    answer = await client.next(setSwitchVector)
     assert answer.state is State.ALERT
     assert dict(answer) == {"LED_ON": "Off", "LED_OFF": "On"}

@@ -48,15 +48,15 @@ async def test_a_client_sees_it_cool(
 ) -> None:
     client = await attach(nursery, thermostat.make_driver())
     await client.ask()
-    definition = await client.expect(defNumberVector, "temperaturevector")
+    definition = await client.next(defNumberVector, "temperaturevector")
     assert dict(definition) == {"temperature": 20.0}
     label = NumberLabel("temperature", "%3.1f", -50, 99, 0)
     assert definition.memberlabels == {"temperature": label}
     start = trio.current_time()
-    first = await client.expect(setNumberVector, "temperaturevector")
+    first = await client.next(setNumberVector, "temperaturevector")
     assert trio.current_time() - start == pytest.approx(10)
     assert first.state is State.OK
-    second = await client.expect(setNumberVector, "temperaturevector")
+    second = await client.next(setNumberVector, "temperaturevector")
     assert second["temperature"] < first["temperature"] < 20
 
 
@@ -67,7 +67,7 @@ async def test_its_handler_can_answer_for_itself(
     driver.auto_send_def = False
     client = await attach(nursery, driver)
     await client.ask()
-    assert await client.expect(defNumberVector, "temperaturevector")
+    assert await client.next(defNumberVector, "temperaturevector")
 
 
 def test_the_night_is_a_command() -> None:
@@ -105,7 +105,7 @@ def what_a_client_hears(seconds: float) -> list[Any]:
             # Virtual time runs while bytes are in the kernel, so that timeout has no bound here.
             client = await connect(nursery, server, timeout=float("inf"))
             await client.ask()
-            await client.expect(defSwitchVector, "windowvector")
+            await client.next(defSwitchVector, "windowvector")
             await client.read_for(seconds)
             nursery.cancel_scope.cancel()
         return [replace(event, timestamp=None) for event in client.heard]

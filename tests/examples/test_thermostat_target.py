@@ -22,7 +22,7 @@ async def test_the_room_follows_the_target(
 ) -> None:
     client = await attach(nursery, thermostat_target.make_driver())
     await client.send(target(25))
-    answer = await client.expect(setNumberVector, "targetvector")
+    answer = await client.next(setNumberVector, "targetvector")
     assert (answer.state, answer["target"]) == (State.OK, 25.0)
     await client.read_for(600)
     client.heard.clear()
@@ -39,7 +39,7 @@ async def test_a_target_that_is_too_hot_is_refused(
     driver = thermostat_target.make_driver()
     client = await attach(nursery, driver)
     await client.send(target(31))
-    answer = await client.expect(setNumberVector, "targetvector")
+    answer = await client.next(setNumberVector, "targetvector")
     assert (answer.state, answer["target"]) == (State.ALERT, 15.0)
     assert "not within 5 and 30" in answer.message
     assert driver.target["target"] == 15.0

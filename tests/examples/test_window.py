@@ -35,8 +35,8 @@ async def test_it_opens_when_the_room_is_warm_and_closes_when_it_has_cooled(
     # Virtual time runs while bytes are in the kernel, so that timeout has no bound here.
     client = await connect(nursery, server, timeout=float("inf"))
     await client.ask("Window")
-    await client.expect(defSwitchVector, "windowvector")
-    closed = await client.expect(setSwitchVector, "windowvector", members=CLOSED)
+    await client.next(defSwitchVector, "windowvector")
+    closed = await client.next(setSwitchVector, "windowvector", members=CLOSED)
     assert closed.state is State.OK
     thermostat = server.drivers[0]["Thermostat"]["temperaturevector"]
     assert thermostat["temperature"] < window.CLOSE_BELOW
@@ -46,7 +46,7 @@ async def test_it_moves_only_past_its_two_marks(
     nursery: trio.Nursery, autojump_clock: trio.testing.MockClock
 ) -> None:
     peer = await attach(nursery, window.make_driver())
-    asked = await peer.expect(getProperties, "temperaturevector")
+    asked = await peer.next(getProperties, "temperaturevector")
     assert asked.devicename == "Thermostat"
     await peer.send(*map(temperature, (17.0, 18.5, 17.0, 19.0, 15.5, 17.0)))
     await peer.read_for(1)
@@ -71,7 +71,7 @@ async def test_it_opens_at_the_definition_already(
             {"temperature": NumberLabel("temperature", "%3.1f", -50, 99, 0)},
         )
     )
-    moved = await peer.expect(setSwitchVector, "windowvector")
+    moved = await peer.next(setSwitchVector, "windowvector")
     assert dict(moved) == OPEN
 
 
@@ -79,9 +79,9 @@ async def test_it_asks_again_after_a_minute_of_silence(
     nursery: trio.Nursery, autojump_clock: trio.testing.MockClock
 ) -> None:
     peer = await attach(nursery, window.make_driver())
-    await peer.expect(getProperties)
+    await peer.next(getProperties)
     start = trio.current_time()
     await trio.sleep(30)
     await peer.send(temperature(17.0))
-    await peer.expect(getProperties)
+    await peer.next(getProperties)
     assert trio.current_time() - start == 90

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.kit.server import of, until
+from tests.kit.peers import of
+from tests.kit.server import until
 from trindi.protocol import (
     defNumberVector,
     newBLOBVector,

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import trio
 
-from tests.kit.server import of, until
+from tests.kit.peers import of
+from tests.kit.server import until
 from trindi.protocol import (
     BLOBPolicy,
     State,

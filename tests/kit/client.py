@@ -1,4 +1,4 @@
-"""The other end of a client: a server that says and hears just what a test wants."""
+"""Definitions and reports for clients, and a client that is joined to a server in memory."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import trio
 import trio.testing
 
-from tests.kit.server import Client
+from tests.kit.peers import Server
 from trindi import (
     IPyClient,
     NumberLabel,
@@ -23,10 +23,11 @@ from trindi import (
     defTextVector,
     setNumberVector,
 )
-from trindi.protocol import Event, pingReply, pingRequest
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
+
+    from trindi.protocol import Event
 
 ON, OFF = SwitchState.ON, SwitchState.OFF
 
@@ -100,40 +101,7 @@ def report(
     return setNumberVector(device, name, more.pop("members", {}), state=state, **more)
 
 
-# The server ------------------------------------------------------------------------------------
-
-
-class Server(Client):
-    """The other end of a client's stream, in virtual time."""
-
-    async def receive(self) -> Event | None:
-        """Receive the next event, which may be an hour away; None at the end of the stream."""
-        with trio.fail_after(3600):
-            while not self._items:
-                data = await self.stream.receive_some(65536)
-                if not data:
-                    return None
-                self._items += self._decoder.feed(bytes(data))
-        return self._items.pop(0)
-
-    async def greet(self, *definitions: Event) -> list[Event]:
-        """Answer the first questions of a client; return them."""
-        asked = await self.until(lambda event: isinstance(event, pingRequest))
-        await self.answer(*definitions, ping=asked[-1])
-        return asked[:-1]
-
-    async def answer(self, *events: Event, ping: Any) -> None:
-        """Say something before the reply to a ping."""
-        await self.send(*events, pingReply(ping.uid))
-
-    async def pong(self, *, all_sent: bool = False) -> None:
-        """Answer the next ping; where it asks so, that all definitions are sent."""
-        ping = await self.next(pingRequest)
-        await self.send(pingReply(ping.uid, ping.after if all_sent else ""))
-
-    async def close(self) -> None:
-        """Close the connection."""
-        await self.stream.aclose()
+# The two ends ------------------------------------------------------------------------------------
 
 
 @asynccontextmanager

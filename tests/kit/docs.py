@@ -12,12 +12,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import pytest
 import trio
 
-from trindi.protocol import Decoder, Event, encode
-
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from trindi.protocol import ClientEvent
+    from trindi.protocol import ClientEvent, Event
     from trindi.transport import EncodedBatch
 
 ROOT = Path(__file__).parents[2]
@@ -102,39 +98,6 @@ class Peer:
     async def wait_about(self, vectorname: str) -> None:
         while not self.about(vectorname):
             await self._news.park()
-
-
-class WireClient:
-    """A client on a real socket; it keeps the bytes beside the events."""
-
-    def __init__(self, stream: trio.SocketStream) -> None:
-        self._stream = stream
-        self._decoder = Decoder()
-        self._events: list[Event] = []
-        self.received = 0
-
-    async def send(self, *events: Event) -> None:
-        await self._stream.send_all(b"".join(map(encode, events)))
-
-    async def next(self, cls: type[E], accept: Callable[[E], bool] = lambda _event: True) -> E:
-        """Return the next event of a class, dropping others before it.
-
-        Raises:
-            EOFError: the server has closed the connection.
-        """
-        while True:
-            while self._events:
-                event = self._events.pop(0)
-                if isinstance(event, cls) and accept(event):
-                    return event
-            data = await self._stream.receive_some()
-            if not data:
-                raise EOFError
-            self.received += len(data)
-            self._events += self._decoder.feed(bytes(data))
-
-    async def aclose(self) -> None:
-        await self._stream.aclose()
 
 
 # Tools -----------------------------------------------------------------------------------------

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import trio
 
-from tests.kit.server import Bench, Client, of, until
+from tests.kit.peers import Client, of
+from tests.kit.server import Bench, until
 from trindi.protocol import (
     BLOBPolicy,
     Message,

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import trio
 
+from tests.kit.peers import Client
 from trindi import (
     BLOBMember,
     BLOBVector,
@@ -21,14 +22,12 @@ from trindi import (
     TextMember,
     TextVector,
 )
-from trindi.protocol import Decoder, Event, NewVector, encode, getProperties, pingReply, pingRequest
+from trindi.protocol import NewVector
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
     from trindi.protocol import ClientEvent, SnoopEvent
-
-E = TypeVar("E")
 
 PATIENCE: Final = 30
 """Seconds of real time after which a test that waits for something has failed."""
@@ -104,83 +103,6 @@ class Bench(IPyDriver):
     def shown(self) -> dict[str, dict[str, Any]]:
         """All values of the device, as they are now."""
         return {name: dict(vector) for name, vector in self[self.name].items()}
-
-
-class Client:
-    """A client on a stream: sends events or bytes, and receives events one by one."""
-
-    def __init__(self, stream: trio.abc.Stream) -> None:
-        self.stream = stream
-        self._decoder = Decoder()
-        self._items: list[Event] = []
-        self._pings = 0
-
-    async def send(self, *items: Event | bytes) -> None:
-        """Send events, or bytes as they are, in one go."""
-        parts = [item if isinstance(item, bytes) else encode(item) for item in items]
-        with trio.fail_after(PATIENCE):
-            await self.stream.send_all(b"".join(parts))
-
-    async def receive(self) -> Event | None:
-        """Receive the next event; None at the end of the stream."""
-        with trio.fail_after(PATIENCE):
-            while not self._items:
-                data = await self.stream.receive_some(65536)
-                if not data:
-                    return None
-                self._items += self._decoder.feed(bytes(data))
-        return self._items.pop(0)
-
-    async def rest(self) -> list[Event]:
-        """Receive everything up to the end of the stream."""
-        events = []
-        while (event := await self.receive()) is not None:
-            events.append(event)
-        return events
-
-    async def sync(self) -> list[Event]:
-        """Wait until the server has read all that was sent; return what came meanwhile."""
-        self._pings += 1
-        reply = pingReply(f"sync {self._pings}")
-        await self.send(pingRequest(reply.uid))
-        return await self.until(lambda event: event == reply)
-
-    async def until(self, wanted: Callable[[Any], bool]) -> list[Event]:
-        """Receive up to the first event that is wanted, which is the last of the list."""
-        events: list[Event] = []
-        while not events or not wanted(events[-1]):
-            event = await self.receive()
-            if event is None:
-                raise AssertionError(f"the server has closed the connection; before that: {events}")
-            events.append(event)
-        return events
-
-    async def next(self, cls: type[E], vectorname: str | None = None) -> E:
-        """Receive up to the next event of a class, of one vector where that is named."""
-
-        def wanted(event: Any) -> bool:
-            return isinstance(event, cls) and vectorname in (
-                None,
-                getattr(event, "vectorname", None),
-            )
-
-        event: Any = (await self.until(wanted))[-1]
-        found: E = event
-        return found
-
-    async def subscribe(self, devicename: str | None = None, vectorname: str | None = None) -> None:
-        """Ask for definitions, and pass over them."""
-        await self.send(getProperties(devicename, vectorname))
-        await self.sync()
-
-    async def aclose(self) -> None:
-        """Close the connection."""
-        await self.stream.aclose()
-
-
-def of(events: list[Any], cls: type[E]) -> list[E]:
-    """Those events that are of a class."""
-    return [event for event in events if isinstance(event, cls)]
 
 
 Connect: TypeAlias = "Callable[[IPyServer], Awaitable[Client]]"

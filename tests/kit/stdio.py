@@ -9,21 +9,19 @@ import socket
 import sys
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import trio
 
-from trindi.protocol import Decoder, Event
+from tests.kit.peers import Client
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Sequence
+    from collections.abc import AsyncIterator, Sequence
 
 PROGRAM = Path(__file__).parents[1] / "stdio" / "program.py"
 
 PATIENCE = 60.0
 """Seconds after which a program that does not do what it should is given up."""
-
-E = TypeVar("E", bound=Event)
 
 
 def memfd(content: bytes, size: int | None = None) -> int:
@@ -52,51 +50,21 @@ def send_with_descriptors(sock: socket.socket, data: bytes, fds: Sequence[int]) 
         os.close(fd)
 
 
-class Peer:
-    """What indiserver is to a driver: it sends elements, and reads what the driver says."""
+class Peer(Client):
+    """What indiserver is to a driver; `raw` is every byte that the driver has written."""
 
     def __init__(self, stream: trio.abc.Stream, sock: socket.socket | None = None) -> None:
-        self.stream = stream
+        super().__init__(stream)
         self.socket = sock
         self.raw = bytearray()
-        self._decoder = Decoder()
-        self._events: list[Event] = []
-
-    async def send(self, text: str | bytes) -> None:
-        await self.stream.send_all(text.encode() if isinstance(text, str) else text)
 
     def send_attached(self, text: str, *fds: int) -> None:
         assert self.socket is not None
         send_with_descriptors(self.socket, text.encode(), fds)
 
-    async def end_input(self) -> None:
-        """Let the driver find the end of its input, while we can still read."""
-        assert isinstance(self.stream, trio.abc.HalfCloseableStream)
-        await self.stream.send_eof()
-
-    async def expect(self, kind: type[E], when: Callable[[E], bool] = lambda _event: True) -> E:
-        """Read until an event is of that kind; the ones before it are forgotten."""
-        with trio.fail_after(PATIENCE):
-            while True:
-                while self._events:
-                    event = self._events.pop(0)
-                    if isinstance(event, kind) and when(event):
-                        return event
-                data = await self.stream.receive_some(1024 * 1024)
-                assert data, f"the driver ended its output; no {kind.__name__} in it"
-                self._take(data)
-
-    async def rest(self) -> list[Event]:
-        """All that the driver says until it ends its output."""
-        with trio.fail_after(PATIENCE):
-            while data := await self.stream.receive_some(1024 * 1024):
-                self._take(data)
-        events, self._events = self._events, []
-        return events
-
-    def _take(self, data: bytes | bytearray) -> None:
+    def take(self, data: bytes) -> None:
         self.raw += data
-        self._events += self._decoder.feed(bytes(data))
+        super().take(data)
 
 
 class Program:

@@ -14,7 +14,7 @@ import trio
 import trio.testing
 
 import thermostat_target
-from tests.kit.server import Client
+from tests.kit.peers import Client
 from trindi import IPyServer
 from trindi.protocol import (
     Event,

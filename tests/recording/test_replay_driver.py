@@ -11,7 +11,7 @@ import pytest
 import trio
 import trio.testing
 
-from tests.kit.server import Client
+from tests.kit.peers import Client
 from trindi import IPyServer
 from trindi.protocol import (
     BLOBPolicy,
@@ -97,7 +97,7 @@ async def serve(nursery: trio.Nursery, driver: ReplayDriver) -> IPyServer:
 def join(nursery: trio.Nursery, server: IPyServer) -> Client:
     ours, theirs = trio.testing.lockstep_stream_pair()
     nursery.start_soon(server.serve_stream, theirs)
-    return Client(ours)
+    return Client(ours, timeout=math.inf)
 
 
 async def hears(client: Client, seconds: float) -> list[tuple[float, Any]]:
@@ -105,16 +105,9 @@ async def hears(client: Client, seconds: float) -> list[tuple[float, Any]]:
     start, heard = trio.current_time(), []
     with trio.move_on_after(seconds):
         while True:
-            event = await receive(client)
+            event = await client.receive()
             heard.append((round(trio.current_time() - start, 6), event))
     return heard
-
-
-async def receive(client: Client) -> Any:
-    """Return the next event, without the timeout of the client's own method."""
-    while not client._items:
-        client._items += client._decoder.feed(bytes(await client.stream.receive_some()))
-    return client._items.pop(0)
 
 
 async def test_definitions_are_the_answer_and_reports_follow_at_their_times(

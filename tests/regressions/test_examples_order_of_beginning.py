@@ -50,7 +50,7 @@ async def test_requests_to_idle_properties_begin_in_order(
     driver = Notes()
     client = await attach(nursery, driver)
     await client.send(*wishes(NAMES))
-    await client.expect(setNumberVector, NAMES[-1])
+    await client.next(setNumberVector, NAMES[-1])
     assert driver.begun == NAMES
 
 
@@ -60,11 +60,11 @@ async def test_they_do_so_when_their_workers_exist_already(
     driver = Notes()
     client = await attach(nursery, driver)
     await client.send(*wishes(NAMES))
-    await client.expect(setNumberVector, NAMES[-1])
+    await client.next(setNumberVector, NAMES[-1])
     driver.begun.clear()
     backwards = NAMES[::-1]
     await client.send(*wishes(backwards))
-    await client.expect(setNumberVector, backwards[-1])
+    await client.next(setNumberVector, backwards[-1])
     assert driver.begun == backwards
 
 
@@ -75,10 +75,10 @@ async def test_a_busy_property_holds_up_only_itself(
     client = await attach(nursery, driver)
     first, second = NAMES[:2]
     await client.send(*wishes([first, first, first, second]))
-    await client.expect(setNumberVector, first)
+    await client.next(setNumberVector, first)
     assert driver.begun[:2] == [first, second]
-    await client.expect(setNumberVector, first)
-    await client.expect(setNumberVector, first)
+    await client.next(setNumberVector, first)
+    await client.next(setNumberVector, first)
     assert sorted(driver.begun) == sorted([first, first, first, second])
 
 
@@ -89,10 +89,10 @@ async def test_the_order_holds_after_a_restart(
     async with trio.open_nursery() as life:
         client = await attach(life, driver)
         await client.send(*wishes(NAMES))
-        await client.expect(setNumberVector, NAMES[0])
+        await client.next(setNumberVector, NAMES[0])
         life.cancel_scope.cancel()
     driver.begun.clear()
     client = await attach(nursery, driver)
     await client.send(*wishes(NAMES))
-    await client.expect(setNumberVector, NAMES[-1])
+    await client.next(setNumberVector, NAMES[-1])
     assert driver.begun == NAMES

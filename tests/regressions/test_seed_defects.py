@@ -9,6 +9,7 @@ import pytest
 import trio
 
 from tests.kit.driver import Peer, RecordingPublisher, ask, settle, start
+from tests.kit.peers import Client
 from trindi import (
     Device,
     IPyDriver,
@@ -38,32 +39,8 @@ from trindi.protocol import Decoder, encode
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
-    from trindi import Event
 
 DEADLINE = 30
-
-
-class Client:
-    """A client on a real socket, as plain as can be."""
-
-    def __init__(self, stream: trio.SocketStream) -> None:
-        self.stream = stream
-        self.events: list[Any] = []
-        self._decoder = Decoder()
-
-    async def say(self, event: Event) -> None:
-        await self.stream.send_all(encode(event))
-
-    async def until(self, wanted: Callable[[Any], object]) -> Any:
-        """Read until an event is what is wanted."""
-        with trio.fail_after(DEADLINE):
-            while True:
-                data = await self.stream.receive_some()
-                assert data, "the server has closed the connection"
-                for event in self._decoder.feed(bytes(data)):
-                    self.events.append(event)
-                    if wanted(event):
-                        return event
 
 
 Connect: TypeAlias = "Callable[[IPyServer], Awaitable[Client]]"
@@ -116,8 +93,8 @@ async def test_a_new_vector_of_the_wrong_kind_does_not_crash_the_driver(
 ) -> None:
     driver = IPyDriver([Device("Dev", [numbers()])])
     client = await connect(await serve(nursery, driver))
-    await client.say(newTextVector("Dev", "n", {"a": "1"}))
-    reply = await client.until(lambda event: event.vectorname == "n")
+    await client.send(newTextVector("Dev", "n", {"a": "1"}))
+    reply = (await client.until(lambda event: event.vectorname == "n"))[-1]
     assert (reply.state, type(reply)) == (State.ALERT, setNumberVector)
     assert "not a Text vector" in reply.message
     assert driver.running
@@ -133,7 +110,7 @@ async def test_an_empty_number_element_does_not_crash_the_driver(
         await client.stream.send_all(
             b"<newNumberVector device='Dev' name='n'>" + member + b"</newNumberVector>"
         )
-        reply = await client.until(lambda event: event.vectorname == "n")
+        reply = (await client.until(lambda event: event.vectorname == "n"))[-1]
         assert (reply.state, dict(reply)) == (State.ALERT, {"a": 0.0})
     assert (driver.running, vector.state) == (True, State.OK)
 
@@ -183,7 +160,7 @@ async def test_a_client_that_does_not_read_neither_stalls_the_driver_nor_eats_th
     server = await serve(nursery, driver, high_water=high_water)
     dead, good = await connect(server), await connect(server)
     for client in (dead, good):
-        await client.say(getProperties())
+        await client.send(getProperties())
     await good.until(lambda event: event.vectorname == "t")
     # Far more than the sockets of both ends take in.
     rounds, size = 2000, 20_000
@@ -300,13 +277,13 @@ async def test_the_exception_of_one_handler_ends_no_driver(
     sound = Faulty([Device("Sound", [numbers()])])
     server = await serve(nursery, faulty, sound)
     client = await connect(server)
-    await client.say(newNumberVector("Faulty", "n", {"a": -1.0}))
-    alert = await client.until(lambda event: event.devicename == "Faulty")
+    await client.send(newNumberVector("Faulty", "n", {"a": -1.0}))
+    alert = (await client.until(lambda event: event.devicename == "Faulty"))[-1]
     assert (alert.state, "the motor is stuck" in alert.message) == (State.ALERT, True)
     assert "Traceback" in caplog.text
     for device in ("Faulty", "Sound"):
-        await client.say(newNumberVector(device, "n", {"a": 5.0}))
-        report = await client.until(lambda event: event.state is State.OK)
+        await client.send(newNumberVector(device, "n", {"a": 5.0}))
+        report = (await client.until(lambda event: event.state is State.OK))[-1]
         assert (report.devicename, report["a"]) == (device, 5.0)
     assert server.statistics().restarts == 0
 

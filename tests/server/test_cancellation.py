@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from tests.kit.server import Bench, Client
+from tests.kit.peers import Client
+from tests.kit.server import Bench
 from trindi import IPyServer
 from trindi.protocol import (
     BLOBPolicy,

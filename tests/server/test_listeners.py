@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 import trio
 
-from tests.kit.server import Bench, Client, start
+from tests.kit.peers import Client
+from tests.kit.server import Bench, start
 from trindi import IPyServer
 from trindi.protocol import defNumberVector, getProperties
 

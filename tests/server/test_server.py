@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import trio
 
-from tests.kit.server import PATIENCE, Bench, Connect, make_device, of, start, until
+from tests.kit.peers import of
+from tests.kit.server import PATIENCE, Bench, Connect, make_device, start, until
 from trindi import ConfigurationError, IPyDriver, IPyServer
 from trindi.protocol import (
     BLOBPolicy,

@@ -6,7 +6,8 @@ from typing import Any
 
 import trio
 
-from tests.kit.server import PATIENCE, Bench, Connect, of, start, until
+from tests.kit.peers import of
+from tests.kit.server import PATIENCE, Bench, Connect, start, until
 from trindi.protocol import (
     BLOBPolicy,
     Message,

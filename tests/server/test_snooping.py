@@ -8,7 +8,8 @@ import pytest
 import trio
 import trio.testing
 
-from tests.kit.server import Bench, of, start
+from tests.kit.peers import of
+from tests.kit.server import Bench, start
 from trindi.protocol import (
     Message,
     defNumberVector,

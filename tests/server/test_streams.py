@@ -10,7 +10,8 @@ import pytest
 import trio
 import trio.testing
 
-from tests.kit.server import Bench, Client
+from tests.kit.peers import Client
+from tests.kit.server import Bench
 from trindi import IPyServer, Message, newNumberVector, setNumberVector
 from trindi.protocol import defNumberVector
 from trindi.transport import DEFAULT_RUNTIME, Runtime

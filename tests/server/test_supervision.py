@@ -9,7 +9,8 @@ import pytest
 import trio
 import trio.lowlevel
 
-from tests.kit.server import Bench, Connect, of, start, until
+from tests.kit.peers import of
+from tests.kit.server import Bench, Connect, start, until
 from trindi import IPyServer
 from trindi.protocol import (
     BLOBPolicy,
@@ -240,9 +241,9 @@ async def test_clients_see_the_devices_go_and_come_back_unasked(
     assert (end.devicename, end.vectorname) == ("A", None)
     assert "failed" in end.message
     again = await of_all.until(lambda event: isinstance(event, setNumberVector))
-    assert [event.vectorname for event in again[:-1]] == list(driver["A"])  # type: ignore[union-attr]
+    assert [event.vectorname for event in again[:-1]] == list(driver["A"])
 
-    (end, definition, report) = await of_vector.until(lambda e: isinstance(e, setNumberVector))  # type: ignore[assignment]
+    (end, definition, report) = await of_vector.until(lambda e: isinstance(e, setNumberVector))
     assert isinstance(end, delProperty)
     assert isinstance(definition, defNumberVector)
     assert isinstance(report, setNumberVector)
@@ -279,7 +280,7 @@ async def test_a_client_of_a_driver_that_is_down(
 
     # It reads: there is nothing, but what else there is.
     await client.send(getProperties())
-    assert {event.devicename for event in (await client.sync())[:-1]} == {"B"}  # type: ignore[union-attr]
+    assert {event.devicename for event in (await client.sync())[:-1]} == {"B"}
     # It asks: it is told, and is not left to wait.
     await client.send(newNumberVector("A", "target", {"x": 1.0}))
     (answer, _) = await client.sync()

@@ -9,7 +9,8 @@ import pytest
 import trio
 import trio.testing
 
-from tests.kit.server import Bench, Client, of, start
+from tests.kit.peers import Client, of
+from tests.kit.server import Bench, start
 from tests.kit.upstream import Elsewhere, StreamUpstream
 from trindi import IPyServer
 from trindi.protocol import (
@@ -269,7 +270,7 @@ async def test_what_is_behind_a_stream_snoops_on_drivers_of_the_process(
     await near.count(2)
     definition = await program.receive()
     assert isinstance(definition, defNumberVector)
-    assert [type(await program.receive()), (await program.receive())["n"]] == [setNumberVector, 2]  # type: ignore[index]
+    assert [type(await program.receive()), (await program.receive())["n"]] == [setNumberVector, 2]
 
 
 async def test_blobs_pass_with_their_payloads(nursery: trio.Nursery, autojump_clock: Any) -> None:

@@ -43,12 +43,12 @@ def attached(*sizes: str, name: str = 'name="image"') -> str:
 
 async def ask_text(peer: Peer, value: str) -> setTextVector:
     await peer.send(new_text(value))
-    return await peer.expect(setTextVector, lambda event: event["text"] == value)
+    return await peer.next(setTextVector, when=lambda event: event["text"] == value)
 
 
 async def is_alive(peer: Peer, uid: str = "still there?") -> None:
     await peer.send(f'<pingRequest uid="{uid}"/>\n')
-    await peer.expect(pingReply, lambda event: event.uid == uid)
+    await peer.next(pingReply, when=lambda event: event.uid == uid)
 
 
 @pytest.fixture(params=[False, True], ids=["socket pair", "pipes"])
@@ -104,7 +104,7 @@ async def test_a_server_that_is_gone_ends_the_driver(pipes: bool) -> None:
     """Even if it has not read all that the driver said: that is a reset of the socket."""
     async with program(pipes=pipes) as running:
         await running.peer.send(ASK)
-        await running.peer.expect(defTextVector)
+        await running.peer.next(defTextVector)
         await running.peer.send(ASK * 50)
         await trio.aclose_forcefully(running.peer.stream)
         assert await running.wait() == 0
@@ -163,37 +163,37 @@ async def test_a_failure_of_the_hardware_is_told_on_standard_error(word: str) ->
 async def test_requests_and_pings_are_answered_in_order(pipes: bool) -> None:
     async with program(pipes=pipes) as running:
         await running.peer.send(ASK + '<pingRequest uid="SetBLOB/1"/>\n' + new_text("hello"))
-        await running.peer.expect(defBLOBVector)
-        await running.peer.expect(pingReply, lambda event: event.uid == "SetBLOB/1")
-        answer = await running.peer.expect(setTextVector)
+        await running.peer.next(defBLOBVector)
+        await running.peer.next(pingReply, when=lambda event: event.uid == "SetBLOB/1")
+        answer = await running.peer.next(setTextVector)
         assert answer["text"] == "hello"
 
 
 async def test_enable_blob_is_information_only() -> None:
     async with program() as running:
         await running.peer.send('<enableBLOB device="Probe" name="image">Never</enableBLOB>\n')
-        await running.peer.expect(Message, lambda event: event.message == "told of Never")
+        await running.peer.next(Message, when=lambda event: event.message == "told of Never")
         running.peer.send_attached(attached("5"), memfd(b"frame"))
-        frame = await running.peer.expect(setBLOBVector)
+        frame = await running.peer.next(setBLOBVector)
         assert frame["first"] == b"frame"
 
 
 async def test_snooping() -> None:
     async with program("snoop") as running:
         peer = running.peer
-        asked = await peer.expect(getProperties, lambda event: event.vectorname == "reading")
+        asked = await peer.next(getProperties, when=lambda event: event.vectorname == "reading")
         assert asked.devicename == "Other"
         await peer.send(
             '<setNumberVector device="Other" name="reading" state="Ok">\n    <oneNumber '
             'name="value">\n4.5\n    </oneNumber>\n</setNumberVector>\n'
         )
-        await peer.expect(Message, lambda event: event.message == "heard 4.5")
+        await peer.next(Message, when=lambda event: event.message == "heard 4.5")
         peer.send_attached(
             '<setBLOBVector device="Other" name="image" state="Ok">\n    <oneBLOB name="frame" '
             'size="4" format=".bin" len="4" attached="true"/>\n</setBLOBVector>\n',
             memfd(b"\x00\x01\xfe\xff", 1024 * 1024),
         )
-        await peer.expect(Message, lambda e: e.message == r"heard 4 bytes b'\x00\x01\xfe\xff'")
+        await peer.next(Message, when=lambda e: e.message == r"heard 4 bytes b'\x00\x01\xfe\xff'")
 
 
 async def test_nonsense_costs_only_itself() -> None:
@@ -211,7 +211,7 @@ async def test_an_upload_arrives_as_a_descriptor() -> None:
     async with program() as running:
         size = len(payload) + 1000
         running.peer.send_attached(attached(str(len(payload))), memfd(payload, size))
-        frame = await running.peer.expect(setBLOBVector)
+        frame = await running.peer.next(setBLOBVector)
         assert frame["first"] == payload
 
 
@@ -219,18 +219,18 @@ async def test_several_descriptors_belong_to_the_members_in_their_order() -> Non
     async with program() as running:
         fds = memfd(b"one", 4096), memfd(b"second", 4096)
         running.peer.send_attached(attached("3", "6"), *fds)
-        frame = await running.peer.expect(setBLOBVector)
+        frame = await running.peer.next(setBLOBVector)
         assert dict(frame) == {"first": b"one", "second": b"second"}
 
 
 async def test_a_descriptor_that_is_missing_costs_only_its_element() -> None:
     async with program() as running:
         await running.peer.send(attached("3"))
-        refusal = await running.peer.expect(setBLOBVector)
+        refusal = await running.peer.next(setBLOBVector)
         assert refusal.message is not None
         assert "missing" in refusal.message
         running.peer.send_attached(attached("3"), memfd(b"one"))
-        frame = await running.peer.expect(setBLOBVector)
+        frame = await running.peer.next(setBLOBVector)
         assert frame["first"] == b"one"
 
 
@@ -239,7 +239,7 @@ async def test_a_descriptor_that_nobody_claims_is_not_taken_for_the_next() -> No
     async with program() as running:
         running.peer.send_attached(attached("6", name=""), memfd(b"wrong!"))
         running.peer.send_attached(attached("5"), memfd(b"right"))
-        frame = await running.peer.expect(setBLOBVector)
+        frame = await running.peer.next(setBLOBVector)
         assert frame["first"] == b"right"
 
 
@@ -261,7 +261,7 @@ async def test_nothing_but_the_protocol_reaches_standard_output(pipes: bool) -> 
 async def test_programs_of_the_author_keep_off_the_protocol() -> None:
     async with program() as running:
         await running.peer.send(new_text("child") + new_text("hello"))
-        await running.peer.expect(setTextVector, lambda event: event["text"] == "hello")
+        await running.peer.next(setTextVector, when=lambda event: event["text"] == "hello")
         assert b"<child ''" in running.log
         assert b"<child" not in running.peer.raw
 
@@ -394,7 +394,7 @@ async def test_a_terminal() -> None:
         os.close(theirs)
         peer = Peer(trio.lowlevel.FdStream(ours))
         await peer.send(ASK)
-        await peer.expect(defBLOBVector)
+        await peer.next(defBLOBVector)
         await trio.aclose_forcefully(peer.stream)
         with trio.fail_after(PATIENCE):
             assert await process.wait() == 0

@@ -70,12 +70,12 @@ async def test_it_is_started_in_a_nursery() -> None:
         await nursery.start(run_on_stream, driver, StdioStream(fd, fd))
         assert driver.running
         await peer.send(ASK)
-        await peer.expect(defNumberVector)
+        await peer.next(defNumberVector)
         await peer.send(
             '<newNumberVector device="Counter" name="number"><oneNumber name="value">1'
             "</oneNumber></newNumberVector>"
         )
-        await peer.expect(setNumberVector, lambda event: event["value"] == 2)
+        await peer.next(setNumberVector, when=lambda event: event["value"] == 2)
         await peer.end_input()
     assert driver.ended
     assert not driver.running
@@ -87,7 +87,7 @@ async def test_it_can_be_run_again() -> None:
         async with socketpair() as (peer, fd), trio.open_nursery() as nursery:
             nursery.start_soon(run_on_stream, driver, StdioStream(fd, fd))
             await peer.send(ASK)
-            await peer.expect(defNumberVector)
+            await peer.next(defNumberVector)
             await peer.end_input()
         assert driver.ended
         assert not driver.running
@@ -106,7 +106,7 @@ async def test_it_does_not_run_twice_at_a_time() -> None:
         assert os.get_blocking(second)
         # The first has not noticed.
         await peer.send('<pingRequest uid="1"/>')
-        await peer.expect(pingReply)
+        await peer.next(pingReply)
         nursery.cancel_scope.cancel()
 
 

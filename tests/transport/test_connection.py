@@ -10,7 +10,7 @@ import pytest
 import trio
 import trio.testing
 
-from tests.kit.server import Client
+from tests.kit.peers import Client
 from trindi.errors import ProtocolError
 from trindi.protocol import (
     Event,
