@@ -72,13 +72,13 @@ def findings(reports: dict[str, Report]) -> list[Finding]:
     ]
 
 
-async def check_simulators() -> dict[str, Report]:
-    """Check the simulators, side by side: for the most part they are waited for."""
+async def check_simulators(timeout: float = 5.0) -> dict[str, Report]:  # noqa: ASYNC109
+    """Check the simulators, side by side: most of the time is waiting."""
     reports: dict[str, Report] = {}
 
     async def check_one(program: str, settings: tuple[str, ...]) -> None:
         target = Program(program, [program])
-        reports[program] = await check(target, Options(hostile=True, settings=settings))
+        reports[program] = await check(target, Options(timeout, hostile=True, settings=settings))
 
     async with trio.open_nursery() as nursery:
         for each in SIMULATORS.items():

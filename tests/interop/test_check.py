@@ -15,7 +15,7 @@ from click.testing import CliRunner
 from tests.kit.conformance import findings
 from tests.kit.docs import DOCS, SNIPPETS
 from trindi.cli import main
-from trindi.conformance import Options, Server, Verdict, check
+from trindi.conformance import Options, Server, Timing, Verdict, check
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,6 +36,10 @@ ALIVE = ("_COORD", "TIME", "WEATHER_", "TEMPERATURE", "MOUNT_AXES", "PIER_SIDE",
 """Parts of the names of what changes of its own accord."""
 
 
+QUICK = Options(timeout=2, timing=Timing(settle=2), input_scale=0.01)
+"""The simulators report all the time, so waiting for silence only takes time."""
+
+
 @pytest.fixture
 def checks(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Any]:
     """The module that makes the tables of the page; the simulators keep their files elsewhere."""
@@ -48,7 +52,7 @@ def checks(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Any]:
 @pytest.mark.usefixtures("_tools")
 def test_the_simulators_do_what_the_page_says(checks: Any) -> None:
     version, written = checks.written_findings()
-    reports = trio.run(checks.check_simulators)
+    reports = trio.run(checks.check_simulators, 2.0)
     for report in reports.values():
         # Whatever the version: what a driver cannot do without.
         for rule in ("def-required", "ask-all", "ask-again", "ask-device", "eof", "one-socket"):
@@ -87,7 +91,7 @@ def test_behind_indiserver_nothing_is_changed(bench: Bench) -> None:
         bench.set(server.port, f"{device}.CONNECTION.CONNECT=On")
         bench.wait_for(server.port, f"{device}.CONNECTION._STATE", "Ok")
     before = settled(bench, server.port)
-    report = trio.run(check, Server("localhost", server.port), Options(timeout=3))
+    report = trio.run(check, Server("localhost", server.port), QUICK)
     assert set(report.devices) == set(SIMULATORS.values())
     assert settled(bench, server.port) == before
     assert len(before) > 200

@@ -1,7 +1,7 @@
 """The rules of BLOBs as written: size, format and base64 of each member.
 
 An event holds the decoded bytes; only the element shows whether other programs would decode the
-same (protocol §4). Each check takes the element and yields its faults as text.
+same (protocol §4). The checks have the form of those in `element_checks`.
 """
 
 from __future__ import annotations
@@ -9,12 +9,13 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from trindi.protocol import decode_base64, decompress
+from trindi.conformance.element_checks import ElementCheck, each_member
+from trindi.protocol import Kind, decode_base64, decompress
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
-    from trindi.conformance.scanner import RawElement, RawMember
+    from trindi.conformance.scanner import RawMember
 
 __all__ = ["BLOB_CHECKS"]
 
@@ -30,62 +31,58 @@ def _decoded(member: RawMember) -> bytes | None:
         return None
 
 
-def _size_fault(member: RawMember) -> str:
+@each_member
+def _size(member: RawMember) -> Iterator[str]:
     text = member.attributes.get("size", "")
     if not _SIZE.fullmatch(text):
-        return f" has the size {text[:40]!r}"
+        yield f"has the size {text[:40]!r}"
+        return
     suffix, data, size = member.attributes.get("format", ""), _decoded(member), int(text)
     # With fpack (.fz), the size is the one before compression (§4.1).
     if not member.content.strip() or data is None or suffix.endswith(".fz"):
-        return ""
+        return
     if suffix.endswith(".z"):
         try:
             data = decompress(data, size)
         except ValueError as error:
-            return f" of {size} bytes: {error}"
-    return f" says size {size}, and has {len(data)} bytes" if len(data) != size else ""
+            yield f"of {size} bytes: {error}"
+            return
+    if len(data) != size:
+        yield f"says size {size}, and has {len(data)} bytes"
 
 
-def _format_fault(member: RawMember) -> str:
+@each_member
+def _format(member: RawMember) -> Iterator[str]:
     suffix = member.attributes.get("format", "")
-    return f" has the format {suffix!r}" if len(suffix) < 2 else ""
+    if len(suffix) < 2:
+        yield f"has the format {suffix!r}"
 
 
-def _base64_fault(member: RawMember) -> str:
-    return " is not base64" if _decoded(member) is None else ""
+@each_member
+def _base64(member: RawMember) -> Iterator[str]:
+    if _decoded(member) is None:
+        yield "is not base64"
 
 
-def _layout_fault(member: RawMember) -> str:
-    """Describe a layout that a reference program cannot read, or return ""."""
-    if member.attributes.get("attached", "").lower() == "true":
-        return " is attached, but came without a descriptor"
-    lines = member.content.split()
-    enclen = member.attributes.get("enclen")
-    if enclen is None:
-        return f" is {len(lines)} lines without enclen" if len(lines) > 1 else ""
-    length = sum(map(len, lines))
-    if enclen != str(length):
-        return f" has enclen {enclen[:40]}, and {length} characters"
+@each_member
+def _layout(member: RawMember) -> Iterator[str]:
+    lines, enclen = member.content.split(), member.attributes.get("enclen")
     lengths = [len(line) for line in lines]
-    wrapped = set(lengths[:-1]) <= {_LINE} and max(lengths, default=0) <= _LINE
-    return "" if wrapped else f" has enclen, and its lines are not of {_LINE} characters"
-
-
-def _each(fault_of: Callable[[RawMember], str]) -> Callable[[RawElement], Iterator[str]]:
-    """Return a check of an element that applies one of its members."""
-
-    def check(raw: RawElement) -> Iterator[str]:
-        for member in raw.members:
-            if fault := fault_of(member):
-                yield f"{raw.address}.{member.attributes.get('name', '')}{fault}"
-
-    return check
+    if member.attributes.get("attached", "").lower() == "true":
+        yield "is attached, but came without a descriptor"
+    elif enclen is None:
+        if len(lines) > 1:
+            yield f"is {len(lines)} lines without enclen"
+    elif enclen != str(sum(lengths)):
+        yield f"has enclen {enclen[:40]}, and {sum(lengths)} characters"
+    elif set(lengths[:-1]) - {_LINE} or max(lengths, default=0) > _LINE:
+        yield f"has enclen, and its lines are not of {_LINE} characters"
 
 
 BLOB_CHECKS: Final = (
-    ("blob-size", _each(_size_fault)),
-    ("blob-format", _each(_format_fault)),
-    ("blob-base64", _each(_base64_fault)),
-    ("blob-layout", _each(_layout_fault)),
+    ElementCheck("blob-size", _size, "set", Kind.BLOB),
+    ElementCheck("blob-format", _format, "set", Kind.BLOB),
+    ElementCheck("blob-base64", _base64, "set", Kind.BLOB),
+    ElementCheck("blob-layout", _layout, "set", Kind.BLOB),
 )
-"""The rules of ``setBLOBVector``, each with a check that yields the faults of an element."""
+"""The check of each rule for a report of BLOBs."""

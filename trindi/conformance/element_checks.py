@@ -10,7 +10,6 @@ import re
 from collections import Counter
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from trindi.conformance.blob_checks import BLOB_CHECKS
 from trindi.protocol import (
     ELEMENTS,
     Kind,
@@ -29,7 +28,7 @@ if TYPE_CHECKING:
 
     from trindi.conformance.scanner import RawElement, RawMember
 
-__all__ = ["CHECKS", "ElementCheck", "switch_faults"]
+__all__ = ["CHECKS", "ElementCheck", "each_member", "switch_faults"]
 
 _LONGEST: Final = 63
 """Bytes that libindi keeps of a name, label, group, format or timestamp (§1.5)."""
@@ -66,12 +65,21 @@ class ElementCheck(NamedTuple):
         )
 
 
-def _address(raw: RawElement, member: RawMember) -> str:
-    return f"{raw.address}.{member.attributes.get('name', '')}".rstrip(".")
-
-
 def _shown(text: str) -> str:
     return repr(text if len(text) <= 40 else f"{text[:40]}…")
+
+
+def each_member(
+    faults: Callable[[RawMember], Iterable[str]],
+) -> Callable[[RawElement], Iterator[str]]:
+    """Return the check of an element that applies a check to each member, and names it."""
+
+    def check(raw: RawElement) -> Iterator[str]:
+        for member in raw.members:
+            address = f"{raw.address}.{member.attributes.get('name', '')}".rstrip(".")
+            yield from (f"{address} {fault}" for fault in faults(member))
+
+    return check
 
 
 # Any element -------------------------------------------------------------------------------------
@@ -99,11 +107,16 @@ def _names(raw: RawElement) -> Iterator[str]:
     for what, name in named:
         if name and "." in name:
             yield f"{what} {_shown(name)}: indi_getprop cannot name it, for the dot"
-        elif name:
-            try:
-                check_name(name, what)
-            except ValueError:
-                yield f"{what} {_shown(name)} is not printable ASCII without blanks around it"
+        elif name and not _is_valid(check_name, name, what):
+            yield f"{what} {_shown(name)} is not printable ASCII without blanks around it"
+
+
+def _is_valid(parse: Callable[..., object], *arguments: str) -> bool:
+    try:
+        parse(*arguments)
+    except ValueError:
+        return False
+    return True
 
 
 def _time_form(raw: RawElement) -> Iterator[str]:
@@ -142,9 +155,13 @@ def _labels(raw: RawElement) -> Iterator[str]:
     for name in ("label", "group"):
         if name not in raw.attributes:
             yield f"{raw.address} has no {name}"
-    for member in raw.members:
-        if "label" not in member.attributes:
-            yield f"{_address(raw, member)} has no label"
+    yield from _member_labels(raw)
+
+
+@each_member
+def _member_labels(member: RawMember) -> Iterator[str]:
+    if "label" not in member.attributes:
+        yield "has no label"
 
 
 def _members(raw: RawElement) -> Iterator[str]:
@@ -161,48 +178,32 @@ def _members(raw: RawElement) -> Iterator[str]:
         yield f"{raw.address} has a {tag}: it can have {expected}"
 
 
+# Values ------------------------------------------------------------------------------------------
+
+
 def _is_number(text: str) -> bool:
-    try:
-        parse_number(text)
-    except ValueError:
-        return False
-    return True
+    return _is_valid(parse_number, text)
 
 
-def _is_sexagesimal(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return _is_number(text)
-    return False
+@each_member
+def _number_definition(member: RawMember) -> Iterator[str]:
+    missing = [name for name in ("format", *_LIMITS) if not member.attributes.get(name)]
+    if missing:
+        yield f"has no {' and no '.join(missing)}"
+    for name in _LIMITS:
+        text = member.attributes.get(name)
+        if text and not _is_number(text):
+            yield f"has the {name} {_shown(text)}"
+    if not _is_number(member.text):
+        yield f"has the value {_shown(member.text)}"
 
 
-def _number(raw: RawElement) -> Iterator[str]:
-    for member in raw.members:
-        address = _address(raw, member)
-        missing = [name for name in ("format", *_LIMITS) if not member.attributes.get(name)]
-        if missing:
-            yield f"{address} has no {' and no '.join(missing)}"
-        for name in _LIMITS:
-            text = member.attributes.get(name)
-            if text and not _is_number(text):
-                yield f"{address} has the {name} {_shown(text)}"
-    yield from _number_values(raw)
-
-
-def _number_values(raw: RawElement) -> Iterator[str]:
-    for member in raw.members:
-        if not _is_number(member.text):
-            yield f"{_address(raw, member)} has the value {_shown(member.text)}"
-
-
-def _plain(raw: RawElement) -> Iterator[str]:
-    for member in raw.members:
-        texts = {"value": member.text}
-        texts |= {name: member.attributes.get(name, "0") for name in _LIMITS}
-        for name, text in texts.items():
-            if _is_sexagesimal(text):
-                yield f"{_address(raw, member)} has the {name} {_shown(text)}"
+@each_member
+def _plain(member: RawMember) -> Iterator[str]:
+    texts = {name: member.attributes.get(name, "0") for name in _LIMITS}
+    for name, text in {"value": member.text, **texts}.items():
+        if _is_number(text) and not _is_valid(float, text):
+            yield f"has the {name} {_shown(text)}"
 
 
 def _limits(member: RawMember) -> tuple[float, float, float]:
@@ -214,49 +215,45 @@ def _limits(member: RawMember) -> tuple[float, float, float]:
     return low, high, step
 
 
-def _range(raw: RawElement) -> Iterator[str]:
-    for member in raw.members:
-        low, high, step = _limits(member)
-        if low > high:
-            yield f"{_address(raw, member)} has min {low:g} and max {high:g}"
-        if step < 0:
-            yield f"{_address(raw, member)} has step {step:g}"
+@each_member
+def _range(member: RawMember) -> Iterator[str]:
+    low, high, step = _limits(member)
+    if low > high:
+        yield f"has min {low:g} and max {high:g}"
+    if step < 0:
+        yield f"has step {step:g}"
 
 
-def _within(raw: RawElement) -> Iterator[str]:
-    for member in raw.members:
-        low, high, _step = _limits(member)
-        if low < high and _is_number(member.text):
-            value = parse_number(member.text)
-            if not low <= value <= high:
-                limits = f"its limits are {low:g} and {high:g}"
-                yield f"{_address(raw, member)} is {value:g}, and {limits}"
+@each_member
+def _within(member: RawMember) -> Iterator[str]:
+    low, high, _step = _limits(member)
+    if low < high and _is_number(member.text):
+        value = parse_number(member.text)
+        if not low <= value <= high:
+            yield f"is {value:g}, and its limits are {low:g} and {high:g}"
 
 
-def _format(raw: RawElement) -> Iterator[str]:
-    for member in raw.members:
-        text = member.attributes.get("format")
-        if text:
-            try:
-                check_format(text)
-            except ValueError:
-                yield f"{_address(raw, member)} has the format {_shown(text)}"
+@each_member
+def _format(member: RawMember) -> Iterator[str]:
+    text = member.attributes.get("format")
+    if text and not _is_valid(check_format, text):
+        yield f"has the format {_shown(text)}"
 
 
-def _words(words: Iterable[str]) -> Callable[[RawElement], Iterator[str]]:
-    """Return a check that each member has one of these values."""
-    allowed = frozenset(words)
+def _values(is_legal: Callable[[str], bool]) -> Callable[[RawElement], Iterator[str]]:
+    """Return the check that each member has a legal value."""
 
-    def check(raw: RawElement) -> Iterator[str]:
-        for member in raw.members:
-            if member.text not in allowed:
-                yield f"{_address(raw, member)} has the value {_shown(member.text)}"
+    @each_member
+    def check(member: RawMember) -> Iterator[str]:
+        if not is_legal(member.text):
+            yield f"has the value {_shown(member.text)}"
 
     return check
 
 
-_switches: Final = _words(SwitchState)
-_lights: Final = _words(State)
+_number_values: Final = _values(_is_number)
+_switch_values: Final = _values(lambda text: text in list(SwitchState))
+_light_values: Final = _values(lambda text: text in list(State))
 
 
 def _switch_rule(raw: RawElement) -> Iterator[str]:
@@ -294,15 +291,15 @@ def _driver_info(raw: RawElement) -> Iterator[str]:
 # Reports -----------------------------------------------------------------------------------------
 
 
-def _has_state(raw: RawElement) -> Iterator[str]:
+def _state(raw: RawElement) -> Iterator[str]:
     if not raw.attributes.get("state"):
         yield f"{raw.name} {raw.address} has no state"
 
 
 _VALUE_CHECKS: Final = {
-    Kind.SWITCH: _switches,
-    Kind.LIGHT: _lights,
     Kind.NUMBER: _number_values,
+    Kind.SWITCH: _switch_values,
+    Kind.LIGHT: _light_values,
 }
 
 
@@ -324,19 +321,18 @@ CHECKS: Final = (
     ElementCheck("def-legal", _legal, "def"),
     ElementCheck("def-label", _labels, "def"),
     ElementCheck("def-members", _members, "def"),
-    ElementCheck("def-number", _number, "def", Kind.NUMBER),
+    ElementCheck("def-number", _number_definition, "def", Kind.NUMBER),
     ElementCheck("def-plain", _plain, "def", Kind.NUMBER),
     ElementCheck("def-range", _range, "def", Kind.NUMBER),
     ElementCheck("def-within", _within, "def", Kind.NUMBER),
     ElementCheck("def-format", _format, "def", Kind.NUMBER),
-    ElementCheck("def-value", _switches, "def", Kind.SWITCH),
-    ElementCheck("def-value", _lights, "def", Kind.LIGHT),
+    ElementCheck("def-value", _switch_values, "def", Kind.SWITCH),
+    ElementCheck("def-value", _light_values, "def", Kind.LIGHT),
     ElementCheck("def-rule", _switch_rule, "def", Kind.SWITCH),
     ElementCheck("std-connection", _connection, "def", Kind.SWITCH, "CONNECTION"),
     ElementCheck("std-driver-info", _driver_info, "def", Kind.TEXT, "DRIVER_INFO"),
-    ElementCheck("set-state", _has_state, "set"),
+    ElementCheck("set-state", _state, "set"),
     ElementCheck("set-legal", _legal_report, "set"),
     ElementCheck("set-plain", _plain, "set", Kind.NUMBER),
-    *(ElementCheck(rule, faults, "set", Kind.BLOB) for rule, faults in BLOB_CHECKS),
 )
-"""The check of each rule for one element; no two checks report the same fault."""
+"""The check of each rule for one element, but for those of BLOBs."""

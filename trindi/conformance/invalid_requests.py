@@ -25,11 +25,18 @@ from trindi.protocol import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from trindi.conformance.observed import ObservedProperty, PropertyKey
 
-__all__ = ["INVALID_REQUESTS", "UNKNOWN_TARGETS", "InvalidRequest", "new_vector"]
+__all__ = [
+    "INVALID_REQUESTS",
+    "UNKNOWN_TARGET_RULES",
+    "InvalidRequest",
+    "MakeRequests",
+    "new_vector",
+    "unknown_target",
+]
 
 _TEXT: Final = "trindi check"
 
@@ -52,6 +59,9 @@ class InvalidRequest(NamedTuple):
     data: Event | bytes
     effect: EffectDetector
     about: str
+
+
+MakeRequests: TypeAlias = "Callable[[ObservedProperty], Iterator[InvalidRequest]]"
 
 
 def new_vector(kind: Kind, key: PropertyKey, members: Mapping[str, str]) -> bytes:
@@ -150,6 +160,24 @@ def _gained_member(kind: Kind) -> EffectDetector:
 
 # Read-only properties ----------------------------------------------------------------------------
 
+_EVENTS: Final[dict[Kind, Any]] = {
+    Kind.NUMBER: newNumberVector,
+    Kind.SWITCH: newSwitchVector,
+    Kind.TEXT: newTextVector,
+}
+
+
+def _request(
+    known: ObservedProperty, members: Values, effect: EffectDetector, about: str
+) -> InvalidRequest:
+    data: Event
+    if known.kind is Kind.BLOB:
+        sizes = {name: SizeFormat(len(value), ".txt") for name, value in members.items()}
+        data = newBLOBVector(*known.key, members, sizes)
+    else:
+        data = _EVENTS[known.kind](*known.key, members)
+    return InvalidRequest(known.key, data, effect, about)
+
 
 def _read_only(known: ObservedProperty) -> Iterator[InvalidRequest]:
     """Write another legal value to a read-only property."""
@@ -157,12 +185,12 @@ def _read_only(known: ObservedProperty) -> Iterator[InvalidRequest]:
         return
     sent: dict[str, Any]
     if known.kind is Kind.SWITCH:
-        sent = dict.fromkeys(known.values, SwitchState.OFF)
         off = [name for name in known.values if name not in known.on]
+        sent = dict.fromkeys(known.values, SwitchState.OFF)
         sent |= dict.fromkeys(off[:1], SwitchState.ON)
     else:
         sent = {name: _other_value(known, name) for name in known.values}
-    yield InvalidRequest(known.key, _event(known, sent), _became(sent), "writing it")
+    yield _request(known, sent, _became(sent), "writing it")
 
 
 def _other_value(known: ObservedProperty, name: str) -> Any:
@@ -175,41 +203,19 @@ def _other_value(known: ObservedProperty, name: str) -> Any:
     return _TEXT.encode() if known.kind is Kind.BLOB else _TEXT
 
 
-_EVENTS: Final[dict[Kind, Any]] = {
-    Kind.NUMBER: newNumberVector,
-    Kind.SWITCH: newSwitchVector,
-    Kind.TEXT: newTextVector,
-}
-
-
-def _event(known: ObservedProperty, members: Values) -> Event:
-    if known.kind is Kind.BLOB:
-        about = {name: SizeFormat(len(data), ".txt") for name, data in members.items()}
-        return newBLOBVector(*known.key, members, about)
-    event: Event = _EVENTS[known.kind](*known.key, members)
-    return event
-
-
-def _is_writable(known: ObservedProperty, kind: Kind) -> bool:
-    return known.kind is kind and known.writable and bool(known.values)
-
-
 # Numbers -----------------------------------------------------------------------------------------
 
 
 def _out_of_range(known: ObservedProperty) -> Iterator[InvalidRequest]:
     """Write a number just beyond a limit, with the other members as they are."""
-    if not _is_writable(known, Kind.NUMBER):
-        return
     for name, label in known.labels.items():
         if label.min < label.max:
             step = max(label.step, (label.max - label.min) / 100)
             for value, limit in ((label.max + step, label.max), (label.min - step, label.min)):
                 if math.isfinite(value):
-                    about = f"{name} {value:g}, where the limit is {limit:g},"
-                    data = _event(known, {**known.values, name: value})
                     effect = _left_limits(name, label, value)
-                    yield InvalidRequest(known.key, data, effect, about)
+                    about = f"{name} {value:g}, where the limit is {limit:g},"
+                    yield _request(known, {**known.values, name: value}, effect, about)
 
 
 def _nonzero_member(known: ObservedProperty) -> str:
@@ -217,22 +223,14 @@ def _nonzero_member(known: ObservedProperty) -> str:
     return next((name for name, value in known.values.items() if value), next(iter(known.values)))
 
 
-def _as_number(known: ObservedProperty, texts: Iterable[str]) -> Iterator[InvalidRequest]:
-    if _is_writable(known, Kind.NUMBER):
+def _number_texts(*texts: str) -> MakeRequests:
+    def make(known: ObservedProperty) -> Iterator[InvalidRequest]:
         name = _nonzero_member(known)
         for text in texts:
             data = new_vector(Kind.NUMBER, known.key, {name: text})
             yield InvalidRequest(known.key, data, _became_zero, f"{name} {text!r}")
 
-
-def _not_a_number(known: ObservedProperty) -> Iterator[InvalidRequest]:
-    """Write texts that libindi refuses, too."""
-    return _as_number(known, ["abc", ""])
-
-
-def _not_finite(known: ObservedProperty) -> Iterator[InvalidRequest]:
-    """Write texts that libindi takes (§3.1)."""
-    return _as_number(known, ["nan", "inf"])
+    return make
 
 
 # Switches ----------------------------------------------------------------------------------------
@@ -240,29 +238,24 @@ def _not_finite(known: ObservedProperty) -> Iterator[InvalidRequest]:
 
 def _last_off(known: ObservedProperty) -> Iterator[InvalidRequest]:
     """Turn Off the only switch that is On."""
-    if _is_writable(known, Kind.SWITCH) and known.rule is Rule.ONE_OF_MANY:
+    if known.rule is Rule.ONE_OF_MANY:
         for name in known.on[:1]:
-            data = _event(known, {name: SwitchState.OFF})
-            yield InvalidRequest(known.key, data, _none_on, f"{name} Off alone")
+            yield _request(known, {name: SwitchState.OFF}, _none_on, f"{name} Off alone")
 
 
 def _not_a_switch_state(known: ObservedProperty) -> Iterator[InvalidRequest]:
-    if _is_writable(known, Kind.SWITCH):
-        name = next(iter(known.on or known.values))
-        data = new_vector(Kind.SWITCH, known.key, {name: "Maybe"})
-        yield InvalidRequest(known.key, data, _any_change, f"{name} 'Maybe'")
+    name = next(iter(known.on or known.values))
+    data = new_vector(Kind.SWITCH, known.key, {name: "Maybe"})
+    yield InvalidRequest(known.key, data, _any_change, f"{name} 'Maybe'")
 
 
 def _two_on(known: ObservedProperty) -> Iterator[InvalidRequest]:
     """Turn On two at once; libindi takes that for AtMostOne and for CONNECTION (§3.4)."""
-    if not _is_writable(known, Kind.SWITCH) or len(known.values) < 2:
-        return
-    if known.rule is not Rule.ANY_OF_MANY:
+    if known.rule is not Rule.ANY_OF_MANY and len(known.values) > 1:
         names = [*known.on, *(name for name in known.values if name not in known.on)][:2]
         sent = dict.fromkeys(known.values, SwitchState.OFF)
         sent |= dict.fromkeys(names, SwitchState.ON)
-        about = f"{' and '.join(names)} On"
-        yield InvalidRequest(known.key, _event(known, sent), _any_change, about)
+        yield _request(known, sent, _any_change, f"{' and '.join(names)} On")
 
 
 # Wrong kinds and unknown names -------------------------------------------------------------------
@@ -292,34 +285,40 @@ def _unknown_member(known: ObservedProperty) -> Iterator[InvalidRequest]:
         yield InvalidRequest(known.key, data, _gained_member(known.kind), UNKNOWN_NAME)
 
 
-def _unknown_property(key: PropertyKey) -> InvalidRequest:
-    return _unknown_target(key, (key[0], UNKNOWN_NAME))
-
-
-def _unknown_device(key: PropertyKey) -> InvalidRequest:
-    return _unknown_target(key, (UNKNOWN_DEVICE, key[1]))
-
-
-def _unknown_target(key: PropertyKey, unknown: PropertyKey) -> InvalidRequest:
+def unknown_target(rule: str, key: PropertyKey) -> InvalidRequest:
+    """Write to an unknown property of a device, or to an unknown device."""
+    unknown = (key[0], UNKNOWN_NAME) if rule == "no-property" else (UNKNOWN_DEVICE, key[1])
     data = new_vector(Kind.TEXT, unknown, {UNKNOWN_NAME: _TEXT})
     return InvalidRequest(key, data, _no_effect, f"{unknown[0]}.{unknown[1]}")
 
 
 # The tables --------------------------------------------------------------------------------------
 
-INVALID_REQUESTS: Final = (
-    ("read-only", _read_only),
-    ("bad-number", _not_a_number),
-    ("bad-switch", _not_a_switch_state),
-    ("wrong-kind", _wrong_kind),
-    # Drivers in wide use take these, or crash on them.
-    ("switch-rule", _last_off),
-    ("range", _out_of_range),
-    ("two-on", _two_on),
-    ("not-finite", _not_finite),
-    ("no-member", _unknown_member),
-)
+
+def _writable(kind: Kind, make: MakeRequests) -> MakeRequests:
+    """Restrict requests to writable properties of one kind."""
+
+    def restricted(known: ObservedProperty) -> Iterator[InvalidRequest]:
+        if known.kind is kind and known.writable and known.values:
+            yield from make(known)
+
+    return restricted
+
+
+INVALID_REQUESTS: Final[dict[str, MakeRequests]] = {
+    "read-only": _read_only,
+    # libindi refuses these texts, too.
+    "bad-number": _writable(Kind.NUMBER, _number_texts("abc", "")),
+    "bad-switch": _writable(Kind.SWITCH, _not_a_switch_state),
+    "wrong-kind": _wrong_kind,
+    # Drivers in wide use take what follows, or crash on it.
+    "switch-rule": _writable(Kind.SWITCH, _last_off),
+    "range": _writable(Kind.NUMBER, _out_of_range),
+    "two-on": _writable(Kind.SWITCH, _two_on),
+    "not-finite": _writable(Kind.NUMBER, _number_texts("nan", "inf")),
+    "no-member": _unknown_member,
+}
 """The rules, and what yields the requests for a property."""
 
-UNKNOWN_TARGETS: Final = {"no-property": _unknown_property, "no-device": _unknown_device}
-"""The rules with one request for a device, made from the key of one of its properties."""
+UNKNOWN_TARGET_RULES: Final = ("no-property", "no-device")
+"""The rules with one request for each device, made by `unknown_target`."""

@@ -86,34 +86,37 @@ def is_definition(observation: Observation, key: PropertyKey) -> bool:
 
 
 class ObservedProperty(Property):
-    """One property: its definition, its latest values, and its definition as written.
+    """One property, and its latest definition as received and as written.
 
     Attributes:
-        raw: the latest definition as written.
+        received: the latest definition, without what reports have changed.
+        raw: the same as written.
     """
 
+    received: Any
     raw: RawElement
 
     @property
     def key(self) -> PropertyKey:
         """The names of its device and itself."""
-        return key_of(self.definition)
+        return key_of(self.received)
 
     @property
     def labels(self) -> Mapping[str, Any]:
-        """The labels of its members; of numbers, with their limits."""
-        return self.definition.memberlabels
+        """The labels of its members; of numbers, with the limits of the definition."""
+        labels: Mapping[str, Any] = self.received.memberlabels
+        return labels
 
     @property
     def rule(self) -> Rule:
         """The switch rule."""
-        assert isinstance(self.definition, defSwitchVector)
-        return self.definition.rule
+        assert isinstance(self.received, defSwitchVector)
+        return self.received.rule
 
     @property
     def writable(self) -> bool:
         """Whether a client may write it."""
-        return self.definition.perm is not Permission.RO
+        return self.received.perm is not Permission.RO
 
     @property
     def on(self) -> list[str]:
@@ -158,7 +161,7 @@ class ObservedSnapshot(Snapshot[ObservedProperty]):
         if before is not None:
             yield "def-same", _difference(show_key(key), before.raw, raw)
         for known in self.apply(definition).records:
-            known.raw = raw
+            known.received, known.raw = definition, raw
         self._unreadable.discard(key)
 
     def _observe_report(self, report: SetVector) -> Iterator[tuple[str, str]]:

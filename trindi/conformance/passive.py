@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import trio
 
+from trindi.conformance.blob_checks import BLOB_CHECKS
 from trindi.conformance.element_checks import CHECKS
 from trindi.conformance.observed import key_of, show_key
 from trindi.errors import ProtocolError
@@ -108,7 +109,7 @@ class PassiveChecks:
         """Check the rules for one element; return whether it breaks one."""
         broken = False
         key = (raw.attributes.get("device", ""), raw.attributes.get("name", ""))
-        for check in CHECKS:
+        for check in (*CHECKS, *BLOB_CHECKS):
             if check.applies(raw):
                 faults = list(check.faults(raw))
                 broken = broken or bool(faults)

@@ -11,7 +11,12 @@ from itertools import count, islice
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 from trindi.conformance.context import DRIVER_ENDED
-from trindi.conformance.invalid_requests import INVALID_REQUESTS, UNKNOWN_TARGETS, new_vector
+from trindi.conformance.invalid_requests import (
+    INVALID_REQUESTS,
+    UNKNOWN_TARGET_RULES,
+    new_vector,
+    unknown_target,
+)
 from trindi.conformance.observed import UNKNOWN_DEVICE, UNKNOWN_NAME, key_of, show_key
 from trindi.conformance.options import SettingError, split_setting
 from trindi.conformance.rules import Verdict
@@ -28,17 +33,16 @@ from trindi.protocol import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
 
     from trindi.conformance.context import Answer, CheckContext
-    from trindi.conformance.invalid_requests import InvalidRequest
+    from trindi.conformance.invalid_requests import InvalidRequest, MakeRequests
     from trindi.conformance.observed import ObservedProperty, PropertyKey
     from trindi.conformance.options import Setting
     from trindi.conformance.scanner import Observation
 
 __all__ = ["apply_settings", "check_refusals", "check_writing"]
 
-MakeRequests: TypeAlias = "Callable[[ObservedProperty], Iterator[InvalidRequest]]"
 MemberTexts: TypeAlias = "Callable[[ObservedProperty], dict[str, str]]"
 
 
@@ -52,17 +56,17 @@ async def check_refusals(context: CheckContext) -> None:
         PeerLostError: the peer has ended and cannot be restarted.
     """
     context.passive.ignore_unknown = not context.is_program
-    for rule, make_requests in INVALID_REQUESTS:
+    for rule, make_requests in INVALID_REQUESTS.items():
         if context.findings.allows(rule):
             context.start_rule(rule)
             await _check_rule(context, rule, make_requests)
     for device in context.snapshot.names_by_device():
-        for rule, make_request in UNKNOWN_TARGETS.items():
+        for rule in UNKNOWN_TARGET_RULES:
             key = context.key_of_device(device)
             # The request before may have ended the device.
             if key is not None:
                 context.start_rule(rule)
-                await _check_refusal(context, rule, make_request(key))
+                await _check_refusal(context, rule, unknown_target(rule, key))
 
 
 async def _check_rule(context: CheckContext, rule: str, make_requests: MakeRequests) -> None:
@@ -101,7 +105,7 @@ async def _check_refusal(context: CheckContext, rule: str, request: InvalidReque
             context.findings.record(rule, f"{about} was taken: {effect}" if effect else "")
             if effect:
                 context.passive.exclude_values(request.key)
-            if rule in UNKNOWN_TARGETS:
+            if rule in UNKNOWN_TARGET_RULES:
                 _check_unknown_target(context, rule, answer, about)
             else:
                 await _check_told(context, request, about)
@@ -250,7 +254,7 @@ async def _write(
 ) -> WriteResult:
     """Write some members of a property, and wait until its state is not Busy any more."""
     connection, timeout = context.connection, context.options.timeout
-    timeout = max(timeout, getattr(known.definition, "timeout", 0.0))
+    timeout = max(timeout, getattr(known.received, "timeout", 0.0))
     reports: list[Any] = []
 
     def is_reported(observation: Observation) -> bool:
