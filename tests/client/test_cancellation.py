@@ -1,4 +1,4 @@
-"""Cancelling a client before each of its steps: no task, socket or thread is left, nor any wait."""
+"""Cancel a client before each of its steps: no task, socket, thread or wait is left."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from trindi.client import Events
 
 
-class Session:
+class Scenario:
     """A client that does a bit of everything, and the server that it does it to."""
 
     def __init__(self) -> None:
@@ -69,11 +69,11 @@ class Session:
 
 
 def test_a_client_of_a_server() -> None:
-    cancel_at_every_step(Session)
+    cancel_at_every_step(Scenario)
 
 
 class Reconnecting:
-    """A client in memory that is refused, connected, and connected anew."""
+    """A client in memory that is refused, connected, and reconnected."""
 
     def __init__(self) -> None:
         self.client = IPyClient(connect=self.connect, reconnect=True)

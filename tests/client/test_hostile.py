@@ -1,4 +1,4 @@
-"""Servers that say anything at all, too much, or nothing."""
+"""Servers that send anything, too much, or nothing."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ MIB = 1024 * 1024
 
 
 def look_at_everything(client: IPyClient) -> None:
-    """Read all that a user may read."""
+    """Read all public attributes."""
     shown = [repr(client)]
     for device in client.values():
         shown += [repr(device), str(device.stale), *(one.message for one in device.messages)]
@@ -51,7 +51,7 @@ async def play(data: Iterable[bytes], events: bool) -> None:
             await server.stream.send_all(piece)
             await trio.testing.wait_all_tasks_blocked()
         look_at_everything(client)
-        # What was begun may swallow what comes next, but not for long.
+        # An unfinished element may swallow the next ones, but not for long.
         await server.stream.send_all(b"\0>\"'>" + encode(Message(None, "well?")))
         await server.send(numbers(device="Good", name="good"))
         await client.wait_defined("Good", "good")
@@ -101,7 +101,7 @@ async def test_noise_costs_only_itself(autojump_clock: MockClock, noise: bytes) 
         look_at_everything(client)
 
 
-async def test_malformed_elements_are_counted_and_nobody_is_sent_away(
+async def test_malformed_elements_are_counted_and_do_not_end_the_connection(
     autojump_clock: MockClock,
 ) -> None:
     async with joined(numbers()) as (client, server):
@@ -123,7 +123,7 @@ async def test_pings_of_a_server_that_reads_nothing_are_bounded() -> None:
         many = encode(pingRequest("x" * 60_000)) * 50
         for _ in range(BOUND // len(many) + 2):
             await server.stream.send_all(many)
-        # It is not read for as long as it does not read: the connection ends.
+        # A server that does not read is not read either: the connection ends.
     assert not client.connected
 
 
@@ -172,7 +172,7 @@ async def test_frames_have_a_bound(autojump_clock: MockClock) -> None:
         await trio.testing.wait_all_tasks_blocked()
         kept = [name for name in names if client["Dev"][name]["file"] is not None]
         assert kept == names[-3:]
-        # One that is larger than all of them may be is not read at all.
+        # A single frame beyond the bound of all is not decoded.
         await server.send(setBLOBVector("Dev", names[0], {"file": bytes(MIB)}, about))
         await trio.testing.wait_all_tasks_blocked()
         assert client.errors == 1
@@ -187,7 +187,7 @@ async def test_an_element_has_a_bound(autojump_clock: MockClock) -> None:
         assert client.errors == 1
 
 
-async def test_replies_to_pings_that_nobody_sent_say_nothing(autojump_clock: MockClock) -> None:
+async def test_replies_to_unknown_pings_are_ignored(autojump_clock: MockClock) -> None:
     near, far = trio.testing.memory_stream_pair()
     server = Server(far)
     async with trio.open_nursery() as nursery:

@@ -1,4 +1,4 @@
-"""What a server has told, put together, and kept within bounds."""
+"""The mirror of a server: definitions, reports, deletions, messages and bounds."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def found(mirror: Mirror, name: str, device: str = "Dev") -> RemoteVector:
 # Definitions -----------------------------------------------------------------------------------
 
 
-def test_a_definition_says_all_there_is_to_know() -> None:
+def test_a_definition_sets_all_attributes() -> None:
     event = numbers({"x": 1.5}, timeout=7.0, message="hello", timestamp=THEN, state=State.BUSY)
     vector = found(told(event), "target")
     assert dict(vector) == {"x": 1.5}
@@ -101,7 +101,7 @@ def test_lights_are_read_only_and_never_time_out() -> None:
     assert (vector.perm, vector.timeout) == (Permission.RO, 0)
 
 
-def test_a_definition_without_a_time_has_that_of_its_coming() -> None:
+def test_a_definition_without_a_timestamp_gets_the_present_time() -> None:
     assert found(told(numbers()), "target").timestamp == NOW
 
 
@@ -127,7 +127,7 @@ def test_devices_and_vectors_keep_the_order_of_their_definitions() -> None:
 
 
 @pytest.mark.parametrize("display", ["", "%d", "%s%s", "%*d", "%100000f", "%"])
-def test_a_format_that_is_none_shows_the_plain_number(display: str) -> None:
+def test_an_invalid_format_shows_the_plain_number(display: str) -> None:
     label = NumberLabel("x", display, 0, 0, 0)
     event = defNumberVector("Dev", "n", "n", "", State.OK, Permission.RO, {"x": 1.25}, {"x": label})
     assert found(told(event), "n").members["x"].formatted == "1.25"
@@ -153,7 +153,7 @@ def test_a_report_changes_what_it_says() -> None:
     assert vector.message == "there"
 
 
-def test_what_a_report_leaves_out_stays() -> None:
+def test_a_report_leaves_the_rest_as_it_was() -> None:
     mirror = told(numbers(timeout=5.0, state=State.BUSY), setNumberVector("Dev", "target"))
     vector = found(mirror, "target")
     assert (vector.state, vector.timeout) == (State.BUSY, 5.0)
@@ -194,7 +194,7 @@ def test_members_that_were_not_defined_are_passed_over() -> None:
     ],
     ids=["vector", "device", "kind", "deletion", "deletion of a device's"],
 )
-def test_what_is_about_nothing_known_is_counted(event: Any) -> None:
+def test_events_about_unknown_properties_are_counted(event: Any) -> None:
     mirror = told(numbers({"x": 1.0}))
     assert mirror.apply(event) == ()
     assert dict(found(mirror, "target")) == {"x": 1.0}
@@ -230,7 +230,7 @@ def test_the_newest_frame_is_kept() -> None:
     assert (member.format, member.formatted) == (".fits", "6 bytes .fits")
 
 
-def test_a_frame_that_was_compressed_on_its_way_is_not_so_here() -> None:
+def test_a_frame_that_was_compressed_on_its_way_has_its_plain_format() -> None:
     about = {"file": SizeFormat(3, ".fits.z")}
     vector = found(told(blobs(), setBLOBVector("Dev", "image", {"file": b"one"}, about)), "image")
     member: Any = vector.members["file"]
@@ -247,13 +247,13 @@ def test_a_blob_without_bytes_says_that_the_state_has_changed() -> None:
     assert (vector["file"], vector.state) == (b"one", State.OK)
 
 
-def test_the_oldest_frames_go_where_there_are_too_many() -> None:
+def test_the_oldest_frames_go_beyond_the_bound() -> None:
     mirror = told(blobs("one"), blobs("two"), blobs("three"), max_frame_bytes=100)
     for name in ("one", "two", "one", "three"):
         mirror.apply(frame(b"x" * 40, name))
     assert found(mirror, "two")["file"] is None
     assert len(found(mirror, "one")["file"]) == len(found(mirror, "three")["file"]) == 40
-    # What goes with its vector is not counted for ever.
+    # Frames of a deleted vector are no longer counted.
     mirror.apply(delProperty("Dev", "one"))
     mirror.apply(frame(b"x" * 60, "two"))
     assert len(found(mirror, "three")["file"]) == 40
@@ -290,13 +290,13 @@ def test_a_device_that_is_deleted_is_gone() -> None:
     assert [message.message for message in mirror.messages] == ["the driver has failed"]
 
 
-def test_a_deletion_of_everything_is_one() -> None:
+def test_one_deletion_may_delete_all_devices() -> None:
     mirror = told(numbers(), numbers(device="Other"))
     assert len(mirror.apply(delProperty())) == 2
     assert mirror.devices == {}
 
 
-def test_who_holds_a_vector_has_it_again_when_it_is_back() -> None:
+def test_a_vector_stays_the_same_object_when_it_is_defined_again() -> None:
     mirror = told(numbers({"x": 1.0}))
     device, vector = mirror.devices["Dev"], found(mirror, "target")
     mirror.apply(delProperty("Dev"))
@@ -308,7 +308,7 @@ def test_who_holds_a_vector_has_it_again_when_it_is_back() -> None:
     assert not vector.stale
 
 
-def test_what_nobody_holds_is_forgotten() -> None:
+def test_vectors_without_references_are_forgotten() -> None:
     mirror = make(max_bytes=1_000_000)
     for number in range(1000):
         mirror.apply(numbers(name=f"n{number}"))
@@ -318,7 +318,7 @@ def test_what_nobody_holds_is_forgotten() -> None:
     assert mirror.ignored == 0
 
 
-def test_what_is_lost_is_stale_until_it_is_defined_again() -> None:
+def test_a_vector_of_a_lost_connection_is_stale_until_it_is_defined_again() -> None:
     mirror = told(numbers(), texts())
     mirror.make_stale()
     assert mirror.devices["Dev"].stale
@@ -363,7 +363,7 @@ def test_definitions_beyond_the_bound_are_refused() -> None:
     kept = sum(map(len, mirror.devices.values()))
     assert 10 < kept < 1000
     assert mirror.ignored == 1000 - kept
-    # There is room again when something goes.
+    # A deletion makes room.
     mirror.apply(delProperty("d0"))
     mirror.apply(numbers(name="late"))
     assert "late" in mirror.devices["Dev"]
@@ -381,7 +381,7 @@ def test_texts_beyond_the_bound_are_refused() -> None:
     assert len(vector["b"]) == 5000
 
 
-def test_messages_beyond_the_bound_take_the_place_of_older_ones() -> None:
+def test_messages_beyond_the_bound_replace_older_ones() -> None:
     mirror = told(numbers(), max_bytes=20_000)
     for number in range(50):
         mirror.apply(Message("Dev", f"{number}" + "x" * 5000))
@@ -393,7 +393,7 @@ def test_messages_beyond_the_bound_take_the_place_of_older_ones() -> None:
     assert messages[-1].message == "short"
 
 
-def test_what_has_gone_makes_room() -> None:
+def test_deleted_properties_make_room() -> None:
     mirror = make(max_bytes=20_000)
     for number in range(1000):
         mirror.apply(texts(message="a"))
@@ -411,7 +411,7 @@ def test_what_has_gone_makes_room() -> None:
 # What a user reads -----------------------------------------------------------------------------
 
 
-def test_a_name_that_is_not_there_is_told_those_that_are() -> None:
+def test_the_error_for_an_unknown_name_lists_the_known_ones() -> None:
     mirror = told(numbers({"x": 1.0}))
     device = mirror.devices["Dev"]
     with pytest.raises(KeyError, match="no vector 'note', only target"):
@@ -420,7 +420,7 @@ def test_a_name_that_is_not_there_is_told_those_that_are() -> None:
         device["target"]["z"]
 
 
-def test_what_is_shown_of_devices_vectors_and_members() -> None:
+def test_the_repr_of_devices_vectors_and_members() -> None:
     device = told(numbers({"x": 1.0})).devices["Dev"]
     assert repr(device) == "<RemoteDevice Dev of 1 vectors>"
     assert repr(device["target"]) == "<RemoteVector Dev target: Idle>"

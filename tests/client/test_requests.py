@@ -1,4 +1,4 @@
-"""What a client asks for: checked before it leaves, and complete."""
+"""Requests for new values: checked and completed before they leave."""
 
 from __future__ import annotations
 
@@ -36,22 +36,22 @@ def request(definition: Any, **values: Any) -> dict[str, Any]:
     return dict(event)
 
 
-# Whether at all --------------------------------------------------------------------------------
+# Permission --------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     "definition", [numbers(perm=Permission.RO), lights()], ids=["read-only", "lights"]
 )
-def test_what_is_read_only_cannot_be_set(definition: Any) -> None:
+def test_a_read_only_property_cannot_be_set(definition: Any) -> None:
     with pytest.raises(ConfigurationError, match=r"Dev \w+ is read-only: it can be watched"):
         request(definition, x=1)
 
 
-def test_what_is_write_only_can_be_set() -> None:
+def test_a_write_only_property_can_be_set() -> None:
     assert request(numbers(perm=Permission.WO), x=3) == {"x": 3.0, "y": 2.0}
 
 
-def test_a_member_that_is_not_there_cannot_be_set() -> None:
+def test_an_unknown_member_cannot_be_set() -> None:
     with pytest.raises(KeyError, match="target has no member 'z', only x, y"):
         request(numbers(), z=1)
 
@@ -61,7 +61,7 @@ def test_a_request_for_nothing_cannot_be_made() -> None:
         request(numbers())
 
 
-def test_what_is_gone_cannot_be_set() -> None:
+def test_a_deleted_property_cannot_be_set() -> None:
     operations: Any = None
     mirror = Mirror(operations, now=lambda: datetime(2026, 11, 23, tzinfo=UTC))
     mirror.apply(numbers())
@@ -88,7 +88,7 @@ def test_all_numbers_are_sent_in_their_order() -> None:
     assert list(sent.items()) == [("x", 1.0), ("y", 9.0), ("z", 3.0)]
 
 
-def test_a_number_that_the_device_has_beyond_its_own_limits_is_not_asked_for() -> None:
+def test_a_present_number_beyond_its_limits_is_not_sent() -> None:
     assert request(numbers({"x": 500.0, "y": 2.0}), y=3) == {"y": 3.0}
 
 
@@ -98,17 +98,17 @@ def test_a_number_beyond_its_limits_cannot_be_set(value: Any) -> None:
         request(numbers(), x=value)
 
 
-def test_equal_limits_are_none() -> None:
+def test_equal_limits_set_no_limit() -> None:
     assert request(numbers({"x": 1.0}, limits=(0, 0, 0)), x=-1e9) == {"x": -1e9}
 
 
 @pytest.mark.parametrize("value", ["warm", "", float("nan"), float("inf")])
-def test_what_is_no_number_cannot_be_set(value: Any) -> None:
+def test_a_text_that_is_no_number_cannot_be_set(value: Any) -> None:
     with pytest.raises(ConfigurationError, match="x: "):
         request(numbers(), x=value)
 
 
-def test_what_is_of_no_numeric_type_cannot_be_set() -> None:
+def test_a_value_of_no_numeric_type_cannot_be_set() -> None:
     with pytest.raises(TypeError, match="number"):
         request(numbers(), x=[1])
 
@@ -121,12 +121,12 @@ def test_all_texts_are_sent() -> None:
 
 
 @pytest.mark.parametrize("text", ["\x00", "a\x1bb", "\ud800"])
-def test_what_the_wire_cannot_carry_cannot_be_set(text: str) -> None:
+def test_a_text_that_indi_cannot_carry_cannot_be_set(text: str) -> None:
     with pytest.raises(ConfigurationError, match=r"a: .* INDI cannot carry"):
         request(texts(), a=text)
 
 
-def test_what_is_no_text_cannot_be_set() -> None:
+def test_a_value_that_is_no_text_cannot_be_set() -> None:
     with pytest.raises(TypeError, match="a is a str, not int"):
         request(texts(), a=5)
 
@@ -135,7 +135,7 @@ def test_what_is_no_text_cannot_be_set() -> None:
 
 
 @pytest.mark.parametrize("value", ["On", ON, True], ids=repr)
-def test_just_the_switches_that_are_given_are_sent(value: Any) -> None:
+def test_only_the_given_switches_are_sent(value: Any) -> None:
     assert request(switches(), fast=value) == {"fast": ON}
     assert request(switches(), fast=value, slow="Off") == {"fast": ON, "slow": OFF}
 
@@ -162,7 +162,7 @@ def test_no_switch_need_be_on_where_the_rule_allows_it() -> None:
     assert request(switches(Rule.ANY_OF_MANY), **both) == both
 
 
-def test_what_is_no_switch_value_cannot_be_set() -> None:
+def test_a_value_that_is_no_switch_value_cannot_be_set() -> None:
     with pytest.raises(ConfigurationError, match="'on' is no switch value"):
         request(switches(), slow="on")
 
@@ -204,7 +204,7 @@ def test_only_bytes_are_at_hand(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("value", [None, 5, (None, ".fits"), io.StringIO("text")])
-def test_what_is_no_blob_cannot_be_set(value: Any) -> None:
+def test_a_value_that_is_no_blob_cannot_be_set(value: Any) -> None:
     with pytest.raises(TypeError, match="file"):
         Upload(vector_of(blobs()), {"file": value})
 

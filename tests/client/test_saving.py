@@ -1,4 +1,4 @@
-"""Frames in files: none is lost, and none is written over, whoever else saves beside it."""
+"""Frames in files: none is lost or overwritten, also where several iterators save."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def contents(directory: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in directory.iterdir()}
 
 
-async def test_a_frame_that_was_not_saved_is_the_next_one(tmp_path: Path) -> None:
+async def test_after_a_cancellation_the_unsaved_frame_comes_next(tmp_path: Path) -> None:
     async def cancelled_at_first(function: Callable[..., Any], *args: Any) -> Any:
         scope.cancel()
         await trio.lowlevel.checkpoint()
@@ -56,7 +56,7 @@ async def test_a_frame_that_was_not_saved_is_the_next_one(tmp_path: Path) -> Non
     assert [path.read_bytes() async for path in saved] == [b"one", b"two"]
 
 
-async def test_so_is_one_that_could_not_be_written(tmp_path: Path) -> None:
+async def test_a_frame_that_could_not_be_written_comes_next(tmp_path: Path) -> None:
     saved = saving(tmp_path / "later", b"one", b"two")
     for _ in range(2):
         with pytest.raises(FileNotFoundError):
@@ -65,7 +65,7 @@ async def test_so_is_one_that_could_not_be_written(tmp_path: Path) -> None:
     assert [path.read_bytes() async for path in saved] == [b"one", b"two"]
 
 
-async def test_two_who_share_an_iterator_save_each_frame_once(tmp_path: Path) -> None:
+async def test_two_tasks_that_share_an_iterator_save_each_frame_once(tmp_path: Path) -> None:
     saved = saving(tmp_path, *(bytes([n]) for n in range(1, FRAMES + 1)))
 
     async def save() -> None:
@@ -78,7 +78,7 @@ async def test_two_who_share_an_iterator_save_each_frame_once(tmp_path: Path) ->
     assert sorted(contents(tmp_path).values()) == [bytes([n]) for n in range(1, FRAMES + 1)]
 
 
-async def test_savers_side_by_side_write_over_nothing(tmp_path: Path) -> None:
+async def test_iterators_side_by_side_overwrite_nothing(tmp_path: Path) -> None:
     sent = [[b"%d of %d" % (n, saver) for n in range(FRAMES)] for saver in range(SAVERS)]
 
     async def save(frames: list[bytes]) -> None:
@@ -106,7 +106,7 @@ def file_system(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.mark.usefixtures("file_system")
-async def test_a_name_that_is_taken_meanwhile_is_left_alone(
+async def test_a_file_that_another_program_makes_is_left_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write = Path.write_bytes
@@ -124,7 +124,7 @@ async def test_a_name_that_is_taken_meanwhile_is_left_alone(
     assert contents(tmp_path) == {"Dev.image.file.0002.fits": b"another's", path.name: b"ours"}
 
 
-async def test_a_name_without_a_frame_is_given_back(
+async def test_an_empty_file_is_removed_where_the_frame_cannot_replace_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(_path: Path, _target: Path) -> None:
@@ -140,13 +140,13 @@ async def test_a_name_without_a_frame_is_given_back(
     assert [path.read_bytes() async for path in saved] == [b"one"]
 
 
-async def test_files_are_for_whom_other_files_are_for(tmp_path: Path) -> None:
+async def test_files_have_the_usual_permissions(tmp_path: Path) -> None:
     (tmp_path / "other").touch()
     path = await anext(saving(tmp_path, b"one"))
     assert path.stat().st_mode == (tmp_path / "other").stat().st_mode
 
 
-async def test_the_longest_names_have_room(tmp_path: Path) -> None:
+async def test_the_longest_names_fit(tmp_path: Path) -> None:
     long = "x" * 300
     event = setBLOBVector(long, long, {long: b"one"}, {long: SizeFormat(3, f".{long}")})
     arrived = Frames(long, long)

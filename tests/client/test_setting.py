@@ -1,4 +1,4 @@
-"""Asking a device for something, and waiting until it has it."""
+"""Requests for new values, and waiting for the answer."""
 
 from __future__ import annotations
 
@@ -72,10 +72,10 @@ class Setting:
 
 
 async def asked(server: Server) -> None:
-    """Hear a request, and the ping before it."""
+    """Receive a request, and answer the ping before it."""
     await server.pong()
     await server.next(newNumberVector)
-    # So that what comes next is read apart from the reply.
+    # The client reads the reply before anything else is sent.
     await trio.testing.wait_all_tasks_blocked()
 
 
@@ -105,7 +105,7 @@ async def test_a_member_may_have_any_name(autojump_clock: MockClock) -> None:
 
 
 @pytest.mark.parametrize("wait", [False, True], ids=["set", "set_and_wait"])
-async def test_what_cannot_be_right_never_leaves(autojump_clock: MockClock, wait: bool) -> None:
+async def test_an_illegal_request_never_leaves(autojump_clock: MockClock, wait: bool) -> None:
     async with joined(numbers(), switches(), texts(), blobs()) as (client, server):
         do = client.set_and_wait if wait else client.set
         wrong: list[tuple[str, dict[str, Any]]] = [
@@ -129,7 +129,7 @@ async def test_what_cannot_be_right_never_leaves(autojump_clock: MockClock, wait
         assert await server.receive() == newNumberVector("Dev", "target", {"x": 1.0, "y": 2.0})
 
 
-async def test_a_server_that_does_not_read_is_waited_for(nursery: trio.Nursery) -> None:
+async def test_set_waits_while_the_server_does_not_read(nursery: trio.Nursery) -> None:
     to_client, from_server = trio.testing.memory_stream_one_way_pair()
     to_server, from_client = trio.testing.lockstep_stream_one_way_pair()
     server = Server(trio.StapledStream(to_client, from_client))
@@ -144,7 +144,7 @@ async def test_a_server_that_does_not_read_is_waited_for(nursery: trio.Nursery) 
     assert client.connected
 
 
-async def test_what_has_not_left_is_not_asked(
+async def test_a_cancelled_request_that_was_not_queued_leaves_no_trace(
     nursery: trio.Nursery, autojump_clock: MockClock
 ) -> None:
     to_client, from_server = trio.testing.memory_stream_one_way_pair()
@@ -179,7 +179,7 @@ async def test_an_upload_may_be_larger_than_all_that_may_wait() -> None:
         assert client.connected
 
 
-async def test_what_is_on_its_way_is_lost_with_the_connection(
+async def test_requests_in_the_queue_are_lost_with_the_connection(
     nursery: trio.Nursery, autojump_clock: MockClock
 ) -> None:
     to_client, from_server = trio.testing.memory_stream_one_way_pair()
@@ -198,7 +198,7 @@ async def test_what_is_on_its_way_is_lost_with_the_connection(
     assert isinstance(await other.look(), NotConnected)
 
 
-async def test_what_is_on_its_way_is_lost_with_the_client(
+async def test_requests_in_the_queue_are_lost_with_the_client(
     nursery: trio.Nursery, autojump_clock: MockClock
 ) -> None:
     to_client, from_server = trio.testing.memory_stream_one_way_pair()
@@ -227,7 +227,7 @@ async def test_a_file_is_sent(tmp_path: Path) -> None:
             await client["Dev"]["image"].set(file=tmp_path / "other.fits")
 
 
-async def test_a_test_has_no_need_of_threads(autojump_clock: MockClock, tmp_path: Path) -> None:
+async def test_a_runtime_can_do_without_threads(autojump_clock: MockClock, tmp_path: Path) -> None:
     (tmp_path / "dark.fits").write_bytes(b"dark")
     began = trio.current_time()
 
@@ -255,7 +255,7 @@ async def test_a_test_has_no_need_of_threads(autojump_clock: MockClock, tmp_path
 
 
 @pytest.mark.parametrize("state", [State.OK, State.IDLE])
-async def test_it_is_done_when_the_device_says_so(
+async def test_a_request_is_done_at_ok_or_idle(
     nursery: trio.Nursery, autojump_clock: MockClock, state: State
 ) -> None:
     async with joined(numbers()) as (client, server):
@@ -270,9 +270,7 @@ async def test_it_is_done_when_the_device_says_so(
         assert vector["x"] == 5
 
 
-async def test_it_has_failed_when_the_device_says_so(
-    nursery: trio.Nursery, autojump_clock: MockClock
-) -> None:
+async def test_a_request_fails_at_alert(nursery: trio.Nursery, autojump_clock: MockClock) -> None:
     async with joined(numbers()) as (client, server):
         setting = Setting(nursery, partial(client["Dev"]["target"].set_and_wait, x=5))
         await asked(server)
@@ -285,7 +283,7 @@ async def test_it_has_failed_when_the_device_says_so(
         assert str(error) == "Dev target is in Alert: stuck"
 
 
-async def test_the_words_may_come_before_the_alert(
+async def test_the_message_may_come_before_the_alert(
     nursery: trio.Nursery, autojump_clock: MockClock
 ) -> None:
     async with joined(numbers(), Message("Dev", "long ago")) as (client, server):
@@ -294,7 +292,7 @@ async def test_the_words_may_come_before_the_alert(
         await asked(server)
         await server.send(Message("Dev", "[ERROR] stuck"), report(State.ALERT))
         assert (await setting.look()).message == "[ERROR] stuck"
-        # What was said before has nothing to do with it.
+        # Messages from before the request do not count.
         setting = Setting(nursery, partial(vector.set_and_wait, x=5))
         await asked(server)
         await server.send(report(State.ALERT))
@@ -303,7 +301,9 @@ async def test_the_words_may_come_before_the_alert(
         assert str(error) == "Dev target is in Alert"
 
 
-async def test_it_may_be_deleted_instead(nursery: trio.Nursery, autojump_clock: MockClock) -> None:
+async def test_a_request_fails_when_the_property_is_deleted(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
     async with joined(numbers(), texts()) as (client, server):
         settings = [
             Setting(nursery, partial(client.set_and_wait, "Dev", "target", {"x": 5})),
@@ -321,7 +321,7 @@ async def test_a_definition_is_no_answer(nursery: trio.Nursery, autojump_clock: 
     async with joined(numbers()) as (client, server):
         setting = Setting(nursery, partial(client["Dev"]["target"].set_and_wait, x=5))
         await asked(server)
-        # Some other client has asked for it.
+        # Another client has asked for the definition.
         await server.send(numbers(state=State.OK))
         assert await setting.look() is None
         await server.send(report())
@@ -338,10 +338,10 @@ async def test_a_report_without_a_state_answers_too(
         assert await setting.look() == "done"
 
 
-# What is older than the request ----------------------------------------------------------------
+# Reports older than the request ----------------------------------------------------------------
 
 
-async def test_what_was_on_its_way_is_no_answer(
+async def test_a_report_from_before_the_ping_reply_is_no_answer(
     nursery: trio.Nursery, autojump_clock: MockClock
 ) -> None:
     async with joined(numbers()) as (client, server):
@@ -349,7 +349,7 @@ async def test_what_was_on_its_way_is_no_answer(
         setting = Setting(nursery, partial(vector.set_and_wait, x=5))
         ping = await server.next(pingRequest)
         assert isinstance(await server.receive(), newNumberVector)
-        # Said before the server has read the request: a report of each state, and then the reply.
+        # Sent before the server has read the request: a report of each state, and then the reply.
         await server.send(report(), report(State.ALERT), report(State.IDLE))
         assert await setting.look() is None
         await server.send(pingReply(ping.uid), report(State.BUSY))
@@ -368,7 +368,7 @@ async def test_an_answer_may_come_right_behind_the_reply(
         assert isinstance(await setting.look(), PropertyAlert)
 
 
-async def test_what_had_been_read_is_no_answer_where_pings_are_not_answered(
+async def test_without_pings_a_report_that_was_read_already_is_no_answer(
     nursery: trio.Nursery, autojump_clock: MockClock
 ) -> None:
     near, far = trio.testing.memory_stream_pair()
@@ -377,7 +377,7 @@ async def test_what_had_been_read_is_no_answer_where_pings_are_not_answered(
     settings: list[Setting] = []
 
     def set_at_once(vector: RemoteVector) -> bool:
-        # In the midst of one read, of which the rest is older than what is asked now.
+        # This runs within one read; the rest of it is older than the request.
         if not settings and vector["x"] == 7:
             settings.append(Setting(nursery, partial(vector.set_and_wait, x=5)))
         return bool(vector["x"] == 8)
@@ -395,7 +395,7 @@ async def test_what_had_been_read_is_no_answer_where_pings_are_not_answered(
 # Time ------------------------------------------------------------------------------------------
 
 
-async def test_a_property_that_is_busy_for_too_long(
+async def test_a_property_that_is_busy_for_too_long_times_out(
     nursery: trio.Nursery, autojump_clock: MockClock
 ) -> None:
     async with joined(numbers(timeout=7.0)) as (client, server):
@@ -403,20 +403,20 @@ async def test_a_property_that_is_busy_for_too_long(
         setting = Setting(nursery, partial(client["Dev"]["target"].set_and_wait, x=5))
         await asked(server)
         for _ in range(10):
-            # That it says so again and again makes it none the faster.
+            # Repeating the same timeout does not extend it.
             await server.send(report(State.BUSY, timeout=7.0))
             await trio.sleep(1)
         error = await setting.look()
         assert isinstance(error, PropertyTimeout)
         assert setting.when - began == 7
         assert str(error) == "Dev target is Busy for too long: more than 7 s"
-        # It may be waited for still.
+        # Another wait is possible.
         await server.send(report())
         with trio.fail_after(1):
             await client.wait_state("Dev", "target", "Ok")
 
 
-async def test_what_the_device_says_is_in_the_timeout(
+async def test_the_timeout_has_the_message_of_the_report(
     nursery: trio.Nursery, autojump_clock: MockClock
 ) -> None:
     async with joined(numbers(timeout=7.0)) as (client, server):
@@ -439,7 +439,7 @@ async def test_a_later_message_of_the_device_does_not_replace_that_of_the_report
         assert setting.outcome.message == "moving"
 
 
-async def test_a_device_may_come_to_need_more_time(
+async def test_a_report_may_change_the_timeout(
     nursery: trio.Nursery, autojump_clock: MockClock
 ) -> None:
     async with joined(numbers(timeout=7.0)) as (client, server):
@@ -453,7 +453,9 @@ async def test_a_device_may_come_to_need_more_time(
         assert setting.when - began == 25
 
 
-async def test_no_timeout_is_no_bound(nursery: trio.Nursery, autojump_clock: MockClock) -> None:
+async def test_a_timeout_of_0_sets_no_limit(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
     async with joined(numbers(timeout=0.0)) as (client, server):
         setting = Setting(nursery, partial(client["Dev"]["target"].set_and_wait, x=5))
         await asked(server)
@@ -468,7 +470,7 @@ async def test_no_timeout_is_no_bound(nursery: trio.Nursery, autojump_clock: Moc
 @pytest.mark.parametrize(
     ("allowed", "outcome", "after"), [(3.0, "too long", 3), (0, "done", 20)], ids=["3 s", "none"]
 )
-async def test_the_caller_may_have_a_timeout_of_his_own(
+async def test_a_timeout_of_the_caller_counts_instead(
     nursery: trio.Nursery, autojump_clock: MockClock, allowed: float, outcome: str, after: float
 ) -> None:
     async with joined(numbers(timeout=7.0)) as (client, server):
@@ -483,7 +485,7 @@ async def test_the_caller_may_have_a_timeout_of_his_own(
         assert setting.when - began == after
 
 
-async def test_callers_bound_it_too(autojump_clock: MockClock) -> None:
+async def test_fail_after_bounds_the_wait_too(autojump_clock: MockClock) -> None:
     async with joined(numbers(timeout=7.0)) as (client, _server):
         with pytest.raises(trio.TooSlowError), trio.fail_after(2):
             await client["Dev"]["target"].set_and_wait(x=5)
@@ -563,10 +565,10 @@ async def test_a_property_is_asked_for_one_thing_at_a_time(
         settings.append(Setting(nursery, partial(target.set_and_wait, x=x)))
         await trio.testing.wait_all_tasks_blocked()
     first, second, third = settings
-    # Only of one property.
+    # Requests of another property do not wait.
     with trio.fail_after(1):
         await mode.set_and_wait(fast="On")
-    # It is checked at once all the same.
+    # An illegal request is refused at once.
     with pytest.raises(ConfigurationError, match="between"), trio.fail_after(1):
         await target.set_and_wait(x=1e9)
     await trio.sleep(31)
@@ -575,7 +577,7 @@ async def test_a_property_is_asked_for_one_thing_at_a_time(
     assert (third.outcome, third.when) == ("done", 30)
 
 
-async def test_the_turn_of_who_gives_up_goes_to_the_next(
+async def test_after_a_timeout_the_next_request_is_sent(
     nursery: trio.Nursery, autojump_clock: MockClock
 ) -> None:
     async with joined(numbers()) as (client, server):
@@ -584,7 +586,7 @@ async def test_the_turn_of_who_gives_up_goes_to_the_next(
             await client.set_and_wait("Dev", "target", {"x": 1}, timeout=2)
         waiting = Setting(nursery, partial(target.set_and_wait, x=2))
         await trio.testing.wait_all_tasks_blocked()
-        # What the caller allows is for the wait for his turn, too.
+        # The timeout includes the wait for other requests of the property.
         with pytest.raises(PropertyTimeout, match="more than 3 s"), trio.fail_after(5):
             await client.set_and_wait("Dev", "target", {"x": 3}, timeout=3)
         asked = [await server.next(newNumberVector) for _ in range(2)]
@@ -594,7 +596,7 @@ async def test_the_turn_of_who_gives_up_goes_to_the_next(
 
 
 @pytest.mark.parametrize("end", ["deleted", "lost"])
-async def test_what_waits_for_its_turn_ends_with_the_property(
+async def test_queued_requests_fail_with_the_property(
     nursery: trio.Nursery, autojump_clock: MockClock, end: str
 ) -> None:
     async with joined(numbers()) as (client, server):
@@ -610,7 +612,7 @@ async def test_what_waits_for_its_turn_ends_with_the_property(
             assert isinstance(await setting.look(), expected)
 
 
-async def test_words_for_who_was_asked_are_not_for_who_waits_behind(
+async def test_a_message_is_only_for_the_request_that_was_sent(
     nursery: trio.Nursery, autojump_clock: MockClock
 ) -> None:
     async with joined(numbers()) as (client, server):
@@ -631,13 +633,13 @@ async def test_words_for_who_was_asked_are_not_for_who_waits_behind(
         assert str(third.outcome) == "Dev target is Busy for too long: more than 9 s"
 
 
-async def test_old_words_are_not_those_of_a_timeout(autojump_clock: MockClock) -> None:
+async def test_an_old_message_is_not_that_of_a_timeout(autojump_clock: MockClock) -> None:
     async with joined(numbers(message="all is well")) as (client, _server):
         with pytest.raises(PropertyTimeout, match="is Busy for too long: more than 2 s"):
             await client.set_and_wait("Dev", "target", {"x": 1}, timeout=2)
 
 
-async def test_what_is_not_named_is_sent_as_it_is_by_then(
+async def test_members_that_are_not_given_are_sent_with_the_value_of_then(
     nursery: trio.Nursery, autojump_clock: MockClock
 ) -> None:
     client = await start_driver(nursery, Mover())
@@ -650,7 +652,7 @@ async def test_what_is_not_named_is_sent_as_it_is_by_then(
     assert dict(target) == {"x": 3.0, "free": 4.0}
 
 
-async def test_a_bound_of_the_callers_is_for_the_sending_too(
+async def test_a_timeout_of_the_caller_includes_the_sending(
     nursery: trio.Nursery, autojump_clock: MockClock
 ) -> None:
     client = await start_driver(nursery, Bench(), faults=[Stall(time=10, direction="sent")])
@@ -661,7 +663,7 @@ async def test_a_bound_of_the_callers_is_for_the_sending_too(
 
 
 @pytest.mark.parametrize("direction", ["both", "sent"])
-async def test_a_half_open_line_is_noticed_though_something_waits_to_be_sent(
+async def test_a_half_open_line_is_noticed_while_requests_are_queued(
     nursery: trio.Nursery, autojump_clock: MockClock, direction: str
 ) -> None:
     lanes = ["sent", "received"] if direction == "both" else ["sent"]
@@ -674,20 +676,20 @@ async def test_a_half_open_line_is_noticed_though_something_waits_to_be_sent(
     assert not client.connected
 
 
-async def test_a_reply_that_was_lost_is_made_up_for_by_the_next(
+async def test_a_later_ping_reply_replaces_a_lost_one(
     nursery: trio.Nursery, autojump_clock: MockClock
 ) -> None:
     async with joined(numbers()) as (client, server):
         setting = Setting(nursery, partial(client["Dev"]["target"].set_and_wait, x=5))
         await server.next(pingRequest)
         await server.next(newNumberVector)
-        # The next one is that of the silence check.
+        # The next ping is that of the silence check.
         await server.pong()
         await server.send(report())
         assert await setting.look() == "done"
 
 
-async def test_an_answer_that_is_not_to_be_sent_is_not_waited_for(
+async def test_an_answer_that_the_blob_policy_prevents_is_not_waited_for(
     nursery: trio.Nursery, autojump_clock: MockClock
 ) -> None:
     client = await start_driver(nursery, Bench())
@@ -699,7 +701,9 @@ async def test_an_answer_that_is_not_to_be_sent_is_not_waited_for(
     await target.set_and_wait(x=5)
 
 
-async def test_what_was_deleted_says_so(nursery: trio.Nursery, autojump_clock: MockClock) -> None:
+async def test_the_error_for_a_deleted_vector_says_what_to_do(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
     driver = Bench()
     client = await start_driver(nursery, driver)
     target = client["Bench"]["target"]

@@ -32,7 +32,7 @@ async def settle(client: IPyClient, into: list[Any], **options: Any) -> None:
     into.append((await client.wait_settled(**options), trio.current_time()))
 
 
-async def test_a_trindi_server_tells_by_a_ping(nursery: trio.Nursery) -> None:
+async def test_a_trindi_server_settles_by_a_ping(nursery: trio.Nursery) -> None:
     server = await start(nursery, Bench("A"), Bench("B"))
     client = await nursery.start(IPyClient("127.0.0.1", server.port).run)
     assert await client.wait_settled() is Settled.PING
@@ -40,7 +40,7 @@ async def test_a_trindi_server_tells_by_a_ping(nursery: trio.Nursery) -> None:
     assert str(Settled.PING) == "ping"
 
 
-async def test_a_server_that_says_when_all_are_sent_is_taken_at_its_word(
+async def test_a_reply_that_all_is_sent_settles(
     pair: tuple[IPyClient, Server], nursery: trio.Nursery, autojump_clock: MockClock
 ) -> None:
     client, server = pair
@@ -61,7 +61,7 @@ async def test_a_server_that_says_when_all_are_sent_is_taken_at_its_word(
 
 
 @pytest.mark.parametrize("answered", ["", "enableBLOB"])
-async def test_a_reply_between_two_drivers_is_no_proof(
+async def test_a_plain_reply_does_not_settle(
     pair: tuple[IPyClient, Server], nursery: trio.Nursery, autojump_clock: MockClock, answered: str
 ) -> None:
     client, server = pair
@@ -80,13 +80,13 @@ async def test_a_reply_between_two_drivers_is_no_proof(
     assert set(client) == {"Dev", "Other"}
 
 
-async def test_what_a_reply_says_of_its_own_accord_is_no_proof(
+async def test_a_reply_to_another_ping_does_not_settle(
     pair: tuple[IPyClient, Server], nursery: trio.Nursery, autojump_clock: MockClock
 ) -> None:
     client, server = pair
     settled: list[Any] = []
     nursery.start_soon(settle, client, settled)
-    # To the plain one at the start, but not yet to the one that asks.
+    # Reply to the plain ping at the start, but not to the one that asks.
     first, asking = [await server.next(pingRequest) for _ in range(2)]
     assert (first.after, asking.after) == ("", "getProperties")
     await server.send(pingReply(first.uid, "getProperties"))
@@ -94,7 +94,7 @@ async def test_what_a_reply_says_of_its_own_accord_is_no_proof(
     assert settled == []
 
 
-async def test_a_question_that_comes_later_is_waited_for_too(autojump_clock: MockClock) -> None:
+async def test_a_later_get_properties_is_waited_for_too(autojump_clock: MockClock) -> None:
     async with joined(numbers()) as (client, server), trio.open_nursery() as nursery:
         settled: list[Any] = []
         await client.get_properties("Other")
@@ -109,7 +109,7 @@ async def test_a_question_that_comes_later_is_waited_for_too(autojump_clock: Moc
         assert "Other" in client
 
 
-async def test_a_server_that_answers_pings_too_early_has_to_be_quiet(
+async def test_a_server_that_answers_pings_too_early_settles_by_quiet(
     pair: tuple[IPyClient, Server], nursery: trio.Nursery, autojump_clock: MockClock
 ) -> None:
     client, server = pair
@@ -121,7 +121,7 @@ async def test_a_server_that_answers_pings_too_early_has_to_be_quiet(
     for number in range(10):
         await trio.sleep(0.9 * QUIET_PERIOD)
         await server.send(numbers(name=f"n{number}"))
-        # What is no definition keeps nobody waiting.
+        # Reports do not extend the quiet period.
         await trio.sleep(0.05 * QUIET_PERIOD)
         await server.send(report(name=f"n{number}"))
     await trio.sleep(2 * QUIET_PERIOD)
@@ -130,7 +130,7 @@ async def test_a_server_that_answers_pings_too_early_has_to_be_quiet(
     assert when - began == pytest.approx(
         9 * 0.95 * QUIET_PERIOD + 0.9 * QUIET_PERIOD + QUIET_PERIOD
     )
-    # From then on its pings count for nothing.
+    # From then on its replies do not count.
     settled.clear()
     await client.get_properties()
     nursery.start_soon(settle, client, settled)
@@ -142,7 +142,7 @@ async def test_a_server_that_answers_pings_too_early_has_to_be_quiet(
     assert [how for how, _when in settled] == [Settled.QUIET]
 
 
-async def test_a_server_that_never_answers_pings_has_to_be_quiet(
+async def test_a_server_that_never_answers_pings_settles_by_quiet(
     pair: tuple[IPyClient, Server], autojump_clock: MockClock
 ) -> None:
     client, server = pair
@@ -150,13 +150,13 @@ async def test_a_server_that_never_answers_pings_has_to_be_quiet(
     began = trio.current_time()
     assert await client.wait_settled(quiet=3) is Settled.QUIET
     assert trio.current_time() - began == pytest.approx(3)
-    # It has been quiet for long enough.
+    # The quiet period is over already.
     assert await client.wait_settled(quiet=3) is Settled.QUIET
     assert trio.current_time() - began == pytest.approx(3)
 
 
 @pytest.mark.parametrize("pings", [True, False], ids=["answers pings", "does not"])
-async def test_the_first_word_may_take_longer(
+async def test_the_first_definition_may_take_longer(
     pair: tuple[IPyClient, Server], autojump_clock: MockClock, pings: bool
 ) -> None:
     client, server = pair
@@ -173,7 +173,7 @@ async def test_the_first_word_may_take_longer(
     assert trio.current_time() - began == pytest.approx(FIRST_DEFINITION_FACTOR * QUIET_PERIOD)
 
 
-async def test_what_a_request_brings_is_waited_for(
+async def test_definitions_after_a_request_are_waited_for(
     pair: tuple[IPyClient, Server], autojump_clock: MockClock
 ) -> None:
     client, server = pair
@@ -194,7 +194,7 @@ async def test_a_server_may_fall_silent_for_ever(
         await client.wait_settled()
 
 
-async def test_pings_without_number_are_bounded(
+async def test_unanswered_pings_are_bounded(
     pair: tuple[IPyClient, Server], autojump_clock: MockClock
 ) -> None:
     client, server = pair
@@ -203,7 +203,7 @@ async def test_pings_without_number_are_bounded(
     for _ in range(3000):
         await client.wait_settled()
     await trio.testing.wait_all_tasks_blocked()
-    # The oldest is no longer waited for, and an answer to it does no harm.
+    # The oldest is forgotten, and a reply to it does no harm.
     first = await server.next(pingRequest)
     await server.send(pingReply(first.uid), pingReply("of somebody else"), texts())
     await client.wait_defined("Dev", "note")
@@ -226,7 +226,7 @@ def make_slow(name: str = "Slow") -> Slow:
     return Slow([Device(name, vectors)])
 
 
-async def test_a_driver_that_answers_itself_is_waited_for(
+async def test_a_driver_that_defines_its_properties_itself_is_waited_for(
     nursery: trio.Nursery, autojump_clock: MockClock
 ) -> None:
     client = await start_server(nursery, [Bench("A"), make_slow(), Bench("B")], settle=False)
@@ -236,7 +236,7 @@ async def test_a_driver_that_answers_itself_is_waited_for(
     assert [len(device) for device in client.values()] == [9, 9, 3]
 
 
-async def test_only_the_client_that_has_asked_waits_for_it(
+async def test_a_client_waits_only_for_the_devices_that_it_asked_for(
     nursery: trio.Nursery, autojump_clock: MockClock
 ) -> None:
     server = IPyServer([Bench("A"), make_slow()])
@@ -248,7 +248,7 @@ async def test_only_the_client_that_has_asked_waits_for_it(
     assert trio.current_time() == began
 
 
-async def test_a_request_that_takes_long_keeps_nobody_waiting(
+async def test_a_long_request_does_not_delay_settling(
     nursery: trio.Nursery, autojump_clock: MockClock
 ) -> None:
     class Mount(Bench):
@@ -262,7 +262,7 @@ async def test_a_request_that_takes_long_keeps_nobody_waiting(
     assert trio.current_time() == began
 
 
-async def test_a_driver_that_fails_while_it_answers_keeps_nobody_waiting(
+async def test_a_driver_that_fails_does_not_delay_settling(
     nursery: trio.Nursery, autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     class Failing(Slow):
@@ -279,7 +279,7 @@ async def test_a_driver_that_fails_while_it_answers_keeps_nobody_waiting(
     assert "unplugged" in caplog.text
 
 
-async def test_pings_that_ask_are_bounded_while_a_driver_answers(
+async def test_held_pings_are_bounded_while_a_driver_answers(
     nursery: trio.Nursery, autojump_clock: MockClock
 ) -> None:
     slow = make_slow()
@@ -290,7 +290,7 @@ async def test_pings_that_ask_are_bounded_while_a_driver_answers(
     await peer.send(getProperties())
     pings = [pingRequest(str(number), "getProperties") for number in range(MAX_HELD + 2)]
     await peer.send(*pings, pingRequest("plain"))
-    # Those beyond the bound, and the plain one, are answered at once, and say nothing of it.
+    # Plain replies come at once to the pings beyond the bound, and to the plain ping.
     early = [pingReply(str(MAX_HELD)), pingReply(str(MAX_HELD + 1)), pingReply("plain")]
     assert [await peer.next(pingReply) for _ in early] == early
     assert trio.current_time() < 1

@@ -1,4 +1,4 @@
-"""Waiting for a property to be as wanted: at once, later, and only for a moment."""
+"""Waiting until a property meets a condition."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Waiter:
         return bool(self.results)
 
 
-async def test_what_is_so_already_need_not_be_waited_for(autojump_clock: MockClock) -> None:
+async def test_a_condition_that_holds_already_returns_at_once(autojump_clock: MockClock) -> None:
     async with joined(numbers({"x": 5.0})) as (client, _server):
         vector = client["Dev"]["target"]
         assert await client.wait_for("Dev", "target", lambda v: v["x"] == 5) is vector
@@ -48,7 +48,7 @@ async def test_what_is_so_already_need_not_be_waited_for(autojump_clock: MockClo
         assert await client.wait_state("Dev", "target", State.IDLE) is vector
 
 
-async def test_what_is_not_yet_so_is_waited_for(
+async def test_a_condition_that_does_not_hold_is_waited_for(
     nursery: trio.Nursery, autojump_clock: MockClock
 ) -> None:
     async with joined(numbers({"x": 1.0})) as (client, server):
@@ -60,7 +60,7 @@ async def test_what_is_not_yet_so_is_waited_for(
         assert await waiter.exhausted()
 
 
-async def test_a_property_may_not_be_there_yet(
+async def test_the_property_need_not_be_defined_yet(
     nursery: trio.Nursery, autojump_clock: MockClock
 ) -> None:
     async with joined() as (client, server):
@@ -93,7 +93,7 @@ async def test_a_state_that_comes_and_goes_in_one_read_is_not_missed(
         assert client["Dev"]["target"].state is State.OK
 
 
-async def test_what_is_said_of_one_property_concerns_no_other(
+async def test_events_of_other_properties_are_not_checked(
     nursery: trio.Nursery, autojump_clock: MockClock
 ) -> None:
     looked: list[str] = []
@@ -107,12 +107,14 @@ async def test_what_is_said_of_one_property_concerns_no_other(
         await trio.testing.wait_all_tasks_blocked()
         await server.send(texts(), report(device="Other"), report())
         assert not await waiter.exhausted()
-        # Once when it began to wait, and once for the report.
+        # Once at the start of the wait, and once for the report.
         assert looked == ["target", "target"]
         nursery.cancel_scope.cancel()
 
 
-async def test_what_a_predicate_raises_is_raised_where_it_waits(autojump_clock: MockClock) -> None:
+async def test_an_error_of_the_predicate_is_raised_in_the_waiting_task(
+    autojump_clock: MockClock,
+) -> None:
     async with joined(numbers(), texts()) as (client, server):
         with pytest.raises(KeyError, match="no member 'z'"):
             await client.wait_for("Dev", "target", lambda v: v["z"] > 0)
@@ -136,7 +138,7 @@ async def test_what_a_predicate_raises_is_raised_where_it_waits(autojump_clock: 
         await client.wait_state("Dev", "target", {State.BUSY})
 
 
-async def test_what_is_stale_is_not_as_wanted(
+async def test_a_stale_property_does_not_meet_a_condition(
     nursery: trio.Nursery, autojump_clock: MockClock
 ) -> None:
     async with joined(numbers({"x": 1.0})) as (client, server):
@@ -149,22 +151,22 @@ async def test_what_is_stale_is_not_as_wanted(
         assert waiter.results == [vector]
 
 
-async def test_callers_bound_what_they_wait_for(autojump_clock: MockClock) -> None:
+async def test_fail_after_bounds_a_wait(autojump_clock: MockClock) -> None:
     async with joined(numbers()) as (client, server):
         with pytest.raises(trio.TooSlowError), trio.fail_after(5):
             await client.wait_state("Dev", "target", {State.ALERT})
-        # Nothing of it is left.
+        # The wait leaves no trace.
         await server.send(report(State.ALERT))
         await client.wait_state("Dev", "target", {State.ALERT})
 
 
-async def test_a_state_that_there_is_not(autojump_clock: MockClock) -> None:
+async def test_an_unknown_state_is_refused(autojump_clock: MockClock) -> None:
     client = IPyClient()
     with pytest.raises(ValueError, match="Fine"):
         await client.wait_state("Dev", "target", {"Fine"})
 
 
-async def test_many_may_wait_for_one_property(
+async def test_many_tasks_may_wait_for_one_property(
     nursery: trio.Nursery, autojump_clock: MockClock
 ) -> None:
     async with joined(numbers()) as (client, server):
@@ -178,7 +180,7 @@ async def test_many_may_wait_for_one_property(
         assert all([await waiter.exhausted() for waiter in waiters])
 
 
-async def test_what_is_asked_makes_a_vector_busy(
+async def test_a_request_makes_a_vector_busy(
     nursery: trio.Nursery, autojump_clock: MockClock
 ) -> None:
     async with joined(numbers(state=State.OK)) as (client, server):

@@ -1,4 +1,4 @@
-"""What a program hears of a client: events and frames, bounded, the newest first of all."""
+"""The iterators over events and frames: bounded, and the newest state survives."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def frame(data: bytes, name: str = "image", suffix: str = ".fits", **more: Any) 
 
 
 async def heard(events: Events) -> list[Any]:
-    """Everything that waits, and nothing that comes later."""
+    """Return all queued events, and none that come later."""
     await trio.testing.wait_all_tasks_blocked()
     found = []
     with trio.move_on_after(0.001):
@@ -55,7 +55,7 @@ async def heard(events: Events) -> list[Any]:
 # Events ----------------------------------------------------------------------------------------
 
 
-async def test_events_are_heard_from_the_call_on(autojump_clock: MockClock) -> None:
+async def test_events_are_received_from_the_call_on(autojump_clock: MockClock) -> None:
     async with joined(numbers()) as (client, server):
         events = client.events()
         told: list[Any] = [
@@ -70,10 +70,10 @@ async def test_events_are_heard_from_the_call_on(autojump_clock: MockClock) -> N
         assert events.drops == 0
 
 
-async def test_what_is_none_of_a_clients_business_is_not_heard(autojump_clock: MockClock) -> None:
+async def test_requests_of_other_clients_are_not_received(autojump_clock: MockClock) -> None:
     async with joined(numbers({"x": 1.0})) as (client, server):
         events = client.events()
-        # indiserver shows clients what others ask for.
+        # indiserver forwards requests to other clients.
         await server.send(
             newNumberVector("Dev", "target", {"x": 9.0}), getProperties("Dev"), pingRequest("u")
         )
@@ -104,7 +104,7 @@ async def test_the_mirror_is_as_new_as_the_event(
         assert client["Dev"]["target"]["x"] == event["x"] == 2.0
 
 
-async def test_a_slow_listener_gets_the_newest_state(autojump_clock: MockClock) -> None:
+async def test_a_slow_iterator_gets_the_newest_state(autojump_clock: MockClock) -> None:
     async with joined(numbers(), texts()) as (client, server):
         slow, fast = client.events(high_water=50_000), client.events()
         told = [report(members={"x": float(n)}) for n in range(1000)]
@@ -123,7 +123,7 @@ async def test_a_slow_listener_gets_the_newest_state(autojump_clock: MockClock) 
         assert fast.drops == 0
 
 
-async def test_a_listener_that_keeps_up_gets_everything(autojump_clock: MockClock) -> None:
+async def test_an_iterator_that_keeps_up_gets_everything(autojump_clock: MockClock) -> None:
     async with joined(numbers()) as (client, server):
         events = client.events(high_water=10_000)
         for n in range(200):
@@ -132,7 +132,7 @@ async def test_a_listener_that_keeps_up_gets_everything(autojump_clock: MockCloc
         assert events.drops == 0
 
 
-async def test_a_listener_that_hears_nothing_costs_no_more_than_the_bound(
+async def test_an_iterator_that_is_never_read_keeps_no_more_than_the_bound(
     autojump_clock: MockClock,
 ) -> None:
     async with joined() as (client, server):
@@ -146,7 +146,7 @@ async def test_a_listener_that_hears_nothing_costs_no_more_than_the_bound(
         assert len(await heard(stuck)) < 100
 
 
-async def test_a_listener_that_nobody_holds_is_forgotten(autojump_clock: MockClock) -> None:
+async def test_an_iterator_without_references_is_forgotten(autojump_clock: MockClock) -> None:
     async with joined(numbers()) as (client, server):
         for _ in range(10):
             events = client.events()
@@ -158,7 +158,7 @@ async def test_a_listener_that_nobody_holds_is_forgotten(autojump_clock: MockClo
         assert sum(type(one).__name__ == "Events" for one in gc.get_objects()) == 0
 
 
-async def test_a_listener_that_is_cancelled_loses_nothing(autojump_clock: MockClock) -> None:
+async def test_a_cancelled_iterator_loses_nothing(autojump_clock: MockClock) -> None:
     async with joined(numbers()) as (client, server):
         events = client.events()
         got: list[Any] = []
@@ -171,7 +171,7 @@ async def test_a_listener_that_is_cancelled_loses_nothing(autojump_clock: MockCl
         assert [event["x"] for event in got] == list(range(200))
 
 
-async def test_a_listener_gives_others_their_turn(autojump_clock: MockClock) -> None:
+async def test_an_iterator_lets_other_tasks_run(autojump_clock: MockClock) -> None:
     async with joined(numbers()) as (client, server):
         events = client.events()
         await server.send(*[report()] * 1000)
@@ -207,7 +207,7 @@ async def test_blobs_are_asked_for(autojump_clock: MockClock) -> None:
             await client.enable_blobs("Dev", policy="Sometimes")
 
 
-async def test_blobs_of_what_has_none_are_refused(
+async def test_blobs_of_a_property_without_blobs_are_refused(
     autojump_clock: MockClock, tmp_path: Path
 ) -> None:
     async with joined(numbers(), blobs()) as (client, server):
@@ -217,13 +217,13 @@ async def test_blobs_of_what_has_none_are_refused(
         for listen in (vector.frames, lambda: vector.save_frames(tmp_path)):
             with pytest.raises(ValueError, match="has no BLOBs"):
                 listen()
-        # What is not there yet may be a BLOB one day.
+        # A property that is not defined yet may have BLOBs.
         client.frames("Dev", "other")
         await client.enable_blobs("Dev", "other")
         assert await server.next(enableBLOB) == enableBLOB("Dev", "other", BLOBPolicy.ALSO)
 
 
-async def test_frames_are_bytes_that_know_where_they_are_from(autojump_clock: MockClock) -> None:
+async def test_frames_are_bytes_with_their_origin(autojump_clock: MockClock) -> None:
     async with joined(blobs()) as (client, server):
         await client.enable_blobs("Dev", "image")
         frames = client["Dev"]["image"].frames()
@@ -252,7 +252,7 @@ async def test_each_member_is_a_frame(autojump_clock: MockClock) -> None:
         ]
 
 
-async def test_frames_of_other_properties_are_not_heard(autojump_clock: MockClock) -> None:
+async def test_frames_of_other_properties_are_not_received(autojump_clock: MockClock) -> None:
     async with joined(blobs(), blobs("other")) as (client, server):
         await client.enable_blobs("Dev")
         frames = client.frames("Dev", "image")
@@ -260,7 +260,7 @@ async def test_frames_of_other_properties_are_not_heard(autojump_clock: MockCloc
         assert await frames.__anext__() == b"yes"
 
 
-async def test_blobs_that_nobody_wants_are_not_kept(autojump_clock: MockClock) -> None:
+async def test_blobs_that_are_not_enabled_are_not_kept(autojump_clock: MockClock) -> None:
     async with joined(blobs(), blobs("other")) as (client, server):
         await client.enable_blobs("Dev")
         await client.enable_blobs("Dev", "other", "Never")
@@ -276,7 +276,7 @@ async def test_blobs_that_nobody_wants_are_not_kept(autojump_clock: MockClock) -
         assert client.ignored == 1
 
 
-async def test_a_slow_viewer_gets_the_newest_frame(autojump_clock: MockClock) -> None:
+async def test_a_slow_iterator_gets_the_newest_frame(autojump_clock: MockClock) -> None:
     async with joined(blobs()) as (client, server):
         await client.enable_blobs("Dev")
         slow = client.frames("Dev", "image", high_water=10_000)
@@ -292,7 +292,7 @@ async def test_a_slow_viewer_gets_the_newest_frame(autojump_clock: MockClock) ->
         assert slow.drops == 20 - len(got) > 10
 
 
-async def test_what_a_viewer_has_seen_is_no_burden(autojump_clock: MockClock) -> None:
+async def test_frames_that_were_handed_out_are_not_counted(autojump_clock: MockClock) -> None:
     async with joined(blobs()) as (client, server):
         await client.enable_blobs("Dev")
         frames = client.frames("Dev", "image")
@@ -323,7 +323,7 @@ async def send_slowly(server: Server, event: setBLOBVector, pieces: int = 10) ->
         await trio.testing.wait_all_tasks_blocked()
 
 
-async def test_a_frame_tells_how_much_of_it_has_arrived(autojump_clock: MockClock) -> None:
+async def test_the_progress_of_a_frame_is_reported(autojump_clock: MockClock) -> None:
     async with joined(blobs()) as (client, server):
         await client.enable_blobs("Dev")
         told: list[Progress] = []
@@ -341,7 +341,7 @@ async def test_a_frame_tells_how_much_of_it_has_arrived(autojump_clock: MockCloc
             told.clear()
 
 
-async def test_the_total_of_several_members_is_not_known(autojump_clock: MockClock) -> None:
+async def test_the_total_of_several_members_is_unknown(autojump_clock: MockClock) -> None:
     async with joined(blobs(members={"a": None, "b": None})) as (client, server):
         await client.enable_blobs("Dev")
         told: list[Progress] = []
@@ -357,7 +357,7 @@ async def test_the_total_of_several_members_is_not_known(autojump_clock: MockClo
         assert told[-1] == Progress("Dev", "image", 200_000, 200_000)
 
 
-async def test_the_total_of_what_is_compressed_is_not_known(autojump_clock: MockClock) -> None:
+async def test_the_total_of_a_compressed_frame_is_unknown(autojump_clock: MockClock) -> None:
     async with joined(blobs()) as (client, server):
         await client.enable_blobs("Dev")
         told: list[Progress] = []
@@ -383,7 +383,7 @@ async def test_the_head_may_come_in_any_pieces(autojump_clock: MockClock) -> Non
         assert told[-1].received == 3000
 
 
-async def test_progress_of_others_is_not_told(autojump_clock: MockClock) -> None:
+async def test_progress_of_other_properties_is_not_reported(autojump_clock: MockClock) -> None:
     async with joined(blobs(), blobs("other"), texts()) as (client, server):
         await client.enable_blobs("Dev")
         told: list[Progress] = []
@@ -397,7 +397,9 @@ async def test_progress_of_others_is_not_told(autojump_clock: MockClock) -> None
         assert told != []
 
 
-async def test_what_is_told_of_progress_may_fail(autojump_clock: MockClock) -> None:
+async def test_an_error_of_the_progress_function_ends_the_iterator(
+    autojump_clock: MockClock,
+) -> None:
     def fail(progress: Progress) -> None:
         raise ZeroDivisionError(progress.received)
 
@@ -408,7 +410,7 @@ async def test_what_is_told_of_progress_may_fail(autojump_clock: MockClock) -> N
         with pytest.raises(ZeroDivisionError):
             async for _ in frames:
                 pass
-        # The client lives on.
+        # The client goes on.
         await server.send(report())
         await client.wait_state("Dev", "target", "Ok")
 
@@ -439,7 +441,7 @@ async def test_frames_are_saved(tmp_path: Path) -> None:
         assert saved.drops == 0
 
 
-async def test_no_file_is_written_over(tmp_path: Path) -> None:
+async def test_no_file_is_overwritten(tmp_path: Path) -> None:
     (tmp_path / "Dev.image.file.0001.fits").write_bytes(b"old")
     (tmp_path / "Dev.image.file.0002.fits").write_bytes(b"old")
     async with joined(blobs()) as (client, server):
@@ -470,7 +472,7 @@ def test_a_server_does_not_choose_where_files_go(suffix: str, name: str) -> None
     assert file_name(Frame._of(event, "a/b"), 1) == name
 
 
-async def test_a_directory_that_is_not_there(tmp_path: Path) -> None:
+async def test_a_missing_directory_is_an_error(tmp_path: Path) -> None:
     async with joined(blobs()) as (client, server):
         await client.enable_blobs("Dev")
         saved = client.save_frames("Dev", "image", tmp_path / "missing")

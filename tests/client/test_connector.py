@@ -1,4 +1,4 @@
-"""Connecting, being connected, and what is left when that ends."""
+"""Connecting, reconnecting, half-open connections, and the end of the client."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 
 class Servers:
-    """Servers that a client connects to one after another, or cannot."""
+    """Servers that accept or refuse a client, one after another."""
 
     def __init__(self) -> None:
         self.refuse = 0
@@ -80,14 +80,14 @@ async def test_a_client_connects_to_a_server(nursery: trio.Nursery) -> None:
     assert client["Bench"]["target"]["x"] == 7.0
 
 
-async def test_localhost_is_the_host_where_none_is_named(nursery: trio.Nursery) -> None:
+async def test_the_default_host_is_localhost(nursery: trio.Nursery) -> None:
     server = await start(nursery, Bench(), host="localhost")
     client = await nursery.start(IPyClient(port=server.port).run)
     await client.wait_defined("Bench")
     assert IPyClient().port == 7624
 
 
-async def test_nobody_to_connect_to_is_an_error() -> None:
+async def test_a_refused_connection_is_an_error() -> None:
     port = free_port()
     client = IPyClient("127.0.0.1", port)
     with pytest.raises(OSError, match=f"127.0.0.1:{port} failed"):
@@ -104,7 +104,7 @@ async def test_nobody_to_connect_to_is_an_error() -> None:
     ],
     ids=["everything", "some"],
 )
-async def test_the_first_thing_said_is_what_is_asked_for(ask_for: Any, asked: list[Any]) -> None:
+async def test_a_connection_begins_with_what_is_asked_for(ask_for: Any, asked: list[Any]) -> None:
     near, far = trio.testing.memory_stream_pair()
     server = Server(far)
     async with trio.open_nursery() as nursery:
@@ -113,7 +113,7 @@ async def test_the_first_thing_said_is_what_is_asked_for(ask_for: Any, asked: li
         nursery.cancel_scope.cancel()
 
 
-def test_what_cannot_be_asked_for() -> None:
+def test_bad_values_of_ask_for_are_refused() -> None:
     with pytest.raises(ConfigurationError, match=r"ask_for=\['Dev'\]"):
         IPyClient(ask_for="Dev")
     nothing: Any = [(None, "target")]
@@ -135,7 +135,7 @@ def test_what_cannot_be_asked_for() -> None:
         ({"max_mirror_bytes": -1}, "max_mirror_bytes is at least 0"),
     ],
 )
-def test_numbers_that_cannot_be_are_refused(options: dict[str, Any], message: str) -> None:
+def test_bad_numbers_are_refused(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigurationError, match=message):
         IPyClient(**options)
 
@@ -148,7 +148,7 @@ async def test_more_can_be_asked_for_later(autojump_clock: MockClock) -> None:
             await client.get_properties(None, "v")
 
 
-async def test_what_is_asked_for_before_there_is_a_connection_is_asked_for_on_it(
+async def test_requests_made_before_connecting_are_sent_on_connecting(
     autojump_clock: MockClock,
 ) -> None:
     client = IPyClient(ask_for=["Dev"])
@@ -181,14 +181,14 @@ async def test_a_client_can_be_run_again(autojump_clock: MockClock) -> None:
             assert (await client.wait_defined("Dev", "target"))["x"] == value
 
 
-def test_what_is_shown_of_a_client() -> None:
+def test_the_repr_of_a_client() -> None:
     assert repr(IPyClient()) == "<IPyClient of no devices yet, not connected>"
     one, other = IPyClient(), IPyClient()
     assert one != other
     assert len({one, other}) == 2
 
 
-async def test_a_device_that_is_not_there(autojump_clock: MockClock) -> None:
+async def test_an_unknown_device_is_a_key_error(autojump_clock: MockClock) -> None:
     with pytest.raises(KeyError, match="no device 'Dev', nor any other"):
         IPyClient()["Dev"]
     async with joined(numbers()) as (client, _server):
@@ -208,7 +208,7 @@ async def test_run_returns_when_the_server_closes(autojump_clock: MockClock) -> 
         await server.greet(numbers())
         await server.aclose()
     assert not client.connected
-    # What is known stays to be looked at.
+    # The last known values stay.
     assert client["Dev"]["target"]["x"] == 1.0
     assert client["Dev"].stale
 
@@ -220,7 +220,7 @@ async def test_cancelling_closes_the_stream(autojump_clock: MockClock) -> None:
     assert not client.connected
 
 
-async def test_what_is_waited_for_is_lost_with_the_client(autojump_clock: MockClock) -> None:
+async def test_waits_end_with_the_client(autojump_clock: MockClock) -> None:
     failed: list[str] = []
 
     async def expect(wait: Callable[[], Awaitable[object]]) -> None:
@@ -240,7 +240,7 @@ async def test_what_is_waited_for_is_lost_with_the_client(autojump_clock: MockCl
             await server.aclose()
         assert len(failed) == 5
         assert all("the server has closed the connection" in text for text in failed)
-        # And so it is from then on.
+        # Later calls fail likewise.
         for wait in (
             partial(client.wait_for, "Dev", "target"),
             partial(vector.set, x=5),
@@ -262,10 +262,10 @@ async def test_nothing_can_be_set_before_there_is_a_connection() -> None:
         await client.set("Dev", "target", {"x": 1})
 
 
-# Connecting anew -------------------------------------------------------------------------------
+# Reconnecting -------------------------------------------------------------------------------
 
 
-async def test_a_lost_connection_is_made_anew(
+async def test_a_lost_connection_is_replaced(
     nursery: trio.Nursery, autojump_clock: MockClock
 ) -> None:
     servers = Servers()
@@ -296,7 +296,9 @@ async def test_a_lost_connection_is_made_anew(
     assert client["Dev"]["image"].stale
 
 
-async def test_who_waits_goes_on_waiting(nursery: trio.Nursery, autojump_clock: MockClock) -> None:
+async def test_waits_go_on_over_a_lost_connection(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
     servers = Servers()
     client = await nursery.start(servers.client().run)
     waited: list[Any] = []
@@ -319,7 +321,7 @@ async def test_who_waits_goes_on_waiting(nursery: trio.Nursery, autojump_clock: 
     assert len(waited) == 3
 
 
-async def test_what_was_asked_of_a_device_is_lost_with_the_connection(
+async def test_a_request_without_an_answer_is_lost_with_the_connection(
     nursery: trio.Nursery, autojump_clock: MockClock
 ) -> None:
     servers = Servers()
@@ -339,7 +341,7 @@ async def test_what_was_asked_of_a_device_is_lost_with_the_connection(
     with pytest.raises(NotConnected, match="the server has closed"):
         await vector.set(x=5)
     await client.wait_connected()
-    # Nobody knows yet what the property is by now.
+    # The property may have changed in between.
     with pytest.raises(NotConnected, match="wait until it is defined again with wait_defined"):
         await vector.set(x=5)
     second = await servers.next()
@@ -349,7 +351,7 @@ async def test_what_was_asked_of_a_device_is_lost_with_the_connection(
     assert (await second.next(newNumberVector))["x"] == 5
 
 
-async def test_attempts_come_more_and_more_slowly(
+async def test_the_delays_between_attempts_grow(
     nursery: trio.Nursery, autojump_clock: MockClock
 ) -> None:
     servers = Servers()
@@ -363,7 +365,7 @@ async def test_attempts_come_more_and_more_slowly(
     assert (RECONNECT_DELAY, MAX_RECONNECT_DELAY) == (1, 60)
 
 
-async def test_a_server_that_closes_at_once_is_not_bothered_often(
+async def test_a_server_that_closes_at_once_is_connected_to_more_and_more_seldom(
     nursery: trio.Nursery, autojump_clock: MockClock
 ) -> None:
     servers = Servers()
@@ -377,7 +379,7 @@ async def test_a_server_that_closes_at_once_is_not_bothered_often(
     assert waits == [0.5, 1, 2, 4, 8]
 
 
-async def test_after_a_long_connection_the_wait_is_short_again(
+async def test_after_a_long_connection_the_delay_is_short_again(
     nursery: trio.Nursery, autojump_clock: MockClock
 ) -> None:
     servers = Servers()
@@ -388,7 +390,7 @@ async def test_after_a_long_connection_the_wait_is_short_again(
     await server.aclose()
     server = await servers.next()
     assert servers.attempts[-1] - servers.attempts[-2] == PROVEN + RECONNECT_DELAY
-    # But not after a short one.
+    # After a short one it is not.
     await trio.sleep(0.9 * PROVEN)
     await server.aclose()
     await servers.next()
@@ -416,17 +418,17 @@ async def test_events_go_on_over_connections_and_end_with_the_client(
     assert [event async for event in client.events()] == []
 
 
-# Half-open links -------------------------------------------------------------------------------
+# Half-open connections ---------------------------------------------------------------------------
 
 
-async def test_a_server_that_is_silent_is_pinged_and_given_up(
+async def test_a_silent_server_is_pinged_and_given_up(
     nursery: trio.Nursery, autojump_clock: MockClock
 ) -> None:
     servers = Servers()
     client = await nursery.start(servers.client().run)
     dead = await servers.next()
     await dead.greet(numbers())
-    # It is still there, and answers; then no more.
+    # It answers one ping, and no other.
     await trio.testing.wait_all_tasks_blocked()
     before = trio.current_time()
     ping = await dead.next(pingRequest)
@@ -441,7 +443,7 @@ async def test_a_server_that_is_silent_is_pinged_and_given_up(
     assert client.connected
 
 
-async def test_who_ran_no_more_is_told_why(autojump_clock: MockClock) -> None:
+async def test_a_client_that_ended_says_why(autojump_clock: MockClock) -> None:
     near, far = trio.testing.memory_stream_pair()
     server, client = Server(far), IPyClient()
     async with trio.open_nursery() as nursery:
@@ -452,7 +454,7 @@ async def test_who_ran_no_more_is_told_why(autojump_clock: MockClock) -> None:
 
 
 @pytest.mark.parametrize("pings", [True, False], ids=["answers pings", "does not"])
-async def test_a_server_that_speaks_is_not_given_up(autojump_clock: MockClock, pings: bool) -> None:
+async def test_a_server_that_sends_is_not_given_up(autojump_clock: MockClock, pings: bool) -> None:
     async with joined(numbers()) as (client, server):
         for _ in range(20):
             await trio.sleep(IDLE - 1)
@@ -502,7 +504,7 @@ async def joined_in_lockstep(*, pings: bool = True) -> AsyncIterator[tuple[IPyCl
         nursery.cancel_scope.cancel()
 
 
-async def test_a_server_that_reads_nothing_but_speaks_is_waited_for(
+async def test_a_server_that_sends_but_does_not_read_is_not_given_up(
     autojump_clock: MockClock,
 ) -> None:
     async with joined_in_lockstep() as (client, server), trio.open_nursery() as nursery:
@@ -514,9 +516,9 @@ async def test_a_server_that_reads_nothing_but_speaks_is_waited_for(
         assert (await server.next(newNumberVector))["x"] == 5
 
 
-async def test_a_server_that_reads_slowly_is_waited_for(autojump_clock: MockClock) -> None:
+async def test_a_server_that_reads_slowly_is_not_given_up(autojump_clock: MockClock) -> None:
     async with joined_in_lockstep() as (client, server), trio.open_nursery() as nursery:
-        # One takes far longer than a silent server is given.
+        # One request takes far longer than the deadline of a silent server.
         nursery.start_soon(partial(client["Dev"]["note"].set, a="x" * SEND_BYTES))
         await trio.testing.wait_all_tasks_blocked()
         while nursery.child_tasks:
@@ -528,7 +530,7 @@ async def test_a_server_that_reads_slowly_is_waited_for(autojump_clock: MockCloc
 
 
 @pytest.mark.parametrize("pings", [True, False], ids=["answers pings", "does not"])
-async def test_a_server_that_takes_nothing_and_says_nothing_is_given_up(
+async def test_a_server_that_neither_reads_nor_sends_is_given_up(
     autojump_clock: MockClock, pings: bool
 ) -> None:
     failed: list[str] = []
@@ -547,7 +549,7 @@ async def test_a_server_that_takes_nothing_and_says_nothing_is_given_up(
                 partial(vector.set_and_wait, x=6),
             ):
                 nursery.start_soon(expect, wait)
-            # What is wanted is asked for on the next connection, if there is one.
+            # The next connection, if there is one, asks again.
             nursery.start_soon(client.enable_blobs, "Dev")
             nursery.start_soon(
                 client.wait_settled if not pings else partial(expect, client.wait_settled)
