@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.kit.cli import Background, Script, Served
+from tests.kit.processes import join
 from tests.kit.terminal import Terminal
 
 if TYPE_CHECKING:
@@ -74,4 +75,4 @@ def beside() -> Iterator[Callable[[Callable[[], object]], None]]:
 
     yield start
     for thread in threads:
-        thread.join()
+        join(thread)

@@ -10,7 +10,8 @@ import trio.testing
 
 from tests.kit.client import joined, numbers, report, texts
 from tests.kit.peers import Client, Server
-from tests.kit.server import PATIENCE, Bench, start
+from tests.kit.processes import DEADLINE
+from tests.kit.server import Bench, start
 from trindi import Device, IPyClient, IPyDriver, IPyServer, NumberMember, NumberVector, Settled
 from trindi.client.server_connection import FIRST_DEFINITION_FACTOR, QUIET_PERIOD
 from trindi.protocol import getProperties, pingReply, pingRequest
@@ -283,7 +284,7 @@ async def test_held_pings_are_bounded_while_a_driver_answers(
     nursery: trio.Nursery, autojump_clock: MockClock
 ) -> None:
     slow = make_slow()
-    slow.seconds = PATIENCE / 2
+    slow.seconds = DEADLINE / 2
     server = IPyServer([slow])
     await start_server(nursery, server, settle=False)
     peer = Client(connect(nursery, server))
@@ -296,4 +297,4 @@ async def test_held_pings_are_bounded_while_a_driver_answers(
     assert trio.current_time() < 1
     held = [pingReply(str(number), "getProperties") for number in range(MAX_HELD)]
     assert [await peer.next(pingReply) for _ in held] == held
-    assert trio.current_time() == PATIENCE / 2
+    assert trio.current_time() == DEADLINE / 2

@@ -10,6 +10,7 @@ import trio.testing
 
 import camera
 from tests.kit.client import joined, numbers, report
+from tests.kit.processes import DEADLINE
 from trindi import IPyClient, IPyServer, Message, State, delProperty
 from trindi.protocol import newNumberVector
 
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
     from trio.testing import MockClock
 
     Load = Callable[[str], ModuleType]
-
-PATIENCE = 30
 
 
 def contents(directory: Path) -> dict[str, bytes]:
@@ -39,7 +38,7 @@ async def test_the_first_client_prints_and_sets(
     snippet: Load, nursery: trio.Nursery, capsys: pytest.CaptureFixture[str]
 ) -> None:
     port = await serve(nursery, snippet("thermo").make_driver())
-    with trio.fail_after(PATIENCE):
+    with trio.fail_after(DEADLINE):
         await snippet("client_first").main("127.0.0.1", port)
     assert capsys.readouterr().out.splitlines() == [
         "Thermostat.temperaturevector.temperature = 20.0",
@@ -146,7 +145,7 @@ async def test_the_follower_connects_when_there_is_a_server(
 ) -> None:
     port = await serve(nursery, snippet("thermo").make_driver())
     said: list[str] = []
-    with trio.fail_after(PATIENCE):
+    with trio.fail_after(DEADLINE):
         async with trio.open_nursery() as within:
             within.start_soon(snippet("client_events").main, "127.0.0.1", port)
             while len(said) < 2:
@@ -162,7 +161,7 @@ async def test_pictures_are_taken_and_saved(
     driver = camera.make_driver()
     port = await serve(nursery, driver)
     client = await nursery.start(IPyClient("127.0.0.1", port).run)
-    with trio.fail_after(PATIENCE):
+    with trio.fail_after(DEADLINE):
         await snippet("client_camera").take(client, "Camera", 0.01, 2, str(tmp_path))
     names = ["Camera.CCD1.CCD1.0001.fits", "Camera.CCD1.CCD1.0002.fits"]
     image = driver.read_out(0.01)
@@ -184,7 +183,7 @@ async def test_the_program_takes_three_pictures(
     monkeypatch.setattr(module, "take", take)
     async with trio.open_nursery() as nursery:
         port = await serve(nursery, camera.make_driver())
-        with trio.fail_after(PATIENCE):
+        with trio.fail_after(DEADLINE):
             await module.main("127.0.0.1", port, "there")
         nursery.cancel_scope.cancel()
     assert taken == [("Camera", 2.0, 3, "there")]

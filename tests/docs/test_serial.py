@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import trio
 
+from tests.kit.processes import DEADLINE
 from trindi.testing import start_driver
 
 if TYPE_CHECKING:
@@ -18,14 +19,12 @@ if TYPE_CHECKING:
 
     Load = Callable[[str], ModuleType | Any]
 
-PATIENCE = 30
-
 
 @pytest.mark.parametrize("name", ["is_read_and_set", "silent"])
 async def test_the_tests_on_the_page(snippet: Load, nursery: trio.Nursery, name: str) -> None:
     module: Any = snippet("test_serial_heater")
     start = partial(start_driver, nursery)
-    with trio.fail_after(PATIENCE):
+    with trio.fail_after(DEADLINE):
         if name == "silent":
             await module.test_a_silent_heater_is_an_alert(start)
         else:
@@ -35,12 +34,12 @@ async def test_the_tests_on_the_page(snippet: Load, nursery: trio.Nursery, name:
 async def test_a_late_answer_is_skipped(snippet: Load, nursery: trio.Nursery) -> None:
     heater: Any = snippet("test_serial_heater").Heater()
     async with snippet("serial_line").SerialLine(heater.port) as line:
-        with trio.fail_after(PATIENCE):
+        with trio.fail_after(DEADLINE):
             with pytest.raises(trio.TooSlowError, match=r"no answer to 'T\?' within 0\.1 s"):
                 await line.ask("T?", "T ", timeout=0.1)
             nursery.start_soon(heater.run)
-            assert await line.ask("P 60", "P ", timeout=PATIENCE) == "60"
-            assert await line.ask("T?", "T ", timeout=PATIENCE) == "4.2"
+            assert await line.ask("P 60", "P ", timeout=DEADLINE) == "60"
+            assert await line.ask("T?", "T ", timeout=DEADLINE) == "4.2"
 
 
 async def test_the_line_is_opened_again_when_it_is_back(
@@ -51,7 +50,7 @@ async def test_the_line_is_opened_again_when_it_is_back(
     type(driver).wait = type(driver).period = 0.01
     client = await start_driver(nursery, driver)
     lens = partial(client.wait_for, "Dew Heater", "LENS")
-    with trio.fail_after(PATIENCE):
+    with trio.fail_after(DEADLINE):
         await lens(lambda v: v.state == "Alert" and "No such file" in v.message)
         for _ in range(2):
             heater = module.Heater()

@@ -17,15 +17,13 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import trio
 
+from tests.kit.processes import DEADLINE, join
 from tests.kit.stdio import open_descriptors
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from trio.testing import MockClock
-
-PATIENCE = 60.0
-"""Seconds after which what was cancelled, or started again, is taken to hang."""
 
 
 ENOUGH = 4
@@ -137,7 +135,7 @@ def _give_up_when_it_hangs() -> Iterator[None]:
     scope = trio.CancelScope()
 
     def watch() -> None:
-        if not done.wait(PATIENCE):
+        if not done.wait(DEADLINE):
             token.run_sync_soon(scope.cancel)
 
     watcher = threading.Thread(target=watch)
@@ -147,7 +145,7 @@ def _give_up_when_it_hangs() -> Iterator[None]:
             yield
     finally:
         done.set()
-        watcher.join()
+        join(watcher)
     assert not scope.cancelled_caught, "it hangs"
 
 
@@ -170,7 +168,7 @@ def _busy_threads() -> set[threading.Thread]:
 
 
 def _wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + DEADLINE
     while not condition():
         assert time.monotonic() < deadline, f"left: {_busy_threads()}"
         threading.Event().wait(0.001)

@@ -15,7 +15,7 @@ import trio
 import trio.from_thread
 from click.testing import CliRunner
 
-from tests.kit.processes import DEADLINE
+from tests.kit.processes import DEADLINE, join
 from tests.kit.server import Bench
 from trindi import (
     Device,
@@ -111,7 +111,7 @@ class Background:
         """End it."""
         if self._thread.is_alive():
             trio.from_thread.run_sync(self._scope.cancel, trio_token=self._token)
-            self._thread.join()
+            join(self._thread)
 
 
 class Served(Background):

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 
 if TYPE_CHECKING:
+    import threading
     from collections.abc import Callable
 
 T = TypeVar("T")
@@ -24,8 +25,9 @@ ENVIRONMENT: Final = os.environ | {
     "PYTHONUNBUFFERED": "1",
 }
 
-DEADLINE: Final = 30.0
-"""Seconds for what another program does: far more than it takes, as machines are noisy."""
+DEADLINE: Final = 50.0
+"""Seconds of real time for each wait: far more than it takes, because machines are busy. Twice as
+long is still less than the time after which pytest ends a test."""
 
 
 def run_python(*arguments: str | Path, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
@@ -67,6 +69,12 @@ def wait_until(look: Callable[[], T | None], what: str, deadline: float = DEADLI
         if time.monotonic() > end:
             raise AssertionError(f"{what}: not within {deadline:g} seconds")
         time.sleep(0.02)
+
+
+def join(thread: threading.Thread) -> None:
+    """Wait for the end of a thread."""
+    thread.join(DEADLINE)
+    assert not thread.is_alive(), f"{thread.name} has not ended within {DEADLINE:g} seconds"
 
 
 def free_port() -> int:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import trio
 
 from tests.kit.peers import Client
+from tests.kit.processes import DEADLINE
 from trindi import (
     BLOBMember,
     BLOBVector,
@@ -28,9 +29,6 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
     from trindi.protocol import ClientEvent, SnoopEvent
-
-PATIENCE: Final = 30
-"""Seconds of real time after which a test that waits for something has failed."""
 
 
 def make_device(name: str = "Bench") -> Device:
@@ -131,7 +129,7 @@ async def start(nursery: trio.Nursery, *drivers: IPyDriver, **options: Any) -> I
 
 async def until(condition: Callable[[], bool]) -> None:
     """Wait until a condition holds that other tasks, or the kernel, bring about."""
-    with trio.fail_after(PATIENCE):
+    with trio.fail_after(DEADLINE):
         # Not only a checkpoint, since the kernel needs a moment too; and nothing else tells of it.
         while not condition():  # noqa: ASYNC110
             await trio.sleep(0.001)

@@ -14,14 +14,12 @@ from typing import TYPE_CHECKING, Any
 import trio
 
 from tests.kit.peers import Client
+from tests.kit.processes import DEADLINE
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
 PROGRAM = Path(__file__).parents[1] / "stdio" / "program.py"
-
-PATIENCE = 60.0
-"""Seconds after which a program that does not do what it should is given up."""
 
 
 def memfd(content: bytes, size: int | None = None) -> int:
@@ -92,13 +90,13 @@ class Program:
 
     async def wait_log(self, text: bytes) -> None:
         """Wait until something stands in the log."""
-        with trio.fail_after(PATIENCE):
+        with trio.fail_after(DEADLINE):
             while text not in self.log:
                 await self._news.park()
 
     async def wait(self) -> int:
         """Wait for its end and that of its log, and return its exit status."""
-        with trio.fail_after(PATIENCE):
+        with trio.fail_after(DEADLINE):
             status = await self.process.wait()
             await self._log_ended.wait()
             return status

@@ -13,7 +13,7 @@ import termios
 import threading
 from typing import TYPE_CHECKING, Any, Final
 
-from tests.kit.processes import ENVIRONMENT, ROOT, wait_until
+from tests.kit.processes import ENVIRONMENT, ROOT, join, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -124,5 +124,5 @@ class Terminal:
         for file in self._files:
             file.close()
         os.close(self.slave)
-        self._reader.join()
+        join(self._reader)
         os.close(self._master)

@@ -10,6 +10,7 @@ import trio
 
 from tests.kit.driver import Peer, RecordingPublisher, ask, settle, start
 from tests.kit.peers import Client
+from tests.kit.processes import DEADLINE
 from trindi import (
     Device,
     IPyDriver,
@@ -38,9 +39,6 @@ from trindi.protocol import Decoder, encode
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
-
-
-DEADLINE = 30
 
 
 Connect: TypeAlias = "Callable[[IPyServer], Awaitable[Client]]"

@@ -9,7 +9,8 @@ import pytest
 import trio
 
 from tests.kit.peers import of
-from tests.kit.server import PATIENCE, Bench, Connect, make_device, start, until
+from tests.kit.processes import DEADLINE
+from tests.kit.server import Bench, Connect, make_device, start, until
 from trindi import ConfigurationError, IPyDriver, IPyServer
 from trindi.protocol import (
     BLOBPolicy,
@@ -314,7 +315,7 @@ async def test_many_clients_over_the_bound_do_no_harm(
     await first.sync()
     crowd = [await connect(server) for _ in range(40)]
     for client in crowd:
-        with trio.fail_after(PATIENCE):
+        with trio.fail_after(DEADLINE):
             try:
                 while await client.stream.receive_some():
                     pass

@@ -7,7 +7,8 @@ from typing import Any
 import trio
 
 from tests.kit.peers import of
-from tests.kit.server import PATIENCE, Bench, Connect, start, until
+from tests.kit.processes import DEADLINE
+from tests.kit.server import Bench, Connect, start, until
 from trindi.protocol import (
     BLOBPolicy,
     Message,
@@ -169,7 +170,7 @@ async def test_a_client_that_goes_while_a_frame_waits_for_it_frees_the_driver(
     await gone.send(enableBLOB("Bench", None, BLOBPolicy.ALSO))
     await gone.sync()
     # The first is on its way, the second waits below the high-water mark, the third for room.
-    with trio.fail_after(PATIENCE):
+    with trio.fail_after(DEADLINE):
         async with trio.open_nursery() as inner:
             inner.start_soon(expose, bench, 3)
             await until(lambda: server.statistics().queue_bytes > 0)

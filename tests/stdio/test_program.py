@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 import pytest
 import trio
 
-from tests.kit.stdio import PATIENCE, PROGRAM, Peer, Program, memfd, program
+from tests.kit.processes import DEADLINE
+from tests.kit.stdio import PROGRAM, Peer, Program, memfd, program
 from trindi import Message, defBLOBVector, defNumberVector, defTextVector, setTextVector
 from trindi.protocol import Decoder, getProperties, pingReply, setBLOBVector
 
@@ -350,7 +351,7 @@ async def test_the_socket_is_blocking_again_at_the_end() -> None:
             [sys.executable, str(PROGRAM)], stdin=theirs, stdout=theirs, stderr=subprocess.DEVNULL
         )
         ours.shutdown(socket.SHUT_WR)
-        with trio.fail_after(PATIENCE):
+        with trio.fail_after(DEADLINE):
             assert await process.wait() == 0
         assert os.get_blocking(theirs.fileno())
 
@@ -361,7 +362,7 @@ def _run(stdin: int, stdout: int) -> subprocess.CompletedProcess[bytes]:
         stdin=stdin,
         stdout=stdout,
         stderr=subprocess.PIPE,
-        timeout=PATIENCE,
+        timeout=DEADLINE,
         check=False,
     )
 
@@ -396,7 +397,7 @@ async def test_a_terminal() -> None:
         await peer.send(ASK)
         await peer.next(defBLOBVector)
         await trio.aclose_forcefully(peer.stream)
-        with trio.fail_after(PATIENCE):
+        with trio.fail_after(DEADLINE):
             assert await process.wait() == 0
     finally:
         process.kill()
