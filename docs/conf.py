@@ -2,7 +2,6 @@
 
 import re
 import sys
-import tomllib
 from pathlib import Path
 
 from sphinx.application import Sphinx
@@ -11,8 +10,9 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 import reference
 
-with (Path(__file__).parent.parent / "pyproject.toml").open("rb") as pyproject:
-    release = version = tomllib.load(pyproject)["project"]["version"]
+import trindi
+
+release = version = trindi.__version__
 
 project = "trindi"
 author = "The trindi developers"
