@@ -111,3 +111,12 @@ def test_an_interest_in_too_many_names_is_in_everything() -> None:
     interest = Interest(max_bytes=2000)
     assert [interest.add("d", str(number)) for number in range(6)] == [True] * 4 + [False] * 2
     assert interest.everything
+
+
+@pytest.mark.parametrize("names", [("d" * 1000, "v"), ("d", "v" * 1000)])
+def test_long_names_count(names: tuple[str, str]) -> None:
+    interest = Interest(max_bytes=2000)
+    interest.add(*names)
+    assert not interest.everything
+    interest.add("d", "w")
+    assert interest.everything

@@ -192,7 +192,25 @@ def test_each_kind(definition: DefVector, event: SetVector, members: dict[str, A
 
 def test_a_set_without_values_or_state() -> None:
     made = snapshot(TEXTS, setTextVector("d", "t"))
+    (record,) = made
+    assert record.state is TEXTS.state
     assert made.definitions() == [TEXTS]
+
+
+def test_limits() -> None:
+    unlabelled = replace(NUMBERS, memberlabels={"a": NUMBERS.memberlabels["a"]})
+    new = Limits(1, 2, 3)
+    event = setNumberVector("d", "n", limits={"a": new, "b": new, "x": new})
+    made = snapshot(unlabelled, event)
+    (record,) = made
+    assert record._limits.keys() == {"a", "b"}
+    changed: Any = record.definition
+    assert changed.memberlabels == {"a": NumberLabel("A", "%g", *new)}
+    # A new definition has the last word.
+    made.apply(event)
+    made.apply(NUMBERS)
+    made.apply(setNumberVector("d", "n", {"a": 1.0}))
+    assert made.definitions() == [NUMBERS]
 
 
 @pytest.mark.parametrize(

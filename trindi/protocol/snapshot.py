@@ -250,7 +250,7 @@ class Snapshot(Generic[P]):
         Returns:
             Whether there was room; if not, nothing is counted.
         """
-        if count > 0 and self.bytes + count > self._max_bytes:
+        if self.bytes + count > self._max_bytes:
             return False
         self.bytes += count
         return True
