@@ -44,7 +44,7 @@ from trindi import (
     setNumberVector,
     setSwitchVector,
 )
-from trindi.driver.dispatch import MAX_LINE
+from trindi.driver.property_queue import MAX_WAITING
 
 NOON = datetime(2024, 2, 1, 12, tzinfo=UTC)
 
@@ -525,19 +525,21 @@ class TestBackPressure:
         """A peer that asks, goes and comes again is another peer, with a share of its own."""
         driver = make_driver(self.Gated)
         publisher = await start(nursery, driver)
-        peers = [Peer() for _ in range(2 * MAX_LINE)]
+        peers = [Peer() for _ in range(2 * MAX_WAITING)]
         for number, peer in enumerate(peers):
             event = newNumberVector("Dev", "number", {"b": float(number)})
             assert driver.receive(event, peer) is None
             await settle()
         # One is being worked on.
-        taken, refused = peers[: MAX_LINE + 1], peers[MAX_LINE + 1 :]
+        taken, refused = peers[: MAX_WAITING + 1], peers[MAX_WAITING + 1 :]
         assert [peer.in_flight for peer in taken] == [1] * len(taken)
         assert {peer.in_flight for peer in refused} == {0}
         for peer in refused:
             answer: Any = peer.take()
             assert answer.state is State.ALERT
-            assert f"number is unchanged: {MAX_LINE} requests for it wait already" in answer.message
+            assert (
+                f"number is unchanged: {MAX_WAITING} requests for it wait already" in answer.message
+            )
         await ask(driver, newTextVector("Dev", "text", {"a": "abort"}), refused[0])
         assert refused[0].in_flight == 1
         driver.gate.set()
@@ -551,13 +553,13 @@ class TestBackPressure:
     ) -> None:
         driver = make_driver(self.Gated)
         await start(nursery, driver)
-        for _ in range(MAX_LINE + 1):
+        for _ in range(MAX_WAITING + 1):
             driver.receive(enableBLOB("Dev", None, BLOBPolicy.ALSO), Peer())
             await settle()
         last = Peer()
         assert driver.receive(enableBLOB("Dev", None, BLOBPolicy.ALSO), last) is None
         answer: Any = last.take()
-        assert f"Dev is not asked: {MAX_LINE} requests for it wait already" in answer.message
+        assert f"Dev is not asked: {MAX_WAITING} requests for it wait already" in answer.message
         assert last.in_flight == 0
 
     async def test_that_of_blobs_is_short(self, nursery: trio.Nursery) -> None:
@@ -625,6 +627,44 @@ class TestBackPressure:
         driver.gate.set()
         await settle()
         assert len(driver.heard) == 1
+
+
+class _WorkerCount(trio.abc.Instrument):
+    """Counts the workers that are started."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def task_spawned(self, task: trio.lowlevel.Task) -> None:
+        self.count += task.name == "clientevent"
+
+
+class TestWorkers:
+    async def test_a_lone_request_wakes_no_second_worker(self, nursery: trio.Nursery) -> None:
+        workers = _WorkerCount()
+        trio.lowlevel.add_instrument(workers)
+        driver = make_driver()
+        await start(nursery, driver)
+        for _ in range(3):
+            await ask(driver, newTextVector("Dev", "text", {"a": "hello"}))
+        trio.lowlevel.remove_instrument(workers)
+        assert (len(driver.heard), workers.count) == (3, 1)
+
+    async def test_one_behind_a_handler_that_takes_long_does(self, nursery: trio.Nursery) -> None:
+        class Slow(Recorder):
+            async def clientevent(self, event: Any) -> None:
+                await super().clientevent(event)
+                await trio.sleep_forever()
+
+        workers = _WorkerCount()
+        trio.lowlevel.add_instrument(workers)
+        driver = make_driver(Slow)
+        await start(nursery, driver)
+        await ask(driver, newTextVector("Dev", "text", {"a": "hello"}))
+        assert workers.count == 1
+        await ask(driver, newNumberVector("Dev", "number", {"a": 1.0}))
+        trio.lowlevel.remove_instrument(workers)
+        assert (len(driver.heard), workers.count) == (2, 2)
 
 
 class TestContainment:

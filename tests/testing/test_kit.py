@@ -25,7 +25,7 @@ from trindi import (
     newNumberVector,
     setNumberVector,
 )
-from trindi.driver.dispatch import PROPERTY_QUEUE
+from trindi.driver.property_queue import PROPERTY_QUEUE
 from trindi.protocol import encode
 from trindi.recording import EndOfStream, Recording, RecordingError, Side, Unparsed, record
 from trindi.testing import (

@@ -1,8 +1,8 @@
-"""IPyDriver: what a maker subclasses, and the nursery it lives in.
+"""IPyDriver: the class that an author subclasses, and the nursery that a driver lives in.
 
 One nursery holds the hardware loop, the author's tasks, the dispatcher with its workers, and the
-snooping. None outlives it, and an exception in the hardware loop or in a task ends them all; what
-then happens is for whoever runs the driver. What the driver says goes through a `Publisher`, which
+snooping. None outlives it, and an exception in the hardware loop or in a task ends them all; the
+caller of `serve` decides what happens then. What the driver says goes through a `Publisher`, which
 knows the peers; the driver does not.
 """
 
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVarTuple, cast
 import trio
 
 from trindi.driver.definitions import Definitions
-from trindi.driver.dispatch import Dispatcher, Sender
+from trindi.driver.dispatch import Dispatcher
 from trindi.driver.sink import DriverSink, Publisher
 from trindi.driver.snooping import Snooping
 from trindi.errors import ProtocolError
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
     from datetime import datetime
 
+    from trindi.driver.property_queue import Sender
     from trindi.transport import EncodedBatch, EncodedEvent, EventQueue, Runtime
 
 __all__ = ["IPyDriver"]
@@ -56,12 +57,12 @@ class IPyDriver(NamedMapping[Device]):
     Attributes:
         driverdata: what was given.
         sink: what the driver's vectors and devices send through.
-        auto_send_def: answer getProperties with definitions; where False, `clientevent` gets one
+        auto_send_def: answer getProperties with definitions. False: `clientevent` gets one
             getProperties event for each vector, and answers with `event.vector.send_defVector()`.
 
     Raises:
         ValueError: two devices have one name, or a device is part of another driver.
-        TypeError: a task is a coroutine object, or nothing that can be called.
+        TypeError: a task is a coroutine object, or cannot be called.
     """
 
     auto_send_def: bool = True
@@ -98,7 +99,7 @@ class IPyDriver(NamedMapping[Device]):
     # What an author writes ---------------------------------------------------------------------
 
     async def hardware(self) -> None:
-        """Override: the loop that watches the instrument and sends what is new.
+        """Override: the loop that watches the instrument and sends new values.
 
         It may return; the driver goes on without it. An exception ends the driver. It is cancelled
         when the driver ends: clean-up that must reach the instrument runs shielded and with a
@@ -108,19 +109,19 @@ class IPyDriver(NamedMapping[Device]):
     async def clientevent(self, event: ClientEvent) -> None:
         """Override: act on what a client asks.
 
-        Events of one property come one after another; those of different properties may be worked
-        on at the same time. An exception is logged, and turns the property to Alert; the driver
-        lives on.
+        Events of one property come one after another; those of different properties may be handled
+        at the same time. An exception is logged, and turns the property to Alert; the driver goes
+        on.
 
         Args:
             event: a new…Vector that has passed all checks, an enableBLOB (for information) or,
-                where `auto_send_def` is False, a getProperties. `event.vector` is the property.
+                if `auto_send_def` is False, a getProperties. `event.vector` is the property.
         """
 
     async def snoopevent(self, event: SnoopEvent) -> None:
         """Override: act on what a snooped device says, in order.
 
-        An exception is logged, and the driver lives on.
+        An exception is logged, and the driver goes on.
 
         Args:
             event: a def…Vector, a set…Vector, a Message or a delProperty.
@@ -213,7 +214,7 @@ class IPyDriver(NamedMapping[Device]):
         await self._send(self._snooping.add_blobs(devicename, vectorname, policy))
 
     def snoop(self, devicename: str, vectorname: str, timeout: float = 30) -> None:
-        """Snoop on a vector, and ask again whenever nothing was heard of it for some time.
+        """Snoop on a vector, and ask again after each time of silence.
 
         It may be called before the driver runs. Never blocks.
 
@@ -227,7 +228,7 @@ class IPyDriver(NamedMapping[Device]):
         """
         self._snooping.watch(devicename, vectorname, timeout)
 
-    # What whoever runs the driver calls ----------------------------------------------------------
+    # What runs the driver calls ------------------------------------------------------------------
 
     async def serve(
         self,
@@ -240,12 +241,12 @@ class IPyDriver(NamedMapping[Device]):
 
         Args:
             publisher: connects the driver to its peers.
-            runtime: a test's are others than an observatory's.
-            task_status: started as soon as requests are taken.
+            runtime: the clock and threads to use; a test has its own.
+            task_status: started as soon as the driver takes requests.
 
         Raises:
-            ExceptionGroup: what the hardware loop or a task raised; where exceptions are not to be
-                contained, also what a handler did.
+            ExceptionGroup: what the hardware loop or a task raised; if the runtime does not contain
+                errors, also what a handler raised.
             RuntimeError: the driver is running already.
         """
         if self._nursery is not None:
@@ -257,7 +258,7 @@ class IPyDriver(NamedMapping[Device]):
                 await nursery.start(self._dispatcher.run)
                 self._nursery = nursery
                 self.sink.start(publisher)
-                self._definitions.forget()
+                self._definitions.invalidate()
                 self._snooping.start(nursery)
                 task_status.started()
                 nursery.start_soon(self.hardware)
@@ -272,7 +273,7 @@ class IPyDriver(NamedMapping[Device]):
         """Take what a client sent. Never blocks.
 
         Returns:
-            None, or something to await where the queue it belongs into is full.
+            None, or something to await if the queue of the property is full.
         """
         if isinstance(item, ProtocolError):
             self._dispatcher.refuse(item, sender)
@@ -289,15 +290,15 @@ class IPyDriver(NamedMapping[Device]):
     def definitions(
         self, devicename: str | None = None, vectorname: str | None = None
     ) -> list[DefVector]:
-        """The definitions of all that is enabled, or of one device or vector, as they are now."""
+        """Return the present definitions of all enabled vectors, or of one device or vector."""
         items = self.encoded_definitions(devicename, vectorname).items
         return [cast("DefVector", encoded.event) for encoded in items]
 
     def encoded_definitions(
         self, devicename: str | None = None, vectorname: str | None = None
     ) -> EncodedBatch:
-        """The same, as it is sent; encoded once, until something changes."""
-        return self._definitions.of(devicename, vectorname)
+        """Return the same as it is sent; encoded once, until something changes."""
+        return self._definitions.encoded(devicename, vectorname)
 
     @property
     def snoop_queue(self) -> EventQueue:
@@ -307,10 +308,6 @@ class IPyDriver(NamedMapping[Device]):
         """
         return self._snooping.queue
 
-    def inbox_for(self, event: Event) -> EventQueue | None:
-        """Return the snoop queue, or None if the event is not snooped on."""
-        return self._snooping.queue if self._snooping.wants(event) else None
-
     def hear(self, encoded: EncodedEvent) -> None:
         """Put an event of another driver into the snoop queue. Never blocks."""
         self._snooping.queue.put(encoded)
@@ -318,8 +315,8 @@ class IPyDriver(NamedMapping[Device]):
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Speak INDI on standard input and output, as indiserver wants it.
 
-        Returns when standard input ends, or on SIGTERM or SIGINT, with every task cancelled. What
-        is printed meanwhile goes to standard error. If cancelled, it ends at once.
+        Returns when standard input ends, or on SIGTERM or SIGINT, with every task cancelled. While
+        it runs, printed text goes to standard error. If cancelled, it ends at once.
 
         Raises:
             ExceptionGroup: what the hardware loop or a task raised.
@@ -337,7 +334,7 @@ class IPyDriver(NamedMapping[Device]):
         self.sink.publish(event)
         await self.sink.yield_if_due()
 
-    # Looked up at each call, so that a test may put another method in its place.
+    # The methods are looked up at each call, so that a test may replace them.
 
     async def _clientevent(self, event: ClientEvent) -> None:
         await self.clientevent(event)
@@ -349,7 +346,7 @@ class IPyDriver(NamedMapping[Device]):
 def _check_tasks(tasks: Any) -> list[Callable[[], Awaitable[object]]]:
     checked: list[Any] = [tasks] if inspect.iscoroutine(tasks) else list(tasks)
     for task in filter(inspect.iscoroutine, checked):
-        # Python would warn of each that nobody ever awaited it.
+        # Otherwise Python warns that it was never awaited.
         task.close()
     for task in checked:
         if inspect.iscoroutine(task):

@@ -1,9 +1,9 @@
-"""What a driver's vectors and devices send through, and whose turn it is.
+"""What a driver's vectors and devices send through, and when it lets other tasks run.
 
-A send never waits for a peer; but a driver that only sends would never let others run, so after
-some sends, or some time, it gives them a turn. It does so when it has sent: what an author does
-right before a send, and the send, are one step, which nobody sees half done and no cancellation
-cuts. This module knows neither peers nor properties.
+A send never waits for a peer. A driver that only sends would never let other tasks run, so after
+some sends, or some time, it yields: after sending, never before. What an author does right before a
+send, and the send, are one step, which no other task sees half done and no cancellation cuts. This
+module knows neither peers nor properties.
 """
 
 from __future__ import annotations
@@ -25,35 +25,35 @@ __all__ = ["DriverSink", "Publisher"]
 
 
 class Publisher(Protocol):
-    """What connects a running driver to whoever listens to it."""
+    """What connects a running driver to its peers."""
 
     def publish(self, event: Event) -> None:
-        """Send an event to whoever wants it, without waiting."""
+        """Send an event to every peer that wants it, without waiting."""
 
     async def publish_blob(self, event: setBLOBVector) -> None:
-        """Send BLOBs, waiting a bounded time for receivers that keep up."""
+        """Send BLOBs, waiting a bounded time for peers that keep up."""
 
 
 class DriverSink:
-    """What vectors and devices send through; it also gives other tasks their turn.
+    """Sends to the publisher that the driver runs with; see `trindi.properties.EventSink`.
 
     Attributes:
         publisher: connects the driver to its peers; None while the driver is not running.
-        runtime: those under which the driver runs, or ran last.
+        runtime: the runtime under which the driver runs, or ran last.
     """
 
     def __init__(self) -> None:
         self.publisher: Publisher | None = None
         self.runtime = DEFAULT_RUNTIME
-        self._turns = YieldBudget()
+        self._budget = YieldBudget()
 
     def start(self, publisher: Publisher) -> None:
-        """Send to whoever listens from now on."""
+        """Send to this publisher from now on."""
         self.publisher = publisher
-        self._turns = YieldBudget()
+        self._budget = YieldBudget()
 
     def now(self) -> datetime:
-        """The time that events are stamped with."""
+        """Return the time that events are stamped with."""
         return self.runtime.now()
 
     def stamp(self, timestamp: datetime | None) -> datetime:
@@ -61,7 +61,7 @@ class DriverSink:
         return self.runtime.now() if timestamp is None else to_utc(timestamp)
 
     def ready(self) -> Awaitable[None]:
-        """Return what raises where the sender is cancelled: then nothing was sent.
+        """Return an awaitable that raises Cancelled if cancelled: then nothing was sent.
 
         Raises:
             RuntimeError: the driver is not running.
@@ -71,21 +71,21 @@ class DriverSink:
         return trio.lowlevel.checkpoint_if_cancelled()  # noqa: ASYNC105 - the caller awaits it
 
     async def yield_if_due(self) -> None:
-        """Give others their turn now and then, something having been sent."""
-        if self._turns.exhausted():
-            await self._turns.checkpoint(done=True)
+        """Let other tasks run now and then; to be called after sending."""
+        if self._budget.exhausted():
+            await self._budget.checkpoint(done=True)
 
     def publish(self, event: Event) -> None:
-        """Send an event, without waiting for anybody; nothing where the driver does not run."""
+        """Send an event without waiting for a peer; nothing if the driver is not running."""
         if self.publisher is not None:
             self.publisher.publish(event)
 
     async def publish_blob(self, event: setBLOBVector) -> None:
-        """Send BLOBs, waiting a bounded time for receivers that keep up."""
+        """Send BLOBs, waiting a bounded time for peers that keep up."""
         if self.publisher is not None:
             await self.publisher.publish_blob(event)
 
     async def in_thread(self, load: Callable[[], bytes]) -> bytes:
-        """Call what takes long in a worker thread. If cancelled, it is waited for all the same."""
+        """Call a function in a worker thread. If cancelled, wait for its end nevertheless."""
         data: bytes = await self.runtime.in_thread(load)
         return data

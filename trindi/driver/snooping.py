@@ -1,8 +1,8 @@
-"""What a driver snoops on, and how it is told.
+"""What a driver snoops on, and how it hears of it.
 
-What is heard waits in an outbox, as for any other peer: a driver that is slow to look at it gets
-the newest state, and two drivers that snoop on each other cannot deadlock. This module knows
-neither who says what nor how a request reaches them.
+What other drivers say waits in an event queue, as for any other peer: a driver that is slow to
+handle it gets the newest state, and two drivers that snoop on each other cannot deadlock. This
+module knows neither who says what nor how a request reaches them.
 """
 
 from __future__ import annotations
@@ -22,10 +22,11 @@ from trindi.protocol import (
     enableBLOB,
     getProperties,
 )
+from trindi.protocol.matching import covers
 from trindi.transport import EventQueue, OverflowPolicy
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Container
+    from collections.abc import Awaitable, Callable, Container, Iterator
 
     from trindi.transport import EncodedBatch, EncodedEvent
 
@@ -40,7 +41,7 @@ class Snooping:
     Args:
         own: names of the driver's own devices.
         handler: the author's `snoopevent`.
-        publish: sends a request to whoever it concerns, without waiting.
+        publish: sends a request to the peers that it concerns, without waiting.
 
     Attributes:
         everything: all devices are snooped on.
@@ -67,12 +68,9 @@ class Snooping:
         self.everything = False
         self.devices: set[str] = set()
         self.vectors: set[tuple[str, str]] = set()
-        self.queue = self._new_queue()
+        self.queue = _SnoopQueue(self)
 
-    def _new_queue(self) -> SnoopQueue:
-        return SnoopQueue(self, OverflowPolicy(at_bound=self._overflow))
-
-    # Asking ------------------------------------------------------------------------------------
+    # Requests ------------------------------------------------------------------------------------
 
     def add(self, devicename: str | None, vectorname: str | None) -> getProperties:
         """Note what is snooped on, and return the request for it.
@@ -122,36 +120,38 @@ class Snooping:
     def _check_device(self, devicename: str) -> str:
         if devicename in self._own:
             raise ConfigurationError(
-                f"device {devicename!r} is the driver's own: its values are at hand"
+                f"device {devicename!r} is the driver's own: read its vectors directly"
             )
         return check_name(devicename, "device")
 
-    def _ask_again(self) -> None:
-        """Send all requests, those from before the driver ran, or failed, included."""
+    def _interests(self) -> Iterator[tuple[str | None, str | None]]:
         if self.everything:
-            self._publish(getProperties())
-        for devicename in sorted(self.devices):
-            self._publish(getProperties(devicename))
-        for devicename, vectorname in sorted(self.vectors):
+            yield None, None
+        yield from ((devicename, None) for devicename in sorted(self.devices))
+        yield from sorted(self.vectors)
+
+    def ask_again(self) -> None:
+        """Send all requests, also those from before the driver ran or failed."""
+        for devicename, vectorname in self._interests():
             self._publish(getProperties(devicename, vectorname))
         for request in self._blobs.values():
             self._publish(request)
 
-    # Hearing -----------------------------------------------------------------------------------
+    # Events --------------------------------------------------------------------------------------
 
     def wants(self, event: Any) -> bool:
         """Return whether an event is snooped on."""
-        devicename: str | None = event.devicename
-        vectorname: str | None = getattr(event, "vectorname", None)
+        devicename, vectorname = event.devicename, getattr(event, "vectorname", None)
         if devicename in self._own:
             return False
-        if (devicename, vectorname) in self.vectors:
+        if (
+            self.everything
+            or devicename in self.devices
+            or (devicename, vectorname) in self.vectors
+        ):
             return True
-        if self.everything or devicename in self.devices:
-            return True
-        # The end of a whole device is the end of each vector that is snooped on.
-        gone = isinstance(event, delProperty) and vectorname is None
-        return gone and any(name == devicename for name, _ in self.vectors)
+        # The end of a device is the end of each vector that is snooped on.
+        return isinstance(event, delProperty) and any(covers(*n, event) for n in self._interests())
 
     def note_activity(self, event: Any) -> None:
         """Restart the timeout of the watch on the vector of an event, if there is one."""
@@ -159,29 +159,24 @@ class Snooping:
         if watch is not None:
             watch.note_activity()
 
-    def _overflow(self, queue: EventQueue) -> None:
-        queue.drop_all()
-        logger.warning("snoopevent is too slow: what it was to be told is asked for anew")
-        self._ask_again()
-
-    # Life --------------------------------------------------------------------------------------
+    # Life ----------------------------------------------------------------------------------------
 
     def start(self, nursery: trio.Nursery) -> None:
-        """Ask for everything, and begin to hand over what is heard; `stop` is to follow."""
-        self.queue = self._new_queue()
+        """Send all requests, and begin to call the handler; `stop` is to follow."""
+        self.queue = _SnoopQueue(self)
         self._nursery = nursery
-        self._ask_again()
+        self.ask_again()
         for watch in self._watches.values():
             watch.start(nursery)
-        nursery.start_soon(self._hand_over)
+        nursery.start_soon(self._call_handler)
 
     def stop(self) -> None:
-        """Hear nothing more."""
+        """Take nothing more in."""
         self._nursery = None
         self.queue.close()
 
-    async def _hand_over(self) -> None:
-        """Hand what is heard to the handler, in order; the newest state wins (see EventQueue)."""
+    async def _call_handler(self) -> None:
+        """Call the handler with each event, in order; the newest state wins (see EventQueue)."""
         while await self.queue.wait_news():
             event: Any = self.queue.pop().event
             try:
@@ -194,11 +189,12 @@ class Snooping:
             self.queue.task_done()
 
 
-class SnoopQueue(EventQueue):
+class _SnoopQueue(EventQueue):
     """The queue for what other drivers say; it takes only what is snooped on."""
 
-    def __init__(self, snooping: Snooping, policy: OverflowPolicy) -> None:
-        super().__init__(policy=policy)
+    def __init__(self, snooping: Snooping) -> None:
+        # A handler that is too slow gets the newest state; at the bound it is told all anew.
+        super().__init__(policy=OverflowPolicy(at_bound=self._overflow))
         self._snooping = snooping
 
     def put(self, encoded: EncodedEvent) -> None:
@@ -212,9 +208,14 @@ class SnoopQueue(EventQueue):
         for encoded in batch.items:
             self.put(encoded)
 
+    def _overflow(self, _queue: EventQueue) -> None:
+        self.drop_all()
+        logger.warning("snoopevent is too slow: events are dropped and requested again")
+        self._snooping.ask_again()
+
 
 class _Watch:
-    """Asks for a vector again whenever nothing was heard of it for its timeout."""
+    """Sends a request again after each timeout in which its vector said nothing."""
 
     def __init__(
         self, request: getProperties, timeout: float, publish: Callable[[Event], None]

@@ -1,7 +1,7 @@
 """One driver on standard input and output, as indiserver runs it, and how it is told to stop.
 
-There is one peer, the server, that speaks for all clients and for the devices that are snooped on.
-The end of input is the order to end (protocol §6); so are SIGTERM and Ctrl-C.
+Its one peer, the server, speaks for all clients and for the devices that are snooped on. The driver
+ends at the end of input (protocol §6), and on SIGTERM or Ctrl-C.
 """
 
 from __future__ import annotations
@@ -34,21 +34,21 @@ if TYPE_CHECKING:
 __all__ = ["run_on_stdio", "run_on_stream"]
 
 STDIN_LINGER: Final = 0.4
-"""Seconds for replies still to come after the end of standard input, and again for them to leave:
-together with the clean-up that follows, less than the second in which a driver is to be gone."""
+"""Seconds for outstanding replies after the end of input, and again for them to leave. With the
+clean-up that follows, the driver ends within the second that indiserver gives it."""
 
 
 async def run_on_stdio(
     driver: IPyDriver, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
 ) -> None:
-    """Run a driver on standard input and output until input ends, or a signal says so.
+    """Run a driver on standard input and output until input ends, or a signal arrives.
 
     Raises:
         ExceptionGroup: what the hardware loop or a task raised.
         RuntimeError: the driver is running already.
     """
     scope = trio.CancelScope()
-    # Signals come first: one that arrives while descriptors are given back must do no harm either.
+    # Signals come first: one that arrives while descriptors are given back must do no harm.
     with _cancelled_by_signals(scope), guarded_stdio() as (read_fd, write_fd), scope:
         await run_on_stream(driver, StdioStream(read_fd, write_fd), task_status=task_status)
 
@@ -59,18 +59,18 @@ async def run_on_stream(
     *,
     task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> None:
-    """Run a driver on a stream until its input ends; the stream is closed then.
+    """Run a driver on a stream until its input ends, and close the stream.
 
     Raises:
         ExceptionGroup: what the hardware loop or a task raised.
         RuntimeError: the driver is running already.
-        TrindiError: nobody reads what the driver says, and too much waits.
+        TrindiError: standard output is not read, and too much waits for it.
     """
     connection = Connection(
         stream,
         name="standard input",
         decoder=stream.decoder(),
-        # All clients share this connection: one that writes nonsense must not end the others'.
+        # All clients share this connection: malformed elements of one must not end it.
         max_errors=None,
         linger=STDIN_LINGER,
     )
@@ -90,19 +90,19 @@ async def run_on_stream(
             await connection.run(receive)
             nursery.cancel_scope.cancel()
         if connection.disconnect_reason:
-            raise TrindiError("nobody reads what the driver says, and too much waits")
+            raise TrindiError("standard output is not read, and too much waits for it")
     finally:
         stream.close()
 
 
 class _StdioPublisher:
-    """Everything goes to the one peer there is."""
+    """Sends everything to the one peer."""
 
     def __init__(self, outbox: EventQueue) -> None:
         self._outbox = outbox
 
     def publish(self, event: Event) -> None:
-        # Encoded at once: what cannot be encoded is an error of the driver that sends it.
+        # Encoded at once: an event that cannot be encoded is an error of the driver that sends it.
         self._outbox.put(EncodedEvent(event, encode(event)))
 
     async def publish_blob(self, event: setBLOBVector) -> None:
@@ -113,10 +113,10 @@ class _StdioPublisher:
 
 @contextlib.contextmanager
 def _cancelled_by_signals(scope: trio.CancelScope) -> Iterator[None]:
-    """Cancel the scope on SIGTERM or Ctrl-C; further ones do not disturb the clean-up.
+    """Cancel the scope on SIGTERM or Ctrl-C; further signals do not disturb the clean-up.
 
-    A signal that is ignored stays so: a shell that starts indiserver in the background means it.
-    Python hands signals to the main thread only, so a driver in another one is not told.
+    A signal that is ignored stays ignored: a shell that starts indiserver in the background wants
+    that. Python handles signals in the main thread only, so a driver in another thread gets none.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -126,12 +126,12 @@ def _cancelled_by_signals(scope: trio.CancelScope) -> Iterator[None]:
     def cancel(_number: int, _frame: object) -> None:
         token.run_sync_soon(scope.cancel, idempotent=True)
 
-    heeded = [
+    handled = [
         number
         for number in (signal.SIGTERM, signal.SIGINT)
         if signal.getsignal(number) != signal.SIG_IGN
     ]
-    before = {number: signal.signal(number, cancel) for number in heeded}
+    before = {number: signal.signal(number, cancel) for number in handled}
     try:
         yield
     finally:

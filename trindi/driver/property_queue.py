@@ -1,0 +1,103 @@
+"""The requests that wait for one property: in order, bounded for each peer and for all together.
+
+This module knows neither what a request asks for nor how it is worked on.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
+
+import trio
+
+if TYPE_CHECKING:
+    from trindi.properties import Vector
+    from trindi.protocol import ClientEvent, Event
+    from trindi.transport import EncodedBatch
+
+__all__ = ["BLOB_QUEUE", "MAX_WAITING", "PROPERTY_QUEUE", "PropertyQueue", "Request", "Sender"]
+
+PROPERTY_QUEUE: Final = 64
+"""Requests of one peer that may wait for one property; if it sends more, it is not read."""
+
+BLOB_QUEUE: Final = 2
+"""The same for BLOBs, of all peers together: each of them may take a gigabyte."""
+
+MAX_WAITING: Final = 1024
+"""Requests of all peers together that may wait for one property; further ones are refused. Without
+this bound, peers that ask, leave and return would get a new share each time."""
+
+
+class Sender(Protocol):
+    """The peer that a request came from, and that gets the answers to it."""
+
+    def reply(self, event: Event) -> None:
+        """Send an event to this peer alone, without waiting."""
+
+    def forward(self, batch: EncodedBatch) -> None:
+        """Send encoded events to this peer alone, without waiting."""
+
+    def request_started(self, event: ClientEvent, /) -> None:
+        """Note that a request of this peer is being worked on."""
+
+    def request_finished(self, event: ClientEvent, /) -> None:
+        """Note that a request is no longer being worked on."""
+
+
+class Request(NamedTuple):
+    """A request that has passed all checks."""
+
+    event: ClientEvent
+    vector: Vector[Any, Any] | None
+    sender: Sender
+    queue: PropertyQueue
+
+
+class PropertyQueue:
+    """What waits for one property.
+
+    Each peer has its own share, so that a peer that fills it holds up no other. Only BLOBs are
+    counted together, for the memory they take.
+
+    Attributes:
+        busy: a worker works on a request of this property.
+        waiting: the requests behind that.
+        room: tasks of peers whose share is full.
+    """
+
+    __slots__ = ("_counts", "_of_blobs", "busy", "room", "waiting")
+
+    def __init__(self, of_blobs: bool) -> None:
+        self._of_blobs = of_blobs
+        self._counts: dict[Sender | None, int] = {}
+        self.busy = False
+        self.waiting: deque[Request] = deque()
+        self.room = trio.lowlevel.ParkingLot()
+
+    def is_full_for(self, sender: Sender) -> bool:
+        """Return whether the share of a peer is full."""
+        # One request is not waiting, but being worked on.
+        bound = BLOB_QUEUE if self._of_blobs else PROPERTY_QUEUE
+        return self._counts.get(self._share(sender), 0) > bound
+
+    def acquire(self, sender: Sender) -> None:
+        """Count a request in the share of its peer."""
+        share = self._share(sender)
+        self._counts[share] = self._counts.get(share, 0) + 1
+
+    def release(self, sender: Sender) -> None:
+        """Count a request of a peer no longer."""
+        share = self._share(sender)
+        left = self._counts.pop(share, 1) - 1
+        if left:
+            self._counts[share] = left
+        if self.room:
+            self.room.unpark_all()
+
+    def release_all(self) -> None:
+        """Make room for all tasks that wait, so that they see that the driver has ended."""
+        self._counts.clear()
+        self.room.unpark_all()
+
+    def _share(self, sender: Sender) -> Sender | None:
+        return None if self._of_blobs else sender
