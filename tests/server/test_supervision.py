@@ -67,7 +67,8 @@ class Snooper(Bench):
 
     def gone(self) -> list[str | None]:
         """Devices that it heard the end of."""
-        return [event.devicename for event in of(self.snooped, delProperty)]
+        ends = of(self.snooped, delProperty)
+        return [event.devicename for event in ends if event.vectorname is None]
 
 
 # When it is started again (no client, so that time can be virtual) ------------------------------
@@ -160,7 +161,8 @@ async def test_no_report_comes_before_the_definition(
         if getattr(event, "vectorname", None) in (None, "count")
     )
     # What the witness hears of the first start depends on which of the two was there first.
-    assert heard.endswith("-" + "ds-" * 50)
+    # Each time the property is withdrawn, and then its device.
+    assert heard.endswith("--" + "ds--" * 50)
 
 
 async def test_a_task_that_fails_ends_the_driver_too(
@@ -237,13 +239,19 @@ async def test_clients_see_the_devices_go_and_come_back_unasked(
     await of_other.subscribe("B")
 
     driver.fail()
-    end = await of_all.next(delProperty)
-    assert (end.devicename, end.vectorname) == ("A", None)
-    assert "failed" in end.message
+    # As KStars needs it: each property by its name, then the device.
+    ends = of(
+        await of_all.until(lambda e: isinstance(e, delProperty) and not e.vectorname), delProperty
+    )
+    assert [end.vectorname for end in ends] == [*driver["A"], None]
+    assert {end.devicename for end in ends} == {"A"}
+    assert ends[-1].message == "[ERROR] the driver of A has failed"
     again = await of_all.until(lambda event: isinstance(event, setNumberVector))
     assert [event.vectorname for event in again[:-1]] == list(driver["A"])
 
-    (end, definition, report) = await of_vector.until(lambda e: isinstance(e, setNumberVector))
+    heard = await of_vector.until(lambda e: isinstance(e, setNumberVector))
+    (end, end_of_device, definition, report) = heard
+    assert (end.vectorname, end_of_device.vectorname) == ("count", None)
     assert isinstance(end, delProperty)
     assert isinstance(definition, defNumberVector)
     assert isinstance(report, setNumberVector)
@@ -352,3 +360,23 @@ async def test_the_server_itself_starts_whatever_its_drivers_do(
     await client.sync()
     assert isinstance(server, IPyServer)
     assert not driver.running
+
+
+# One that cannot even start ----------------------------------------------------------------------
+
+
+async def test_one_that_fails_before_it_has_started_does_not_keep_the_others_from_being_served(
+    nursery: trio.Nursery, autojump_clock: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Broken(Bench):
+        def encoded_definitions(self, *names: str | None) -> Any:
+            raise LookupError("no such table")
+
+    good = Bench("Good")
+    server = await start(nursery, Broken("Broken"), good)
+    assert trio.current_time() == 0
+    assert good.running
+    assert server.port != 0
+    await trio.sleep(1000)
+    assert [driver.running for driver in server.statistics().drivers] == [False, True]
+    assert caplog.text.count("<Broken of Broken> has failed 11 times") == 1

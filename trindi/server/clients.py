@@ -162,7 +162,7 @@ class Clients:
         with contextlib.suppress(OSError):
             # A client whose machine has vanished must not keep its place for ever.
             stream.setsockopt(trio.socket.SOL_SOCKET, trio.socket.SO_KEEPALIVE, 1)
-        await self._serve(stream, _peer_name(stream))
+        await self._serve(stream, _peer_name(stream.socket))
 
     async def serve_stream(self, stream: trio.abc.Stream, name: str) -> None:
         """Serve a client in the task of the caller, until it has gone or `close_streams`."""
@@ -214,9 +214,10 @@ class Clients:
             self._turning_away -= 1
 
 
-def _peer_name(stream: trio.SocketStream) -> str:
+def _peer_name(socket: trio.socket.SocketType) -> str:
     try:
-        host, port, *_ = stream.socket.getpeername()
+        peer = socket.getpeername()
     except OSError:
         return "a client that has left already"
-    return f"{host}:{port}"
+    # That of a unix socket is a text, and mostly an empty one.
+    return f"{peer[0]}:{peer[1]}" if isinstance(peer, tuple) else "a client on this machine"

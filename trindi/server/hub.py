@@ -84,8 +84,12 @@ class Hub:
         """
         self._router.leave(upstream)
         now = self.runtime.now()
-        for devicename in upstream.defined_devices():
-            text = f"the driver of {devicename} {reason}"
+        for devicename, vectornames in upstream.defined_names().items():
+            # By name first: KStars shows a device that comes back only if each of its properties
+            # was deleted.
+            for vectorname in vectornames:
+                self.publish(upstream, delProperty(devicename, vectorname, now))
+            text = f"[ERROR] the driver of {devicename} {reason}"
             self.publish(upstream, delProperty(devicename, None, now, text))
             if upstream.learns_devices:
                 self._router.withdraw(devicename, upstream, trio.current_time())
@@ -145,7 +149,7 @@ class Hub:
             self._snoop(upstream, event)
         elif isinstance(event, delProperty) and event.devicename is None:
             # To receivers it would be the end of everybody's devices (§2).
-            for devicename in upstream.defined_devices():
+            for devicename in upstream.defined_names():
                 end = delProperty(devicename, None, event.timestamp, event.message)
                 self.relay(upstream, EncodedEvent(end, encode(end)))
         elif isinstance(event, SnoopEvent) and self._may_say(upstream, event):

@@ -58,6 +58,9 @@ class Supervisor:
     ) -> None:
         """Run an upstream until it has failed too often, or `remove` ends it.
 
+        It counts as started once the upstream has started, or failed for the first time: one that
+        cannot start must not keep the others from being served.
+
         Raises:
             ExceptionGroup: what it raised, where errors are not contained.
         """
@@ -90,11 +93,13 @@ class Supervisor:
 
     async def _keep_running(self, upstream: Upstream, task_status: trio.TaskStatus[None]) -> None:
         failures, delay = 0, self._restart_delay
+        once = _Once(task_status)
         while True:
-            started = trio.current_time()
-            await self._run_once(upstream, task_status)
+            began = trio.current_time()
+            await self._run_once(upstream, once)
             self._hub.withdraw(upstream, "has failed")
-            if trio.current_time() - started >= MAX_RESTART_DELAY:
+            once.started()
+            if trio.current_time() - began >= MAX_RESTART_DELAY:
                 failures, delay = 0, self._restart_delay
             if failures >= self._max_restarts:
                 logger.error("%s has failed %d times: it is left down", upstream.name, failures + 1)
@@ -103,7 +108,6 @@ class Supervisor:
             failures += 1
             delay = max(delay, min(2 * delay, MAX_RESTART_DELAY))
             upstream.restarts += 1
-            task_status = trio.TASK_STATUS_IGNORED
 
     async def _run_once(self, upstream: Upstream, task_status: trio.TaskStatus[None]) -> None:
         runtime = self._hub.runtime
@@ -114,3 +118,16 @@ class Supervisor:
             if not runtime.contain_errors:
                 raise
             logger.exception("%s has failed", upstream.name)
+
+
+class _Once:
+    """A task status that may be told of each start; it passes on the first."""
+
+    def __init__(self, task_status: trio.TaskStatus[None]) -> None:
+        self._task_status = task_status
+        self._is_started = False
+
+    def started(self, _value: None = None) -> None:
+        if not self._is_started:
+            self._is_started = True
+            self._task_status.started()

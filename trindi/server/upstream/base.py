@@ -94,8 +94,8 @@ class Upstream(ABC):
         """Return its definitions of all devices, of one, or of one property, as they are now."""
 
     @abstractmethod
-    def defined_devices(self) -> list[str]:
-        """Return the names of the devices that its receivers know now."""
+    def defined_names(self) -> dict[str, list[str]]:
+        """Return the names of its devices and of their properties, as receivers know them."""
 
     @abstractmethod
     async def run(
@@ -125,7 +125,7 @@ class Upstream(ABC):
     def statistics(self) -> DriverStatistics:
         """Return its figures."""
         return DriverStatistics(
-            devices=tuple(self.devices) or tuple(self.defined_devices()),
+            devices=tuple(self.devices) or tuple(self.defined_names()),
             running=self.running,
             restarts=self.restarts,
             events_in=self.events_in,

@@ -64,9 +64,13 @@ class LocalUpstream(Upstream):
         """Return what the driver's vectors are now."""
         return self.driver.encoded_definitions(devicename, vectorname)
 
-    def defined_devices(self) -> list[str]:
-        """Return the names of the devices that are enabled."""
-        return [device.devicename for device in self.driver.values() if device.enable]
+    def defined_names(self) -> dict[str, list[str]]:
+        """Return the names of the devices and vectors that are enabled."""
+        return {
+            device.devicename: [vector.name for vector in device.values() if vector.enable]
+            for device in self.driver.values()
+            if device.enable
+        }
 
     async def run(
         self,

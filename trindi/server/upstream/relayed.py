@@ -101,9 +101,9 @@ class RelayedUpstream(Upstream):
         known = self.snapshot.definitions(devicename, vectorname)
         return EncodedBatch(EncodedEvent(event, encode(event)) for event in known)
 
-    def defined_devices(self) -> list[str]:
-        """Return the names of the devices that it has defined."""
-        return list(self.snapshot.devices)
+    def defined_names(self) -> dict[str, list[str]]:
+        """Return the names of the devices and properties that it has defined."""
+        return {device: list(names) for device, names in self.snapshot.devices.items()}
 
     def note(self, event: SnoopEvent) -> set[Any] | None:
         """Learn from what it says; a definition that only repeats goes to those who have asked."""
