@@ -19,9 +19,7 @@ ROOT = Path(__file__).parent.parent
 
 MODULES = (
     "trindi",
-    "trindi.client",
     "trindi.protocol",
-    "trindi.driver",
     "trindi.recording",
     "trindi.testing",
     "trindi.conformance",
@@ -129,17 +127,21 @@ def _is_code(thing: Any) -> bool:
 
 def _bases(thing: Any) -> str:
     """Say of which public class it is a kind."""
-    bases = getattr(thing, "__bases__", ())
-    known = [f"`{each.name}`" for each in all_names() if each.thing in bases]
-    return f"A kind of {', '.join(known)}." if known else ""
+    known = {each.thing: each.name for each in all_names() if isinstance(each.thing, type)}
+    names = [known[base] for base in getattr(thing, "__mro__", ())[1:] if base in known]
+    return f"A kind of `{names[0]}`." if names else ""
 
 
 def _member_rows(thing: Any) -> list[str]:
     if not isinstance(thing, type) or issubclass(thing, enum.Enum | BaseException):
         return []
     rows = []
-    for name, member in vars(thing).items():
-        if name.startswith("_") or any(hasattr(base, name) for base in thing.__bases__):
+    known = {each.thing for each in all_names() if isinstance(each.thing, type)}
+    own, others = [thing], list(thing.__mro__[1:])
+    while others and others[0] not in known and others[0].__module__.startswith("trindi"):
+        own.append(others.pop(0))
+    for name, member in [pair for one in own for pair in vars(one).items()]:
+        if name.startswith("_") or any(hasattr(base, name) for base in others):
             continue
         if isinstance(member, property | functools.cached_property):
             line = _first_line(member)

@@ -143,7 +143,6 @@ def test_the_reference_has_every_public_name(docs_tool: Load) -> None:
     assert {name.module for name in names} >= {
         "trindi",
         "trindi.conformance",
-        "trindi.driver",
         "trindi.protocol",
         "trindi.recording",
         "trindi.testing",

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.interop
 
-PATIENCE = 60.0
+TIMEOUT = 60.0
 """Seconds for a program to start, or to say what is expected of it, on a machine that is busy."""
 
 
@@ -59,7 +59,7 @@ def free_port() -> int:
 def run(command: str, port: int, home: Path) -> str:
     words = [str(port) if word == "7624" else word for word in shlex.split(command)]
     done = subprocess.run(
-        words, env=environment(home), capture_output=True, text=True, timeout=PATIENCE, check=False
+        words, env=environment(home), capture_output=True, text=True, timeout=TIMEOUT, check=False
     )
     return done.stdout.strip()
 
@@ -67,7 +67,7 @@ def run(command: str, port: int, home: Path) -> str:
 def replay(name: str, port: int, home: Path) -> None:
     """Give the commands of a transcript, each again until it prints what the page shows."""
     for command, expected in transcript(name):
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + TIMEOUT
         while (printed := run(command, port, home)) != expected and time.monotonic() < deadline:
             pass
         assert printed == expected, command
