@@ -35,7 +35,7 @@ from trindi.protocol import (
     delProperty,
     is_all,
     plain_format,
-    setBLOBVector,
+    setNumberVector,
     text_growth,
 )
 
@@ -102,16 +102,18 @@ class Mirror:
         if isinstance(event, Message):
             self._keep_message(event)
             return ()
-        change = self._snapshot.apply(event)
-        if change.effect in (Effect.UNKNOWN, Effect.REFUSED):
+        effect, records = self._snapshot.apply(event)
+        if effect is Effect.UNKNOWN or effect is Effect.REFUSED:
             return ()
-        vectors = tuple([record.vector for record in change.records])
         if isinstance(event, delProperty):
+            vectors = tuple([record.vector for record in records])
             self._delete(event, vectors)
         else:
-            vectors[0].timestamp = event.timestamp or self._now()
-            if isinstance(event, (DefVector, setBLOBVector)):
-                self._keep_frames(vectors[0])
+            vector = records[0].vector
+            vectors = (vector,)
+            vector.timestamp = event.timestamp or self._now()
+            if vector.kind is Kind.BLOB or vector in self._frames:
+                self._keep_frames(vector)
         if event.message:
             self._keep_message(Message(event.devicename, event.message, event.timestamp))
         return vectors
@@ -159,7 +161,9 @@ class Mirror:
     def _keep_frames(self, vector: RemoteVector) -> None:
         """Count the frames of a vector as the newest, and forget the oldest beyond the bound."""
         self._frames.pop(vector, None)
-        size = sum(len(value or b"") for value in vector.values() if vector.kind is Kind.BLOB)
+        if vector.kind is not Kind.BLOB:
+            return
+        size = sum(len(value or b"") for value in vector.values())
         if not size:
             return
         self._frames[vector] = size
@@ -197,12 +201,9 @@ class _Record:
         self.vector = vector
         self.define(event)
 
-    @property
-    def kind(self) -> Kind:
-        return self.vector.kind
-
     def growth(self, event: SetVector) -> int:
-        return len(event.message) - len(self.vector.message) + text_growth(event, self.vector.get)
+        growth = len(event.message) - len(self.vector.message)
+        return growth + text_growth(event, self.vector.get) if self.kind is Kind.TEXT else growth
 
     def define(self, event: DefVector) -> bool:
         vector = self.vector
@@ -210,7 +211,7 @@ class _Record:
         assert kind is not None, "a definition has members"
         # A definition of a BLOB has no value: the frame is still the newest.
         kept = dict(vector.members) if vector.defined and vector.kind is kind is Kind.BLOB else {}
-        vector.kind = kind
+        vector.kind = self.kind = kind
         vector.label = event.label
         vector.group = event.group
         vector.perm = event.perm
@@ -232,8 +233,8 @@ class _Record:
             member.label = str(label)
         return True
 
-    def update(self, event: SetVector) -> None:
-        vector = self.vector
+    def update(self, event: Any) -> None:
+        vector, blobs = self.vector, self.kind is Kind.BLOB
         if event.state is not None:
             self._state = event.state
         # A report without a state ends a request: the state is as before it.
@@ -242,15 +243,14 @@ class _Record:
         if timeout is not None:
             vector.timeout = timeout
         vector.message = event.message
-        limits = getattr(event, "limits", {})
+        members: dict[str, Any] = vector._items
         for name, value in event.members.items():
-            member = vector._items.get(name)
-            if isinstance(member, RemoteBLOB):
-                # A BLOB without a payload says that only the state has changed (§4.4).
-                if value and isinstance(event, setBLOBVector):
-                    member.value = event[name]
-                    member.format = plain_format(event.sizeformat[name].format)
-            elif member is not None:
-                member.value = value
-                if name in limits and isinstance(member, RemoteNumber):
-                    member.limits = limits[name]
+            # A BLOB without a payload says that only the state has changed (§4.4).
+            if name in members and (value or not blobs):
+                members[name].value = value
+                if blobs:
+                    members[name].format = plain_format(event.sizeformat[name].format)
+        if type(event) is setNumberVector:
+            for name, limits in event.limits.items():
+                if name in members:
+                    members[name].limits = limits

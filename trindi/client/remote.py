@@ -216,8 +216,10 @@ class RemoteVector(NamedMapping[Any]):
         Raises:
             KeyError: there is none of that name; the text names those that there are.
         """
-        member: RemoteMember = super().__getitem__(membername)
-        return member
+        try:
+            return self._items[membername]
+        except KeyError:
+            raise self._unknown(membername) from None
 
     async def set(self, values: Mapping[str, Any] | None = None, /, **members: Any) -> None:
         """Request new values: `IPyClient.set` of this vector."""
