@@ -13,7 +13,8 @@ import trio.testing
 from tests.kit.peers import Client
 from tests.kit.server import Bench
 from trindi import IPyServer, Message, newNumberVector, setNumberVector
-from trindi.protocol import defNumberVector
+from trindi.protocol import BLOBPolicy, defNumberVector, enableBLOB
+from trindi.server.clients import SILENCE
 from trindi.transport import DEFAULT_RUNTIME, Runtime
 
 if TYPE_CHECKING:
@@ -167,3 +168,26 @@ async def test_the_time_of_day_is_that_of_its_conditions(
     assert excuse.timestamp == NOON
     again = await client.next(defNumberVector, "target")
     assert again.timestamp == NOON
+
+
+async def test_a_client_that_has_never_spoken_gives_up_its_place_when_the_server_is_full(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    server = await start(nursery, Bench(), maxconnections=3)
+    pinger, listener = join(nursery, server), join(nursery, server)
+    await pinger.sync()
+    # As KStars' connection for a BLOB: it asks once, and then only listens.
+    await listener.send(enableBLOB("Bench", "frame", BLOBPolicy.ONLY))
+    silent = join(nursery, server)
+    await silent.send(b"<!-- hello -->")
+    await trio.sleep(SILENCE - 1)
+    assert "has its 3 clients" in str(await join(nursery, server).rest())
+    await trio.sleep(1)
+    late = join(nursery, server)
+    await late.subscribe()
+    assert "has sent nothing in 60 s" in str(await silent.rest())
+    await trio.sleep(100)
+    # Those who have said anything stay.
+    assert "has its 3 clients" in str(await join(nursery, server).rest())
+    assert len(server.statistics().clients) == 3
+    await pinger.sync()

@@ -38,7 +38,7 @@ _listen_host = click.option(
 )
 @click.option(
     "--max-connections",
-    default=5,
+    default=100,
     show_default=True,
     type=COUNT,
     help="Clients at one time.",

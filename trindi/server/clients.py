@@ -28,8 +28,15 @@ __all__ = ["Client", "ClientLimits", "Clients"]
 
 logger = logging.getLogger("trindi.server")
 
+MAX_CLIENTS: Final = 100
+"""Clients at one time. KStars alone opens one connection, and one more for each BLOB property."""
+
 MAX_TURNED_AWAY: Final = 16
 """Clients over the bound that are told so at one time; further ones are just closed."""
+
+SILENCE: Final = 60.0
+"""Seconds after which a client that has never sent a valid element gives up its place, where the
+server is full. KStars' BLOB connections ask once and then only listen: they stay."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +90,7 @@ class Client:
             runtime=runtime,
         )
         self.name = name
+        self.connected_at = trio.current_time()
         self.queue = self.connection.outbox
         # A driver calls these for each request.
         self.reply = self.connection.reply
@@ -181,7 +189,7 @@ class Clients:
     async def _serve(self, stream: trio.abc.Stream, name: str) -> None:
         client = Client(stream, name=name, limits=self._limits, runtime=self.runtime)
         try:
-            if len(self._clients) < self.most:
+            if len(self._clients) < self.most or self._make_room():
                 await self._talk(client)
             else:
                 await self._turn_away(client, stream)
@@ -197,9 +205,21 @@ class Clients:
         try:
             await client.connection.run(lambda item: self._requests.request(item, client))
         finally:
-            del self._clients[client]
+            self._clients.pop(client, None)
             self._requests.remove_client(client)
             self.left.add(client.statistics())
+
+    def _make_room(self) -> bool:
+        """Disconnect a client that has never said anything; False where there is none."""
+        long_ago = trio.current_time() - SILENCE
+        for client in self._clients:
+            if client.connected_at <= long_ago and not client.connection.has_spoken:
+                del self._clients[client]
+                client.connection.disconnect(
+                    f"the server is full, and this client has sent nothing in {SILENCE:g} s"
+                )
+                return True
+        return False
 
     async def _turn_away(self, client: Client, stream: trio.abc.Stream) -> None:
         self.left.turned_away += 1

@@ -14,7 +14,7 @@ import trio
 
 from trindi.errors import check_count
 from trindi.protocol import MAX_BLOB_BYTES, MAX_ELEMENT_BYTES
-from trindi.server.clients import ClientLimits, Clients
+from trindi.server.clients import MAX_CLIENTS, ClientLimits, Clients
 from trindi.server.hub import Hub
 from trindi.server.listeners import open_listeners
 from trindi.server.statistics import ServerStatistics
@@ -38,7 +38,8 @@ class IPyServer:
         drivers: with different device names; more can be added later.
         host: name or address to listen on; all addresses of a name are used, IPv4 and IPv6.
         port: 0 takes a free one.
-        maxconnections: clients at one time; one more is told so, and closed.
+        maxconnections: clients at one time; one more is told so, and closed. A client that has sent
+            nothing for a minute gives up its place.
         max_restarts: how often a driver that fails is started again before it is left down.
         restart_delay: seconds before the first restart; each further one waits twice as long.
         high_water: bytes that may wait for a client before it is lagging.
@@ -56,7 +57,7 @@ class IPyServer:
         drivers: Iterable[IPyDriver],
         host: str = "localhost",
         port: int = 7624,
-        maxconnections: int = 5,
+        maxconnections: int = MAX_CLIENTS,
         *,
         max_restarts: int = MAX_RESTARTS,
         restart_delay: float = RESTART_DELAY,

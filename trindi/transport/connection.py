@@ -162,6 +162,11 @@ class Connection:
             self._reply_to_held()
         self._idle.unpark_all()
 
+    @property
+    def has_spoken(self) -> bool:
+        """Whether the peer has ever sent a valid element."""
+        return self.events_in > 0 or self._pinged
+
     # Life ----------------------------------------------------------------------------------------
 
     async def run(self, handler: Handler) -> None:
