@@ -144,6 +144,10 @@ def test_long_text_is_not_held() -> None:
     assert found == spans([data + b"<!>"])
 
 
+def test_long_text_is_returned_before_it_ends() -> None:
+    assert Decoder().feed_spans(b"x" * 65_536) == [Span(None, b"x" * 65_536)]
+
+
 def test_a_payload_keeps_its_bytes() -> None:
     text = base64.b64encode(bytes(100_000))
     data = (
@@ -209,6 +213,17 @@ def test_not_plain(data: bytes) -> None:
         (span,) = spans(pieces)
         assert isinstance(span.item, Event)
         assert not span.is_plain
+
+
+def test_no_control_character_is_plain() -> None:
+    for code in {*range(1, 32), 127} - set(b"\t\r\n"):
+        (span,) = spans([TEXT % bytes([code])])
+        assert not span.is_plain
+
+
+def test_what_follows_an_odd_element_is_plain() -> None:
+    odd, plain = spans([TEXT % b"a<!-- b -->" + TEXT % b"a"])
+    assert (odd.is_plain, plain.is_plain) == (False, True)
 
 
 @pytest.mark.parametrize("data", [b"<pingReply/>", b"<unknown/>", b"<!-- -->", b"x<"])
