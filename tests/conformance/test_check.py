@@ -35,6 +35,7 @@ from trindi.conformance import (
 from trindi.conformance.observed import UNKNOWN_NAME
 from trindi.protocol import (
     Event,
+    Limits,
     NewVector,
     delProperty,
     getProperties,
@@ -250,6 +251,24 @@ async def test_what_is_taken_once_is_not_tried_again(
     out = [event for event in driver.asked if event.vectorname == "TARGET" and event["A"] > 10]
     assert len(out) == 1
     assert not any(event.get("A", 0) < 0 for event in driver.asked)
+
+
+class ReportsWiderLimits(TakesAll):
+    """Behind each definition it reports limits that are wider than the defined ones."""
+
+    def take(self, line: Line, item: Event | ProtocolError) -> None:
+        super().take(line, item)
+        if isinstance(item, getProperties):
+            limits = {"A": Limits(0, 1000, 1)}
+            self.say(line, replace(self.report("TARGET"), limits=limits))
+
+
+async def test_limits_are_those_of_the_definition_not_of_a_report(
+    nursery: trio.Nursery, autojump_clock: trio.testing.MockClock
+) -> None:
+    report = await check_small(ReportsWiderLimits(nursery))
+    taken = "A 10.5, where the limit is 10, was taken: A became 10.5"
+    assert taken in seen(report, "range")
 
 
 class TakesRounded(TakesAll):

@@ -26,21 +26,16 @@ from trindi.conformance.rules import Needs
 from trindi.conformance.targets import UnreachableError
 
 if TYPE_CHECKING:
-    from trindi.conformance.observed import PropertyKey
     from trindi.conformance.options import ProgressCallback
     from trindi.conformance.targets import Target
 
 __all__ = ["check"]
 
 
-def _ignore_progress(_heading: str, _what: str) -> None:
-    pass
-
-
 async def check(
     target: Target,
     options: Options = Options(),  # noqa: B008 - immutable
-    progress: ProgressCallback = _ignore_progress,
+    progress: ProgressCallback = lambda _heading, _what: None,
 ) -> Report:
     """Check a driver or a server against the rules.
 
@@ -87,32 +82,28 @@ def _missing_needs(target: Target, options: Options) -> frozenset[Needs]:
 
 
 async def _check_all(context: CheckContext) -> None:
-    """Check all rules until the peer is lost."""
+    """Check all rules until the peer is lost, with the most disruptive checks last."""
+    options, is_program = context.options, context.is_program
     try:
         await check_start(context)
         at_start = set(context.snapshot.keys)
-        if not context.is_program:
+        if not is_program:
             await check_second_client(context)
         await apply_settings(context)
         context.devices = context.snapshot.names_by_device()
         await check_queries(context)
         await check_refusals(context)
-        if context.options.write:
+        if options.write:
             await check_writing(context)
-        await _check_disruptive(context, at_start)
+        if not is_program:
+            await check_idle_client(context)
+            await check_half_close(context)
+            await check_cut_off(context)
+        await check_bad_inputs(context)
+        if is_program:
+            await check_exit(context, at_start)
+        elif options.hostile:
+            await check_slow_reader(context)
     except (PeerLostError, UnreachableError) as error:
         context.findings.ended = str(error)
     context.passive.check_times()
-
-
-async def _check_disruptive(context: CheckContext, at_start: set[PropertyKey]) -> None:
-    """Check what may end the peer, and how it ends."""
-    if not context.is_program:
-        await check_idle_client(context)
-        await check_half_close(context)
-        await check_cut_off(context)
-    await check_bad_inputs(context)
-    if context.is_program:
-        await check_exit(context, at_start)
-    elif context.options.hostile:
-        await check_slow_reader(context)

@@ -8,6 +8,7 @@ drivers wait for the answer (protocol §4.6). This module judges nothing.
 from __future__ import annotations
 
 from collections import deque
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 import trio
@@ -70,8 +71,6 @@ class CheckedConnection:
         # If the queue is full, senders wait, and pings are not answered.
         self._send_queue, self._to_send = trio.open_memory_channel[bytes | None](_SEND_QUEUE)
 
-    # Tasks -------------------------------------------------------------------------------------
-
     async def run(
         self, *, task_status: trio.TaskStatus[CheckedConnection] = trio.TASK_STATUS_IGNORED
     ) -> None:
@@ -93,12 +92,10 @@ class CheckedConnection:
         self._scope.cancel()
 
     async def _read(self) -> None:
-        try:
+        with suppress(trio.BrokenResourceError, trio.ClosedResourceError):
             while data := await self.peer.stream.receive_some(_RECEIVE):
                 self._bytes_received += len(data)
                 self._take(self._scanner.feed(bytes(data)))
-        except (trio.BrokenResourceError, trio.ClosedResourceError):
-            pass
         self._take(self._scanner.finish())
         self.ended = True
         self._found.set()
@@ -109,7 +106,9 @@ class CheckedConnection:
             return
         for observation in observations:
             if isinstance(observation.item, pingRequest):
-                self._answer_ping(observation.item)
+                # A peer that does not read does not wait for the answer either.
+                with suppress(trio.WouldBlock, trio.BrokenResourceError):
+                    self._send_queue.send_nowait(encode(pingReply(observation.item.uid)))
             self._observer(self, observation)
             kept = self._keep(observation)
             if self._wanted is not None and self._wanted(kept):
@@ -127,13 +126,6 @@ class CheckedConnection:
             self._bytes_kept -= self._sizes.popleft()
         return kept
 
-    def _answer_ping(self, ping: pingRequest) -> None:
-        try:
-            self._send_queue.send_nowait(encode(pingReply(ping.uid)))
-        except (trio.WouldBlock, trio.BrokenResourceError):
-            # The peer does not read, so it does not wait for the answer either.
-            return
-
     async def _write(self) -> None:
         broken = False
         async for data in self._to_send:
@@ -148,8 +140,6 @@ class CheckedConnection:
                 # What the peer sent before, and its end, are still to be read.
                 broken = True
 
-    # Sending -----------------------------------------------------------------------------------
-
     async def send(self, *items: Event | bytes, seconds: float) -> None:
         """Send events, or bytes as they are; give up if the peer does not read for that long."""
         data = b"".join(item if isinstance(item, bytes) else encode(item) for item in items)
@@ -160,8 +150,6 @@ class CheckedConnection:
         """Close the sending half, once everything before has been sent."""
         with trio.move_on_after(seconds):
             await self._send_queue.send(None)
-
-    # Receiving ---------------------------------------------------------------------------------
 
     def clear(self) -> None:
         """Drop the kept observations."""

@@ -9,7 +9,7 @@ sentinel also shows the current values. A peer that has ended is started, or con
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from trindi.conformance.connection import CheckedConnection
 from trindi.conformance.observed import ObservedSnapshot, defines, is_definition
@@ -17,7 +17,7 @@ from trindi.conformance.passive import PassiveChecks
 from trindi.conformance.rules import GROUP_OF
 from trindi.conformance.targets import UnreachableError
 from trindi.errors import TrindiError
-from trindi.protocol import BLOBPolicy, DefVector, Event, enableBLOB, getProperties
+from trindi.protocol import BLOBPolicy, Event, enableBLOB, getProperties
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -30,26 +30,17 @@ if TYPE_CHECKING:
     from trindi.conformance.scanner import Observation
     from trindi.conformance.targets import Target
 
-__all__ = ["DRIVER_ENDED", "Answer", "CheckContext", "PeerLostError"]
+__all__ = ["DRIVER_ENDED", "CheckContext", "PeerLostError"]
 
 DRIVER_ENDED: Final = "a driver behind it has ended: its device was deleted"
 """The fault of a server whose driver has not survived something."""
 
 
 class PeerLostError(TrindiError):
-    """There is nothing left to check."""
+    """The peer has ended and cannot be restarted, or defines nothing: the check ends.
 
-
-class Answer(NamedTuple):
-    """The answer to a request.
-
-    Attributes:
-        received: all that came, up to the sentinel.
-        definition: the sentinel; None if it cannot be read.
+    Any method of `CheckContext` that opens a connection, and any check, may raise this.
     """
-
-    received: list[Observation]
-    definition: DefVector | None
 
 
 class CheckContext:
@@ -96,18 +87,12 @@ class CheckContext:
 
     @property
     def start_timeout(self) -> float:
-        """Seconds for the first definition of all: a program has to start first."""
-        return self._restart_timeout if self.is_program else self.options.timeout
-
-    @property
-    def _restart_timeout(self) -> float:
+        """Seconds for the first definition after a start, or after a server lost its driver."""
         return max(self.options.timeout, self.timing.start)
 
     def start_rule(self, rule: str) -> None:
         """Report which rule is checked next."""
         self.report_progress(GROUP_OF[rule], rule)
-
-    # Connections -------------------------------------------------------------------------------
 
     async def open(self, *, one_socket: bool = False) -> CheckedConnection:
         """Start the program again, or connect again.
@@ -125,11 +110,7 @@ class CheckContext:
 
     @asynccontextmanager
     async def borrow(self) -> AsyncIterator[CheckedConnection]:
-        """Lend a new connection to a server; of a program, the main connection.
-
-        Raises:
-            PeerLostError: the server refuses the connection.
-        """
+        """Lend a new connection to a server; of a program, the main connection."""
         if self.is_program:
             yield self.connection
             return
@@ -144,20 +125,12 @@ class CheckContext:
             connection.close()
 
     async def ensure_alive(self) -> None:
-        """Restart the peer if it has ended.
-
-        Raises:
-            PeerLostError: that fails.
-        """
+        """Restart the peer if it has ended."""
         if self.connection.ended:
             await self.restart()
 
     async def restart(self) -> None:
-        """Replace a peer that has ended or hangs.
-
-        Raises:
-            PeerLostError: it cannot be started, or defines nothing.
-        """
+        """Replace a peer that has ended or hangs."""
         self.connection.close()
         self.snapshot.clear()
         try:
@@ -166,8 +139,6 @@ class CheckContext:
             raise PeerLostError(str(error)) from None
         if not await self.request_all():
             raise PeerLostError("it defines nothing any more")
-
-    # Requests ----------------------------------------------------------------------------------
 
     async def request_all(
         self, connection: CheckedConnection | None = None, seconds: float | None = None
@@ -179,7 +150,7 @@ class CheckContext:
             seconds: how long to wait for the first definition.
         """
         connection = connection or self.connection
-        seconds = self._restart_timeout if seconds is None else seconds
+        seconds = self.start_timeout if seconds is None else seconds
         await connection.send(getProperties(), seconds=seconds)
         if not await connection.wait_for(defines, seconds):
             return False
@@ -206,7 +177,7 @@ class CheckContext:
         sentinel: PropertyKey,
         connection: CheckedConnection | None = None,
         timeout_factor: float = 1.0,
-    ) -> Answer | None:
+    ) -> list[Observation] | None:
         """Send something, then ask for the sentinel's definition, and return the answer.
 
         Args:
@@ -216,7 +187,7 @@ class CheckContext:
             timeout_factor: how much longer than usual to wait.
 
         Returns:
-            The answer; None if the definition does not come.
+            All that came, up to the sentinel; None if the sentinel does not come.
         """
         connection = connection or self.connection
         seconds = self.options.timeout * timeout_factor
@@ -229,18 +200,10 @@ class CheckContext:
         await connection.send(*items, request, seconds=seconds)
         if not await connection.wait_for(lambda each: is_definition(each, sentinel), seconds):
             return None
-        received = list(connection.received)
-        item = [each.item for each in received if is_definition(each, sentinel)][-1]
-        return Answer(received, item if isinstance(item, DefVector) else None)
-
-    # Properties to ask for ---------------------------------------------------------------------
+        return list(connection.received)
 
     def any_key(self) -> PropertyKey:
-        """Return the key of some property, preferably one that can be asked for by name.
-
-        Raises:
-            PeerLostError: there is none.
-        """
+        """Return the key of some property, preferably one that can be asked for by name."""
         key = self._prefer_answered(self.snapshot.keys)
         if key is None:
             raise PeerLostError("there is no property that can be read")

@@ -178,9 +178,6 @@ def _members(raw: RawElement) -> Iterator[str]:
         yield f"{raw.address} has a {tag}: it can have {expected}"
 
 
-# Values ------------------------------------------------------------------------------------------
-
-
 def _is_number(text: str) -> bool:
     return _is_valid(parse_number, text)
 
@@ -270,9 +267,6 @@ def switch_faults(address: str, rule: str, on: list[str]) -> Iterator[str]:
         yield f"{address} is {rule}, and these are On: {', '.join(on)}"
 
 
-# Standard properties -----------------------------------------------------------------------------
-
-
 def _connection(raw: RawElement) -> Iterator[str]:
     names = [member.attributes.get("name", "") for member in raw.members]
     if names[:2] != ["CONNECT", "DISCONNECT"]:
@@ -286,9 +280,6 @@ def _driver_info(raw: RawElement) -> Iterator[str]:
         yield f"{raw.address} has no DRIVER_INTERFACE"
     elif not (interface.isascii() and interface.isdigit()):
         yield f"{raw.address}.DRIVER_INTERFACE is {_shown(interface)}"
-
-
-# Reports -----------------------------------------------------------------------------------------
 
 
 def _state(raw: RawElement) -> Iterator[str]:

@@ -12,16 +12,14 @@ from xml.sax.saxutils import escape, quoteattr
 
 from trindi.conformance.observed import UNKNOWN_DEVICE, UNKNOWN_NAME
 from trindi.protocol import (
-    Event,
     Kind,
     NumberLabel,
     Rule,
     SizeFormat,
     SwitchState,
+    encode,
     newBLOBVector,
-    newNumberVector,
-    newSwitchVector,
-    newTextVector,
+    number_to_text,
 )
 
 if TYPE_CHECKING:
@@ -56,7 +54,7 @@ class InvalidRequest(NamedTuple):
     """
 
     key: PropertyKey
-    data: Event | bytes
+    data: bytes
     effect: EffectDetector
     about: str
 
@@ -64,14 +62,18 @@ class InvalidRequest(NamedTuple):
 MakeRequests: TypeAlias = "Callable[[ObservedProperty], Iterator[InvalidRequest]]"
 
 
-def new_vector(kind: Kind, key: PropertyKey, members: Mapping[str, str]) -> bytes:
+def new_vector(kind: Kind, key: PropertyKey, members: Values) -> bytes:
     """Write a request by hand; it need not be legal."""
     one = "".join(
-        f"<one{kind.value} name={quoteattr(name)}>{escape(text)}</one{kind.value}>"
-        for name, text in members.items()
+        f"<one{kind.value} name={quoteattr(name)}>{escape(_as_text(value))}</one{kind.value}>"
+        for name, value in members.items()
     )
     head = f"device={quoteattr(key[0])} name={quoteattr(key[1])}"
     return f"<new{kind.value}Vector {head}>{one}</new{kind.value}Vector>\n".encode()
+
+
+def _as_text(value: Any) -> str:
+    return number_to_text(value) if isinstance(value, float) else str(value)
 
 
 # Effects -----------------------------------------------------------------------------------------
@@ -149,33 +151,17 @@ _MISREAD_EFFECT: Final[dict[Kind, EffectDetector]] = {
 """The effect of a value that was misread, by the kind of the property."""
 
 
-def _gained_member(kind: Kind) -> EffectDetector:
-    def effect(before: Values, after: Values) -> str:
-        if UNKNOWN_NAME in after:
-            return f"it has a member {UNKNOWN_NAME} now"
-        return _MISREAD_EFFECT[kind](before, after)
-
-    return effect
-
-
-# Read-only properties ----------------------------------------------------------------------------
-
-_EVENTS: Final[dict[Kind, Any]] = {
-    Kind.NUMBER: newNumberVector,
-    Kind.SWITCH: newSwitchVector,
-    Kind.TEXT: newTextVector,
-}
+# Requests -----------------------------------------------------------------------------------------
 
 
 def _request(
-    known: ObservedProperty, members: Values, effect: EffectDetector, about: str
+    known: ObservedProperty,
+    members: Values,
+    effect: EffectDetector,
+    about: str,
+    kind: Kind | None = None,
 ) -> InvalidRequest:
-    data: Event
-    if known.kind is Kind.BLOB:
-        sizes = {name: SizeFormat(len(value), ".txt") for name, value in members.items()}
-        data = newBLOBVector(*known.key, members, sizes)
-    else:
-        data = _EVENTS[known.kind](*known.key, members)
+    data = new_vector(kind or known.kind, known.key, members)
     return InvalidRequest(known.key, data, effect, about)
 
 
@@ -183,27 +169,25 @@ def _read_only(known: ObservedProperty) -> Iterator[InvalidRequest]:
     """Write another legal value to a read-only property."""
     if known.writable or known.kind is Kind.LIGHT or not known.values:
         return
-    sent: dict[str, Any]
-    if known.kind is Kind.SWITCH:
+    sent: dict[str, Any] = dict.fromkeys(known.values, _TEXT)
+    if known.kind is Kind.NUMBER:
+        sent = {name: _other_number(known.labels[name], v) for name, v in known.values.items()}
+    elif known.kind is Kind.SWITCH:
         off = [name for name in known.values if name not in known.on]
         sent = dict.fromkeys(known.values, SwitchState.OFF)
         sent |= dict.fromkeys(off[:1], SwitchState.ON)
-    else:
-        sent = {name: _other_value(known, name) for name in known.values}
-    yield _request(known, sent, _became(sent), "writing it")
+    request = _request(known, sent, _became(sent), "writing it")
+    if known.kind is Kind.BLOB:
+        payload, size = _TEXT.encode(), SizeFormat(len(_TEXT), ".txt")
+        payloads, sizes = dict.fromkeys(sent, payload), dict.fromkeys(sent, size)
+        request = request._replace(data=encode(newBLOBVector(*known.key, payloads, sizes)))
+    yield request
 
 
-def _other_value(known: ObservedProperty, name: str) -> Any:
-    if known.kind is Kind.NUMBER:
-        label: NumberLabel = known.labels[name]
-        value: float = known.values[name]
-        if label.min < label.max:
-            return label.min if _same(value, label.max) else label.max
-        return value + 1.0
-    return _TEXT.encode() if known.kind is Kind.BLOB else _TEXT
-
-
-# Numbers -----------------------------------------------------------------------------------------
+def _other_number(label: NumberLabel, value: float) -> float:
+    if label.min < label.max:
+        return label.min if _same(value, label.max) else label.max
+    return value + 1.0
 
 
 def _out_of_range(known: ObservedProperty) -> Iterator[InvalidRequest]:
@@ -227,13 +211,9 @@ def _number_texts(*texts: str) -> MakeRequests:
     def make(known: ObservedProperty) -> Iterator[InvalidRequest]:
         name = _nonzero_member(known)
         for text in texts:
-            data = new_vector(Kind.NUMBER, known.key, {name: text})
-            yield InvalidRequest(known.key, data, _became_zero, f"{name} {text!r}")
+            yield _request(known, {name: text}, _became_zero, f"{name} {text!r}")
 
     return make
-
-
-# Switches ----------------------------------------------------------------------------------------
 
 
 def _last_off(known: ObservedProperty) -> Iterator[InvalidRequest]:
@@ -245,8 +225,7 @@ def _last_off(known: ObservedProperty) -> Iterator[InvalidRequest]:
 
 def _not_a_switch_state(known: ObservedProperty) -> Iterator[InvalidRequest]:
     name = next(iter(known.on or known.values))
-    data = new_vector(Kind.SWITCH, known.key, {name: "Maybe"})
-    yield InvalidRequest(known.key, data, _any_change, f"{name} 'Maybe'")
+    yield _request(known, {name: "Maybe"}, _any_change, f"{name} 'Maybe'")
 
 
 def _two_on(known: ObservedProperty) -> Iterator[InvalidRequest]:
@@ -258,9 +237,6 @@ def _two_on(known: ObservedProperty) -> Iterator[InvalidRequest]:
         yield _request(known, sent, _any_change, f"{' and '.join(names)} On")
 
 
-# Wrong kinds and unknown names -------------------------------------------------------------------
-
-
 def _wrong_kind(known: ObservedProperty) -> Iterator[InvalidRequest]:
     """Write a number to a text property, and text to any other."""
     if known.values and (known.writable or known.kind is Kind.LIGHT):
@@ -269,8 +245,7 @@ def _wrong_kind(known: ObservedProperty) -> Iterator[InvalidRequest]:
         kind, text = (Kind.NUMBER, "0") if is_text else (Kind.TEXT, _TEXT)
         effect = _became_text_zero if is_text else _MISREAD_EFFECT[known.kind]
         about = f"new{kind.value}Vector for a {known.kind.value} property"
-        data = new_vector(kind, known.key, {name: text})
-        yield InvalidRequest(known.key, data, effect, about)
+        yield _request(known, {name: text}, effect, about, kind)
 
 
 def _unknown_member(known: ObservedProperty) -> Iterator[InvalidRequest]:
@@ -278,11 +253,15 @@ def _unknown_member(known: ObservedProperty) -> Iterator[InvalidRequest]:
 
     So it gets the current value of the first member, or Off if it is a switch.
     """
-    if known.writable and known.values and known.kind in _EVENTS:
-        value = next(iter(known.values.values()))
-        text = "Off" if known.kind is Kind.SWITCH else f"{value}"
-        data = new_vector(known.kind, known.key, {UNKNOWN_NAME: text})
-        yield InvalidRequest(known.key, data, _gained_member(known.kind), UNKNOWN_NAME)
+
+    def effect(before: Values, after: Values) -> str:
+        if UNKNOWN_NAME in after:
+            return f"it has a member {UNKNOWN_NAME} now"
+        return _MISREAD_EFFECT[known.kind](before, after)
+
+    if known.writable and known.values and known.kind not in (Kind.BLOB, Kind.LIGHT):
+        value = "Off" if known.kind is Kind.SWITCH else next(iter(known.values.values()))
+        yield _request(known, {UNKNOWN_NAME: value}, effect, UNKNOWN_NAME)
 
 
 def unknown_target(rule: str, key: PropertyKey) -> InvalidRequest:

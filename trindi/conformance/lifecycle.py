@@ -23,9 +23,6 @@ if TYPE_CHECKING:
 __all__ = ["check_exit", "check_half_close", "check_idle_client", "check_second_client"]
 
 
-# A program ---------------------------------------------------------------------------------------
-
-
 async def check_exit(context: CheckContext, at_start: set[PropertyKey]) -> None:
     """End the program's input in two ways, and start it on one socket.
 
@@ -70,9 +67,6 @@ async def _end_input(context: CheckContext, connection: CheckedConnection, rule:
     return result if taken > timing.exit or "SIG" in end else ""
 
 
-# A server ----------------------------------------------------------------------------------------
-
-
 async def check_second_client(context: CheckContext) -> None:
     """Connect a second client that asks for everything, enables no BLOBs, and stays.
 
@@ -81,8 +75,8 @@ async def check_second_client(context: CheckContext) -> None:
     """
     context.start_rule("two-clients")
     connection = await context.open()
-    known = set(context.snapshot.keys)
-    missing = show_keys(await undefined_keys(context, connection, getProperties(), known))
+    keys = context.snapshot.keys
+    missing = await undefined_keys(context, connection, getProperties(), keys)
     context.findings.record("two-clients", f"not defined: {missing}" if missing else "")
     context.passive.without_blobs = connection
 

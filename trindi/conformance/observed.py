@@ -118,6 +118,11 @@ class ObservedProperty(Property):
         """Whether a client may write it."""
         return self.received.perm is not Permission.RO
 
+    def is_within(self, name: str) -> bool:
+        """Whether a number is within its limits, or has none."""
+        label = self.labels[name]
+        return label.min >= label.max or bool(label.min <= self.values[name] <= label.max)
+
     @property
     def on(self) -> list[str]:
         """The names of the switches that are On."""

@@ -6,7 +6,7 @@ a program's standard error.
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Final
 
 import trio
@@ -71,8 +71,6 @@ class PassiveChecks:
         self.deleted = 0
         self.without_blobs: object = None
 
-    # Elements ----------------------------------------------------------------------------------
-
     def observe(self, source: object, observation: Observation) -> None:
         """Check one observation of the connection `source`."""
         raw, item, junk = observation.raw, observation.item, observation.junk
@@ -126,8 +124,6 @@ class PassiveChecks:
             fault = f"{raw.address}: {item.reason}"
         self._findings.record("well-formed", fault)
 
-    # Values that the checker has changed -------------------------------------------------------
-
     @contextmanager
     def deferring_values(self, key: PropertyKey) -> Iterator[None]:
         """Defer the value rules of a property until it is known whether a request spoiled them."""
@@ -154,8 +150,6 @@ class PassiveChecks:
         else:
             self._findings.record(rule, fault)
 
-    # Times -------------------------------------------------------------------------------------
-
     def check_times(self) -> None:
         """Check all timestamps together: values may be old, but none may be from the future."""
         if not self._ahead:
@@ -169,19 +163,15 @@ class PassiveChecks:
         self._findings.record("time-utc", fault)
         self._findings.remark("time-utc", f"the nearest to now is off by {_duration(nearest)}")
 
-    # Standard error ----------------------------------------------------------------------------
-
     async def read_stderr(self, stream: trio.abc.ReceiveStream) -> None:
         """Read standard error to its end: a full pipe would block the program."""
         line = b""
-        try:
+        with suppress(trio.BrokenResourceError, trio.ClosedResourceError):
             while data := await stream.receive_some(65536):
                 *lines, line = (line + bytes(data)).split(b"\n")
                 for each in lines:
                     self._check_stderr(each)
                 line = line[: _STDERR_LINE + 1]
-        except (trio.BrokenResourceError, trio.ClosedResourceError):
-            pass
         self._check_stderr(line)
 
     def _check_stderr(self, line: bytes) -> None:

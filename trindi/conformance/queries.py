@@ -12,6 +12,7 @@ from trindi.conformance.context import PeerLostError
 from trindi.conformance.observed import (
     UNKNOWN_DEVICE,
     UNKNOWN_NAME,
+    defines,
     is_definition,
     key_of,
     show_key,
@@ -20,6 +21,8 @@ from trindi.conformance.observed import (
 from trindi.protocol import enableBLOB, getProperties, pingReply, pingRequest
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from trindi.conformance.connection import CheckedConnection
     from trindi.conformance.context import CheckContext
     from trindi.conformance.observed import PropertyKey
@@ -32,12 +35,10 @@ _MAX_UNANSWERED: Final = 5
 
 
 async def check_start(context: CheckContext) -> None:
-    """Listen before the first request, then ask for everything.
-
-    Raises:
-        PeerLostError: no definition comes.
-    """
-    connection, seconds = context.connection, context.start_timeout
+    """Listen before the first request, then ask for everything."""
+    connection = context.connection
+    # A server is there already, but a program has to start.
+    seconds = context.start_timeout if context.is_program else context.options.timeout
     context.start_rule("ask-first")
     await connection.wait_quiet(context.timing.early, context.timing.early)
     early = [each.raw.address for each in connection.received if each.raw and not _snoops(each)]
@@ -63,11 +64,7 @@ def _snoops(observation: Observation) -> bool:
 
 
 async def check_queries(context: CheckContext) -> None:
-    """Send getProperties in each form.
-
-    Raises:
-        PeerLostError: the peer has ended and cannot be restarted.
-    """
+    """Send getProperties in each form."""
     context.start_rule("ask-again")
     await _check_again(context)
     for device in context.snapshot.names_by_device():
@@ -87,16 +84,13 @@ async def check_queries(context: CheckContext) -> None:
         await _check_ping(context)
 
 
-# Known names -------------------------------------------------------------------------------------
-
-
 async def undefined_keys(
     context: CheckContext,
     connection: CheckedConnection,
     request: getProperties,
-    keys: set[PropertyKey],
-) -> set[PropertyKey]:
-    """Send a request, and return those of the keys that are not defined in time."""
+    keys: Iterable[PropertyKey],
+) -> str:
+    """Send a request, and list those of the keys that are not defined in time."""
     left = set(keys)
     seconds = context.options.timeout
 
@@ -110,50 +104,44 @@ async def undefined_keys(
     await connection.send(request, seconds=seconds)
     await connection.wait_for(look, seconds)
     # A property may have been deleted by now.
-    return left & set(context.snapshot.keys)
+    return show_keys(left.intersection(context.snapshot.keys))
 
 
 def _defined(connection: CheckedConnection) -> list[PropertyKey]:
     """Return the key of each definition since `clear`."""
-    keys = [(each, key_of(each.item)) for each in connection.received]
-    return [key for each, key in keys if is_definition(each, key)]
+    return [key_of(each.item) for each in connection.received if defines(each)]
 
 
 async def _check_again(context: CheckContext) -> None:
-    known = set(context.snapshot.keys)
-    left = show_keys(await undefined_keys(context, context.connection, getProperties(), known))
+    keys = context.snapshot.keys
+    left = await undefined_keys(context, context.connection, getProperties(), keys)
     context.findings.record("ask-again", f"not defined again: {left}" if left else "")
-
-
-def _record_answer(context: CheckContext, rule: str, asked: str, left: str, others: str) -> None:
-    context.findings.record(rule, f"{asked} was asked for, and {left}" if left else "")
-    fault = f"{asked} was asked for, and defined: {others}"
-    context.findings.record(rule, fault if others else "")
 
 
 async def _check_device(context: CheckContext, device: str) -> None:
     known = {key for key in context.snapshot.keys if key[0] == device}
     async with context.borrow() as connection:
-        left = show_keys(await undefined_keys(context, connection, getProperties(device), known))
+        left = await undefined_keys(context, connection, getProperties(device), known)
         await context.wait_unexpected(connection)
         others = show_keys({key for key in _defined(connection) if key[0] != device})
-    left = left and f"not defined: {left}"
-    _record_answer(context, "ask-device", device, left, others)
+    asked = f"{device} was asked for, and"
+    context.findings.record("ask-device", f"{asked} not defined: {left}" if left else "")
+    context.findings.record("ask-device", f"{asked} defined: {others}" if others else "")
 
 
 async def _check_alone(context: CheckContext, key: PropertyKey) -> None:
     """Ask for one property on a connection that asks for nothing else."""
     async with context.borrow() as connection:
-        left = await undefined_keys(context, connection, getProperties(*key), {key})
+        left = await undefined_keys(context, connection, getProperties(*key), [key])
         await context.wait_unexpected(connection)
         others = show_keys(set(_defined(connection)) - {key})
         named = {key_of(each.item) for each in connection.received if key_of(each.item)[0]}
-    asked = show_key(key)
-    _record_answer(context, "ask-property", asked, "not defined" if left else "", others)
+    asked = f"{show_key(key)} was asked for, and"
+    context.findings.record("ask-property", f"{asked} not defined" if left else "")
+    context.findings.record("ask-property", f"{asked} defined: {others}" if others else "")
     if not context.is_program:
         more = show_keys(named - {key})
-        fault = f"{asked} was asked for, and heard of: {more}"
-        context.findings.record("only-asked", fault if more else "")
+        context.findings.record("only-asked", f"{asked} heard of: {more}" if more else "")
 
 
 async def _check_each(context: CheckContext) -> None:
@@ -172,15 +160,12 @@ async def _check_each(context: CheckContext) -> None:
 
 
 async def _check_star(context: CheckContext) -> None:
-    known = set(context.snapshot.keys)
+    keys = context.snapshot.keys
     async with context.borrow() as connection:
-        left = show_keys(await undefined_keys(context, connection, getProperties("*"), known))
+        left = await undefined_keys(context, connection, getProperties("*"), keys)
         end = f" ({await connection.describe_end()})" if connection.ended else ""
     context.findings.record("ask-star", f"not defined: {left}{end}" if left else "")
     await context.ensure_alive()
-
-
-# Unknown names -----------------------------------------------------------------------------------
 
 
 async def _check_unknown(context: CheckContext, rule: str, device: str, name: str | None) -> None:

@@ -17,7 +17,13 @@ from trindi.conformance.invalid_requests import (
     new_vector,
     unknown_target,
 )
-from trindi.conformance.observed import UNKNOWN_DEVICE, UNKNOWN_NAME, key_of, show_key
+from trindi.conformance.observed import (
+    UNKNOWN_DEVICE,
+    UNKNOWN_NAME,
+    is_definition,
+    key_of,
+    show_key,
+)
 from trindi.conformance.options import SettingError, split_setting
 from trindi.conformance.rules import Verdict
 from trindi.protocol import (
@@ -35,7 +41,7 @@ from trindi.protocol import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from trindi.conformance.context import Answer, CheckContext
+    from trindi.conformance.context import CheckContext
     from trindi.conformance.invalid_requests import InvalidRequest, MakeRequests
     from trindi.conformance.observed import ObservedProperty, PropertyKey
     from trindi.conformance.options import Setting
@@ -50,11 +56,7 @@ MemberTexts: TypeAlias = "Callable[[ObservedProperty], dict[str, str]]"
 
 
 async def check_refusals(context: CheckContext) -> None:
-    """Send the requests that must be refused.
-
-    Raises:
-        PeerLostError: the peer has ended and cannot be restarted.
-    """
+    """Send the requests that must be refused."""
     context.passive.ignore_unknown = not context.is_program
     for rule, make_requests in INVALID_REQUESTS.items():
         if context.findings.allows(rule):
@@ -95,13 +97,13 @@ async def _check_refusal(context: CheckContext, rule: str, request: InvalidReque
             end = DRIVER_ENDED if driver_ended else await context.connection.describe_end()
             context.findings.record(rule, f"{about}: {end}")
             await context.restart()
-        elif answer.definition is None:
+        elif not isinstance(definition := _last_definition(answer, request.key), DefVector):
             fault = f"{about}, and its definition cannot be read any more"
             context.findings.record(rule, fault)
         elif driver_ended:
             context.findings.record(rule, f"{about}: {DRIVER_ENDED}")
         else:
-            effect = request.effect(before, dict(answer.definition))
+            effect = request.effect(before, dict(definition))
             context.findings.record(rule, f"{about} was taken: {effect}" if effect else "")
             if effect:
                 context.passive.exclude_values(request.key)
@@ -109,6 +111,10 @@ async def _check_refusal(context: CheckContext, rule: str, request: InvalidReque
                 _check_unknown_target(context, rule, answer, about)
             else:
                 await _check_told(context, request, about)
+
+
+def _last_definition(answer: list[Observation], key: PropertyKey) -> object:
+    return [each.item for each in answer if is_definition(each, key)][-1]
 
 
 async def _check_told(context: CheckContext, request: InvalidRequest, about: str) -> None:
@@ -126,10 +132,11 @@ async def _check_told(context: CheckContext, request: InvalidRequest, about: str
     context.findings.record("refusal-said", "" if told else f"{about}: no answer")
 
 
-def _check_unknown_target(context: CheckContext, rule: str, answer: Answer, about: str) -> None:
+def _check_unknown_target(
+    context: CheckContext, rule: str, answer: list[Observation], about: str
+) -> None:
     """Record whether the request has created a device or property."""
-    for observation in answer.received:
-        item = observation.item
+    for item in [each.item for each in answer]:
         device, name = key_of(item)
         is_new = device == UNKNOWN_DEVICE or name == UNKNOWN_NAME
         if is_new and isinstance(item, (DefVector, SetVector)):
@@ -141,11 +148,7 @@ def _check_unknown_target(context: CheckContext, rule: str, answer: Answer, abou
 
 
 async def check_writing(context: CheckContext) -> None:
-    """Write each writable property, with the values that it has.
-
-    Raises:
-        PeerLostError: the peer has ended and cannot be restarted.
-    """
+    """Write each writable property, with the values that it has."""
     for key in context.snapshot.keys:
         for rule, texts in _WRITE_RULES:
             if await _check_write(context, key, rule, texts):
@@ -198,7 +201,7 @@ def _current_texts(known: ObservedProperty) -> dict[str, str]:
     """Return all members with their values; none if they cannot be written."""
     if not known.writable:
         return {}
-    if known.kind is Kind.NUMBER and _is_within_limits(known):
+    if known.kind is Kind.NUMBER and all(map(known.is_within, known.values)):
         return {name: number_to_text(value) for name, value in known.values.items()}
     if known.kind is Kind.SWITCH and (known.on or known.rule is Rule.ANY_OF_MANY):
         return {name: str(value) for name, value in known.values.items()}
@@ -225,14 +228,6 @@ _WRITE_RULES: Final[tuple[tuple[str, MemberTexts], ...]] = (
     ("write-sexagesimal", _sexagesimal_texts),
 )
 """The rules, and what returns the members of the request."""
-
-
-def _is_within_limits(known: ObservedProperty) -> bool:
-    labels = known.labels
-    return all(
-        labels[name].min >= labels[name].max or labels[name].min <= value <= labels[name].max
-        for name, value in known.values.items()
-    )
 
 
 def _sexagesimal(value: float) -> str:

@@ -9,7 +9,8 @@ unknown devices and properties, so that misreading it does little harm.
 from __future__ import annotations
 
 import base64
-from typing import TYPE_CHECKING, Final, NamedTuple
+import re
+from typing import TYPE_CHECKING, Final
 from xml.sax.saxutils import quoteattr
 
 import trio
@@ -28,9 +29,8 @@ if TYPE_CHECKING:
 
 __all__ = ["BAD_INPUTS", "UNFINISHED", "check_bad_inputs", "check_cut_off", "check_slow_reader"]
 
-_MB: Final = 1000 * 1000
-
-_PAYLOAD: Final = base64.b64encode(b"trindi check").decode()
+_BYTES_PER_TIMEOUT: Final = 1_000_000
+"""Bytes for which a peer gets the timeout of an answer once more."""
 
 UNFINISHED: Final = b"<newTextVector device='trindi check"
 """The start of an element."""
@@ -49,180 +49,134 @@ _RESYNC: Final = b";</oneText></newTextVector>\n"
 
 # The inputs --------------------------------------------------------------------------------------
 
+_TEXT: Final = "<newTextVector {unknown}><oneText name='{member}'>%s</oneText></newTextVector>\n"
+_VECTOR: Final = "<newTextVector {unknown} %s/>\n"
+_BLOB: Final = "<newBLOBVector {blob}><oneBLOB name={blob_member} %s>%s</oneBLOB></newBLOBVector>\n"
+_PLACEHOLDER: Final = re.compile(r"\{([^{}]+)\}")
+_GOOD: Final = _TEXT % "trindi check"
+_PAYLOAD: Final = base64.b64encode(b"trindi check").decode()
+_ENTITIES: Final = '<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;&a;&a;&a;&a;&a;&a;">'
 
-class InputNames(NamedTuple):
-    """The names in bad input, as attributes with their quotes.
 
-    Attributes:
-        device: the value of a device attribute.
-        unknown: the attributes of an unknown property.
-        blob: the attributes of a BLOB property, unknown unless the check is hostile.
-        member: the value of the name attribute of one of its members.
-        known: the attributes of a known property.
-        scale: the size of large inputs, as a share of their full size.
+def _blobs(*attributes: str) -> tuple[str, ...]:
+    return tuple(_BLOB % (f"{each} format='.bin'", _PAYLOAD) for each in attributes)
+
+
+BAD_INPUTS: Final[dict[str, tuple[str, ...]]] = {
+    "bad-junk": ("hello, is this INDI?\r\n\r\n", "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"),
+    "bad-bracket": ("if x < y then y > x\n<1 <2> </> <>\n", "\0\0\0\n", _TEXT % "a\0b"),
+    "bad-tags": (
+        _GOOD.replace("</oneText>", "</oneNumber>"),
+        _GOOD.replace("</newTextVector>", "</newNumberVector>"),
+        "</newTextVector></oneText>\n",
+    ),
+    "bad-attributes": (_VECTOR % "x=y", _VECTOR % "x-y='z'", _VECTOR % "x:y='z'"),
+    "bad-comment": ("<!-- a > <getProperties version='1.7' {known}/> -->\n",),
+    "bad-doctype": (
+        f"<!DOCTYPE x [{_ENTITIES}]>\n{_TEXT % '&b;'}",
+        _TEXT % "pre<![CDATA[a<b]]>post",
+    ),
+    "bad-ampersand": (_TEXT % "salt & pepper",),
+    "bad-unknown": (
+        f"<INDI device={{device}}>{_GOOD}</INDI>\n",
+        _GOOD.replace("newTextVector", "newtextvector"),
+        _GOOD.replace("newTextVector", "trindiCheck"),
+    ),
+    "bad-duplicate": ("<newTextVector {unknown} {unknown}></newTextVector>\n",),
+    "bad-long-attribute": (_VECTOR % "x='{20 MB}'",),
+    "bad-many-members": ("<newTextVector {unknown}>{50,000 members}</newTextVector>\n",),
+    "bad-long-text": (_TEXT % "{5 MB}",),
+    "bad-size-missing": _blobs("", "size='3x'", "size=''"),
+    "bad-base64": (_BLOB % ("size='12' format='.bin'", "!!! this is not base64 !!!"),),
+    "bad-attached": (_BLOB % ("size='12' format='.bin' len='12' attached='true'", ""),),
+    "bad-version": ("<getProperties {known}/>\n", "<getProperties version='2.0' {known}/>\n"),
+    "bad-nesting": (_TEXT % "{200,000 nested}",),
+    "bad-end-tag": (_GOOD.replace("</newTextVector", "</{250 kB}"),),
+    "bad-size": _blobs("size='abc'", f"size='{'9' * 20}'"),
+    "bad-size-negative": _blobs("size='-5'"),
+    "bad-size-small": (_BLOB % ("size='3' format='.bin'", "{6 MB payload}"),),
+    "bad-enclen": _blobs(
+        *(f"size='12' enclen='{enclen}'" for enclen in ("-5", "abc", "2000000000"))
+    ),
+}
+"""What to send, by the name of the rule; braces hold names and large contents."""
+
+_LARGE: Final[dict[str, tuple[int, Callable[[int], str]]]] = {
+    "20 MB": (20_000_000, lambda size: "x" * size),
+    "50,000 members": (
+        50_000,
+        lambda count: "".join(f"<oneText name='m{n}'>x</oneText>" for n in range(count)),
+    ),
+    "5 MB": (5_000_000, lambda size: "x" * size),
+    "200,000 nested": (200_000, lambda depth: "<a>" * depth + "</a>" * depth),
+    "250 kB": (250_000, lambda size: "x" * size),
+    "6 MB payload": (6_000_000, lambda size: base64.b64encode(bytes(size)).decode()),
+}
+"""The large contents: their full size, and what makes them."""
+
+
+def make_inputs(rule: str, names: dict[str, str], scale: float = 1.0) -> list[bytes]:
+    """Return the bad inputs of a rule.
+
+    Args:
+        rule: the name of the rule.
+        names: from `choose_names`.
+        scale: the size of large contents, as a share of their full size.
     """
 
-    device: str
-    unknown: str
-    blob: str
-    member: str
-    known: str
-    scale: float
+    def fill(match: re.Match[str]) -> str:
+        if match[1] in names:
+            return names[match[1]]
+        size, make = _LARGE[match[1]]
+        return make(max(1, int(size * scale)))
 
-    def count(self, full: int) -> int:
-        """Scale a length or number of repetitions."""
-        return max(1, int(full * self.scale))
+    return [_PLACEHOLDER.sub(fill, text).encode() for text in BAD_INPUTS[rule]]
 
 
 def choose_names(
-    known: PropertyKey, properties: Iterable[ObservedProperty], *, hostile: bool, scale: float = 1.0
-) -> InputNames:
-    """Choose the names in bad input.
+    known: PropertyKey, properties: Iterable[ObservedProperty], *, hostile: bool
+) -> dict[str, str]:
+    """Choose the names in bad input, as attributes with their quotes.
 
     Args:
         known: a property that can be asked for.
         properties: all properties.
         hostile: name a known device, and a writable BLOB property.
-        scale: the size of large inputs.
     """
     device = known[0] if hostile else UNKNOWN_DEVICE
     blob, member = (device, UNKNOWN_NAME), UNKNOWN_NAME
     for each in properties if hostile else ():
         if each.kind is Kind.BLOB and each.writable and each.values:
             blob, member = each.key, next(iter(each.values))
-    unknown = _attributes_of((device, UNKNOWN_NAME))
-    of_blob, of_known = _attributes_of(blob), _attributes_of(known)
-    return InputNames(quoteattr(device), unknown, of_blob, quoteattr(member), of_known, scale)
+    return {
+        "device": quoteattr(device),
+        "unknown": _attributes_of((device, UNKNOWN_NAME)),
+        "member": UNKNOWN_NAME,
+        "blob": _attributes_of(blob),
+        "blob_member": quoteattr(member),
+        "known": _attributes_of(known),
+    }
 
 
 def _attributes_of(key: PropertyKey) -> str:
     return f"device={quoteattr(key[0])} name={quoteattr(key[1])}"
 
 
-def _text(names: InputNames, text: str = "trindi check", tag: str = "newTextVector") -> str:
-    one = f"<oneText name='{UNKNOWN_NAME}'>{text}</oneText>"
-    return f"<{tag} {names.unknown}>{one}</{tag}>\n"
-
-
-def _vector(names: InputNames, attributes: str, content: str = "") -> str:
-    head = f"<newTextVector {names.unknown} {attributes}"
-    return f"{head}>{content}</newTextVector>\n" if content else f"{head}/>\n"
-
-
-def _blobs(names: InputNames, *attributes: str, payload: str = _PAYLOAD) -> list[str]:
-    return [
-        f"<newBLOBVector {names.blob}><oneBLOB name={names.member} {each}>{payload}</oneBLOB>"
-        "</newBLOBVector>\n"
-        for each in attributes
-    ]
-
-
-def _doctype(names: InputNames) -> list[str]:
-    entities = '<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;&a;&a;&a;&a;&a;&a;">'
-    return [
-        f"<!DOCTYPE x [{entities}]>\n{_text(names, '&b;')}",
-        _text(names, "pre<![CDATA[a<b]]>post"),
-    ]
-
-
-def _many_members(names: InputNames) -> list[str]:
-    numbers = range(names.count(50_000))
-    return [_vector(names, "", "".join(f"<oneText name='m{n}'>x</oneText>" for n in numbers))]
-
-
-def _nesting(names: InputNames) -> list[str]:
-    depth = names.count(200_000)
-    return [_text(names, "<a>" * depth + "</a>" * depth)]
-
-
-def _small_size(names: InputNames) -> list[str]:
-    payload = base64.b64encode(bytes(names.count(6 * _MB))).decode()
-    return _blobs(names, "size='3' format='.bin'", payload=payload)
-
-
-BAD_INPUTS: Final[dict[str, Callable[[InputNames], list[str]]]] = {
-    "bad-junk": lambda _names: [
-        "hello, is this INDI?\r\n\r\n",
-        "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n",
-    ],
-    "bad-bracket": lambda names: [
-        "if x < y then y > x\n<1 <2> </> <>\n",
-        "\0\0\0\n",
-        _text(names, "a\0b"),
-    ],
-    "bad-tags": lambda names: [
-        _text(names).replace("</oneText>", "</oneNumber>"),
-        _text(names).replace("</newTextVector>", "</newNumberVector>"),
-        "</newTextVector></oneText>\n",
-    ],
-    "bad-attributes": lambda names: [
-        _vector(names, attribute) for attribute in ("x=y", "x-y='z'", "x:y='z'")
-    ],
-    "bad-comment": lambda names: [f"<!-- a > <getProperties version='1.7' {names.known}/> -->\n"],
-    "bad-doctype": _doctype,
-    "bad-ampersand": lambda names: [_text(names, "salt & pepper")],
-    "bad-unknown": lambda names: [
-        f"<INDI device={names.device}>{_text(names)}</INDI>\n",
-        _text(names, tag="newtextvector"),
-        _text(names, tag="trindiCheck"),
-    ],
-    "bad-duplicate": lambda names: [
-        f"<newTextVector {names.unknown} {names.unknown}></newTextVector>\n"
-    ],
-    "bad-long-attribute": lambda names: [_vector(names, f"x='{'x' * names.count(20 * _MB)}'")],
-    "bad-many-members": _many_members,
-    "bad-long-text": lambda names: [_text(names, "x" * names.count(5 * _MB))],
-    "bad-size-missing": lambda names: _blobs(
-        names, "format='.bin'", "size='3x' format='.bin'", "size='' format='.bin'"
-    ),
-    "bad-base64": lambda names: _blobs(
-        names, "size='12' format='.bin'", payload="!!! this is not base64 !!!"
-    ),
-    "bad-attached": lambda names: _blobs(
-        names, "size='12' format='.bin' len='12' attached='true'", payload=""
-    ),
-    "bad-version": lambda names: [
-        f"<getProperties {names.known}/>\n",
-        f"<getProperties version='2.0' {names.known}/>\n",
-    ],
-    "bad-nesting": _nesting,
-    "bad-end-tag": lambda names: [
-        _text(names).replace("</newTextVector", f"</{'x' * names.count(250_000)}")
-    ],
-    "bad-size": lambda names: _blobs(
-        names, *(f"size='{size}' format='.bin'" for size in ("abc", "9" * 20))
-    ),
-    "bad-size-negative": lambda names: _blobs(names, "size='-5' format='.bin'"),
-    "bad-size-small": _small_size,
-    "bad-enclen": lambda names: _blobs(
-        names,
-        *(f"size='12' format='.bin' enclen='{each}'" for each in ("-5", "abc", "2000000000")),
-    ),
-}
-"""What to send, by the name of the rule."""
-
-
 # Sending them ------------------------------------------------------------------------------------
 
 
 async def check_bad_inputs(context: CheckContext) -> None:
-    """Send each bad input, and restart the peer after one that it does not survive.
-
-    Raises:
-        PeerLostError: it cannot be restarted.
-    """
+    """Send each bad input, and restart the peer after one that it does not survive."""
     hostile = context.is_program or context.options.hostile
-    scale = context.options.input_scale
-    for rule, make in BAD_INPUTS.items():
-        if not context.findings.allows(rule):
-            continue
-        context.start_rule(rule)
-        key = context.any_key()
-        names = choose_names(key, context.snapshot, hostile=hostile, scale=scale)
-        for text in make(names):
-            if not await _survives(context, rule, text.encode(), key):
-                await context.restart()
-                break
+    for rule in BAD_INPUTS:
+        if context.findings.allows(rule):
+            context.start_rule(rule)
+            key = context.any_key()
+            names = choose_names(key, context.snapshot, hostile=hostile)
+            for data in make_inputs(rule, names, context.options.input_scale):
+                if not await _survives(context, rule, data, key):
+                    await context.restart()
+                    break
 
 
 async def _survives(context: CheckContext, rule: str, data: bytes, key: PropertyKey) -> bool:
@@ -253,7 +207,7 @@ async def _send(
     context: CheckContext, connection: CheckedConnection, data: bytes, key: PropertyKey
 ) -> str:
     """Send bad input, and return what is wrong with the answer to the sentinel, or ""."""
-    factor = 1 + len(data) / _MB
+    factor = 1 + len(data) / _BYTES_PER_TIMEOUT
     exchange = context.exchange
     answer = await exchange(data, sentinel=key, connection=connection, timeout_factor=factor)
     if answer or connection.ended:

@@ -25,6 +25,8 @@ from trindi.protocol.markup import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from trindi.errors import ProtocolError
 
 __all__ = ["Observation", "RawElement", "RawMember", "Scanner"]
@@ -46,10 +48,7 @@ class RawMember(NamedTuple):
     @property
     def text(self) -> str:
         """The content as text; "" if it is not text."""
-        try:
-            return text_of(self.content)
-        except ValueError:
-            return ""
+        return _read_text(text_of, self.content)
 
 
 class RawElement(NamedTuple):
@@ -163,13 +162,13 @@ def _attributes(data: bytes) -> tuple[dict[str, str], list[str]]:
     for name, value in _ATTRIBUTE.findall(data):
         if name.decode() in attributes:
             repeated.append(name.decode())
-        attributes.setdefault(name.decode(), _text(value[1:-1]))
+        attributes.setdefault(name.decode(), _read_text(attribute_text, value[1:-1]))
     return attributes, repeated
 
 
-def _text(value: bytes) -> str:
-    """Read an attribute's value; a NUL byte in it is a fault that the decoder reports."""
+def _read_text(read: Callable[[bytes], str], data: bytes) -> str:
+    """Read text; return "" if there is a NUL byte in it, which the decoder reports."""
     try:
-        return attribute_text(value)
+        return read(data)
     except ValueError:
         return ""

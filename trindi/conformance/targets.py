@@ -32,14 +32,7 @@ class UnreachableError(TrindiError):
 
 
 class Peer:
-    """One run of a program, or one connection.
-
-    Args:
-        stream: carries INDI both ways.
-
-    Attributes:
-        stderr: a program's standard error; None for a connection.
-    """
+    """One run of a program, with its standard error, or one connection."""
 
     stderr: trio.abc.ReceiveStream | None = None
 
@@ -68,17 +61,11 @@ class Target(Protocol):
         """Either "program" or "server"."""
 
     async def connect(self, *, one_socket: bool = False) -> Peer:
-        """Return a new peer.
-
-        Args:
-            one_socket: give a program one unix socket as standard input and output.
+        """Return a new peer; a program may get one unix socket as standard input and output.
 
         Raises:
             UnreachableError: it cannot be started or connected to.
         """
-
-
-# A server ----------------------------------------------------------------------------------------
 
 
 class Server:
@@ -113,16 +100,8 @@ def _reason(error: OSError | UnicodeError) -> str:
     return os.strerror(error.errno)
 
 
-# A program ---------------------------------------------------------------------------------------
-
-
 class Program:
-    """A driver as a program.
-
-    Args:
-        name: the name that the user gave.
-        command: the program and its arguments.
-    """
+    """A driver as a program: the name that the user gave, and the command with arguments."""
 
     kind = "program"
 
