@@ -11,10 +11,10 @@ import trio.testing
 
 from tests.kit.conformance import (
     SHOOT,
-    Line,
+    ClientStream,
+    ConformingDriver,
+    ConformingServer,
     MemoryPeer,
-    Simple,
-    SimpleServer,
     check_small,
     definitions,
     findings,
@@ -60,16 +60,16 @@ def seen(report: Report, rule: str) -> str:
 # What it leaves alone ----------------------------------------------------------------------------
 
 
-class Noting(Simple):
+class Noting(ConformingDriver):
     """It notes every request, and takes all that can be taken."""
 
     def __init__(self, nursery: trio.Nursery) -> None:
         super().__init__(nursery)
         self.requests: list[Any] = []
 
-    def take_request(self, line: Line, event: Any) -> None:
+    def take_request(self, client: ClientStream, event: Any) -> None:
         self.requests.append(event)
-        super().take_request(line, event)
+        super().take_request(client, event)
 
 
 class NotingServer(Noting):
@@ -139,12 +139,12 @@ class DefinesNoteAgain(Noting):
         self.defined["NOTE"] = self.definition("NOTE")
         self.tell(self.defined["NOTE"])
 
-    async def read(self, line: Line) -> None:
-        async for data in line.stream:
+    async def read(self, client: ClientStream) -> None:
+        async for data in client.stream:
             # One thing after another: what it has been asked before, it has done by now.
             await trio.sleep(0.2)
-            for item in line.decoder.feed_all(bytes(data)):
-                self.take(line, item)
+            for item in client.decoder.feed_all(bytes(data)):
+                self.take(client, item)
 
 
 @pytest.mark.parametrize("order", [1, -1])
@@ -207,7 +207,7 @@ async def test_what_cannot_be_asked_for_any_more_is_not_written(
     assert "NOTE" not in names
 
 
-class Narrows(Simple):
+class Narrows(ConformingDriver):
     """Its limits narrow with each request that it refuses."""
 
     def __init__(self, nursery: trio.Nursery) -> None:
@@ -233,7 +233,7 @@ async def test_limits_are_those_of_the_last_definition(
     assert driver.beyond == [(10.5, 10), (0.5, 9)]
 
 
-class TakesAll(Simple):
+class TakesAll(ConformingDriver):
     def read_only(self, found: Any, event: Any) -> str:
         return ""
 
@@ -256,11 +256,11 @@ async def test_what_is_taken_once_is_not_tried_again(
 class ReportsWiderLimits(TakesAll):
     """Behind each definition it reports limits that are wider than the defined ones."""
 
-    def take(self, line: Line, item: Event | ProtocolError) -> None:
-        super().take(line, item)
+    def take(self, client: ClientStream, item: Event | ProtocolError) -> None:
+        super().take(client, item)
         if isinstance(item, getProperties):
             limits = {"A": Limits(0, 1000, 1)}
-            self.say(line, replace(self.report("TARGET"), limits=limits))
+            self.say(client, replace(self.report("TARGET"), limits=limits))
 
 
 async def test_limits_are_those_of_the_definition_not_of_a_report(
@@ -312,18 +312,18 @@ async def test_what_is_beyond_its_limits_already_can_be_taken_too(
 # Drivers that end ---------------------------------------------------------------------------------
 
 
-class EndsOn(Simple):
+class EndsOn(ConformingDriver):
     """It ends when something comes."""
 
     starts = 0
 
-    def begin(self, line: Line, one_socket: bool) -> None:
+    def begin(self, client: ClientStream, one_socket: bool) -> None:
         self.starts += 1
 
-    def take(self, line: Line, item: Event | ProtocolError) -> None:
+    def take(self, client: ClientStream, item: Event | ProtocolError) -> None:
         if self.is_too_much(item):
             raise trio.BrokenResourceError
-        super().take(line, item)
+        super().take(client, item)
 
     def is_too_much(self, item: Any) -> bool:
         raise NotImplementedError
@@ -362,7 +362,7 @@ async def test_a_driver_that_ends_when_asked_by_name_is_asked_for_all(
     assert report.outcomes["read-only"].verdict is Verdict.PASS
 
 
-class IgnoresNames(Simple):
+class IgnoresNames(ConformingDriver):
     def matching(self, asked: getProperties) -> Iterator[str]:
         return iter(()) if asked.vectorname else super().matching(asked)
 
@@ -375,7 +375,7 @@ async def test_a_driver_that_ignores_names_is_asked_for_all(
     assert "it does not answer" in seen(report, "ask-property")
 
 
-class IgnoresTheNameOfLamp(Simple):
+class IgnoresTheNameOfLamp(ConformingDriver):
     def matching(self, asked: getProperties) -> Iterator[str]:
         return iter(()) if asked.vectorname == "LAMP" else super().matching(asked)
 
@@ -390,16 +390,16 @@ async def test_a_driver_that_ignores_one_name_is_asked_for_all_instead(
     assert report.outcomes["ask-property"].checked == 12
 
 
-class Renames(Simple):
+class Renames(ConformingDriver):
     """It has another device at some time."""
 
     def rename(self) -> None:
         old, self.device = self.device, "Other Device"
         self.defined = {each.vectorname: each for each in definitions(self.device)}
-        for line in self.lines:
-            line.queue.send_nowait(b'<delProperty device="%s"/>' % old.encode())
+        for client in self.clients:
+            client.queue.send_nowait(b'<delProperty device="%s"/>' % old.encode())
             for name in self.defined:
-                self.say(line, self.definition(name))
+                self.say(client, self.definition(name))
 
 
 class RenamesWhenAsked(Renames):
@@ -439,8 +439,8 @@ class EndsOnAForeignRequest(EndsOn, Renames):
         is_foreign = getattr(item, "vectorname", "") == UNKNOWN_NAME and isinstance(item, NewVector)
         return is_foreign and self.starts == 1
 
-    def begin(self, line: Line, one_socket: bool) -> None:
-        super().begin(line, one_socket)
+    def begin(self, client: ClientStream, one_socket: bool) -> None:
+        super().begin(client, one_socket)
         if self.starts == 2:
             self.rename()
 
@@ -450,12 +450,12 @@ class RestartsOnAForeignRequest(Renames):
 
     kind = "server"
 
-    def take(self, line: Line, item: Event | ProtocolError) -> None:
+    def take(self, client: ClientStream, item: Event | ProtocolError) -> None:
         is_foreign = getattr(item, "vectorname", "") == UNKNOWN_NAME and isinstance(item, NewVector)
         if is_foreign and self.device == "Simple Device":
             self.rename()
         else:
-            super().take(line, item)
+            super().take(client, item)
 
 
 @pytest.mark.parametrize(
@@ -466,7 +466,7 @@ class RestartsOnAForeignRequest(Renames):
     ],
 )
 async def test_a_device_that_goes_over_a_foreign_request_is_not_tried_again(
-    driver: type[Simple],
+    driver: type[ConformingDriver],
     fate: str,
     nursery: trio.Nursery,
     autojump_clock: trio.testing.MockClock,
@@ -516,13 +516,13 @@ async def test_a_driver_that_defines_nothing_any_more_ends_the_check(
     assert seen(report, "eof") == "not checked: it defines nothing any more"
 
 
-class DeletesAll(Simple):
+class DeletesAll(ConformingDriver):
     """It deletes its device when it is asked too much."""
 
-    def refuse(self, line: Line, name: str, reason: str) -> None:
-        super().refuse(line, name, reason)
+    def refuse(self, client: ClientStream, name: str, reason: str) -> None:
+        super().refuse(client, name, reason)
         if name == "UPLOAD":
-            line.queue.send_nowait(b'<delProperty device="Simple Device"/>')
+            client.queue.send_nowait(b'<delProperty device="Simple Device"/>')
             self.defined.clear()
 
 
@@ -533,8 +533,8 @@ async def test_a_driver_without_properties_ends_the_check(
     assert "not checked" in seen(report, "eof")
 
 
-class EndsAtOnce(Simple):
-    def begin(self, line: Line, one_socket: bool) -> None:
+class EndsAtOnce(ConformingDriver):
+    def begin(self, client: ClientStream, one_socket: bool) -> None:
         raise trio.BrokenResourceError
 
     def stderr(self) -> trio.abc.ReceiveStream:
@@ -555,10 +555,10 @@ async def test_a_program_that_is_no_driver(
     assert not report.conforms()
 
 
-class Silent(Simple):
+class Silent(ConformingDriver):
     """It takes connections, and says nothing."""
 
-    def say(self, line: Line, event: Event) -> None:
+    def say(self, client: ClientStream, event: Event) -> None:
         pass
 
 
@@ -569,8 +569,8 @@ class SilentServer(Silent):
 class OnlyChats(SilentServer):
     """It says something, but not what it is asked for."""
 
-    def say(self, line: Line, event: Event) -> None:
-        line.queue.send_nowait(b"<message message='hello'/>")
+    def say(self, client: ClientStream, event: Event) -> None:
+        client.queue.send_nowait(b"<message message='hello'/>")
 
 
 @pytest.mark.parametrize(
@@ -601,7 +601,7 @@ async def test_more_patience_is_for_programs_too(
     assert seen(report, "ask-all").endswith("for 60 s")
 
 
-class Nowhere(Simple):
+class Nowhere(ConformingDriver):
     async def connect(self, *, one_socket: bool = False) -> Peer:
         raise UnreachableError("there is nothing")
 
@@ -613,11 +613,11 @@ async def test_there_is_nothing_to_check(
         await check_small(Nowhere(nursery))
 
 
-class OnlyOne(SimpleServer):
+class OnlyOne(ConformingServer):
     """It takes two connections, and no more."""
 
     async def connect(self, *, one_socket: bool = False) -> Peer:
-        if len(self.lines) == 2:
+        if len(self.clients) == 2:
             raise UnreachableError("too many")
         return await super().connect(one_socket=one_socket)
 
@@ -633,9 +633,9 @@ async def test_a_server_that_takes_no_further_connection(
 # What is told meanwhile --------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("base", [Simple, SimpleServer])
+@pytest.mark.parametrize("base", [ConformingDriver, ConformingServer])
 async def test_each_rule_that_takes_time_is_told_as_it_begins(
-    base: type[Simple],
+    base: type[ConformingDriver],
     nursery: trio.Nursery,
     autojump_clock: trio.testing.MockClock,
 ) -> None:
@@ -647,7 +647,7 @@ async def test_each_rule_that_takes_time_is_told_as_it_begins(
 
     report = await check(base(nursery), options, tell)
     (first, what), *rest = [(heading, what) for what, heading in told.items()]
-    assert (first, what) == ("Connecting" if base is SimpleServer else "Starting", "simple")
+    assert (first, what) == ("Connecting" if base is ConformingServer else "Starting", "simple")
     assert ("Setting", SHOOT) in rest
     rest.remove(("Setting", SHOOT))
     assert all(RULES[rule] in GROUPS[heading] for heading, rule in rest)
@@ -671,20 +671,20 @@ async def test_each_rule_that_takes_time_is_told_as_it_begins(
 # Drivers that hang -------------------------------------------------------------------------------
 
 
-class Hangs(Simple):
+class Hangs(ConformingDriver):
     """It hangs when something comes, with what it has to say."""
 
-    async def read(self, line: Line) -> None:
-        async for data in line.stream:
-            for item in line.decoder.feed_all(bytes(data)):
+    async def read(self, client: ClientStream) -> None:
+        async for data in client.stream:
+            for item in client.decoder.feed_all(bytes(data)):
                 if getattr(item, "vectorname", "") == "READING" and isinstance(item, NewVector):
                     await trio.sleep_forever()
-                self.take(line, item)
+                self.take(client, item)
 
-    async def serve(self, line: Line, peer: MemoryPeer, one_socket: bool) -> None:
+    async def serve(self, client: ClientStream, peer: MemoryPeer, one_socket: bool) -> None:
         with trio.CancelScope() as scope:
             peer.kill = scope.cancel
-            await super().serve(line, peer, one_socket)
+            await super().serve(client, peer, one_socket)
 
 
 async def test_a_driver_that_hangs_is_killed_and_started_again(
@@ -696,8 +696,8 @@ async def test_a_driver_that_hangs_is_killed_and_started_again(
     assert report.outcomes["wrong-kind"].verdict is Verdict.PASS
 
 
-class NeverEnds(Simple):
-    async def finish(self, line: Line) -> None:
+class NeverEnds(ConformingDriver):
+    async def finish(self, client: ClientStream) -> None:
         await trio.sleep_forever()
 
 
@@ -712,7 +712,7 @@ async def test_a_driver_that_does_not_end(
 # Requests that take their time -------------------------------------------------------------------
 
 
-class TakesTime(Simple):
+class TakesTime(ConformingDriver):
     """It is Busy for a time, as its definition says."""
 
     timeout = 60.0
@@ -765,7 +765,7 @@ async def test_what_a_device_refuses_is_a_warning(
     assert "answered with Alert so it is" in seen(report, "write-answered")
 
 
-class CutsSexagesimals(Simple):
+class CutsSexagesimals(ConformingDriver):
     """It reads a number as C does: as far as its first component."""
 
     def obey(self, event: Any) -> None:
@@ -783,13 +783,13 @@ async def test_what_is_read_as_its_first_component_is_found(
     assert "A was 5.5, and became 5" in seen(report, "write-sexagesimal")
 
 
-class Unreadable(Simple):
+class Unreadable(ConformingDriver):
     """What it takes makes its definition unreadable."""
 
-    def take_error(self, line: Line, error: ProtocolError) -> None:
+    def take_error(self, client: ClientStream, error: ProtocolError) -> None:
         if "nan" in error.reason:
             self.values["TARGET"]["A"] = 10.25
-        super().take_error(line, error)
+        super().take_error(client, error)
 
     def form(self, event: Event) -> bytes:
         return super().form(event).replace(b">10.25<", b">nan<")
@@ -834,7 +834,7 @@ async def test_a_setting_that_cannot_be_made(
     nursery: trio.Nursery, autojump_clock: trio.testing.MockClock, setting: str, reason: str
 ) -> None:
     with pytest.raises(SettingError) as caught:
-        await check_small(Simple(nursery), Options(settings=(setting,)))
+        await check_small(ConformingDriver(nursery), Options(settings=(setting,)))
     assert str(caught.value) == f"cannot set {setting!r}: {reason}"
 
 
@@ -853,21 +853,21 @@ def test_a_device_may_have_dots() -> None:
 # Bad input ---------------------------------------------------------------------------------------
 
 
-class Falls(SimpleServer):
+class Falls(ConformingServer):
     """A bad client ends the connections of all."""
 
-    async def read(self, line: Line) -> None:
+    async def read(self, client: ClientStream) -> None:
         try:
-            await super().read(line)
+            await super().read(client)
         except trio.BrokenResourceError:
-            for each in self.lines:
+            for each in self.clients:
                 await trio.aclose_forcefully(each.stream)
 
 
 async def test_a_server_may_send_a_bad_client_away(
     nursery: trio.Nursery, autojump_clock: trio.testing.MockClock
 ) -> None:
-    report = await check_small(fragile(b"<a><a>", SimpleServer)(nursery), HOSTILE)
+    report = await check_small(fragile(b"<a><a>", ConformingServer)(nursery), HOSTILE)
     assert findings(report) == {}
     assert seen(report, "bad-nesting") == "the connection that it came on was closed"
 
@@ -880,20 +880,20 @@ async def test_a_server_may_not_fall_with_a_bad_client(
     assert "another client is not answered" in seen(report, "bad-tags")
 
 
-class Restarts(SimpleServer):
+class Restarts(ConformingServer):
     """A server that starts its driver again, and says so, as indiserver does."""
 
     def restart(self) -> None:
-        for line in self.lines:
-            line.queue.send_nowait(b'<delProperty device="Simple Device"/>')
+        for client in self.clients:
+            client.queue.send_nowait(b'<delProperty device="Simple Device"/>')
             for name in self.defined:
-                self.say(line, self.definition(name))
+                self.say(client, self.definition(name))
 
-    def take_request(self, line: Line, event: Any) -> None:
+    def take_request(self, client: ClientStream, event: Any) -> None:
         if event.vectorname == "READING":
             self.restart()
         else:
-            super().take_request(line, event)
+            super().take_request(client, event)
 
     def survive(self, data: bytes) -> None:
         if b"version='2.0'" in data:
@@ -910,20 +910,20 @@ async def test_a_driver_that_ends_behind_a_server_is_found(
     assert seen(report, "bad-version") == said
 
 
-class LosesTheNext(Simple):
+class LosesTheNext(ConformingDriver):
     """What it reads up to the next semicolon is lost, once there was a bare &."""
 
     lost = False
 
-    async def read(self, line: Line) -> None:
-        async for data in line.stream:
+    async def read(self, client: ClientStream) -> None:
+        async for data in client.stream:
             if b"salt & pepper" in data:
                 self.lost = True
             elif b";" in data:
                 self.lost = False
                 data = data.partition(b";")[2]  # noqa: PLW2901 - what is left of it
-            for item in () if self.lost else line.decoder.feed_all(bytes(data)):
-                self.take(line, item)
+            for item in () if self.lost else client.decoder.feed_all(bytes(data)):
+                self.take(client, item)
 
 
 class LosesTheNextServer(LosesTheNext):
@@ -932,7 +932,7 @@ class LosesTheNextServer(LosesTheNext):
 
 @pytest.mark.parametrize("base", [LosesTheNext, LosesTheNextServer])
 async def test_an_element_that_is_lost_is_a_warning(
-    base: type[Simple],
+    base: type[ConformingDriver],
     nursery: trio.Nursery,
     autojump_clock: trio.testing.MockClock,
 ) -> None:
@@ -941,15 +941,15 @@ async def test_an_element_that_is_lost_is_a_warning(
     assert seen(report, "bad-ampersand") == "the element behind it was lost"
 
 
-class Deaf(SimpleServer):
+class Deaf(ConformingServer):
     """It reads no more of a connection on which there was a bare &."""
 
-    async def read(self, line: Line) -> None:
-        async for data in line.stream:
+    async def read(self, client: ClientStream) -> None:
+        async for data in client.stream:
             if b"salt & pepper" in data:
                 await trio.sleep_forever()
-            for item in line.decoder.feed_all(bytes(data)):
-                self.take(line, item)
+            for item in client.decoder.feed_all(bytes(data)):
+                self.take(client, item)
 
 
 async def test_a_connection_that_is_not_answered_is_a_warning(
@@ -960,13 +960,13 @@ async def test_a_connection_that_is_not_answered_is_a_warning(
     assert seen(report, "bad-ampersand") == "it does not answer any more"
 
 
-class ReadsComments(Simple):
+class ReadsComments(ConformingDriver):
     """It ends a comment at any >."""
 
-    async def read(self, line: Line) -> None:
-        async for data in line.stream:
-            for item in line.decoder.feed_all(bytes(data).replace(b"<!-- a >", b"")):
-                self.take(line, item)
+    async def read(self, client: ClientStream) -> None:
+        async for data in client.stream:
+            for item in client.decoder.feed_all(bytes(data).replace(b"<!-- a >", b"")):
+                self.take(client, item)
 
 
 async def test_a_comment_that_is_carried_out_is_a_warning(
@@ -979,7 +979,7 @@ async def test_a_comment_that_is_carried_out_is_a_warning(
 # Pings -------------------------------------------------------------------------------------------
 
 
-class WaitsForPings(Simple):
+class WaitsForPings(ConformingDriver):
     """It asks for a ping after each BLOB, and says no more until it has it, as libindi does."""
 
     waits = False
@@ -990,14 +990,14 @@ class WaitsForPings(Simple):
         if event.vectorname == "SHOOT":
             self.pings += 1
             self.waits = True
-            for line in self.lines:
-                line.queue.send_nowait(self.form(pingRequest(f"SetBLOB/{self.pings}")))
+            for client in self.clients:
+                client.queue.send_nowait(self.form(pingRequest(f"SetBLOB/{self.pings}")))
 
-    def take(self, line: Line, item: Event | ProtocolError) -> None:
+    def take(self, client: ClientStream, item: Event | ProtocolError) -> None:
         if item == pingReply(f"SetBLOB/{self.pings}"):
             self.waits = False
         if not self.waits:
-            super().take(line, item)
+            super().take(client, item)
 
 
 async def test_pings_of_a_driver_are_answered(

@@ -17,10 +17,10 @@ import trio.testing
 
 from tests.kit.conformance import (
     EVERYTHING,
-    Line,
+    ClientStream,
+    ConformingDriver,
+    ConformingServer,
     MemoryPeer,
-    Simple,
-    SimpleServer,
     check_small,
     findings,
     fragile,
@@ -53,7 +53,7 @@ INFO = '<setTextVector device="Simple Device" name="DRIVER_INFO"'
 # The stream and definitions ----------------------------------------------------------------------
 
 
-class LabelGrows(Simple):
+class LabelGrows(ConformingDriver):
     """Its label is another one each time."""
 
     times = 0
@@ -64,7 +64,7 @@ class LabelGrows(Simple):
         return super().form(event).replace(b'label="Note"', label.encode())
 
 
-class Keys(Simple):
+class Keys(ConformingDriver):
     """It has read-only switches, of which some are On."""
 
     state = ("On", "Off")
@@ -94,7 +94,7 @@ class TwoKeysReported(Keys):
     state = ("On", "On")
 
 
-class Renamed(Simple):
+class Renamed(ConformingDriver):
     """One of its properties has a dot in its name."""
 
     def __init__(self, nursery: trio.Nursery) -> None:
@@ -104,7 +104,7 @@ class Renamed(Simple):
         self.defined["LA.MP"] = replace(self.defined["LA.MP"], vectorname="LA.MP")
 
 
-class Reordered(Simple):
+class Reordered(ConformingDriver):
     """Its CONNECTION has the switches the other way round."""
 
     def __init__(self, nursery: trio.Nursery) -> None:
@@ -113,14 +113,14 @@ class Reordered(Simple):
         self.values["CONNECTION"] = dict(reversed(values.items()))
 
 
-class LocalTime(Simple):
+class LocalTime(ConformingDriver):
     """It takes local time for UTC."""
 
     def now(self) -> datetime:
         return super().now() + timedelta(hours=2)
 
 
-class Ahead(Simple):
+class Ahead(ConformingDriver):
     """One of its clocks is fast."""
 
     def form(self, event: Event) -> bytes:
@@ -132,12 +132,12 @@ class Ahead(Simple):
 # Asking ------------------------------------------------------------------------------------------
 
 
-class Greets(Simple):
-    def begin(self, line: Line, one_socket: bool) -> None:
-        self.say(line, Message(None, "Welcome", self.now()))
+class Greets(ConformingDriver):
+    def begin(self, client: ClientStream, one_socket: bool) -> None:
+        self.say(client, Message(None, "Welcome", self.now()))
 
 
-class Answers(Simple):
+class Answers(ConformingDriver):
     """It finds the answer to getProperties in a way of its own."""
 
     def matching(self, asked: getProperties) -> Iterator[str]:
@@ -199,48 +199,48 @@ class AnswersForNothing(Answers):
         return asked.vectorname not in (None, *self.defined)
 
 
-class NoPing(SimpleServer):
-    def take(self, line: Line, item: Event | ProtocolError) -> None:
+class NoPing(ConformingServer):
+    def take(self, client: ClientStream, item: Event | ProtocolError) -> None:
         if not isinstance(item, pingRequest):
-            super().take(line, item)
+            super().take(client, item)
 
 
 # Requests ----------------------------------------------------------------------------------------
 
 
-class WritesReadOnly(Simple):
+class WritesReadOnly(ConformingDriver):
     def read_only(self, found: Any, event: Any) -> str:
         return ""
 
 
-class NoLimits(Simple):
+class NoLimits(ConformingDriver):
     def out_of_range(self, found: Any, event: Any) -> str:
         return ""
 
 
-class LosesSwitch(Simple):
+class LosesSwitch(ConformingDriver):
     def broken_rule(self, found: Any, event: Any) -> str:
         return super().broken_rule(found, event) if "On" in event.values() else ""
 
 
-class TwoOn(Simple):
+class TwoOn(ConformingDriver):
     def broken_rule(self, found: Any, event: Any) -> str:
         return "" if "On" in event.values() else super().broken_rule(found, event)
 
 
-class ReadsAnything(Simple):
+class ReadsAnything(ConformingDriver):
     """It reads what cannot be read as another value."""
 
     text = ""
     name = "TARGET"
     values_read: ClassVar[dict[str, Any]] = {"A": 0.0}
 
-    def take_error(self, line: Line, error: ProtocolError) -> None:
+    def take_error(self, client: ClientStream, error: ProtocolError) -> None:
         if error.vectorname == self.name and self.text in error.reason:
             self.values[self.name] |= self.values_read
             self.tell(self.report(self.name))
         else:
-            super().take_error(line, error)
+            super().take_error(client, error)
 
 
 class ReadsNoNumber(ReadsAnything):
@@ -256,57 +256,57 @@ class ReadsNoSwitch(ReadsAnything):
     values_read: ClassVar[dict[str, Any]] = {"X": "Off", "Y": "On"}
 
 
-class AnyKind(Simple):
+class AnyKind(ConformingDriver):
     """It takes text for a number, as 0."""
 
-    def take_request(self, line: Line, event: Any) -> None:
+    def take_request(self, client: ClientStream, event: Any) -> None:
         if event.vectorname == "TARGET" and not isinstance(event, newNumberVector):
             event = newNumberVector(self.device, "TARGET", {"A": 0.0})
-        super().take_request(line, event)
+        super().take_request(client, event)
 
 
-class FirstValue(Simple):
+class FirstValue(ConformingDriver):
     """It looks at values and not at names: any switch that is not On turns the first one Off."""
 
-    def take_request(self, line: Line, event: Any) -> None:
+    def take_request(self, client: ClientStream, event: Any) -> None:
         if event.vectorname == "MODE" and not event.keys() <= self.values["MODE"].keys():
             self.values["MODE"]["X"] = "Off"
-        super().take_request(line, event)
+        super().take_request(client, event)
 
 
-class DefinesOnDemand(Simple):
-    def refuse(self, line: Line, name: str, reason: str) -> None:
+class DefinesOnDemand(ConformingDriver):
+    def refuse(self, client: ClientStream, name: str, reason: str) -> None:
         if name not in self.defined:
-            self.say(line, replace(self.defined["NOTE"], vectorname=name))
-        super().refuse(line, name, reason)
+            self.say(client, replace(self.defined["NOTE"], vectorname=name))
+        super().refuse(client, name, reason)
 
 
-class AnswersForOthers(Simple):
-    def take(self, line: Line, item: Event | ProtocolError) -> None:
-        super().take(line, item)
+class AnswersForOthers(ConformingDriver):
+    def take(self, client: ClientStream, item: Event | ProtocolError) -> None:
+        super().take(client, item)
         name = getattr(item, "devicename", None)
         if name not in (None, "*", self.device) and not isinstance(item, getProperties):
-            self.say(line, replace(self.defined["NOTE"], devicename=name))
+            self.say(client, replace(self.defined["NOTE"], devicename=name))
 
 
-class Silent(Simple):
-    def refuse(self, line: Line, name: str, reason: str) -> None:
+class Silent(ConformingDriver):
+    def refuse(self, client: ClientStream, name: str, reason: str) -> None:
         """Say nothing."""
 
 
-class NeverAnswers(Simple):
+class NeverAnswers(ConformingDriver):
     def tell(self, event: Event) -> None:
         if not isinstance(event, setNumberVector):
             super().tell(event)
 
 
-class WantsAll(Simple):
+class WantsAll(ConformingDriver):
     def no_member(self, found: Any, event: Any) -> str:
         missing = found.keys() - event.keys() and not isinstance(event, newSwitchVector)
         return "some are missing" if missing else super().no_member(found, event)
 
 
-class NoSexagesimal(Simple):
+class NoSexagesimal(ConformingDriver):
     def refusal(self, event: Any) -> str:
         if isinstance(event, newNumberVector) and any(":" in text for text in event.text.values()):
             return "no number"
@@ -345,22 +345,22 @@ BREAKING = {
 # The ends ----------------------------------------------------------------------------------------
 
 
-class Stays(Simple):
+class Stays(ConformingDriver):
     """It takes its time to end; more where it is in the middle of an element."""
 
     when_cut = False
 
-    async def finish(self, line: Line) -> None:
-        if bool(line.decoder.held) == self.when_cut:
+    async def finish(self, client: ClientStream) -> None:
+        if bool(client.decoder.held) == self.when_cut:
             await trio.sleep(5)
-        await super().finish(line)
+        await super().finish(client)
 
 
 class StaysWhenCut(Stays):
     when_cut = True
 
 
-class Chatty(Simple):
+class Chatty(ConformingDriver):
     def stderr(self) -> trio.abc.ReceiveStream:
         stream = trio.testing.MemoryReceiveStream()
         stream.put_data(b"short\n" + b"long " * 300 + b"\n")
@@ -368,73 +368,73 @@ class Chatty(Simple):
         return stream
 
 
-class NotOnSockets(Simple):
-    def begin(self, line: Line, one_socket: bool) -> None:
+class NotOnSockets(ConformingDriver):
+    def begin(self, client: ClientStream, one_socket: bool) -> None:
         if one_socket:
             raise trio.BrokenResourceError
 
 
-class FirstComesFirst(SimpleServer):
+class FirstComesFirst(ConformingServer):
     """Its second client is not told all."""
 
-    def say(self, line: Line, event: Event) -> None:
-        second = len(self.lines) > 1 and line is self.lines[1]
+    def say(self, client: ClientStream, event: Event) -> None:
+        second = len(self.clients) > 1 and client is self.clients[1]
         if not second or getattr(event, "vectorname", "") != "LAMP":
-            super().say(line, event)
+            super().say(client, event)
 
 
-class TellsAll(SimpleServer):
-    def say(self, line: Line, event: Event) -> None:
-        for each in self.lines:
+class TellsAll(ConformingServer):
+    def say(self, client: ClientStream, event: Event) -> None:
+        for each in self.clients:
             super().say(each, event)
 
 
-class BLOBsForAll(SimpleServer):
+class BLOBsForAll(ConformingServer):
     def tell(self, event: Event) -> None:
-        for line in self.lines:
-            line.blobs = True
+        for client in self.clients:
+            client.blobs = True
         super().tell(event)
 
 
-class FallsWithOne(SimpleServer):
+class FallsWithOne(ConformingServer):
     """All of its connections end with one that is cut off."""
 
-    async def serve(self, line: Line, peer: MemoryPeer, one_socket: bool) -> None:
-        await super().serve(line, peer, one_socket)
-        if line.decoder.held:
-            for each in self.lines:
+    async def serve(self, client: ClientStream, peer: MemoryPeer, one_socket: bool) -> None:
+        await super().serve(client, peer, one_socket)
+        if client.decoder.held:
+            for each in self.clients:
                 await trio.aclose_forcefully(each.stream)
 
 
-class HangsUp(SimpleServer):
+class HangsUp(ConformingServer):
     """It drops what waits for a client that has closed its half."""
 
-    async def write(self, line: Line) -> None:
+    async def write(self, client: ClientStream) -> None:
         await trio.sleep(0.05)
-        await super().write(line)
+        await super().write(client)
 
-    async def finish(self, line: Line) -> None:
+    async def finish(self, client: ClientStream) -> None:
         raise trio.BrokenResourceError
 
 
-class FallsUnderQuestions(SimpleServer):
+class FallsUnderQuestions(ConformingServer):
     """All of its connections end when one has asked too often."""
 
-    def take(self, line: Line, item: Event | ProtocolError) -> None:
-        super().take(line, item)
-        if line.waiting.statistics().current_buffer_used > 3000:
+    def take(self, client: ClientStream, item: Event | ProtocolError) -> None:
+        super().take(client, item)
+        if client.waiting.statistics().current_buffer_used > 3000:
             raise trio.BrokenResourceError
 
-    async def serve(self, line: Line, peer: MemoryPeer, one_socket: bool) -> None:
-        await super().serve(line, peer, one_socket)
-        if line.waiting.statistics().current_buffer_used > 3000:
-            for each in self.lines:
+    async def serve(self, client: ClientStream, peer: MemoryPeer, one_socket: bool) -> None:
+        await super().serve(client, peer, one_socket)
+        if client.waiting.statistics().current_buffer_used > 3000:
+            for each in self.clients:
                 await trio.aclose_forcefully(each.stream)
 
 
 # The cases ---------------------------------------------------------------------------------------
 
-CASES: dict[str, type[Simple]] = {
+CASES: dict[str, type[ConformingDriver]] = {
     "well-formed": replaced(" label=", ' label="again" label=', only=READING),
     "known-elements": replaced("$", "<trindi/>", only=READING),
     "nothing-else": replaced("$", "debug: read 3\n", only=READING),
@@ -516,15 +516,15 @@ BESIDES = {
 """What is broken thereby, if anything."""
 
 
-@pytest.mark.parametrize("base", [Simple, SimpleServer])
+@pytest.mark.parametrize("base", [ConformingDriver, ConformingServer])
 async def test_who_keeps_every_rule_conforms(
-    base: type[Simple], nursery: trio.Nursery, autojump_clock: trio.testing.MockClock
+    base: type[ConformingDriver], nursery: trio.Nursery, autojump_clock: trio.testing.MockClock
 ) -> None:
     report = await check(base(nursery), EVERYTHING)
     assert findings(report) == {}
     assert report.conforms(strict=True)
     missing = {name for name, each in report.outcomes.items() if each.verdict == "n/a"}
-    other = Needs.SERVER if base is Simple else Needs.PROGRAM
+    other = Needs.SERVER if base is ConformingDriver else Needs.PROGRAM
     # Standard error is a pipe's; the plain driver has none.
     assert missing == {rule.name for rule in RULES.values() if other in rule.needs} | {"stderr"}
 

@@ -79,7 +79,7 @@ def definitions(device: str) -> list[Any]:
     limited = NumberLabel("A", "%5.2f", 0, 10, 0.5)
     free = NumberLabel("B", "%g", 0, 0, 0)
     switches = {"X": "X", "Y": "Y"}
-    info = {"DRIVER_NAME": "Simple", "DRIVER_INTERFACE": "0"}
+    info = {"DRIVER_NAME": "ConformingDriver", "DRIVER_INTERFACE": "0"}
     return [
         switch(
             **about("CONNECTION"),
@@ -115,8 +115,8 @@ def definitions(device: str) -> list[Any]:
     ]
 
 
-class Line:
-    """One connection to a `Simple`, and what it wants."""
+class ClientStream:
+    """One connection to a `ConformingDriver`, and what it wants."""
 
     def __init__(self, stream: Any, *, gated: bool) -> None:
         self.stream = stream
@@ -134,14 +134,14 @@ class Line:
         return bool(self.wanted & asked) or device is None
 
 
-class Simple:
+class ConformingDriver:
     """A driver, or a server, that keeps every rule.
 
     Attributes:
         device: the name of its device.
         defined: its definitions by name.
         values: the values of each property.
-        lines: who is connected.
+        clients: who is connected.
     """
 
     kind = "program"
@@ -154,7 +154,7 @@ class Simple:
         self.values: dict[str, dict[str, Any]] = {
             name: dict(each) for name, each in self.defined.items()
         }
-        self.lines: list[Line] = []
+        self.clients: list[ClientStream] = []
         self.asked: list[Any] = []
 
     # The target --------------------------------------------------------------------------------
@@ -163,10 +163,10 @@ class Simple:
         """Connect in memory."""
         await trio.lowlevel.checkpoint()
         ours, theirs = memory_stream_pair()
-        line = Line(theirs, gated=self.kind == "server")
+        client = ClientStream(theirs, gated=self.kind == "server")
         peer = MemoryPeer(ours, self)
         peer.stderr = self.stderr()
-        self.nursery.start_soon(self.serve, line, peer, one_socket)
+        self.nursery.start_soon(self.serve, client, peer, one_socket)
         return peer
 
     def stderr(self) -> trio.abc.ReceiveStream | None:
@@ -175,56 +175,56 @@ class Simple:
 
     # Serving -----------------------------------------------------------------------------------
 
-    async def serve(self, line: Line, peer: MemoryPeer, one_socket: bool) -> None:
+    async def serve(self, client: ClientStream, peer: MemoryPeer, one_socket: bool) -> None:
         """Serve one connection to its end."""
-        self.lines.append(line)
+        self.clients.append(client)
         try:
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(self.write, line)
-                self.begin(line, one_socket)
-                await self.read(line)
-                self.lines.remove(line)
-                await self.finish(line)
-                line.queue.close()
+                nursery.start_soon(self.write, client)
+                self.begin(client, one_socket)
+                await self.read(client)
+                self.clients.remove(client)
+                await self.finish(client)
+                client.queue.close()
         except* (trio.BrokenResourceError, trio.ClosedResourceError):
             pass
         finally:
-            self.lines = [each for each in self.lines if each is not line]
-            await trio.aclose_forcefully(line.stream)
+            self.clients = [each for each in self.clients if each is not client]
+            await trio.aclose_forcefully(client.stream)
             peer.ended.set()
 
-    def begin(self, line: Line, one_socket: bool) -> None:
+    def begin(self, client: ClientStream, one_socket: bool) -> None:
         """Say nothing before somebody asks."""
 
-    async def read(self, line: Line) -> None:
+    async def read(self, client: ClientStream) -> None:
         """Take what comes."""
-        async for data in line.stream:
+        async for data in client.stream:
             self.survive(bytes(data))
-            for item in line.decoder.feed_all(bytes(data)):
-                self.take(line, item)
+            for item in client.decoder.feed_all(bytes(data)):
+                self.take(client, item)
 
     def survive(self, data: bytes) -> None:
         """Do nothing about bad input."""
 
-    async def write(self, line: Line) -> None:
+    async def write(self, client: ClientStream) -> None:
         """Write what waits."""
-        async for data in line.waiting:
-            await line.stream.send_all(data)
+        async for data in client.waiting:
+            await client.stream.send_all(data)
 
-    async def finish(self, line: Line) -> None:
+    async def finish(self, client: ClientStream) -> None:
         """Do nothing more once its input has ended; what waits goes out."""
 
     # Speaking ----------------------------------------------------------------------------------
 
-    def say(self, line: Line, event: Event) -> None:
+    def say(self, client: ClientStream, event: Event) -> None:
         """Say something to one."""
-        line.queue.send_nowait(self.form(event))
+        client.queue.send_nowait(self.form(event))
 
     def tell(self, event: Event) -> None:
         """Say something to all who want to know."""
-        for line in self.lines:
-            if line.wants(event):
-                self.say(line, event)
+        for client in self.clients:
+            if client.wants(event):
+                self.say(client, event)
 
     def form(self, event: Event) -> bytes:
         """Write an event as it goes out."""
@@ -249,46 +249,46 @@ class Simple:
 
     # Listening ---------------------------------------------------------------------------------
 
-    def take(self, line: Line, item: Event | ProtocolError) -> None:
+    def take(self, client: ClientStream, item: Event | ProtocolError) -> None:
         """Take one thing that came."""
         match item:
             case getProperties():
-                line.wanted.add(
+                client.wanted.add(
                     (None if item.devicename == "*" else item.devicename, item.vectorname)
                 )
                 for name in self.matching(item):
-                    self.say(line, self.definition(name))
+                    self.say(client, self.definition(name))
             case pingRequest():
-                self.say(line, pingReply(item.uid))
+                self.say(client, pingReply(item.uid))
             case enableBLOB():
-                line.blobs = True
+                client.blobs = True
             case ProtocolError():
-                self.take_error(line, item)
+                self.take_error(client, item)
             case _ if isinstance(item, NewVector) and item.devicename == self.device:
-                self.take_request(line, item)
+                self.take_request(client, item)
 
     def matching(self, asked: getProperties) -> Iterator[str]:
         """Yield the names of what was asked for."""
         if asked.devicename in (None, "*", self.device):
             yield from (name for name in self.defined if asked.vectorname in (None, name))
 
-    def take_error(self, line: Line, error: ProtocolError) -> None:
+    def take_error(self, client: ClientStream, error: ProtocolError) -> None:
         """Refuse what cannot be read, if there is one to be told."""
         if not error.malformed and error.devicename == self.device:
-            self.refuse(line, error.vectorname or "", error.reason)
+            self.refuse(client, error.vectorname or "", error.reason)
 
-    def take_request(self, line: Line, event: Any) -> None:
+    def take_request(self, client: ClientStream, event: Any) -> None:
         """Do what is asked, or refuse it."""
         if reason := self.refusal(event):
-            self.refuse(line, event.vectorname, reason)
+            self.refuse(client, event.vectorname, reason)
             return
         self.asked.append(event)
         self.obey(event)
 
-    def refuse(self, line: Line, name: str, reason: str) -> None:
+    def refuse(self, client: ClientStream, name: str, reason: str) -> None:
         """Refuse something."""
         if name in self.defined:
-            self.say(line, self.report(name, "Alert", reason))
+            self.say(client, self.report(name, "Alert", reason))
 
     def obey(self, event: Any) -> None:
         """Do it."""
@@ -349,7 +349,7 @@ class Simple:
         return ""
 
 
-class SimpleServer(Simple):
+class ConformingServer(ConformingDriver):
     """The same as a server."""
 
     kind = "server"
@@ -358,7 +358,7 @@ class SimpleServer(Simple):
 class MemoryPeer(Peer):
     """One connection in memory."""
 
-    def __init__(self, stream: Any, owner: Simple) -> None:
+    def __init__(self, stream: Any, owner: ConformingDriver) -> None:
         super().__init__(stream)
         self.ended = trio.Event()
         self.kill: Callable[[], None] | None = None
@@ -376,7 +376,9 @@ class MemoryPeer(Peer):
         return "it ended"
 
 
-def mangled(change: Callable[[bytes], bytes], base: type[Simple] = Simple) -> type[Simple]:
+def mangled(
+    change: Callable[[bytes], bytes], base: type[ConformingDriver] = ConformingDriver
+) -> type[ConformingDriver]:
     """Make a driver that writes something else than it should."""
 
     class Mangled(base):  # type: ignore[misc, valid-type]
@@ -386,7 +388,9 @@ def mangled(change: Callable[[bytes], bytes], base: type[Simple] = Simple) -> ty
     return Mangled
 
 
-def replaced(pattern: str, by: str, base: type[Simple] = Simple, only: str = "") -> type[Simple]:
+def replaced(
+    pattern: str, by: str, base: type[ConformingDriver] = ConformingDriver, only: str = ""
+) -> type[ConformingDriver]:
     """Make a driver that writes `by` for what matches, in what starts with `only`."""
 
     def change(data: bytes) -> bytes:
@@ -397,7 +401,9 @@ def replaced(pattern: str, by: str, base: type[Simple] = Simple, only: str = "")
     return mangled(change, base)
 
 
-def fragile(pattern: bytes, base: type[Simple] = Simple) -> type[Simple]:
+def fragile(
+    pattern: bytes, base: type[ConformingDriver] = ConformingDriver
+) -> type[ConformingDriver]:
     """Make a driver that ends when it reads this."""
 
     class Fragile(base):  # type: ignore[misc, valid-type]
@@ -423,6 +429,6 @@ SMALL = 0.001
 """The scale of large bad inputs in most tests, so that a check takes a tenth of a second."""
 
 
-async def check_small(target: Simple, options: Options = Options()) -> Report:  # noqa: B008
+async def check_small(target: ConformingDriver, options: Options = Options()) -> Report:  # noqa: B008
     """Check with all bad inputs, the large ones scaled down."""
     return await check(target, options._replace(input_scale=SMALL))
