@@ -19,7 +19,8 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from tests.kit.docs import DOCS, PAGES, ROOT, SNIPPETS, Peer, blocks
+from tests.kit.docs import DOCS, PAGES, ROOT, SNIPPETS, blocks
+from tests.kit.driver import OnlyClient
 from trindi import (
     IPyClient,
     IPyServer,
@@ -51,8 +52,8 @@ if TYPE_CHECKING:
     Connect = Callable[[int], Awaitable[Client]]
 
 
-async def start(nursery: trio.Nursery, driver: Any) -> Peer:
-    peer = Peer()
+async def start(nursery: trio.Nursery, driver: Any) -> OnlyClient:
+    peer = OnlyClient()
     await nursery.start(driver.serve, peer)
     return peer
 
@@ -421,7 +422,8 @@ async def test_the_ported_driver_runs(
     driver = snippet("porting_after").make_driver()
     peer = await start(nursery, driver)
     driver.receive(getProperties(), peer)
-    assert [event.vectorname for event in peer.told] == ["temperature", "target"]
+    told: list[Any] = peer.events
+    assert [event.vectorname for event in told] == ["temperature", "target"]
     driver.receive(newNumberVector("Heater", "target", {"target": 25.0}), peer)
     await trio.sleep(600)
     assert peer.about("target")[-1]["target"] == 25.0

@@ -7,14 +7,9 @@ import re
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TypeVar
 
 import pytest
-import trio
-
-if TYPE_CHECKING:
-    from trindi.protocol import ClientEvent, Event
-    from trindi.transport import EncodedBatch
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -60,44 +55,6 @@ def code(cell: str) -> str:
     match = re.fullmatch(r"`(.*)`", cell)
     assert match, f"{cell!r} is not code"
     return match[1]
-
-
-# Peers -----------------------------------------------------------------------------------------
-
-
-class Peer:
-    """A driver's link and its only client, in memory; it keeps all it is told, in order."""
-
-    def __init__(self) -> None:
-        self.told: list[Any] = []
-        self._news = trio.lowlevel.ParkingLot()
-
-    def publish(self, event: Event) -> None:
-        self.told.append(event)
-        self._news.unpark_all()
-
-    async def publish_blob(self, event: Event) -> None:
-        self.publish(event)
-
-    def reply(self, event: Event) -> None:
-        self.publish(event)
-
-    def forward(self, batch: EncodedBatch) -> None:
-        for encoded in batch.items:
-            self.reply(encoded.event)
-
-    def request_started(self, _event: ClientEvent) -> None:
-        """Nothing to do: a peer in memory does not end."""
-
-    def request_finished(self, _event: ClientEvent) -> None:
-        """Nothing to do: a peer in memory does not end."""
-
-    def about(self, vectorname: str) -> list[Any]:
-        return [event for event in self.told if getattr(event, "vectorname", None) == vectorname]
-
-    async def wait_about(self, vectorname: str) -> None:
-        while not self.about(vectorname):
-            await self._news.park()
 
 
 # Tools -----------------------------------------------------------------------------------------

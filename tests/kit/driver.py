@@ -68,6 +68,31 @@ class Peer:
         return event
 
 
+class OnlyClient(RecordingPublisher, Peer):
+    """A driver's publisher and its only client at once; `events` is all that it is told."""
+
+    def __init__(self) -> None:
+        RecordingPublisher.__init__(self)
+        Peer.__init__(self)
+        self._news = trio.lowlevel.ParkingLot()
+
+    def publish(self, event: Event) -> None:
+        super().publish(event)
+        self._news.unpark_all()
+
+    def reply(self, event: Event) -> None:
+        self.publish(event)
+
+    def about(self, vectorname: str) -> list[Any]:
+        """The events about one property."""
+        return [event for event in self.events if getattr(event, "vectorname", None) == vectorname]
+
+    async def wait_about(self, vectorname: str) -> None:
+        """Wait for an event about one property."""
+        while not self.about(vectorname):
+            await self._news.park()
+
+
 def driver_of(*vectors: Any, name: str = "Dev") -> IPyDriver:
     """A driver, not running, of one device."""
     return IPyDriver([Device(name, vectors)])
