@@ -59,27 +59,6 @@ def test_what_is_not_there_is_an_attribute_error() -> None:
         from trindi import nothing  # type: ignore[attr-defined]  # noqa: F401
 
 
-# What is loaded ----------------------------------------------------------------------------------
-
-
-def loaded(*arguments: str) -> set[str]:
-    """Return the modules that Python has loaded when a program has ended."""
-    program = (
-        "import atexit, runpy, sys\n"
-        "atexit.register(lambda: print(*sys.modules, file=sys.stderr))\n"
-        f"sys.argv[:] = {['trindi', *arguments]!r}\n"
-        "runpy.run_module('trindi', run_name='__main__')\n"
-    )
-    done = run_python("-c", program)
-    assert done.returncode == 0, done.stderr
-    return set(done.stderr.split())
-
-
-def test_import_trindi_loads_no_part_of_it() -> None:
-    program = "import sys, trindi; print(*[n for n in sys.modules if n.startswith('trindi')])"
-    assert run_python("-c", program).stdout.split() == ["trindi"]
-
-
 # Public signatures -------------------------------------------------------------------------------
 
 

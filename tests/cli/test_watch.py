@@ -16,7 +16,7 @@ import pytest
 from tests.kit.cli import Served, Shop, at, refusal, trindi
 from tests.kit.client import joined, numbers, report
 from tests.kit.processes import DEADLINE, ENVIRONMENT, ROOT, run_python, wait_until
-from tests.kit.terminal import SCREEN_OFF, SCREEN_ON, Terminal
+from tests.kit.terminal import SCREEN_OFF, SCREEN_ON, Terminal, line_with
 from trindi.cli import main
 from trindi.cli.addresses import EVERYTHING, parse_pattern
 from trindi.cli.table import Table
@@ -121,11 +121,14 @@ def test_values_states_trends_and_messages_change(
     def use() -> None:
         terminal.wait_for("count.n")
         served.call(served.bench.count, 8)
-        terminal.wait(lambda _lines: "8  ▁▂▃▄▅▅▆▇█ " in terminal.line("count.n"), "a trend")
+        terminal.wait(lambda lines: "8  ▁▂▃▄▅▅▆▇█ " in line_with(lines, "count.n"), "a trend")
         run_python("-m", "trindi", "set", *at(served), "My Shop.task.n=-3")
-        terminal.wait(lambda _lines: "● Alert" in terminal.line("task.n"), "an alert")
-        assert terminal.line("task.n").split()[1] == "-3.00"
-        assert terminal.line("out of wood")[9:] == "My Shop: out of wood"
+        lines = terminal.wait(
+            lambda lines: "● Alert" in line_with(lines, "task.n") and "quit" in lines[-1],
+            "an alert",
+        )
+        assert line_with(lines, "task.n").split()[1] == "-3.00"
+        assert line_with(lines, "out of wood")[9:] == "My Shop: out of wood"
         run_python("-m", "trindi", "set", *at(served), "My Shop.CONNECTION.CONNECT=On")
         terminal.wait_for("late.t")
         # Bold red, for the alert.
@@ -147,8 +150,8 @@ def test_a_pattern_chooses(served: Served, session: Session, user: Callable[...,
 def test_keys_filter(served: Served, session: Session, user: Callable[..., None]) -> None:
     terminal = session.terminal
 
-    def names() -> list[str]:
-        return [line.split()[0] for line in terminal.lines()[2:-1] if line.startswith("  ")]
+    def names(lines: list[str]) -> list[str]:
+        return [line.split()[0] for line in lines[2:-1] if line.startswith("  ")]
 
     def use() -> None:
         terminal.wait_for("count.n")
@@ -156,19 +159,22 @@ def test_keys_filter(served: Served, session: Session, user: Callable[..., None]
         terminal.wait_for("/█")
         # q is a letter like any other here.
         terminal.press("TARqé\x7f\x7f")
-        terminal.wait(lambda _lines: names() == ["target", "x", "free"], "two are left")
-        assert terminal.lines()[-1].startswith("/TAR█")
+        terminal.wait(
+            lambda lines: names(lines) == ["target", "x", "free"] and lines[-1].startswith("/TAR█"),
+            "two are left",
+        )
         terminal.press("\r")
         terminal.wait_for("only 'TAR'")
         terminal.press("/nothing of the kind\n")
         terminal.wait_for("nothing to show yet")
         terminal.press(ESCAPE)
-        terminal.wait(lambda _lines: len(names()) > 10, "all are there again")
+        terminal.wait(lambda lines: len(names(lines)) > 10, "all are there again")
         # By state, by label, by device.
         for text, found in (("Alert", []), ("Number", ["serial.number", "task.n"]), ("my shop", 5)):
             terminal.press(f"/{text}\r")
-            terminal.wait_for(f"only '{text}'")
-            assert names() == found or len(names()) == found
+            # The last line is drawn last: all lines are those of the filter.
+            left = names(terminal.wait_for(f"only '{text}'"))
+            assert left == found or len(left) == found
         # These are no letters.
         terminal.press(f"/x\x1b[2~{UP}")
         terminal.wait_for("/x█")

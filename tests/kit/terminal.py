@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import fcntl
 import os
 import pty
@@ -38,6 +39,11 @@ def plain(text: str) -> str:
     return _CONTROL.sub("", text)
 
 
+def line_with(lines: list[str], text: str) -> str:
+    """Return the first line with a text in it, or ""."""
+    return next((line for line in lines if text in line), "")
+
+
 class Terminal:
     """A terminal; `said` is all that was written to it."""
 
@@ -51,6 +57,8 @@ class Terminal:
         self._reader.start()
 
     def _read(self) -> None:
+        # A character may arrive in two pieces.
+        decoder = codecs.getincrementaldecoder("utf-8")("replace")
         while True:
             try:
                 data = os.read(self._master, 65536)
@@ -58,7 +66,7 @@ class Terminal:
                 return
             if not data:
                 return
-            self.said += data.decode("utf-8", "replace")
+            self.said += decoder.decode(data)
 
     # What a user does --------------------------------------------------------------------------
 
@@ -75,18 +83,20 @@ class Terminal:
         shown = self.said.replace(CURSOR_OFF, "").rpartition(HOME)[2]
         return [line.rstrip() for line in plain(shown).replace("\r", "").split("\n")]
 
-    def line(self, text: str) -> str:
-        """The first line of the screen with a text in it, or ""."""
-        return next((line for line in self.lines() if text in line), "")
-
     def wait_for(self, text: str) -> list[str]:
         """Wait until a text is on the screen; return its lines."""
         return self.wait(lambda lines: any(text in line for line in lines), repr(text))
 
     def wait(self, look: Callable[[list[str]], object], what: str) -> list[str]:
         """Wait until the screen is as wanted; return its lines."""
+
+        # The lines that were looked at are returned: the next frame may be half drawn already.
+        def find() -> list[str] | None:
+            lines = self.lines()
+            return lines if look(lines) else None
+
         try:
-            return wait_until(lambda: (lines := self.lines()) if look(self.lines()) else None, what)
+            return wait_until(find, what)
         except AssertionError as error:
             screen = "\n".join(self.lines())
             raise AssertionError(f"{error}; the screen is\n{screen}") from None

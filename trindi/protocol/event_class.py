@@ -19,7 +19,7 @@ def event(cls: type[T]) -> type[T]:
     name. `_made` is faster still: it fills an instance of a twin class that is not frozen, and then
     changes its class. `__replace__` uses `_made`.
     """
-    cls = dataclass(frozen=True, slots=True)(cls)
+    cls = dataclass(frozen=True, slots=True, init=False)(cls)
     described: tuple[Field[Any], ...] = fields(cls)  # type: ignore[arg-type]
     names = [one.name for one in described]
     all_names = ", ".join(names)
@@ -30,7 +30,7 @@ def event(cls: type[T]) -> type[T]:
     init = _define(
         space, f"__init__(self, {all_names})", (f"set_{name}(self, {name})" for name in names)
     )
-    init.__annotations__ = cls.__init__.__annotations__
+    init.__annotations__ = {one.name: one.type for one in described} | {"return": None}
     init.__defaults__ = _defaults(described)
     cls.__init__ = init  # type: ignore[method-assign]
 
