@@ -10,7 +10,7 @@ from trindi.properties.members import (
     TextMember as TextMember,
 )
 from trindi.properties.named import NamedMapping as NamedMapping
-from trindi.properties.sink import EventSink as EventSink
+from trindi.properties.owners import EventSink as EventSink
 from trindi.properties.values import (
     BLOBValue as BLOBValue,
     blob_format as blob_format,

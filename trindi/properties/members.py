@@ -6,7 +6,7 @@ Members know what they need of their vector, and nothing of drivers, events or t
 
 from __future__ import annotations
 
-from typing import Any, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from trindi.errors import ConfigurationError
 from trindi.properties.values import (
@@ -34,19 +34,12 @@ from trindi.protocol import (
     to_float,
 )
 
+if TYPE_CHECKING:
+    from trindi.properties.owners import VectorOfMember
+
 __all__ = ["BLOBMember", "LightMember", "Member", "NumberMember", "SwitchMember", "TextMember"]
 
 V = TypeVar("V")
-
-
-class VectorOfMember(Protocol):
-    """What a member uses of the vector that it belongs to."""
-
-    name: str
-
-    def __setitem__(self, name: str, value: Any, /) -> None: ...
-
-    def invalidate_definition(self) -> None: ...
 
 
 class Member(Generic[V]):

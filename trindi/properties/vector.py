@@ -8,14 +8,15 @@ nor peers.
 from __future__ import annotations
 
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from trindi.errors import ConfigurationError, RefusedError
 from trindi.properties.members import Member
 from trindi.properties.named import NamedMapping
-from trindi.properties.sink import EventSink, no_driver
+from trindi.properties.owners import DeviceOfVector, EventSink, no_driver
 from trindi.properties.values import check_text, convert_choice
 from trindi.protocol import (
+    ELEMENTS,
     DefVector,
     NewVector,
     Permission,
@@ -36,17 +37,6 @@ V = TypeVar("V")
 M = TypeVar("M", bound=Member[Any])
 
 
-class DeviceOfVector(Protocol):
-    """What a vector uses of the device that it belongs to."""
-
-    devicename: str
-    driver: Any
-    enable: bool
-    revision: int
-
-    def __getitem__(self, name: str, /) -> Any: ...
-
-
 class Vector(NamedMapping[V], Generic[M, V]):
     """What the five kinds of vector have in common: a mapping of member name to value.
 
@@ -62,6 +52,14 @@ class Vector(NamedMapping[V], Generic[M, V]):
     _def_event: ClassVar[type[Any]]
     _set_event: ClassVar[type[Any]]
     _new_event: ClassVar[type[Any] | None]
+
+    def __init_subclass__(cls) -> None:
+        """Find the events of a kind in the table of elements; clients cannot set lights."""
+        super().__init_subclass__()
+        if "kind" in vars(cls):
+            cls._def_event = ELEMENTS[f"def{cls.kind}Vector"].cls
+            cls._set_event = ELEMENTS[f"set{cls.kind}Vector"].cls
+            cls._new_event = getattr(ELEMENTS.get(f"new{cls.kind}Vector"), "cls", None)
 
     def __init__(
         self, name: str, label: str | None, group: str, perm: str, state: str, members: Iterable[M]
@@ -372,16 +370,10 @@ class Vector(NamedMapping[V], Generic[M, V]):
         state: str | None = None,
         members: Iterable[str] = (),
     ) -> None:
-        """Send the values of just these members, with state and message.
+        """Send the values of just the named members, with state and message.
 
-        Never waits for a client. If cancelled, nothing was sent.
-
-        Args:
-            message: a line for the user.
-            timestamp: None means now; a naive time is UTC.
-            timeout: worst-case seconds of a change; kept.
-            state: Idle, Ok, Busy or Alert; kept.
-            members: names of the members to send.
+        Never waits for a client. If cancelled, nothing was sent. The other arguments are those of
+        `send_defVector`.
 
         Raises:
             KeyError: a name that is no member's.

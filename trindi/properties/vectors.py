@@ -20,21 +20,12 @@ from trindi.protocol import (
     SizeFormat,
     State,
     SwitchState,
-    defBLOBVector,
-    defLightVector,
-    defNumberVector,
-    defSwitchVector,
-    defTextVector,
-    newBLOBVector,
     newNumberVector,
     newSwitchVector,
-    newTextVector,
     replace,
     setBLOBVector,
     setLightVector,
     setNumberVector,
-    setSwitchVector,
-    setTextVector,
 )
 
 if TYPE_CHECKING:
@@ -57,15 +48,9 @@ class ValueVector(Vector[M, V]):
     ) -> None:
         """Send the values, with state and message.
 
-        Never waits for a client. If cancelled, nothing was sent.
-
-        Args:
-            message: a line for the user.
-            timestamp: None means now; a naive time is UTC.
-            timeout: worst-case seconds of a change; kept.
-            state: Idle, Ok, Busy or Alert; kept.
-            allvalues: False sends only the members that changed since they were last sent. If none
-                did, only a given state, timeout or message is sent, or nothing at all.
+        Never waits for a client. If cancelled, nothing was sent. `allvalues=False` sends only the
+        members that changed since they were last sent; if none did, only a given state, timeout or
+        message is sent, or nothing. The other arguments are those of `send_defVector`.
 
         Raises:
             ValueError: a state or timeout that is not legal.
@@ -101,9 +86,6 @@ class SwitchVector(ValueVector[SwitchMember, SwitchState]):
 
     kind = "Switch"
     _member = SwitchMember
-    _def_event = defSwitchVector
-    _set_event = setSwitchVector
-    _new_event = newSwitchVector
 
     def __init__(
         self,
@@ -168,9 +150,6 @@ class TextVector(ValueVector[TextMember, str]):
 
     kind = "Text"
     _member = TextMember
-    _def_event = defTextVector
-    _set_event = setTextVector
-    _new_event = newTextVector
 
     def __init__(
         self,
@@ -192,9 +171,6 @@ class NumberVector(ValueVector[NumberMember, float]):
 
     kind = "Number"
     _member = NumberMember
-    _def_event = defNumberVector
-    _set_event = setNumberVector
-    _new_event = newNumberVector
 
     def __init__(
         self,
@@ -231,9 +207,6 @@ class LightVector(ValueVector[LightMember, State]):
 
     kind = "Light"
     _member = LightMember
-    _def_event = defLightVector
-    _set_event = setLightVector
-    _new_event = None
 
     def __init__(
         self,
@@ -264,9 +237,6 @@ class BLOBVector(Vector[BLOBMember, BLOBValue | None]):
 
     kind = "BLOB"
     _member = BLOBMember
-    _def_event = defBLOBVector
-    _set_event = setBLOBVector
-    _new_event = newBLOBVector
 
     def __init__(
         self,
@@ -299,17 +269,11 @@ class BLOBVector(Vector[BLOBMember, BLOBValue | None]):
         state: str | None = None,
         members: Iterable[str] = (),
     ) -> None:
-        """Send the BLOBs of just these members, with state and message.
+        """Send the BLOBs of just the named members, with state and message.
 
         Files are read in a worker thread. Waits until each client that keeps up has room for them,
-        at most 5 s together. If cancelled, some clients may have been sent the frame.
-
-        Args:
-            message: a line for the user.
-            timestamp: None means now; a naive time is UTC.
-            timeout: worst-case seconds of a change; kept.
-            state: Idle, Ok, Busy or Alert; kept.
-            members: names of the members to send.
+        at most 5 s together. If cancelled, some clients may have been sent the frame. The other
+        arguments are those of `send_defVector`.
 
         Raises:
             KeyError: a name that is no member's.

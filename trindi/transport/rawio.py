@@ -1,14 +1,14 @@
-"""The bytes of one stream: a socket without detours, or any other stream as it is.
+"""Reading and writing the bytes of one stream: a socket directly, any other stream as it is.
 
-Of a socket, what can be read or written at once is, by one system call; Trio's own streams try
-first and then wait, and give everybody a turn after each call. A connection takes its turns itself.
-This module knows neither events nor peers.
+On a socket, one system call reads or writes what is possible at once. Trio's own streams try first,
+then wait, and make a checkpoint in each call; a connection makes its checkpoints itself. This
+module knows neither events nor peers.
 """
 
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Protocol, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import trio
 
@@ -20,8 +20,11 @@ __all__ = ["RawIO", "raw_io_of"]
 Data: TypeAlias = bytes | memoryview
 
 
-class RawIO(Protocol):
-    """How a connection reads and writes its stream; one task each."""
+class RawIO:
+    """How a connection reads and writes a stream, with one task for each: here, any stream."""
+
+    def __init__(self, stream: trio.abc.Stream) -> None:
+        self._stream = stream
 
     async def receive(self, max_bytes: int) -> bytes:
         """Wait for bytes; b"" at the end. If cancelled, nothing was read.
@@ -29,37 +32,22 @@ class RawIO(Protocol):
         Raises:
             BrokenResourceError, ClosedResourceError: the stream is broken, or closed.
         """
+        return bytes(await self._stream.receive_some(max_bytes))
 
-    def send_nowait(self, data: Data) -> int:
-        """Send the first bytes at once, and return how many; 0 where it would have to wait."""
+    def send_nowait(self, _data: Data) -> int:
+        """Send the first bytes at once, and return how many; 0 if it would have to wait."""
+        return 0
 
     async def send(self, data: Data) -> None:
-        """Send all bytes; no checkpoint where that needs no waiting. If cancelled, some are sent.
+        """Send all bytes; no checkpoint if that needs no waiting. If cancelled, some are sent.
 
         Raises:
             BrokenResourceError, ClosedResourceError: the stream is broken, or closed.
         """
-
-
-class _StreamIO:
-    """Any stream."""
-
-    def __init__(self, stream: trio.abc.Stream) -> None:
-        self._stream = stream
-
-    async def receive(self, max_bytes: int) -> bytes:
-        return bytes(await self._stream.receive_some(max_bytes))
-
-    def send_nowait(self, _data: Data) -> int:
-        return 0
-
-    async def send(self, data: Data) -> None:
         await self._stream.send_all(data)
 
 
-class _SocketIO:
-    """A socket, as its descriptor."""
-
+class _SocketIO(RawIO):
     def __init__(self, descriptor: Callable[[], int]) -> None:
         self._find = descriptor
 
@@ -83,7 +71,7 @@ class _SocketIO:
         try:
             return os.write(self._find(), data)
         except OSError:
-            # It would block, or it is broken: whoever waits finds out.
+            # It would block, or it is broken: the next call that waits raises.
             return 0
 
     async def send(self, data: Data) -> None:
@@ -105,4 +93,4 @@ def raw_io_of(stream: trio.abc.Stream) -> RawIO:
     """Return how to read and write a stream."""
     if isinstance(stream, trio.SocketStream) and os.name == "posix":
         return _SocketIO(stream.socket.fileno)
-    return _StreamIO(stream)
+    return RawIO(stream)

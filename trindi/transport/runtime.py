@@ -1,8 +1,7 @@
-"""Under which runtime drivers run: those of an observatory, or those of a test.
+"""The runtime that drivers and servers run under: the real one, or that of a test.
 
-They are handed down from whoever runs a server or a driver. A test has its own time of day, lets
-nothing work beside the one thread that it can foresee, and wants to see each exception. This module
-knows nothing else of tests.
+It is handed down by the caller that runs a server or a driver. A test has its own time of day, runs
+everything in one thread, and wants to see each exception. This module knows nothing else of tests.
 """
 
 from __future__ import annotations
@@ -17,8 +16,8 @@ import trio
 __all__ = ["DEFAULT_RUNTIME", "InThread", "Runtime"]
 
 InThread: TypeAlias = Callable[..., Awaitable[Any]]
-"""Calls a function with arguments, where it does not hold up others, and returns what it returns.
-If cancelled, the function is waited for all the same."""
+"""Calls a function with arguments in a worker thread, and returns what it returns. If cancelled, it
+waits for the end of the function nevertheless."""
 
 
 def _wall_time() -> datetime:
@@ -31,7 +30,7 @@ async def _in_worker_thread(function: Callable[..., Any], *args: Any) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class Runtime:
-    """What a test chooses otherwise than a server.
+    """What a test chooses differently from a server.
 
     Attributes:
         now: the time of day, aware UTC, that events are stamped with.
@@ -46,4 +45,4 @@ class Runtime:
 
 
 DEFAULT_RUNTIME: Final = Runtime()
-"""Those of an observatory."""
+"""The real time of day and worker threads; errors are contained."""

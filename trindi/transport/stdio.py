@@ -1,9 +1,9 @@
-"""Standard input and output as one stream, the way indiserver hands them to a driver.
+"""Standard input and output as one stream, as indiserver gives them to a driver.
 
-Under current versions of indiserver descriptors 0 and 1 are one unix socket, older ones gave two
-pipes (protocol §6). Debian's 1.9.9 hands BLOBs over as descriptors beside the bytes (§4.5), so a
-unix socket is read with recvmsg. Nothing but the protocol may reach standard output, and a log line
-must neither block the driver nor fail: `guarded_stdio` sees to both.
+Under current versions of indiserver, descriptors 0 and 1 are one unix socket; older ones give two
+pipes (protocol §6). Debian's 1.9.9 passes BLOBs as descriptors beside the bytes (§4.5), so a unix
+socket is read with recvmsg. `guarded_stdio` keeps all but the protocol off standard output, and
+makes sure that a log line neither blocks the driver nor fails.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ MAX_DESCRIPTORS: Final = 253
 """Descriptors that one sendmsg may carry under Linux; indiserver sends up to 16 (§4.5)."""
 
 MAX_WAITING_DESCRIPTORS: Final = 512
-"""Descriptors that may wait for their element; the oldest is closed for each one over this."""
+"""Descriptors that may wait for their element; beyond this the oldest is closed."""
 
 MAX_READ: Final = 1024 * 1024 * 1024
 """Bytes of one pread: Linux reads no more than 2 GiB at a time."""
@@ -44,11 +44,11 @@ MAX_LOG_LINE: Final = 1000
 """Bytes of a line on standard error: indiserver closes the pipe at 1024 (§6)."""
 
 MAX_UNFINISHED_LINE: Final = 64 * 1024
-"""Characters that wait for the end of their line; `print` sends the end on its own."""
+"""Characters that may wait for the end of their line; `print` writes the end separately."""
 
 
 class _Descriptor(NamedTuple):
-    """A descriptor that was handed over, and how many bytes the stream had brought by then."""
+    """A descriptor that was passed, and how many bytes the stream had received by then."""
 
     fd: int
     offset: int
@@ -57,8 +57,8 @@ class _Descriptor(NamedTuple):
 class StdioStream(trio.abc.Stream):
     """Standard input and output, or any two descriptors, as one stream.
 
-    The descriptors are made non-blocking, and given back as they were by `close`, which does not
-    close them. What a regular file holds is read without waiting: there is nothing to wait for.
+    The descriptors are made non-blocking. `close` does not close them, and makes them as they were.
+    A regular file is read without waiting.
 
     Args:
         read_fd: where to read from.
@@ -97,7 +97,7 @@ class StdioStream(trio.abc.Stream):
         if self._socket is None:
             return os.read(self._read_fd, max_bytes)
         room = socket.CMSG_SPACE(MAX_DESCRIPTORS * array.array("i").itemsize)
-        # No program that the author starts may inherit what was handed over.
+        # No program that the author starts may inherit a passed descriptor.
         flags = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
         data, ancillary, _flags, _address = self._socket.recvmsg(max_bytes, room, flags)
         self._received += len(data)
@@ -110,21 +110,21 @@ class StdioStream(trio.abc.Stream):
             os.close(self._descriptors.popleft().fd)
         return data
 
-    # Descriptors that were handed over ---------------------------------------------------------
+    # Passed descriptors --------------------------------------------------------------------------
 
     def decoder(self) -> Decoder:
-        """Make the decoder of what is received here; it takes attached BLOBs from the stream."""
+        """Make the decoder for this stream; it takes attached BLOBs from passed descriptors."""
         self._decoder = Decoder(attachments=self.take_attachment)
         return self._decoder
 
     def take_attachment(self, size: int) -> bytes:
-        """Read the first `size` bytes of the next descriptor that was handed over.
+        """Read the first `size` bytes of the next passed descriptor.
 
-        A descriptor comes with bytes of its element, or before them, so it is here when the element
-        is whole.
+        A descriptor comes with the bytes of its element, or before them, so it is here when the
+        element is complete.
 
         Raises:
-            ValueError: none was, it is no file, or it holds fewer bytes.
+            ValueError: there is none, it is no file, or it holds fewer bytes.
         """
         if not self._descriptors:
             raise ValueError("the descriptor of an attached BLOB is missing")
@@ -137,10 +137,7 @@ class StdioStream(trio.abc.Stream):
             os.close(fd)
 
     def _close_unclaimed(self) -> None:
-        """Close descriptors whose element is read already and has not taken them.
-
-        It was refused, or was none. Its descriptor must not be taken for that of the next BLOB.
-        """
+        """Close descriptors whose element is decoded already: they must not go to the next one."""
         done = self._decoder.offset if self._decoder else 0
         while self._descriptors and self._descriptors[0].offset <= done:
             os.close(self._descriptors.popleft().fd)
@@ -168,20 +165,20 @@ class StdioStream(trio.abc.Stream):
         try:
             await trio.lowlevel.wait_writable(self._write_fd)
         except PermissionError:
-            # So says epoll of a regular file, which never makes anyone wait.
+            # epoll does not take a regular file, which never blocks.
             await trio.lowlevel.checkpoint()
 
     # The end -----------------------------------------------------------------------------------
 
     async def aclose(self) -> None:
-        """Give the descriptors back, as `close` does."""
+        """Do what `close` does."""
         self.close()
         await trio.lowlevel.checkpoint()
 
     def close(self) -> None:
-        """Give the descriptors back as they were; close those that were handed over.
+        """Give the descriptors back as they were, and close passed ones.
 
-        Whoever waits to read or write is told by `trio.ClosedResourceError`.
+        Tasks that wait to read or write get `trio.ClosedResourceError`.
         """
         if self._closed:
             return
@@ -213,7 +210,7 @@ def _unix_socket(fd: int) -> socket.socket | None:
 
 
 def _read_file(fd: int, size: int) -> bytes:
-    """Read the start of a file, without moving where others who share it are reading."""
+    """Read the start of a file, without moving the offset, which other processes may share."""
     about = os.fstat(fd)
     if not stat.S_ISREG(about.st_mode):
         raise ValueError("an attached BLOB is no file")
@@ -234,11 +231,11 @@ def _read_file(fd: int, size: int) -> bytes:
 
 
 class _LogStream(io.TextIOBase):
-    """Writes whole lines to a descriptor, and drops those that it will not take at once.
+    """Writes whole lines to a descriptor, and drops those that it does not take at once.
 
-    Whoever reads our standard error may be slow, gone, or share a non-blocking descriptor with
-    standard output. None of that may stop a driver: a line that cannot be written now is dropped,
-    and the next one that can says how many were. Any thread may write.
+    The reader of our standard error may be slow or gone, or the descriptor may be non-blocking
+    because standard output shares it. None of that may stop a driver: a line that cannot be written
+    now is dropped, and the next line says how many were. Any thread may write.
     """
 
     encoding = "utf-8"
@@ -268,7 +265,7 @@ class _LogStream(io.TextIOBase):
         return len(text)
 
     def flush(self) -> None:
-        """Whole lines are out already; the start of one waits for its end."""
+        """Do nothing: whole lines are written already, and others wait for their end."""
 
     def finish_line(self) -> None:
         """Write the start of a line that has no end yet."""
@@ -290,7 +287,7 @@ class _LogStream(io.TextIOBase):
             # A pipe that is writable takes a page, whatever its mode: no line is cut or waits.
             return _is_writable(self._fd) and os.write(self._fd, data + b"\n") > 0
         except OSError as error:
-            # Nobody reads the log any more: that is no reason to stop observing.
+            # The log is not read any more: the driver goes on.
             return error.errno in (errno.EPIPE, errno.EBADF, errno.EIO)
 
 
@@ -319,14 +316,14 @@ def _pieces(data: bytes) -> Iterator[bytes]:
 def guarded_stdio() -> Iterator[tuple[int, int]]:
     """Keep standard input and output for the protocol alone; yield descriptors for it.
 
-    Meanwhile all else that is printed goes to standard error: by Python a line at a time, where it
-    can do no harm, and by C libraries and programs that the author starts as it comes. Whoever
-    reads standard input finds its end. Everything is put back at the end.
+    Until the context ends, all other output goes to standard error: Python's line by line and
+    without blocking, that of C libraries and child processes as it comes. Other readers of standard
+    input find its end. Everything is put back at the end.
 
     Raises:
         OSError: standard input or output is closed.
     """
-    # A number that was closed at the start may by now be that of a descriptor of somebody else.
+    # If it was closed at the start, its number may by now be that of another descriptor.
     if sys.__stdin__ is None or sys.__stdout__ is None:
         raise OSError(errno.EBADF, "standard input or output is closed")
     with contextlib.ExitStack() as stack:
@@ -336,7 +333,7 @@ def guarded_stdio() -> Iterator[tuple[int, int]]:
         stack.enter_context(_prints_to(_LogStream(error_fd)))
         read_fd = _moved_away(stack, 0, null)
         write_fd = _moved_away(stack, 1, error_fd)
-        # What was printed before, and what is meanwhile, must not come out among the protocol.
+        # Buffered text, from before and from within, must not come out among the protocol.
         _flush(sys.__stdout__)
         stack.callback(_flush, sys.__stdout__)
         yield read_fd, write_fd
@@ -376,7 +373,7 @@ def _log_handlers() -> list[logging.StreamHandler[Any]]:
 
 
 def _moved_away(stack: contextlib.ExitStack, fd: int, stand_in: int) -> int:
-    """Put a stand-in into the place of a descriptor until the end; return where it is meanwhile."""
+    """Replace a descriptor until the stack unwinds; return the duplicate that is it until then."""
     away = os.dup(fd)
     stack.callback(os.close, away)
     os.dup2(stand_in, fd)

@@ -1,7 +1,7 @@
-"""Whose turn it is: a task that always has something to do must let others run all the same.
+"""When a task that always has something to do lets others run.
 
-A full checkpoint after each step would be fair, and slow. So the turn goes round after some steps,
-or some time, whichever comes first.
+A full checkpoint after each step would be fair, and slow. So a task makes one after some steps, or
+some time, whichever comes first.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 __all__ = ["MAX_STREAK", "STREAK", "YieldBudget"]
 
 STREAK: Final = 0.001
-"""Seconds a task may go on without giving others a turn; each step looks at the clock."""
+"""Seconds that a task may go on without a checkpoint; each step looks at the clock."""
 
 MAX_STREAK: Final = 64
-"""Steps without giving others a turn, for a clock that stands still (a mock clock does)."""
+"""Steps without a checkpoint, for a clock that stands still (a mock clock does)."""
 
 
 class YieldBudget:
-    """The steps that one task, or one driver, takes."""
+    """The steps that one task, or one driver, may take before its next checkpoint."""
 
     __slots__ = ("_now", "_start", "_steps")
 
@@ -40,12 +40,12 @@ class YieldBudget:
         return self._start
 
     def exhausted(self) -> bool:
-        """Begin a step; True where others must have their turn first, by `go_round`."""
+        """Begin a step; return whether `checkpoint` is to come first."""
         self._steps += 1
         return self._steps >= MAX_STREAK or self._now() - self._start >= STREAK
 
     async def checkpoint(self, *, done: bool = False) -> None:
-        """Let the others run. Not cancelled where the step is done: it cannot be taken back."""
+        """Let other tasks run. If the step is done already, this cannot be cancelled."""
         if done:
             await trio.lowlevel.cancel_shielded_checkpoint()
         else:
@@ -53,7 +53,7 @@ class YieldBudget:
         self._begin()
 
     async def step(self) -> None:
-        """Begin a step, others having had their turn if it is time. If cancelled, none is begun."""
+        """Begin a step, after a checkpoint if one is due. If cancelled, none is begun."""
         if self.exhausted():
             await self.checkpoint()
         else:

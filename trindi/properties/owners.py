@@ -1,8 +1,11 @@
-"""What vectors and devices send through: a Protocol, so that they need not know their driver."""
+"""What members, vectors and devices use of what they belong to, as Protocols.
+
+So each knows its owner without importing it.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -10,7 +13,29 @@ if TYPE_CHECKING:
 
     from trindi.protocol import Event, setBLOBVector
 
-__all__ = ["EventSink", "no_driver"]
+__all__ = ["DeviceOfVector", "EventSink", "VectorOfMember", "no_driver"]
+
+
+class VectorOfMember(Protocol):
+    """What a member uses of the vector that it belongs to."""
+
+    name: str
+
+    def __setitem__(self, name: str, value: Any, /) -> None: ...
+
+    def invalidate_definition(self) -> None:
+        """Make the current definition anew when it is next asked for."""
+
+
+class DeviceOfVector(Protocol):
+    """What a vector uses of the device that it belongs to."""
+
+    devicename: str
+    driver: Any
+    enable: bool
+    revision: int
+
+    def __getitem__(self, name: str, /) -> Any: ...
 
 
 class EventSink(Protocol):
