@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 import tomllib
-
-import pytest
+from typing import TYPE_CHECKING
 
 from tests.kit.docs import DOCS, ROOT
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 PACKAGES = sorted(path.parent for path in (ROOT / "trindi").rglob("__init__.py"))
 RECORD = next((DOCS / "decisions").glob("*-floors-of-the-house.md"))
@@ -29,17 +31,27 @@ def tree() -> dict[str, str]:
     return found
 
 
-@pytest.mark.parametrize("path", tree())
-def test_each_room_of_the_tree_is_there(path: str) -> None:
-    assert (ROOT / path).exists()
-    folder = (ROOT / path).parent
-    for other in re.findall(r"\b\w+\.py\b", tree()[path]):
-        assert (folder / other).exists() or (ROOT / path / other).exists(), other
+def named() -> set[Path]:
+    """Return what the tree names, in its own lines and in what it says of others."""
+    found = {ROOT / path for path in tree()}
+    for path, about in tree().items():
+        folder = ROOT / path if path.endswith("/") else (ROOT / path).parent
+        found |= {folder / other for other in re.findall(r"\b\w+\.py\b", about)}
+    return found
+
+
+def test_each_room_of_the_tree_is_there() -> None:
+    assert [path for path in sorted(named()) if not path.exists()] == []
+
+
+def test_each_module_is_in_the_tree() -> None:
+    modules = {path for path in (ROOT / "trindi").rglob("*.py") if path.name[0] != "_"}
+    commands = {path for path in modules if path.parent.name == "cli"}
+    assert sorted(modules - commands - named()) == []
 
 
 def test_each_package_is_in_the_tree() -> None:
-    named = {ROOT / path for path in tree()}
-    assert [package for package in PACKAGES if package not in named] == []
+    assert [package for package in PACKAGES if package not in named()] == []
 
 
 def test_the_record_draws_the_floors_that_import_linter_checks() -> None:
