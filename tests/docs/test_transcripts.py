@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
 import shutil
@@ -125,3 +126,18 @@ def test_the_thermostat_runs_under_indiserver(tmp_path: Path) -> None:
     private = ["-r", "0", "-u", f"trindi-docs-{uuid.uuid4()}"]
     with started([name, *private, *arguments], tmp_path):
         replay("target.console", port, tmp_path)
+
+
+def test_a_simulator_shows_the_members_of_a_focuser(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    need_tools("indi_simulator_focus")
+    port = free_port()
+    monkeypatch.setenv("TRINDI_PORT", str(port))
+    private = ["-r", "0", "-u", f"trindi-docs-{uuid.uuid4()}", "-p", str(port)]
+    (connect, nothing), (get, _) = transcript("kstars_simulator.console")
+    with started(["indiserver", *private, "indi_simulator_focus"], tmp_path):
+        deadline = time.monotonic() + TIMEOUT
+        while not (found := run(get, port, tmp_path)) and time.monotonic() < deadline:
+            assert run(connect, port, tmp_path) == nothing
+    assert json.loads(found)["member"] == "FOCUS_ABSOLUTE_POSITION"
