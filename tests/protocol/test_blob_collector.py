@@ -34,7 +34,7 @@ def one(text: bytes, attributes: bytes = b'name="b" size="3" format=".x"') -> by
 @contextmanager
 def enough(count: int) -> Iterator[None]:
     """Take payloads out as soon as so much is held of them."""
-    with mock.patch.object(blob_collector, "_ENOUGH", count):
+    with mock.patch.object(blob_collector, "_MIN_BYTES", count):
         yield
 
 

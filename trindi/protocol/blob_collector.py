@@ -19,9 +19,8 @@ if TYPE_CHECKING:
     from trindi.protocol.blobs import Payloads
     from trindi.protocol.framing import Framer
 
-# Bytes of a tag and its text from which on the text is taken out: a smaller one is read faster as a
-# whole.
-_ENOUGH: Final = 32 * 1024
+# The text is taken out once it and its tag have more bytes: a smaller one is faster to read whole.
+_MIN_BYTES: Final = 32 * 1024
 
 _START: Final = re.compile(f"<oneBLOB({ATTRIBUTES}){BLANK}*+>".encode())
 
@@ -41,33 +40,33 @@ class Collector:
         self._framer = framer
         self._payloads = payloads
         self._incoming: Incoming | None = None
-        self._place = 0
+        self._offset = 0
         self._is_compressed = False
         self.compressed = 0
 
     def start(self, held: bytearray) -> None:
         """Take out the text at the end of `held`, if it is part of a long payload."""
         framer = self._framer
-        if len(held) - framer.tag <= _ENOUGH:
+        if len(held) - framer.tag <= _MIN_BYTES:
             return
         tag = _START.match(held, framer.tag)
         # One try is enough: a tag that does not match now does not match later.
         framer.tag = 0
         if tag is not None:
-            self._place = tag.end()
+            self._offset = tag.end()
             self._incoming = self._begin(tag[1])
-            self._take(self._incoming, held, self._place, len(held))
-            del held[self._place :]
+            self._take(self._incoming, held, self._offset, len(held))
+            del held[self._offset :]
 
-    def more(self, data: bytes | bytearray, held: bytearray) -> bytes | bytearray:
+    def resume(self, data: bytes | bytearray, held: bytearray) -> bytes | bytearray:
         """Take the rest of a payload that is arriving, and return what follows it in `data`."""
         if self._incoming is None:
             return data
         end = data.find(b"<")
-        end = min(len(data) if end < 0 else end, self._framer.room(len(held)))
+        end = min(len(data) if end < 0 else end, self._framer.remaining(len(held)))
         self._take(self._incoming, data, 0, end)
         if end < len(data):
-            self._payloads.collected[self._place] = self._incoming.finish()
+            self._payloads.collected[self._offset] = self._incoming.finish()
             self._incoming = None
         return data[end:]
 
@@ -85,9 +84,9 @@ class Collector:
         self._is_compressed = suffix.endswith(COMPRESSED)
         return Incoming(0 if self._is_compressed else min(size, self._payloads.max_bytes))
 
-    def _take(self, coming: Incoming, data: bytes | bytearray, start: int, end: int) -> None:
+    def _take(self, incoming: Incoming, data: bytes | bytearray, start: int, end: int) -> None:
         # The buffer is locked while a view of it exists.
         with memoryview(data)[start:end] as text:
-            coming.take(text)
-        self._framer.took_out(end - start, self._place)
+            incoming.take(text)
+        self._framer.took_out(end - start, self._offset)
         self.compressed += end - start if self._is_compressed else 0

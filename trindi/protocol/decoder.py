@@ -212,7 +212,7 @@ class Decoder:
                 goes on with the next element.
         """
         if self._held:
-            self._held += self._collector.more(data, self._held)
+            self._held += self._collector.resume(data, self._held)
         buffer = self._held or data
         framer, markup, payloads = self._framer, self._max_markup, self._payloads
         stop, position = len(buffer), 0

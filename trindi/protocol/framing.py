@@ -98,7 +98,7 @@ class Framer:
                 self._reset()
                 return frame
 
-    def room(self, held: int) -> int:
+    def remaining(self, held: int) -> int:
         """Return how many more bytes the element may have when `held` bytes of it are held."""
         return self._limit(self._name) - self.taken - held
 
