@@ -194,7 +194,7 @@ class CheckContext:
         named = self.by_name and sentinel not in self.unanswered
         if not named:
             # The answer before may still go on behind its sentinel.
-            await self.wait_unexpected(connection)
+            await connection.wait_quiet(self.timing.unexpected, self.timing.quiet)
         connection.clear()
         request = getProperties(*sentinel) if named else getProperties()
         await connection.send(*items, request, seconds=seconds)

@@ -32,7 +32,11 @@ class UnreachableError(TrindiError):
 
 
 class Peer:
-    """One run of a program, with its standard error, or one connection."""
+    """One run of a program, or one connection.
+
+    Attributes:
+        stderr: a program's standard error; None for a connection.
+    """
 
     stderr: trio.abc.ReceiveStream | None = None
 
