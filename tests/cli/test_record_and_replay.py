@@ -34,7 +34,7 @@ from trindi import (
     setNumberVector,
 )
 from trindi.cli import client_app
-from trindi.cli.record import run_record
+from trindi.cli.record import Recorder
 from trindi.protocol import encode
 from trindi.recording import EndOfStream, Recording, record
 
@@ -190,7 +190,7 @@ def test_a_server_that_says_nothing(
     # Nobody is to find that out in the morning.
     silence = f"nothing was heard from 127.0.0.1:{server.port}"
     with pytest.raises(click.ClickException, match=f"^{silence}: {path} has nothing to show$"):
-        run_record("127.0.0.1", server.port, str(path), [], notice_after=0)
+        Recorder("127.0.0.1", server.port, str(path), notice_after=0).run()
     said = capsys.readouterr().err.splitlines()
     assert said[1:] == [f"So far {silence}; still waiting"]
 
@@ -199,7 +199,7 @@ def test_who_is_heard_is_not_told_of(
     served: Served, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "night.jsonl"
-    run_record("127.0.0.1", served.port, str(path), [], duration=0.5, notice_after=0.2)
+    Recorder("127.0.0.1", served.port, str(path), duration=0.5, notice_after=0.2).run()
     assert len(capsys.readouterr().err.splitlines()) == 1
 
 
@@ -243,7 +243,7 @@ def test_a_disk_that_fills(served: Served, beside: Callable[..., None], tmp_path
     beside(lambda: _count_until(served, path))
     start = partial(record, max_bytes=6000)
     with pytest.raises(click.ClickException, match=f"^{path}: it has reached its bound$"):
-        run_record("127.0.0.1", served.port, str(path), [], start=start)
+        Recorder("127.0.0.1", served.port, str(path), start=start).run()
 
 
 def _count_until(served: Served, path: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 from tests.kit.cli import at, lines, refusal
 from tests.kit.processes import wait_until
 from trindi.cli.conditions import parse_condition
-from trindi.cli.wait import run_wait
+from trindi.cli.wait import Waiter
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -96,7 +96,7 @@ def test_what_is_not_there_is_told_before_the_end(
 ) -> None:
     condition = parse_condition("Bench.nots.a == 'x' or Bench.target.x > 9")
     with pytest.raises(click.ClickException, match=r"^not within 1 s: "):
-        run_wait("127.0.0.1", served.port, condition, 1, notice_after=0.3)
+        Waiter("127.0.0.1", served.port, condition, 1, notice_after=0.3).run()
     assert capsys.readouterr().err == (
         "So far there is no Bench.nots.a (did you mean Bench.note?); still waiting\n"
     )

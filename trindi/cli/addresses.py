@@ -96,11 +96,7 @@ EVERYTHING: Final = Pattern("*.*.*")
 
 
 def split(text: str) -> tuple[list[Part], str]:
-    """Split a text into the parts of an address and the rest, which is empty or begins with "=".
-
-    Raises:
-        AddressError: it has an empty part.
-    """
+    """Split a text into the parts of an address and the rest, which is empty or begins with "="."""
     parts: list[Part] = []
     end = -1
     while end < len(text):
@@ -115,11 +111,7 @@ def split(text: str) -> tuple[list[Part], str]:
 
 
 def parse_pattern(text: str) -> Pattern:
-    """Read a pattern of one to three parts.
-
-    Raises:
-        AddressError: the text is no pattern.
-    """
+    """Read a pattern of one to three parts."""
     parts, rest = split(text)
     if rest or len(parts) > 3:
         raise AddressError(f"{text!r} is not DEVICE, DEVICE.VECTOR or DEVICE.VECTOR.MEMBER")
@@ -127,11 +119,7 @@ def parse_pattern(text: str) -> Pattern:
 
 
 def parse_address(text: str, length: int) -> Address:
-    """Read the address of a member (length 3) or of a property (length 2), without wildcards.
-
-    Raises:
-        AddressError: the text is no such address.
-    """
+    """Read the address of a member (length 3) or of a property (length 2), without wildcards."""
     parts, rest = split(text)
     if rest:
         raise _not_an_address(text, length)
@@ -139,20 +127,12 @@ def parse_address(text: str, length: int) -> Address:
 
 
 def parse_property(text: str) -> Address:
-    """Read the address of a property.
-
-    Raises:
-        AddressError: the text is no such address.
-    """
+    """Read the address of a property."""
     return parse_address(text, 2)
 
 
 def parse_assignment(text: str) -> Assignment:
-    """Read DEVICE.VECTOR.MEMBER=VALUE.
-
-    Raises:
-        AddressError: the text is no assignment.
-    """
+    """Read DEVICE.VECTOR.MEMBER=VALUE."""
     parts, rest = split(text)
     if not rest.startswith("="):
         raise AddressError(f"{text!r} is not DEVICE.VECTOR.MEMBER=VALUE")

@@ -63,12 +63,7 @@ def run_check(
     hostile: bool | None,
     verbose: bool,
 ) -> Report:
-    """Check a program or a server.
-
-    Raises:
-        CheckError: it cannot be checked.
-        SystemExit: a signal has stopped it.
-    """
+    """Check a program or a server."""
     reports: list[Report] = []
     errors: list[Exception] = []
     try:
@@ -121,11 +116,7 @@ def _server(
 
 
 def _program(target: str, arguments: Sequence[str]) -> Program:
-    """Return the program to check.
-
-    Raises:
-        TargetError: there is none.
-    """
+    """Return the program to check."""
     path = shutil.which(target)
     if path is not None:
         return Program(target, [path, *arguments])

@@ -45,11 +45,7 @@ class Reconnecting:
         self.first: trio.abc.Stream | None = None
 
     async def __call__(self) -> trio.abc.Stream:
-        """Connect.
-
-        Raises:
-            OSError: it cannot.
-        """
+        """Connect."""
         stream, self.first = self.first, None
         return await open_tcp(self._host, self._port) if stream is None else stream
 
@@ -71,21 +67,12 @@ def run_client(
         wrap: makes of the connected stream the one that is used.
         reconnecting: how the client connects, where it is to do so again. The first connection
             must succeed in any case.
-
-    Raises:
-        ClickException: it cannot connect, the work has failed, or what was sent may be lost.
-        SystemExit: a signal has stopped it.
     """
     run_until_signalled(partial(_run, work, client, farewell, wrap, reconnecting))
 
 
 def run_until_signalled(work: Callable[[], Awaitable[None]]) -> None:
-    """Do the work until it is done, or SIGINT or SIGTERM stops it.
-
-    Raises:
-        ClickException: the work has raised one of `USER_ERRORS`.
-        SystemExit: a signal has stopped it.
-    """
+    """Do the work until it is done, or SIGINT or SIGTERM stops it."""
     try:
         signum = trio.run(_until_signalled, work)
     except ExceptionGroup as group:

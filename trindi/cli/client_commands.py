@@ -6,6 +6,7 @@ Each command imports what it runs when it is called, so that help and completion
 from __future__ import annotations
 
 import importlib
+import math
 from typing import TYPE_CHECKING
 
 import click
@@ -32,6 +33,7 @@ from trindi.cli.options import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from trindi.cli.conditions import Condition
 
@@ -95,10 +97,10 @@ def get(
     if only_value and not (len(wanted) == 1 and wanted[0].is_exact):
         raise click.UsageError("-1 prints one value: name one DEVICE.VECTOR.MEMBER, without a *")
 
-    from trindi.cli.get import run_get
+    from trindi.cli.get import Search
 
     style = "json" if as_json else "value" if only_value else "line"
-    run_get(host, port, wanted, timeout_or_default(timeout), write_only=write_only, style=style)
+    Search(host, port, wanted, timeout_or_default(timeout), write_only, style).run()
 
 
 @click.command("set")
@@ -141,12 +143,7 @@ def set_values(
 @click.argument(
     "condition", type=_parse_condition, shell_complete=_completer("complete_conditions")
 )
-@click.option(
-    "-t",
-    "--timeout",
-    type=SECONDS,
-    help="How long to wait.  [default: for ever]",
-)
+@click.option("-t", "--timeout", type=SECONDS, help="How long to wait.  [default: for ever]")
 @server_options
 def wait(condition: Condition, timeout: float | None, host: str, port: int) -> None:
     """Wait until a condition holds.
@@ -168,9 +165,9 @@ def wait(condition: Condition, timeout: float | None, host: str, port: int) -> N
     if not condition.addresses:
         raise click.UsageError("the condition is about no property")
 
-    from trindi.cli.wait import run_wait
+    from trindi.cli.wait import Waiter
 
-    run_wait(host, port, condition, timeout)
+    Waiter(host, port, condition, math.inf if timeout is None else timeout).run()
 
 
 @click.command()
@@ -204,24 +201,16 @@ def watch(pattern: Pattern, plain: bool, as_json: bool, host: str, port: int) ->
 
 @click.command("save-blobs")
 @click.argument(
-    "address",
-    metavar="DEV.VEC",
-    type=parse_property,
-    shell_complete=_completer("complete_blobs"),
+    "address", metavar="DEV.VEC", type=parse_property, shell_complete=_completer("complete_blobs")
 )
 @click.argument("directory", metavar="DIR", type=OutputDirectory())
-@click.option(
-    "-n",
-    "--count",
-    type=COUNT,
-    help="How many to save.  [default: all, until Ctrl-C]",
-)
+@click.option("-n", "--count", type=COUNT, help="How many to save.  [default: all, until Ctrl-C]")
 @timeout_option("How long to wait for the property to be there.")
 @json_option()
 @server_options
 def save_blobs(
     address: Address,
-    directory: str,
+    directory: Path,
     count: int | None,
     timeout: float | None,
     as_json: bool,
@@ -236,10 +225,10 @@ def save_blobs(
 
     Exit status: 0 once --count are saved, 1 if the property is not there or the server has gone.
     """
-    from trindi.cli.save_blobs import run_save_blobs
+    from trindi.cli.save_blobs import Saver
 
     seconds = timeout_or_default(timeout)
-    run_save_blobs(host, port, address, directory, count, seconds, as_json=as_json)
+    Saver(host, port, address, directory, count, seconds, as_json).run()
 
 
 @click.command()
@@ -265,6 +254,6 @@ def record(
     Exit status: 0 if the time is over, 1 if the server has gone, nothing was heard of what is to be
     recorded, or FILE cannot be written.
     """
-    from trindi.cli.record import run_record
+    from trindi.cli.record import Recorder
 
-    run_record(host, port, file, devices, blobs=blobs, duration=duration)
+    Recorder(host, port, file, devices, blobs, math.inf if duration is None else duration).run()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import click
@@ -19,53 +20,32 @@ if TYPE_CHECKING:
     from trindi.client import Events
 
 
-def run_get(
-    host: str,
-    port: int,
-    wanted: tuple[Pattern, ...],
-    timeout: float,
-    *,
-    write_only: bool,
-    style: str,
-) -> None:
-    """Print what matches each pattern.
+@dataclass
+class Search:
+    """Looks for members in the definitions of a server, as they arrive, and prints them."""
 
-    Raises:
-        ClickException: something does not match anything within `timeout`.
-    """
-    client = IPyClient(host, port, ask_for=devices_of(wanted))
-    run_client(_Search(client, wanted, timeout, write_only, style).run, client)
+    host: str
+    port: int
+    wanted: tuple[Pattern, ...]
+    timeout: float
+    write_only: bool
+    style: str
 
-
-class _Search:
-    """Looks for what is wanted in the definitions of a server, as they arrive."""
-
-    def __init__(
-        self,
-        client: IPyClient,
-        wanted: tuple[Pattern, ...],
-        timeout: float,
-        write_only: bool,
-        style: str,
-    ) -> None:
+    def __post_init__(self) -> None:
+        self._client = IPyClient(self.host, self.port, ask_for=devices_of(self.wanted))
         # Subscribed before the client runs: the server may define all at once.
-        self._events = client.events()
+        self._events = self._client.events()
         self._later: Events | None = None
-        self._missing = dict.fromkeys(wanted)
-        self._wanted = wanted
-        self._timeout = timeout
-        self._write_only = write_only
-        self._style = style
+        self._missing = dict.fromkeys(self.wanted)
         self._seen: set[tuple[str, str]] = set()
         self._reasons: dict[str, None] = {}
         self._scope = trio.CancelScope()
 
-    async def run(self, client: IPyClient) -> None:
-        """Print what is found.
+    def run(self) -> None:
+        """Print what is found, and raise ClickException if something is not."""
+        run_client(self._run, self._client)
 
-        Raises:
-            ClickException: something was not found.
-        """
+    async def _run(self, client: IPyClient) -> None:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._watch_for_ping_reply, client)
             self._restart_timeout()
@@ -92,12 +72,12 @@ class _Search:
             if isinstance(event, DefVector):
                 self._take(event)
             if not self._missing and (
-                events is self._later or all(one.is_exact for one in self._wanted)
+                events is self._later or all(one.is_exact for one in self.wanted)
             ):
                 return
 
     def _restart_timeout(self) -> None:
-        self._scope.deadline = trio.current_time() + self._timeout
+        self._scope.deadline = trio.current_time() + self.timeout
 
     def _take(self, event: DefVector) -> None:
         # A property is defined again whenever any client asks for it.
@@ -109,8 +89,8 @@ class _Search:
 
     def _print_matches(self, event: DefVector) -> None:
         matches: dict[str, Line] = {}
-        hidden = event.perm is Permission.WO and not self._write_only
-        for pattern in self._wanted:
+        hidden = event.perm is Permission.WO and not self.write_only
+        for pattern in self.wanted:
             found = [] if hidden else list(lines_of(event, pattern))
             matches |= {line.name: line for line in found}
             if found or self._note_reason(event, pattern):
@@ -119,7 +99,7 @@ class _Search:
             self._print(line)
 
     def _print(self, line: Line) -> None:
-        as_json, only_value = self._style == "json", self._style == "value"
+        as_json, only_value = self.style == "json", self.style == "value"
         click.echo(to_json(line.data) if as_json else line.text if only_value else str(line))
 
     def _note_reason(self, event: DefVector, pattern: Pattern) -> bool:
@@ -145,7 +125,7 @@ class _Search:
             # Loaded only here: comparing names takes modules that a success does not need.
             from trindi.cli.lookup import refusal
 
-            all_asked = not devices_of(self._wanted)
+            all_asked = not devices_of(self.wanted)
             error = await refusal(client, list(self._missing), all_asked=all_asked)
             message = error.message
             if EVERYTHING in self._missing:

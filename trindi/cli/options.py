@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import click
@@ -59,7 +60,7 @@ class OutputDirectory(click.Path):
     """A directory that exists or can be created; not "", as from an unset shell variable."""
 
     def __init__(self) -> None:
-        super().__init__(file_okay=False)
+        super().__init__(file_okay=False, path_type=Path)
 
     def convert(self, value: Any, param: Any, ctx: Any) -> Any:
         if not value:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import click
@@ -16,51 +16,41 @@ from trindi.client import IPyClient
 from trindi.protocol import Kind, Permission
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from trindi.cli.addresses import Address
     from trindi.client import SavedFrames
 
 
-def run_save_blobs(
-    host: str,
-    port: int,
-    address: Address,
-    directory: str,
-    count: int | None,
-    timeout: float,
-    *,
-    as_json: bool,
-) -> None:
-    """Save BLOBs of a property, and print the path of each file.
+@dataclass
+class Saver:
+    """Saves BLOBs of a property, and prints the path of each file."""
 
-    Raises:
-        ClickException: the property has none, or the server has gone.
-    """
-    client = IPyClient(host, port, ask_for=[address.devicename])
-    run_client(_Saver(address, Path(directory), count, timeout, as_json).run, client)
+    host: str
+    port: int
+    address: Address
+    directory: Path
+    count: int | None
+    timeout: float
+    as_json: bool
 
+    def run(self) -> None:
+        """Save, and raise ClickException if the property has no BLOBs, or the server has gone."""
+        client = IPyClient(self.host, self.port, ask_for=[self.address.devicename])
+        run_client(self._run, client)
 
-class _Saver:
-    def __init__(
-        self, address: Address, directory: Path, count: int | None, timeout: float, as_json: bool
-    ) -> None:
-        self._address = address
-        self._directory = directory
-        self._count = count
-        self._timeout = timeout
-        self._as_json = as_json
-
-    async def run(self, client: IPyClient) -> None:
-        vector = await find_vector(client, self._address, self._timeout)
+    async def _run(self, client: IPyClient) -> None:
+        vector = await find_vector(client, self.address, self.timeout)
         if vector.kind is not Kind.BLOB:
             reason = f"is a {vector.kind.value} vector, and has no BLOBs"
-            raise click.ClickException(f"{self._address} {reason}")
+            raise click.ClickException(f"{self.address} {reason}")
         if vector.perm is Permission.WO:
-            raise click.ClickException(f"{self._address} is write-only: its BLOBs are never sent")
-        await trio.Path(self._directory).mkdir(parents=True, exist_ok=True)
+            raise click.ClickException(f"{self.address} is write-only: its BLOBs are never sent")
+        await trio.Path(self.directory).mkdir(parents=True, exist_ok=True)
         with open_display() as display:
             meter = RateMeter(display)
-            frames = vector.save_frames(self._directory, meter)
-            await client.enable_blobs(*self._address[:2])
+            frames = vector.save_frames(self.directory, meter)
+            await client.enable_blobs(*self.address[:2])
             await self._save(frames, meter, display)
 
     async def _save(self, frames: SavedFrames, meter: RateMeter, display: ProgressDisplay) -> None:
@@ -71,8 +61,8 @@ class _Saver:
             size = frames.size
             rate = meter.rate(size)
             data = {"path": str(path), "size": size, "bytes_per_second": rate}
-            line = to_json(data) if self._as_json else str(path)
+            line = to_json(data) if self.as_json else str(path)
             display.saved(line, size, rate, frames.drops)
-            if saved == self._count:
+            if saved == self.count:
                 return
         raise closed_connection(f"; {saved} saved")

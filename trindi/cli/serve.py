@@ -23,11 +23,7 @@ if TYPE_CHECKING:
 def run_serve(
     targets: Sequence[str], host: str, port: int, max_connections: int, log_level: str
 ) -> None:
-    """Serve the drivers of all targets.
-
-    Raises:
-        ClickException: a target makes no driver, or the server cannot listen.
-    """
+    """Serve the drivers of all targets."""
     logging.basicConfig(
         level=log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
@@ -46,11 +42,7 @@ def run_serve(
 
 
 def run_replay(file: str, host: str, port: int, speed: float) -> None:
-    """Serve a recording.
-
-    Raises:
-        ClickException: the file is no recording, or the server cannot listen.
-    """
+    """Serve a recording."""
     # Loaded only here: a driver is served without it.
     from trindi.recording import Recording, ReplayDriver
 

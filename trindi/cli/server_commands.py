@@ -37,11 +37,7 @@ _listen_host = click.option(
     help="Port to listen on; 0 takes a free one.",
 )
 @click.option(
-    "--max-connections",
-    default=100,
-    show_default=True,
-    type=COUNT,
-    help="Clients at one time.",
+    "--max-connections", default=100, show_default=True, type=COUNT, help="Clients at one time."
 )
 @click.option(
     "--log-level",

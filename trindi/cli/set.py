@@ -34,12 +34,7 @@ class _NewValues(NamedTuple):
 def run_set(
     host: str, port: int, assignments: Sequence[Assignment], *, wait: bool, timeout: float | None
 ) -> None:
-    """Set values, with one request for all members of a property.
-
-    Raises:
-        UsageError: one member is given two values.
-        ClickException: a value is refused, or not reached.
-    """
+    """Set values, with one request for all members of a property."""
     every = _grouped(assignments)
     devices = list(dict.fromkeys(one.vector.devicename for one in every))
     client = IPyClient(host, port, ask_for=devices)
@@ -86,9 +81,6 @@ async def _set_and_wait(
         vector: is asked for the values.
         values: the values.
         timeout: seconds, or None for the timeout that the property has itself.
-
-    Raises:
-        ClickException: the device reports Alert, or takes longer.
     """
     names = (vector.devicename, vector.name)
     try:
@@ -112,11 +104,7 @@ async def _set_and_wait(
 
 
 async def _check(client: IPyClient, vector: RemoteVector, wanted: _NewValues) -> dict[str, Any]:
-    """Return the values to send.
-
-    Raises:
-        ClickException: the property does not take them.
-    """
+    """Return the values to send."""
     unknown = [name for name in wanted.texts if name not in vector]
     if unknown:
         raise await refusal(client, [wanted.vector._replace(membername=name) for name in unknown])

@@ -136,18 +136,12 @@ class Table:
     def _scroll(self, key: str) -> None:
         rows = len(self._rows())
         steps = {
-            "up": -1,
-            "k": -1,
-            "down": 1,
-            "j": 1,
-            "page up": -self._page,
-            "b": -self._page,
-            "page down": self._page,
-            " ": self._page,
-            "home": -rows,
-            "g": -rows,
-            "end": rows,
-            "G": rows,
+            **dict.fromkeys(["up", "k"], -1),
+            **dict.fromkeys(["down", "j"], 1),
+            **dict.fromkeys(["page up", "b"], -self._page),
+            **dict.fromkeys(["page down", " "], self._page),
+            **dict.fromkeys(["home", "g"], -rows),
+            **dict.fromkeys(["end", "G"], rows),
         }
         self._show_from(self.top + steps.get(key, 0), rows)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -24,49 +25,37 @@ _NOTICE_AFTER: Final = 5.0
 """Seconds after which the user is told what is not defined yet."""
 
 
-def run_wait(
-    host: str,
-    port: int,
-    condition: Condition,
-    timeout: float | None,
-    *,
-    notice_after: float = _NOTICE_AFTER,
-) -> None:
-    """Wait until a condition holds.
-
-    Raises:
-        ClickException: it does not hold in time, or cannot.
-    """
-    devices = list(dict.fromkeys(address.devicename for address in condition.addresses))
-    client = IPyClient(host, port, ask_for=devices)
-    seconds = math.inf if timeout is None else timeout
-    run_client(_Waiter(client, condition, seconds, notice_after).run, client)
-
-
-class _Waiter:
+@dataclass
+class Waiter:
     """Checks a condition with each event, so that no short moment is missed."""
 
-    def __init__(
-        self, client: IPyClient, condition: Condition, timeout: float, notice_after: float
-    ) -> None:
-        self._client = client
-        self._events = client.events()
-        self._condition = condition
-        self._values: dict[Address, Any] = dict.fromkeys(condition.addresses)
-        self._timeout = timeout
-        self._notice_after = notice_after
+    host: str
+    port: int
+    condition: Condition
+    timeout: float = math.inf
+    notice_after: float = _NOTICE_AFTER
 
-    async def run(self, _client: IPyClient) -> None:
+    def __post_init__(self) -> None:
+        self._values: dict[Address, Any] = dict.fromkeys(self.condition.addresses)
+        devices = list(dict.fromkeys(address.devicename for address in self._values))
+        self._client = IPyClient(self.host, self.port, ask_for=devices)
+        self._events = self._client.events()
+
+    def run(self) -> None:
+        """Wait, and raise ClickException if the condition does not hold in time, or cannot."""
+        run_client(self._run, self._client)
+
+    async def _run(self, _client: IPyClient) -> None:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._print_notice)
             await self._wait()
             nursery.cancel_scope.cancel()
 
     async def _wait(self) -> None:
-        with trio.move_on_after(self._timeout):
+        with trio.move_on_after(self.timeout):
             async for event in self._events:
                 await self._take(event)
-                if self._condition.holds(self._values.get):
+                if self.condition.holds(self._values.get):
                     return
             raise closed_connection()
         names = await self._missing()
@@ -74,7 +63,7 @@ class _Waiter:
             f"{names[one]} is not there" if value is None else f"{one} is {written(value)}"
             for one, value in self._values.items()
         )
-        raise click.ClickException(f"not within {self._timeout:g} s: {known}")
+        raise click.ClickException(f"not within {self.timeout:g} s: {known}")
 
     async def _missing(self) -> dict[Address | Pattern, str]:
         missing = [one for one, value in self._values.items() if value is None]
@@ -82,7 +71,7 @@ class _Waiter:
 
     async def _print_notice(self) -> None:
         """Print what is not defined yet: its name may be misspelt."""
-        await trio.sleep(self._notice_after)
+        await trio.sleep(self.notice_after)
         if names := await self._missing():
             click.echo(f"So far there is no {', '.join(names.values())}; still waiting", err=True)
 
@@ -109,11 +98,7 @@ class _Waiter:
             self._values[address] = value
 
     async def _check_definition(self, event: DefVector, address: Address) -> None:
-        """Check that a property has what the condition compares.
-
-        Raises:
-            ClickException: it has not.
-        """
+        """Check that a property has what the condition compares."""
         name = address.membername
         if name not in event and not (name in ATTRIBUTES and hasattr(event, ATTRIBUTES[name])):
             raise await refusal(self._client, [address])

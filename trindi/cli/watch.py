@@ -40,12 +40,7 @@ def run_watch(
     as_json: bool,
     max_known: int = _MAX_KNOWN,
 ) -> None:
-    """Show a table if standard output is a terminal, and lines otherwise.
-
-    Raises:
-        ClickException: it cannot connect, or the server has left while lines are printed.
-        SystemExit: a signal has stopped it.
-    """
+    """Show a table if standard output is a terminal, and lines otherwise."""
     devices = devices_of([pattern])
     can_draw = _is_terminal(sys.stdout) and os.environ.get("TERM", "dumb") != "dumb"
     if plain or as_json or not can_draw:
