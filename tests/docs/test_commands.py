@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.kit.docs import DOCS, SNIPPETS
+from tests.kit.docs import DOCS, SNIPPETS, transcript
 from tests.kit.processes import DEADLINE, ENVIRONMENT, EXAMPLES, wait_until
 from tests.kit.terminal import Terminal
 from trindi.cli import main
@@ -22,13 +22,6 @@ from trindi.recording import Recording
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-
-
-def transcript(name: str) -> list[tuple[str, str]]:
-    """Return each command of a transcript with what it prints."""
-    text = (SNIPPETS / name).read_text(encoding="utf-8")
-    steps = [step.partition("\n") for step in text.removeprefix("$ ").split("\n$ ")]
-    return [(command, output.removesuffix("\n")) for command, _, output in steps]
 
 
 class Desk:

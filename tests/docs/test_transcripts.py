@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.kit.docs import ROOT, SNIPPETS, need_tools
+from tests.kit.docs import ROOT, SNIPPETS, need_tools, transcript
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,13 +32,6 @@ TIMEOUT = 60.0
 @pytest.fixture(autouse=True)
 def _tools() -> None:
     need_tools("indiserver", "indi_getprop", "indi_setprop")
-
-
-def transcript(name: str) -> list[tuple[str, str]]:
-    """Return each command of a transcript with what it prints."""
-    text = (SNIPPETS / name).read_text(encoding="utf-8")
-    steps = [step.partition("\n") for step in text.removeprefix("$ ").split("\n$ ")]
-    return [(command, output.removesuffix("\n")) for command, _, output in steps]
 
 
 def environment(home: Path) -> dict[str, str]:

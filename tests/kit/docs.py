@@ -42,6 +42,13 @@ def blocks(page: Path) -> list[Block]:
     return [Block(match["info"], match["text"], match["before"] or "") for match in found]
 
 
+def transcript(name: str) -> list[tuple[str, str]]:
+    """Return each command of a transcript with what it prints."""
+    text = (SNIPPETS / name).read_text(encoding="utf-8")
+    steps = [step.partition("\n") for step in text.removeprefix("$ ").split("\n$ ")]
+    return [(command, output.removesuffix("\n")) for command, _, output in steps]
+
+
 def table(page: Path, name: str) -> list[list[str]]:
     """Return the rows of the table after the marker ``<!-- table: NAME -->``, without its head."""
     _, marker, rest = page.read_text(encoding="utf-8").partition(f"<!-- table: {name} -->\n")
