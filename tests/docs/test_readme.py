@@ -7,14 +7,17 @@ import shlex
 import subprocess
 from typing import TYPE_CHECKING
 
-from tests.kit.docs import ROOT, SNIPPETS, blocks
+import pytest
+
+from tests.kit.docs import DOCS, PAGES, ROOT, SNIPPETS, blocks
 from trindi.cli import main
 from trindi.cli.targets import load_drivers
 
 if TYPE_CHECKING:
-    import pytest
+    from pathlib import Path
 
 README = ROOT / "README.md"
+FRONT = [README, ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"]
 MARKER = re.compile(r"<!-- command: (\w+) -->")
 
 
@@ -67,7 +70,14 @@ def test_every_other_block_is_a_snippet() -> None:
     assert [block.text for block in others if block.text not in files] == []
 
 
-def test_every_link_leads_to_a_file() -> None:
-    links = re.findall(r"\]\((?!https?:)([^)#]+)", README.read_text(encoding="utf-8"))
-    assert links
-    assert [link for link in links if not (ROOT / link).exists()] == []
+@pytest.mark.parametrize("page", [*FRONT, *PAGES], ids=lambda page: page.name)
+def test_every_link_leads_to_a_file(page: Path) -> None:
+    links = re.findall(r"\]\((?!https?:)([^)#\s]+\.\w+)", page.read_text(encoding="utf-8"))
+    assert [link for link in links if not (page.parent / link).exists()] == []
+
+
+def test_the_readme_and_the_first_page_lead_to_every_page() -> None:
+    pages = {page for page in PAGES if page.parent == DOCS} | {DOCS / "decisions" / "index.md"}
+    for start in (README, DOCS / "index.md"):
+        links = re.findall(r"^- \[.+?\]\(([^)#]+\.md)\)", start.read_text(encoding="utf-8"), re.M)
+        assert {start.parent / link for link in links} >= pages - {DOCS / "index.md"}
