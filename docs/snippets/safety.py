@@ -35,6 +35,7 @@ class Roof(IPyDriver):
                 await self.close_for_safety("the weather station is gone")
 
     async def hardware(self) -> None:
+        self.safe_until = -math.inf
         while True:
             await trio.sleep(1)
             if not self.is_safe():

@@ -37,11 +37,8 @@ def make_station() -> Station:
     return Station([Device("Weather Station", [status])])
 
 
-async def open_roof(
-    snippet: Load, nursery: trio.Nursery, station: Station, **options: Any
-) -> IPyClient:
-    drivers = [station, snippet("safety").make_driver()]
-    client = await start_server(nursery, drivers, **options)
+async def open_roof(nursery: trio.Nursery, drivers: list[IPyDriver]) -> IPyClient:
+    client = await start_server(nursery, drivers, contain_errors=True)
     await trio.sleep(61)
     await client.set_and_wait("Roof", "SHUTTER", {"OPEN": True})
     await trio.sleep(3600)
@@ -63,7 +60,7 @@ async def test_when_the_weather_is_bad(
     snippet: Load, nursery: trio.Nursery, autojump_clock: MockClock
 ) -> None:
     station = make_station()
-    client = await open_roof(snippet, nursery, station, contain_errors=True)
+    client = await open_roof(nursery, [station, snippet("safety").make_driver()])
     station.state = "Alert"
     assert await closed(client, "the weather is bad") <= 60
     station.state = "Ok"
@@ -75,7 +72,7 @@ async def test_when_the_station_is_silent_though_it_answers(
     snippet: Load, nursery: trio.Nursery, autojump_clock: MockClock
 ) -> None:
     station = make_station()
-    client = await open_roof(snippet, nursery, station, contain_errors=True)
+    client = await open_roof(nursery, [station, snippet("safety").make_driver()])
     station.silent = True
     assert await closed(client, "the weather station is silent") <= 181
 
@@ -84,7 +81,7 @@ async def test_when_the_station_fails(
     snippet: Load, nursery: trio.Nursery, autojump_clock: MockClock
 ) -> None:
     station = make_station()
-    client = await open_roof(snippet, nursery, station, contain_errors=True)
+    client = await open_roof(nursery, [station, snippet("safety").make_driver()])
 
     async def fail() -> None:
         raise OSError("the station is unplugged")
@@ -100,3 +97,22 @@ async def test_it_stays_closed_where_there_is_no_station(
     await trio.sleep(3600)
     with pytest.raises(PropertyAlert, match="The weather is bad, or not known"):
         await client.set_and_wait("Roof", "SHUTTER", {"OPEN": True})
+
+
+async def test_when_its_own_driver_was_started_again(
+    snippet: Load, nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    station = make_station()
+    roof = snippet("safety").make_driver()
+    client = await open_roof(nursery, [station, roof])
+
+    async def fail() -> None:
+        raise OSError("the motor is unplugged")
+
+    station.silent = True
+    roof.start_soon(fail)
+    await trio.sleep(1)
+    assert await closed(client, "the weather station is silent") <= 2
+    station.silent = False
+    await trio.sleep(61)
+    await client.set_and_wait("Roof", "SHUTTER", {"OPEN": True})
