@@ -65,25 +65,22 @@ def run_check(
 ) -> Report:
     """Check a program or a server."""
     reports: list[Report] = []
-    errors: list[Exception] = []
     try:
         found = _server(host, port, target, arguments) or _program(target or "", arguments)
-        if hostile is None:
-            hostile = isinstance(found, Program)
-        options = Options(timeout, write, hostile, tuple(map(_setting, settings)))
-        with show_steps(as_lines=verbose) as show_step:
-
-            async def work() -> None:
-                try:
-                    reports.append(await check(found, options, show_step))
-                except (UnreachableError, SettingError) as error:
-                    errors.append(error)
-
-            run_until_signalled(work)
     except TargetError as error:
-        errors.append(error)
-    if errors:
-        raise CheckError(str(errors[0]))
+        raise CheckError(str(error)) from None
+    if hostile is None:
+        hostile = isinstance(found, Program)
+    options = Options(timeout, write, hostile, tuple(map(_setting, settings)))
+
+    async def work() -> None:
+        try:
+            reports.append(await check(found, options, show_step))
+        except (UnreachableError, SettingError) as error:
+            raise CheckError(str(error)) from None
+
+    with show_steps(as_lines=verbose) as show_step:
+        run_until_signalled(work)
     return reports[0]
 
 

@@ -15,8 +15,8 @@ import operator
 import re
 from collections.abc import Callable
 from enum import StrEnum
-from itertools import pairwise
-from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeAlias
+from itertools import groupby, pairwise
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import click
 
@@ -33,6 +33,7 @@ Lookup: TypeAlias = Callable[[Address], Value | None]
 
 _MAX_DEPTH: Final = 50
 """Parentheses, and "not", within each other."""
+_TOO_DEEP: Final = "it is nested too deeply"
 
 _STATES: Final = frozenset([*SwitchState, *State])
 
@@ -144,16 +145,15 @@ def _instead(token: str) -> str:
 
 def _check_words(tokens: Sequence[str]) -> None:
     """Check what Python would report in words of its own: other signs, and names with blanks."""
-    run: list[str] = []
-    for number, token in enumerate(tokens):
-        if _is_operand(tokens, number):
-            run.append(token)
-            continue
-        _check_run(run, tokens[number - len(run) - 1] if number > len(run) else "")
-        run = []
-        if _instead(token) and token not in _WORDS:
-            raise _unexpected(token)
-    _check_run(run, tokens[-len(run) - 1] if len(tokens) > len(run) else "")
+    before = ""
+    numbers = range(len(tokens))
+    for is_operand, group in groupby(numbers, lambda number: _is_operand(tokens, number)):
+        words = [tokens[number] for number in group]
+        if is_operand:
+            _check_run(words, before)
+        elif wrong := [word for word in words if _instead(word) and word not in _WORDS]:
+            raise _unexpected(wrong[0])
+        before = words[-1]
 
 
 def _check_run(run: Sequence[str], before: str) -> None:
@@ -217,7 +217,7 @@ def _parse(source: str, tokens: Sequence[str], starts: Sequence[int]) -> ast.exp
     for token in tokens:
         depth += (token in ("(", "not")) - (token == ")")
         if depth > _MAX_DEPTH:
-            raise _too_deep()
+            raise ConditionError(_TOO_DEEP)
     try:
         return ast.parse(source, mode="eval").body
     except SyntaxError as error:
@@ -228,11 +228,7 @@ def _parse(source: str, tokens: Sequence[str], starts: Sequence[int]) -> ast.exp
             raise ConditionError("something is missing at its end") from None
         raise _unexpected(tokens[sum(start < offset for start in starts) - 1]) from None
     except (RecursionError, MemoryError):
-        raise _too_deep() from None
-
-
-def _too_deep() -> ConditionError:
-    return ConditionError("it is nested too deeply")
+        raise ConditionError(_TOO_DEEP) from None
 
 
 # Evaluating --------------------------------------------------------------------------------------
@@ -264,7 +260,7 @@ class Condition:
         try:
             return self._truth(self._tree, lookup)
         except RecursionError:
-            raise _too_deep() from None
+            raise ConditionError(_TOO_DEEP) from None
 
     def _truth(self, node: ast.expr, lookup: Lookup) -> bool | None:
         match node:
@@ -304,9 +300,7 @@ class Condition:
                 return self._calculate(_CALCULATE[type(sign)], [operand], lookup)
             case ast.Call(func=ast.Name(id="abs"), args=[operand]):
                 return self._calculate(abs, [operand], lookup)
-            case ast.BoolOp() | ast.Compare() | ast.UnaryOp():
-                raise ConditionError(f"{self._text(node)} is a condition, and no value to compare")
-        raise ConditionError(f"{self._text(node)} is no condition")
+        raise ConditionError(f"{self._text(node)} is no value to compare")
 
     def _calculate(
         self, function: Callable[..., float], nodes: Sequence[ast.expr], lookup: Lookup
@@ -328,28 +322,25 @@ class Condition:
             return parse_number(value)
         except ValueError:
             if isinstance(value, StrEnum | Literal):
-                message = f"{self._text(node)} is no number: it is {written(value)}"
-                raise ConditionError(message) from None
+                raise ConditionError(f"{self._text(node)} is no number") from None
             return None
 
     def _like(self, value: Value, other: Value, other_node: ast.expr) -> Value:
         """Convert a value to the type of another one, if it has to be and can be."""
+        convert: Callable[[str], Value]
         if isinstance(other, StrEnum):
-            try:
-                return type(other)(str(value))
-            except ValueError:
-                self._never(value, f"one of {', '.join(type(other))}", other, other_node)
-        if isinstance(other, float) and isinstance(value, str):
-            try:
-                return parse_number(value)
-            except ValueError:
-                if isinstance(value, Literal):
-                    self._never(value, "a number", other, other_node)
-        return value
-
-    def _never(self, value: Value, kind: str, now: Value, node: ast.expr) -> NoReturn:
-        message = f"{self._text(node)} is {kind}, now {written(now)}, and never {written(value)}"
-        raise ConditionError(message)
+            convert, kind, can_change = type(other), f"one of {', '.join(type(other))}", False
+        elif isinstance(other, float) and isinstance(value, str):
+            convert, kind, can_change = parse_number, "a number", not isinstance(value, Literal)
+        else:
+            return value
+        try:
+            return convert(str(value))
+        except ValueError:
+            if can_change:
+                return value
+            never = f"now {written(other)}, and never {written(value)}"
+            raise ConditionError(f"{self._text(other_node)} is {kind}, {never}") from None
 
     def _text(self, node: ast.expr) -> str:
         """Write a part of the condition as the user has."""
