@@ -8,7 +8,7 @@ import pytest
 import trio
 from trio.testing import lockstep_stream_pair, memory_stream_pair
 
-from trindi.conformance import Peer
+from trindi.conformance import Peer, Timing
 from trindi.conformance.connection import CheckedConnection
 from trindi.protocol import (
     Message,
@@ -34,7 +34,7 @@ class Pair:
     def __init__(self, streams: Any, **bounds: int) -> None:
         ours, self.theirs = streams
         self.observed: list[Any] = []
-        self.connection = CheckedConnection(Peer(ours), self._observe, **bounds)
+        self.connection = CheckedConnection(Peer(ours), self._observe, Timing(), **bounds)
 
     def _observe(self, _connection: CheckedConnection, observation: Observation) -> None:
         self.observed.append(observation.item)
@@ -155,7 +155,7 @@ async def test_a_stream_that_breaks_is_an_end(autojump_clock: MockClock) -> None
         async def aclose(self) -> None:
             await trio.lowlevel.checkpoint()
 
-    connection = CheckedConnection(Peer(Broken()), lambda _connection, _seen: None)
+    connection = CheckedConnection(Peer(Broken()), lambda _connection, _seen: None, Timing())
     async with trio.open_nursery() as nursery:
         await nursery.start(connection.run)
         await connection.send_eof(seconds=1)

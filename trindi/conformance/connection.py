@@ -19,6 +19,7 @@ from trindi.protocol import encode, pingReply, pingRequest
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from trindi.conformance.options import Timing
     from trindi.conformance.targets import Peer
     from trindi.protocol import Event
 
@@ -38,6 +39,7 @@ class CheckedConnection:
     Args:
         peer: the peer; `run` closes it when it ends.
         observer: called at once with the connection and each observation.
+        timing: how long to wait for silence.
         max_observations: how many observations are kept; the oldest are dropped first.
         max_bytes: how many bytes are kept of them, as received and without BLOBs.
 
@@ -51,6 +53,7 @@ class CheckedConnection:
         self,
         peer: Peer,
         observer: Callable[[CheckedConnection, Observation], None],
+        timing: Timing,
         *,
         max_observations: int = _MAX_OBSERVATIONS,
         max_bytes: int = _MAX_BYTES,
@@ -58,6 +61,7 @@ class CheckedConnection:
         self.peer = peer
         self.received: deque[Observation] = deque()
         self.ended = False
+        self._timing = timing
         self._max_observations = max_observations
         self._max_bytes = max_bytes
         self._sizes: deque[int] = deque()
@@ -183,6 +187,14 @@ class CheckedConnection:
                 await trio.sleep(quiet)
                 if received == self._bytes_received:
                     return
+
+    async def wait_settled(self) -> None:
+        """Wait until all definitions have arrived, judging by silence."""
+        await self.wait_quiet(self._timing.quiet, self._timing.settle)
+
+    async def wait_unexpected(self) -> None:
+        """Wait for messages that must not come."""
+        await self.wait_quiet(self._timing.unexpected, self._timing.settle)
 
     async def describe_end(self) -> str:
         """Describe how the peer has ended, or that it does not answer."""

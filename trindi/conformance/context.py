@@ -102,7 +102,7 @@ class CheckContext:
         """
         peer = await self.target.connect(one_socket=one_socket)
         connection: CheckedConnection = await self._nursery.start(
-            CheckedConnection(peer, self.passive.observe).run
+            CheckedConnection(peer, self.passive.observe, self.timing).run
         )
         if peer.stderr is not None:
             self._nursery.start_soon(self.passive.read_stderr, peer.stderr)
@@ -154,22 +154,12 @@ class CheckContext:
         await connection.send(getProperties(), seconds=seconds)
         if not await connection.wait_for(defines, seconds):
             return False
-        await self.wait_settled(connection)
+        await connection.wait_settled()
         if not self.is_program and connection is self.connection:
             devices = self.snapshot.names_by_device()
             enable = [enableBLOB(device, None, BLOBPolicy.ALSO) for device in devices]
             await connection.send(*enable, seconds=self.options.timeout)
         return True
-
-    async def wait_settled(self, connection: CheckedConnection | None = None) -> None:
-        """Wait until all definitions have arrived, judging by silence."""
-        timing = self.timing
-        await (connection or self.connection).wait_quiet(timing.quiet, timing.settle)
-
-    async def wait_unexpected(self, connection: CheckedConnection | None = None) -> None:
-        """Wait for messages that must not come."""
-        timing = self.timing
-        await (connection or self.connection).wait_quiet(timing.unexpected, timing.settle)
 
     async def exchange(
         self,

@@ -10,7 +10,7 @@ import math
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 from xml.sax.saxutils import escape, quoteattr
 
-from trindi.conformance.observed import UNKNOWN_DEVICE, UNKNOWN_NAME
+from trindi.conformance.observed import UNKNOWN_DEVICE, UNKNOWN_NAME, attributes_of
 from trindi.protocol import (
     Kind,
     NumberLabel,
@@ -68,8 +68,7 @@ def new_vector(kind: Kind, key: PropertyKey, members: Values) -> bytes:
         f"<one{kind.value} name={quoteattr(name)}>{escape(_as_text(value))}</one{kind.value}>"
         for name, value in members.items()
     )
-    head = f"device={quoteattr(key[0])} name={quoteattr(key[1])}"
-    return f"<new{kind.value}Vector {head}>{one}</new{kind.value}Vector>\n".encode()
+    return f"<new{kind.value}Vector {attributes_of(key)}>{one}</new{kind.value}Vector>\n".encode()
 
 
 def _as_text(value: Any) -> str:

@@ -26,12 +26,7 @@ __all__ = ["check_exit", "check_half_close", "check_idle_client", "check_second_
 async def check_exit(context: CheckContext, at_start: set[PropertyKey]) -> None:
     """End the program's input in two ways, and start it on one socket.
 
-    Args:
-        context: the check; its connection cannot be used any more afterwards.
-        at_start: the properties that a new run of the program defines.
-
-    Raises:
-        UnreachableError: the program cannot be started any more.
+    The main connection cannot be used afterwards. A new run defines the properties `at_start`.
     """
     context.start_rule("eof")
     context.findings.record("eof", await _end_input(context, context.connection, "eof"))
@@ -68,11 +63,7 @@ async def _end_input(context: CheckContext, connection: CheckedConnection, rule:
 
 
 async def check_second_client(context: CheckContext) -> None:
-    """Connect a second client that asks for everything, enables no BLOBs, and stays.
-
-    Raises:
-        UnreachableError: there is no second connection.
-    """
+    """Connect a second client that asks for everything, enables no BLOBs, and stays."""
     context.start_rule("two-clients")
     connection = await context.open()
     keys = context.snapshot.keys
@@ -86,7 +77,7 @@ async def check_idle_client(context: CheckContext) -> None:
     context.start_rule("only-asked")
     async with context.borrow() as idle:
         await context.exchange(sentinel=context.any_key())
-        await context.wait_unexpected(idle)
+        await idle.wait_unexpected()
         named = {key_of(each.item) for each in idle.received if key_of(each.item)[0]}
     fault = f"nothing was asked for, and heard of: {show_keys(named)}" if named else ""
     context.findings.record("only-asked", fault)

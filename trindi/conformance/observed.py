@@ -7,6 +7,7 @@ This module knows no streams.
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from xml.sax.saxutils import quoteattr
 
 from trindi.conformance.element_checks import switch_faults
 from trindi.errors import ProtocolError
@@ -36,6 +37,7 @@ __all__ = [
     "ObservedProperty",
     "ObservedSnapshot",
     "PropertyKey",
+    "attributes_of",
     "defines",
     "is_definition",
     "key_of",
@@ -66,6 +68,11 @@ def show_keys(keys: Iterable[PropertyKey]) -> str:
     shown = sorted(map(show_key, keys))
     more = f" and {len(shown) - 3} more" if len(shown) > 3 else ""
     return f"{', '.join(shown[:3])}{more}"
+
+
+def attributes_of(key: PropertyKey) -> str:
+    """Return a key as the attributes of an element."""
+    return f"device={quoteattr(key[0])} name={quoteattr(key[1])}"
 
 
 def key_of(item: Any) -> PropertyKey:

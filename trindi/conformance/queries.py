@@ -122,7 +122,7 @@ async def _check_device(context: CheckContext, device: str) -> None:
     known = {key for key in context.snapshot.keys if key[0] == device}
     async with context.borrow() as connection:
         left = await undefined_keys(context, connection, getProperties(device), known)
-        await context.wait_unexpected(connection)
+        await connection.wait_unexpected()
         others = show_keys({key for key in _defined(connection) if key[0] != device})
     asked = f"{device} was asked for, and"
     context.findings.record("ask-device", f"{asked} not defined: {left}" if left else "")
@@ -133,7 +133,7 @@ async def _check_alone(context: CheckContext, key: PropertyKey) -> None:
     """Ask for one property on a connection that asks for nothing else."""
     async with context.borrow() as connection:
         left = await undefined_keys(context, connection, getProperties(*key), [key])
-        await context.wait_unexpected(connection)
+        await connection.wait_unexpected()
         others = show_keys(set(_defined(connection)) - {key})
         named = {key_of(each.item) for each in connection.received if key_of(each.item)[0]}
     asked = f"{show_key(key)} was asked for, and"
@@ -185,7 +185,7 @@ async def _count_definitions(
     context: CheckContext, connection: CheckedConnection, *requests: getProperties
 ) -> int:
     await context.exchange(*requests, sentinel=context.any_key(), connection=connection)
-    await context.wait_unexpected(connection)
+    await connection.wait_unexpected()
     return len(_defined(connection))
 
 

@@ -291,7 +291,7 @@ async def apply_settings(context: CheckContext) -> None:
         if result.fault:
             raise _setting_error(setting, result.fault)
         # The setting may cause more definitions, or an image.
-        await context.wait_settled()
+        await context.connection.wait_settled()
 
 
 def _setting_error(setting: Setting, reason: object) -> SettingError:

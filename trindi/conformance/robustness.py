@@ -16,7 +16,7 @@ from xml.sax.saxutils import quoteattr
 import trio
 
 from trindi.conformance.context import DRIVER_ENDED
-from trindi.conformance.observed import UNKNOWN_DEVICE, UNKNOWN_NAME, is_definition
+from trindi.conformance.observed import UNKNOWN_DEVICE, UNKNOWN_NAME, attributes_of, is_definition
 from trindi.conformance.rules import Verdict
 from trindi.protocol import Kind, encode, getProperties
 
@@ -150,16 +150,12 @@ def choose_names(
             blob, member = each.key, next(iter(each.values))
     return {
         "device": quoteattr(device),
-        "unknown": _attributes_of((device, UNKNOWN_NAME)),
+        "unknown": attributes_of((device, UNKNOWN_NAME)),
         "member": UNKNOWN_NAME,
-        "blob": _attributes_of(blob),
+        "blob": attributes_of(blob),
         "blob_member": quoteattr(member),
-        "known": _attributes_of(known),
+        "known": attributes_of(known),
     }
-
-
-def _attributes_of(key: PropertyKey) -> str:
-    return f"device={quoteattr(key[0])} name={quoteattr(key[1])}"
 
 
 # Sending them ------------------------------------------------------------------------------------
@@ -186,7 +182,7 @@ async def _survives(context: CheckContext, rule: str, data: bytes, key: Property
         fault = await _send(context, connection, data, key)
         if rule in _CONTAINS_QUERY:
             # The definition may answer the bad input, and the answer to the sentinel still come.
-            await context.wait_unexpected(connection)
+            await connection.wait_unexpected()
         answers = sum(is_definition(each, key) for each in connection.received)
         if rule == "bad-comment" and answers > 1:
             fault = "what stood in the comment was carried out"
@@ -232,8 +228,8 @@ async def check_cut_off(context: CheckContext) -> None:
     context.start_rule("cut-off")
     async with context.borrow() as connection:
         await connection.send(UNFINISHED, seconds=context.options.timeout)
-        await context.wait_unexpected(connection)
-    await context.wait_unexpected()
+        await connection.wait_unexpected()
+    await context.connection.wait_unexpected()
     context.findings.record("cut-off", await _check_other_client(context, context.any_key()))
     await context.ensure_alive()
 
@@ -248,7 +244,7 @@ async def check_slow_reader(context: CheckContext) -> None:
     except trio.BrokenResourceError:
         context.findings.remark("slow-reader", "it was disconnected")
     try:
-        await context.wait_unexpected()
+        await context.connection.wait_unexpected()
         fault = await _check_other_client(context, context.any_key())
         context.findings.record("slow-reader", fault)
     finally:
