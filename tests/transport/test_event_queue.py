@@ -1,4 +1,4 @@
-"""The outbox: in order while the peer keeps up, the newest state while it does not."""
+"""The queue of a peer: in order while it keeps up, the newest state while it does not."""
 
 from __future__ import annotations
 

@@ -55,7 +55,7 @@ class IPyDriver(NamedMapping[Device]):
         **driverdata: anything the author's code needs.
 
     Attributes:
-        driverdata: what was given.
+        driverdata: the keyword arguments that were given.
         sink: what the driver's vectors and devices send through.
         auto_send_def: answer getProperties with definitions. False: `clientevent` gets one
             getProperties event for each vector, and answers with `event.vector.send_defVector()`.

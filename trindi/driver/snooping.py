@@ -2,7 +2,7 @@
 
 What other drivers say waits in an event queue, as for any other peer: a driver that is slow to
 handle it gets the newest state, and two drivers that snoop on each other cannot deadlock. This
-module knows neither who says what nor how a request reaches them.
+module knows no other drivers, and not how a request reaches them.
 """
 
 from __future__ import annotations
@@ -193,7 +193,7 @@ class _SnoopQueue(EventQueue):
     """The queue for what other drivers say; it takes only what is snooped on."""
 
     def __init__(self, snooping: Snooping) -> None:
-        # A handler that is too slow gets the newest state; at the bound it is told all anew.
+        # A handler that is too slow gets the newest state; at the bound all is requested again.
         super().__init__(policy=OverflowPolicy(at_bound=self._overflow))
         self._snooping = snooping
 

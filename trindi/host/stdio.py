@@ -1,4 +1,4 @@
-"""One driver on standard input and output, as indiserver runs it, and how it is told to stop.
+"""One driver on standard input and output, as indiserver runs it, and how it ends.
 
 Its one peer, the server, speaks for all clients and for the devices that are snooped on. The driver
 ends at the end of input (protocol §6), and on SIGTERM or Ctrl-C.

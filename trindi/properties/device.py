@@ -29,7 +29,7 @@ class Device(NamedMapping[Any]):
 
     Attributes:
         devicename: its name.
-        devicedata: what was given.
+        devicedata: the keyword arguments that were given.
         driver: the driver it belongs to, or None.
         revision: how often its definitions have changed, those of its vectors included.
 

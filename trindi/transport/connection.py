@@ -4,8 +4,8 @@ The reader hands every event, and every `ProtocolError`, to a handler that canno
 handler returns an awaitable, the reader waits for it, and the stream pushes back on that peer
 alone. The writer task writes to the stream, with one exception: the first event after each request
 goes out at once, if nothing waits and nothing is being written. Pings are answered here, in stream
-order; one that asks whether all definitions were sent, once they were. This module does not know
-who hears what.
+order; one that asks whether all definitions were sent, once they were. This module does not
+route anything.
 """
 
 from __future__ import annotations

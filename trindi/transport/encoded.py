@@ -113,9 +113,10 @@ def pieces_of(events: list[EncodedEvent], enough: int) -> Iterable[bytes]:
     Small ones are gathered into one piece. One of `enough` bytes is not copied, and its payloads
     become base64 piece by piece. A stream that passes descriptors takes `EncodedEvent.parts`.
     """
-    if len(events) == 1 and events[0].weight >= enough:
-        return events[0].pieces()
-    return (b"".join([encoded.data for encoded in events]),)
+    if len(events) > 1:
+        return (b"".join([encoded.data for encoded in events]),)
+    (encoded,) = events
+    return encoded.pieces() if encoded.weight >= enough else (encoded.data,)
 
 
 def _guess_weight(event: Any) -> int:
