@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shlex
@@ -17,8 +18,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+import trio
 
 from tests.kit.docs import ROOT, SNIPPETS, need_tools, transcript
+from trindi import IPyClient, PropertyAlert
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -121,6 +124,7 @@ def test_the_thermostat_runs_under_indiserver(tmp_path: Path) -> None:
         replay("target.console", port, tmp_path)
 
 
+@pytest.mark.slow
 def test_a_simulator_shows_the_members_of_a_focuser(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -134,3 +138,50 @@ def test_a_simulator_shows_the_members_of_a_focuser(
         while not (found := run(get, port, tmp_path)) and time.monotonic() < deadline:
             assert run(connect, port, tmp_path) == nothing
     assert json.loads(found)["member"] == "FOCUS_ABSOLUTE_POSITION"
+
+
+STATION = """#!{python}
+import os, trio, trindi
+
+class Station(trindi.IPyDriver):
+    async def hardware(self):
+        open({pid!r}, "w").write(str(os.getpid()))
+        while True:
+            await self["Weather Station"]["WEATHER_STATUS"].send_setVector(state="Ok")
+            await trio.sleep(0.2)
+
+lights = trindi.LightVector("WEATHER_STATUS", lightmembers=[trindi.LightMember("WIND")])
+trio.run(Station([trindi.Device("Weather Station", [lights])]).run)
+"""
+ROOF = """#!{python}
+import sys, trio
+sys.path.insert(0, {snippets!r})
+import safety
+
+safety.STALE = 3.0
+trio.run(safety.make_driver().run)
+"""
+
+
+@pytest.mark.slow
+async def test_the_roof_closes_when_the_station_dies_under_indiserver(tmp_path: Path) -> None:
+    names = {"pid": str(tmp_path / "pid"), "snippets": str(SNIPPETS), "python": sys.executable}
+    for name, text in (("station", STATION), ("roof", ROOF)):
+        (tmp_path / name).write_text(text.format(**names))
+        (tmp_path / name).chmod(0o755)
+    port = free_port()
+    private = ["-r", "0", "-u", f"trindi-docs-{uuid.uuid4()}", "-p", str(port)]
+    drivers = [str(tmp_path / "roof"), str(tmp_path / "station")]
+    with started(["indiserver", *private, *drivers], tmp_path), trio.fail_after(TIMEOUT):
+        async with trio.open_nursery() as nursery:
+            client = IPyClient("127.0.0.1", port, reconnect=True, reconnect_delay=0.1)
+            nursery.start_soon(client.run)
+            shutter = await client.wait_defined("Roof", "SHUTTER")
+            while shutter["OPEN"] != "On":
+                with contextlib.suppress(PropertyAlert):  # it has heard no report yet
+                    await shutter.set_and_wait(OPEN=True)
+                await trio.sleep(0.1)
+            os.kill(int((tmp_path / "pid").read_text()), signal.SIGKILL)
+            await client.wait_for("Roof", "SHUTTER", lambda vector: vector["CLOSE"] == "On")
+            assert "the weather station is silent" in shutter.message
+            nursery.cancel_scope.cancel()
