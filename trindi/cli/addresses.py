@@ -56,7 +56,6 @@ class Address(NamedTuple):
 
     @property
     def vector(self) -> Address:
-        """The property."""
         return Address(self.devicename, self.vectorname)
 
 

@@ -41,7 +41,6 @@ class RateMeter:
         self._seconds = 0.0
 
     def __call__(self, progress: Progress) -> None:
-        """Take the progress of a BLOB."""
         now = trio.current_time()
         if self._complete or progress.received < self._received:
             self._started = now
@@ -116,7 +115,8 @@ class ProgressBar:
 
     def saved(self, line: str, size: int, rate: float | None, drops: int) -> None:
         self._saved += 1
-        self._received = size
+        # The next BLOB starts anew, however much of it has arrived.
+        self._received = sys.maxsize
         if sys.stdout.isatty():
             # Standard output is the terminal of the bar: print above it.
             self.progress.console.print(line, markup=False, highlight=False, soft_wrap=True)

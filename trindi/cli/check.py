@@ -113,20 +113,18 @@ def _server(
 
 
 def _program(target: str, arguments: Sequence[str]) -> Program:
-    """Return the program to check."""
     path = shutil.which(target)
     if path is not None:
         return Program(target, [path, *arguments])
-    place, _, factory = target.partition(".py:")
+    source, _, factory = target.partition(".py:")
     if factory or target.endswith(".py"):
         return _driver_program(target)
-    if Path(place).exists():
+    if Path(source).exists():
         raise TargetError(f"{target} is not executable")
     raise TargetError(f"there is no program {target}; a server is named HOST:PORT")
 
 
 def _driver_program(target: str) -> Program:
-    """Return a program that runs the driver of a Python file."""
     drivers = load_drivers(target)
     if len(drivers) > 1:
         text = f"{target} makes {len(drivers)} drivers, and a program is one"
@@ -138,14 +136,7 @@ def _driver_program(target: str) -> Program:
 
 
 def print_report(report: Report, *, as_json: bool, findings: bool, strict: bool) -> None:
-    """Print a report.
-
-    Args:
-        report: the report.
-        as_json: print all of it as JSON.
-        findings: print only the rules that are broken.
-        strict: warnings count as findings.
-    """
+    """Print a report: all rules, or only `findings`; as text, or all of it as JSON."""
     if as_json:
         click.echo(json.dumps(report.as_data(strict=strict), indent=2, ensure_ascii=False))
         return

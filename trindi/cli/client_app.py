@@ -45,7 +45,6 @@ class Reconnecting:
         self.first: trio.abc.Stream | None = None
 
     async def __call__(self) -> trio.abc.Stream:
-        """Connect."""
         stream, self.first = self.first, None
         return await open_tcp(self._host, self._port) if stream is None else stream
 
@@ -105,7 +104,7 @@ async def _run(
     wrap: Wrap | None,
     reconnecting: Reconnecting | None,
 ) -> None:
-    stream = await _connect(client.host, client.port)
+    stream = await connect(client.host, client.port)
     if wrap is not None:
         try:
             stream = wrap(stream)
@@ -125,9 +124,14 @@ async def _run(
         nursery.cancel_scope.cancel()
 
 
-async def _connect(host: str, port: int) -> trio.abc.Stream:
-    reason = f"no answer within {_CONNECT_TIMEOUT:g} s"
-    with trio.move_on_after(_CONNECT_TIMEOUT):
+async def connect(host: str, port: int, *, timeout: float = _CONNECT_TIMEOUT) -> trio.abc.Stream:
+    """Connect to a server.
+
+    Raises:
+        ClickException: it cannot.
+    """
+    reason = f"no answer within {timeout:g} s"
+    with trio.move_on_after(timeout):
         try:
             return await open_tcp(host, port)
         except (OSError, UnicodeError) as error:

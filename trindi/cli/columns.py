@@ -155,13 +155,7 @@ def _draw_value(line: Text, row: Row, widths: Widths) -> None:
 
 
 def fit(text: str, width: int, *, at_end: bool = False) -> str:
-    """Pad or cut a text to a width in columns, of which some characters take two, and some none.
-
-    Args:
-        text: the text.
-        width: the width.
-        at_end: … replaces the end, and not the middle.
-    """
+    """Pad a text to a width in columns, or cut it, with … in the middle or at the end."""
     if cell_len(text) <= width:
         return set_cell_size(text, width)
     kept = max(0, width - 1)

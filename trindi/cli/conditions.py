@@ -235,12 +235,7 @@ def _parse(source: str, tokens: Sequence[str], starts: Sequence[int]) -> ast.exp
 
 
 class Condition:
-    """A condition.
-
-    Args:
-        tree: its expression.
-        operands: what each name in it stands for.
-    """
+    """A condition: an expression, and what each name in it stands for."""
 
     def __init__(self, tree: ast.expr, operands: Mapping[str, Value | Address]) -> None:
         self._tree = tree

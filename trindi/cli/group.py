@@ -74,16 +74,13 @@ class CommandGroup(click.Group):
             self.add_command(command)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Return the names of the commands in the order of the help page."""
         return list(self.commands)
 
     def make_context(self, *args: Any, **more: Any) -> click.Context:
-        """Parse the command line up to the command."""
         with _one_line_errors():
             return super().make_context(*args, **more)
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command."""
         # A device may send characters that the encoding of the terminal does not have.
         if isinstance(sys.stdout, TextIOWrapper):
             sys.stdout.reconfigure(errors="replace")

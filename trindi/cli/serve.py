@@ -73,8 +73,8 @@ async def _serve(server: IPyServer) -> str:
                 reason = getattr(error, "strerror", None) or str(error)
                 return f"cannot listen on {server.host} port {server.port}: {reason}"
             names = ", ".join(name for driver in server.drivers for name in driver)
-            places = ", ".join(f"{host} port {port}" for host, port in server.addresses)
-            click.echo(f"Serving {names} on {places}", err=True)
+            addresses = ", ".join(f"{host} port {port}" for host, port in server.addresses)
+            click.echo(f"Serving {names} on {addresses}", err=True)
             await anext(aiter(signals))
             nursery.cancel_scope.cancel()
     return ""

@@ -76,11 +76,7 @@ async def _set_and_wait(
 ) -> None:
     """Set values, and wait until the device reports Ok or Idle.
 
-    Args:
-        client: has the vector.
-        vector: is asked for the values.
-        values: the values.
-        timeout: seconds, or None for the timeout that the property has itself.
+    Without a timeout, that of the property counts.
     """
     names = (vector.devicename, vector.name)
     try:
@@ -104,7 +100,6 @@ async def _set_and_wait(
 
 
 async def _check(client: IPyClient, vector: RemoteVector, wanted: _NewValues) -> dict[str, Any]:
-    """Return the values to send."""
     unknown = [name for name in wanted.texts if name not in vector]
     if unknown:
         raise await refusal(client, [wanted.vector._replace(membername=name) for name in unknown])

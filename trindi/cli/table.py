@@ -110,7 +110,6 @@ class Table:
     # Keys --------------------------------------------------------------------------------------
 
     def press(self, key: str) -> None:
-        """Act on a key."""
         if self.editing:
             self._edit(key)
         elif key == "q":
@@ -212,7 +211,6 @@ class Table:
     # Drawing -----------------------------------------------------------------------------------
 
     def lines(self, width: int, height: int) -> list[Text]:
-        """Draw the table for a terminal of this size."""
         self._width = width
         rows = self._rows()
         messages = list(self._messages)[-max(0, height - 6) :] if height > 6 else []

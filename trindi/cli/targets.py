@@ -39,17 +39,17 @@ def load_drivers(target: str) -> list[IPyDriver]:
     Raises:
         TargetError: there is no such file, module or factory, or it makes no driver.
     """
-    place, name = _split(target)
-    module = _load_file(place) if place.endswith(".py") or "/" in place else _load_module(place)
+    source, name = _split(target)
+    module = _load_file(source) if source.endswith(".py") or "/" in source else _load_module(source)
     factory = getattr(module, name, None)
     if not callable(factory):
-        raise TargetError(f"{place} has no function {name}")
+        raise TargetError(f"{source} has no function {name}")
     try:
         made = factory()
     # SystemExit: a script that exits must not end trindi without an error.
     except (Exception, SystemExit) as error:
-        raise TargetError(f"{name} of {place} has failed: {_describe(error)}") from error
-    return _check_made(made, f"{name} of {place}")
+        raise TargetError(f"{name} of {source} has failed: {_describe(error)}") from error
+    return _check_made(made, f"{name} of {source}")
 
 
 def run_driver(target: str) -> None:
@@ -62,22 +62,22 @@ def _split(target: str) -> tuple[str, str]:
     """Split a target into a file or module, and the name of its factory."""
     if not target.strip(":"):
         raise TargetError(f"{target!r} names no file and no module")
-    place, separator, name = target.rpartition(":")
+    source, separator, name = target.rpartition(":")
     if not separator or name.endswith(".py") or "/" in name:
         return target, FACTORY
-    return place, name or FACTORY
+    return source, name or FACTORY
 
 
-def _load_file(place: str) -> ModuleType:
-    path = Path(place).resolve()
+def _load_file(source: str) -> ModuleType:
+    path = Path(source).resolve()
     if not path.is_file():
-        raise TargetError(f"there is no file {place}")
+        raise TargetError(f"there is no file {source}")
     # As for a script: it can import what stands beside it.
     sys.path.insert(0, str(path.parent))
     loaded = sys.modules.get(path.stem)
     if loaded is not None and getattr(loaded, "__file__", None) == str(path):
         return loaded
-    return _execute(path, place, _free_name(path.stem))
+    return _execute(path, source, _free_name(path.stem))
 
 
 def _free_name(stem: str) -> str:
@@ -86,10 +86,10 @@ def _free_name(stem: str) -> str:
     return next(name for name in names if name not in sys.modules)
 
 
-def _execute(path: Path, place: str, name: str) -> ModuleType:
+def _execute(path: Path, source: str, name: str) -> ModuleType:
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
-        raise TargetError(f"{place} is no Python file")
+        raise TargetError(f"{source} is no Python file")
     module = importlib.util.module_from_spec(spec)
     # Dataclasses, for one, look up their module by its name.
     sys.modules[name] = module
@@ -97,29 +97,28 @@ def _execute(path: Path, place: str, name: str) -> ModuleType:
         spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:
         del sys.modules[name]
-        raise _cannot_load(place, error) from error
+        raise _cannot_load(source, error) from error
     return module
 
 
-def _load_module(place: str) -> ModuleType:
+def _load_module(source: str) -> ModuleType:
     # As for `python -m`: it can name what stands in the current directory.
     if "" not in sys.path:
         sys.path.insert(0, "")
     try:
-        return importlib.import_module(place)
+        return importlib.import_module(source)
     except (Exception, SystemExit) as error:
         missing = getattr(error, "name", None) if isinstance(error, ModuleNotFoundError) else None
-        if missing is not None and f"{place}.".startswith(f"{missing}."):
-            raise TargetError(f"there is no module {place}") from error
-        raise _cannot_load(place, error) from error
+        if missing is not None and f"{source}.".startswith(f"{missing}."):
+            raise TargetError(f"there is no module {source}") from error
+        raise _cannot_load(source, error) from error
 
 
-def _cannot_load(place: str, error: BaseException) -> TargetError:
-    return TargetError(f"{place} cannot be loaded: {_describe(error)}")
+def _cannot_load(source: str, error: BaseException) -> TargetError:
+    return TargetError(f"{source} cannot be loaded: {_describe(error)}")
 
 
 def _describe(error: BaseException) -> str:
-    """Write an exception in one line."""
     text = " ".join(str(error).split())
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 

@@ -76,7 +76,6 @@ class Waiter:
             click.echo(f"So far there is no {', '.join(names.values())}; still waiting", err=True)
 
     async def _take(self, event: SnoopEvent) -> None:
-        """Take the values that an event brings."""
         if isinstance(event, Message):
             return
         for address in self._values:
@@ -98,7 +97,6 @@ class Waiter:
             self._values[address] = value
 
     async def _check_definition(self, event: DefVector, address: Address) -> None:
-        """Check that a property has what the condition compares."""
         name = address.membername
         if name not in event and not (name in ATTRIBUTES and hasattr(event, ATTRIBUTES[name])):
             raise await refusal(self._client, [address])

@@ -84,13 +84,14 @@ def test_a_host_that_nobody_knows(monkeypatch: pytest.MonkeyPatch) -> None:
     assert said == "cannot connect to observatory:7624: Name or service not known"
 
 
-def test_a_host_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_host_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     async def open_nothing(_host: str, _port: int) -> None:
         await trio.sleep_forever()
 
     monkeypatch.setattr(client_app, "open_tcp", open_nothing)
-    monkeypatch.setattr(client_app, "_CONNECT_TIMEOUT", 0.01)
-    assert refusal("get") == "cannot connect to localhost:7624: no answer within 0.01 s"
+    said = "^cannot connect to localhost:7624: no answer within 0.01 s$"
+    with pytest.raises(click.ClickException, match=said):
+        await client_app.connect("localhost", 7624, timeout=0.01)
 
 
 # Wrong usage -------------------------------------------------------------------------------------
