@@ -36,6 +36,7 @@ from trindi.transport import (
     EncodedEvent,
     EventQueue,
     OverflowPolicy,
+    pieces_of,
     put_blob,
 )
 
@@ -165,6 +166,14 @@ class TestKeepingUp:
         outbox.put(number("n", a=1))
         outbox.put_all(EncodedBatch([number("n", a=1)] * 5))
         assert (len(outbox), outbox.size, outbox.lagging) == (0, 0, False)
+
+    def test_what_is_relayed_leaves_as_it_was_received(self) -> None:
+        received = b"<setNumberVector device='Dev'  name='n'/>"
+        relayed = EncodedEvent(setNumberVector("Dev", "n"), received)
+        outbox = EventQueue()
+        outbox.put(relayed)
+        assert outbox.size == len(received)
+        assert list(pieces_of(outbox.take(1000), 1000)) == [received]
 
     def test_nothing_to_take_is_an_error(self) -> None:
         with pytest.raises(IndexError):

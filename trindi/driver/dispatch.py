@@ -213,7 +213,6 @@ class Dispatcher:
         return None
 
     async def _enqueue_later(self, request: Request, intake: _Intake) -> None:
-        """Put a request into the channel as soon as there is room."""
         queue, sender = request.queue, request.sender
         acquired = sent = False
         sender.request_started(request.event)
@@ -286,7 +285,6 @@ class Dispatcher:
             request.queue.waiting.append(request)
 
     def _wake_worker(self) -> None:
-        """Wake, or start, a worker to lead."""
         if self._wakeup_pending or self._nursery is None:
             return
         self._wakeup_pending = True

@@ -96,8 +96,6 @@ async def run_on_stream(
 
 
 class _StdioPublisher:
-    """Sends everything to the one peer."""
-
     def __init__(self, outbox: EventQueue) -> None:
         self._outbox = outbox
 

@@ -105,7 +105,6 @@ class Vector(NamedMapping[V], Generic[M, V]):
         self._assign(member, member._convert(value))
 
     def _assign(self, member: M, value: Any) -> None:
-        """Assign an already converted value."""
         member._assign(value)
 
     def update(self, values: Mapping[str, Any]) -> None:
@@ -257,7 +256,6 @@ class Vector(NamedMapping[V], Generic[M, V]):
         return self._set_event_of(values, check_text(message, "a message"), time)
 
     def _sorted(self, members: list[M]) -> list[M]:
-        """Return the members in the order in which they are sent."""
         return members
 
     def status(self, message: str = "") -> SetVector:

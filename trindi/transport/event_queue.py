@@ -41,10 +41,6 @@ BLOB_TIMEOUT: Final = 5.0
 _MANY: Final = 3
 
 
-def _drop_all(queue: EventQueue) -> None:
-    queue.drop_all()
-
-
 @dataclass(frozen=True, slots=True)
 class OverflowPolicy:
     """What a queue does for a peer that is too slow.
@@ -57,7 +53,7 @@ class OverflowPolicy:
     """
 
     conflate: bool = True
-    at_bound: Callable[[EventQueue], None] = _drop_all
+    at_bound: Callable[[EventQueue], None] = lambda queue: queue.drop_all()
 
 
 NEWEST_STATE_WINS: Final = OverflowPolicy()
@@ -176,7 +172,6 @@ class EventQueue:
         return self._high_water + (largest if largest > self._high_water else 0)
 
     def _replace(self, encoded: EncodedEvent) -> bool:
-        """Replace the set of the same property that waits, if there is one."""
         if not self._policy.conflate:
             return False
         if self._conflation is None:

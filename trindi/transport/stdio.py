@@ -360,7 +360,6 @@ def _prints_to(log: _LogStream) -> Iterator[None]:
 
 
 def _log_handlers() -> list[logging.StreamHandler[Any]]:
-    """All handlers of all loggers that write to a stream."""
     loggers = [logging.getLogger(), *logging.Logger.manager.loggerDict.values()]
     found = [
         handler
