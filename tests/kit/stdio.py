@@ -19,7 +19,7 @@ from tests.kit.processes import DEADLINE
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
-PROGRAM = Path(__file__).parents[1] / "stdio" / "program.py"
+PROGRAM = Path(__file__).parents[1] / "host" / "program.py"
 
 
 def memfd(content: bytes, size: int | None = None) -> int:
