@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 import trio
 
-from tests.kit.cli import at, lines, objects, refusal, trindi
+from tests.kit.cli import BRIEFLY, at, lines, objects, refusal, trindi
 from tests.kit.processes import wait_until
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ DEFINED = (
 
 
 def test_what_is_defined_twice_is_printed_once(script: Callable[..., Script]) -> None:
-    assert lines("get", *at(script(3 * DEFINED)), "-t", "0.2", "D.*") == ["D.v.t=one"]
+    assert lines("get", *at(script(3 * DEFINED)), *BRIEFLY, "D.*") == ["D.v.t=one"]
 
 
 def test_what_the_screen_has_no_characters_for(script: Callable[..., Script]) -> None:
@@ -156,13 +156,13 @@ def test_json_has_what_was_said_with_the_definition(script: Callable[..., Script
     "pattern", ["Bench.nothing.*", "Nobody", "Nobody.*._STATE", "My Shop.late", "*.*.z"]
 )
 def test_what_is_not_there(served: Served, pattern: str) -> None:
-    said = refusal("get", *at(served), "-t", "0.1", pattern)
+    said = refusal("get", *at(served), *BRIEFLY, pattern)
     assert said == f"no {pattern} from 127.0.0.1:{served.port}"
 
 
 def test_a_server_that_says_nothing(script: Callable[..., Script]) -> None:
     server = script(b"")
-    said = refusal("get", *at(server), "-t", "0.1")
+    said = refusal("get", *at(server), *BRIEFLY)
     assert said == f"nothing was defined by 127.0.0.1:{server.port}"
 
 
@@ -175,7 +175,7 @@ def test_an_error_is_one_line_of_a_few_screens_at_most() -> None:
 
 
 def test_what_is_there_is_printed_before_what_is_not_is_named(served: Served) -> None:
-    result = trindi("get", *at(served), "-t", "0.1", "Bench.target.x", "A.b.c", "D.e.f")
+    result = trindi("get", *at(served), *BRIEFLY, "Bench.target.x", "A.b.c", "D.e.f")
     assert result.exit_code == 1
     assert result.stdout == "Bench.target.x=7\n"
     assert result.stderr == f"Error: no A.b.c, D.e.f from 127.0.0.1:{served.port}\n"
@@ -205,12 +205,12 @@ def test_what_is_there_and_has_no_line(served: Served, arguments: list[str], rea
 def test_a_blob_that_is_never_sent(script: Callable[..., Script], arguments: list[str]) -> None:
     defined = b"<defBLOBVector device='D' name='v' state='Ok' perm='wo'><defBLOB name='b'/>"
     server = script(defined + b"</defBLOBVector>")
-    said = refusal("get", *at(server), "-t", "0.2", *arguments)
+    said = refusal("get", *at(server), *BRIEFLY, *arguments)
     assert said == "D.v is write-only: its BLOBs are never sent"
 
 
 def test_what_has_no_line_is_named_beside_what_is_not_there(served: Served) -> None:
-    said = refusal("get", *at(served), "-t", "0.1", "Bench.frame.image", "Nobody.a.b")
+    said = refusal("get", *at(served), *BRIEFLY, "Bench.frame.image", "Nobody.a.b")
     assert said == (
         "Bench.frame has BLOBs: receive them with trindi save-blobs; "
         f"no Nobody.a.b from 127.0.0.1:{served.port}"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.kit.cli import at, refusal, trindi
+from tests.kit.cli import BRIEFLY, at, refusal, trindi
 from tests.kit.processes import wait_until
 from tests.kit.terminal import Terminal, plain
 from trindi import enableBLOB
@@ -102,7 +102,7 @@ def test_what_is_never_sent(script: Callable[..., Script], tmp_path: Path) -> No
 
 def test_what_is_not_there(script: Callable[..., Script], tmp_path: Path) -> None:
     server = script(b"")
-    said = refusal("save-blobs", *at(server), "A.b", str(tmp_path), "-t", "0.1")
+    said = refusal("save-blobs", *at(server), "A.b", str(tmp_path), *BRIEFLY)
     assert said == f"no A.b from 127.0.0.1:{server.port}"
 
 

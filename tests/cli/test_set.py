@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import trio
 
-from tests.kit.cli import at, lines, refusal, trindi
+from tests.kit.cli import BRIEFLY, at, lines, refusal, trindi
 from tests.kit.processes import wait_until
 from trindi import newBLOBVector, newNumberVector, newSwitchVector, newTextVector
 
@@ -137,7 +137,7 @@ def test_a_file_that_is_not_there(served: Served) -> None:
 
 @pytest.mark.parametrize("name", ["Nobody.a", "Bench.nothing", "My Shop.late"])
 def test_what_is_not_there(served: Served, name: str) -> None:
-    said = refusal("set", *at(served), "-t", "0.1", "Bench.note.a=first", f"{name}.x=1")
+    said = refusal("set", *at(served), *BRIEFLY, "Bench.note.a=first", f"{name}.x=1")
     assert said == f"no {name} from 127.0.0.1:{served.port}"
     assert served.bench.asked == []
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import pytest
 
-from tests.kit.cli import at, lines, refusal
+from tests.kit.cli import BRIEFLY, at, lines, refusal
 from tests.kit.processes import wait_until
 from trindi.cli.conditions import parse_condition
 from trindi.cli.wait import Waiter
@@ -62,9 +62,9 @@ def test_a_moment_is_not_missed(script: Callable[..., Script]) -> None:
 
 def test_what_does_not_become_so(served: Served) -> None:
     condition = "Bench.target.x > 8 or Bench.note.a == 'x' or Nobody.a.b == On"
-    said = refusal("wait", *at(served), "--timeout", "0.1", condition)
+    said = refusal("wait", *at(served), "--timeout", "0.5", condition)
     assert (
-        said == "not within 0.1 s: Bench.target.x is 7, Bench.note.a is '', Nobody.a.b is not there"
+        said == "not within 0.5 s: Bench.target.x is 7, Bench.note.a is '', Nobody.a.b is not there"
     )
 
 
@@ -75,18 +75,18 @@ def test_what_is_deleted_is_not_there(script: Callable[..., Script]) -> None:
     )
     for end in (b"<delProperty device='D' name='v'/>", b"<delProperty device='D'/>"):
         server = script(number + end + b"<message message='x'/>")
-        said = refusal("wait", *at(server), "-t", "0.2", "not D.v.n == 5")
-        assert said == "not within 0.2 s: D.v.n is not there"
+        said = refusal("wait", *at(server), *BRIEFLY, "not D.v.n == 5")
+        assert said == "not within 0.5 s: D.v.n is not there"
     server = script(number + b"<delProperty device='E'/><delProperty device='D' name='w'/>")
-    said = refusal("wait", *at(server), "-t", "0.2", "not D.v.n == 5")
-    assert said == "not within 0.2 s: D.v.n is 5"
+    said = refusal("wait", *at(server), *BRIEFLY, "not D.v.n == 5")
+    assert said == "not within 0.5 s: D.v.n is 5"
 
 
 def test_what_is_like_what_is_not_there(served: Served) -> None:
     condition = "bench.target.x > 8 or Bench.nots.a == 'x' or Bench.target.x > 9"
-    said = refusal("wait", *at(served), "--timeout", "0.1", condition)
+    said = refusal("wait", *at(served), "--timeout", "0.5", condition)
     assert said == (
-        "not within 0.1 s: bench.target.x (did you mean Bench?) is not there, "
+        "not within 0.5 s: bench.target.x (did you mean Bench?) is not there, "
         "Bench.nots.a (did you mean Bench.note?) is not there, Bench.target.x is 7"
     )
 

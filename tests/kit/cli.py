@@ -9,7 +9,7 @@ import json
 import socket
 import struct
 import threading
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import trio
 import trio.from_thread
@@ -40,6 +40,9 @@ if TYPE_CHECKING:
     from trindi import ClientEvent
 
 T = TypeVar("T")
+
+BRIEFLY: Final = ("-t", "0.5")
+"""Wait briefly for what is not there; what is there must arrive in this time, on any machine."""
 
 
 # What is looked at -------------------------------------------------------------------------------
