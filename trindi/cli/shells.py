@@ -82,22 +82,22 @@ class _Zsh(ZshComplete):
 #compdef %(prog_name)s
 
 %(complete_func)s() {
-    local -a response plain described suffix
+    local -a response completions described suffix
     local type key descr
     (( ! $+commands[%(prog_name)s] )) && return 1
     response=("${(@f)$(env COMP_WORDS="${words[*]}" COMP_CWORD=$((CURRENT-1)) \
 %(complete_var)s=zsh_complete %(prog_name)s)}")
     for type key descr in ${response}; do
         case "$type/$descr" in
-            plain/_) plain+=("$key") ;;
+            plain/_) completions+=("$key") ;;
             plain/*) described+=("$key:$descr") ;;
             dir/*) _path_files -/ ;;
             file/*) _path_files -f ;;
         esac
     done
     [[ -n "$described" ]] && _describe -V unsorted described -U
-    [[ $plain[1] == *= ]] && suffix=(-S '')
-    [[ -n "$plain" ]] && compadd -U -V unsorted "${suffix[@]}" -a plain
+    [[ $completions[1] == *= ]] && suffix=(-S '')
+    [[ -n "$completions" ]] && compadd -U -V unsorted "${suffix[@]}" -a completions
 }
 
 if [[ $zsh_eval_context[-1] == loadautofunc ]]; then
