@@ -1,7 +1,4 @@
-"""IPyClient: the devices of an INDI server as a program sees them, and what it asks of them.
-
-The public face of a `ClientCore`. Arguments are checked here, or below, before anything leaves.
-"""
+"""IPyClient: the public face of a `ClientCore`. Arguments are checked before anything leaves."""
 
 from __future__ import annotations
 
@@ -23,6 +20,7 @@ from trindi.protocol import (
     MAX_ELEMENT_BYTES,
     MAX_SNAPSHOT_BYTES,
     BLOBPolicy,
+    Message,
     State,
 )
 from trindi.transport import DEFAULT_RUNTIME, HIGH_WATER, Runtime
@@ -33,27 +31,21 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from trindi.client.saving import SavedFrames
-    from trindi.protocol import Message
-
-__all__ = ["IPyClient"]
 
 
 class IPyClient(NamedMapping[RemoteDevice]):
     """A client of an INDI server; a mapping of device name to device.
 
+    All waits raise `NotConnected` if the connection was lost, and there will be no other.
+
     Args:
-        host: name or address of the server.
-        port: its port.
-        ask_for: devices, or pairs of device and property, to ask for on connecting; all devices
-            where it is empty.
+        ask_for: devices, or pairs of device and property, to ask for on connecting; all if empty.
         reconnect: connect again, as often as needed, when the connection is lost or cannot be made.
         reconnect_delay: seconds before the first attempt; each further one waits twice as long.
-        connect: makes the stream, for other ways to a server than `host` and `port`; an async
-            function of no arguments.
-        max_element_bytes: bound of one element without BLOBs that the server sends.
-        max_blob_bytes: bound of the BLOBs of one element, decoded, and of all newest frames
-            together that are kept.
-        max_mirror_bytes: bound of all definitions, texts and messages together that are kept.
+        connect: makes the stream, for other ways to a server than `host` and `port`.
+        max_element_bytes: bound of one element without BLOBs.
+        max_blob_bytes: bound of the decoded BLOBs of one element, and of all kept frames together.
+        max_mirror_bytes: bound of all definitions, texts and messages that are kept.
         runtime: the time of day and threads; a test has its own.
 
     Raises:
@@ -127,11 +119,8 @@ class IPyClient(NamedMapping[RemoteDevice]):
     ) -> None:
         """Connect, and keep the devices up to date until the server closes the connection.
 
-        With `reconnect` it goes on until it is cancelled. If cancelled, the connection is closed at
-        once.
-
-        Args:
-            task_status: started with the client itself, once it is connected.
+        Once it is connected, `nursery.start` returns the client. With `reconnect` it goes on until
+        it is cancelled. If cancelled, the connection is closed at once.
 
         Raises:
             OSError: it cannot connect, and does not reconnect.
@@ -147,11 +136,7 @@ class IPyClient(NamedMapping[RemoteDevice]):
         *,
         task_status: trio.TaskStatus[IPyClient] = trio.TASK_STATUS_IGNORED,
     ) -> None:
-        """Do as `run` does, on an existing stream; it is closed at the end.
-
-        Raises:
-            RuntimeError: it is running already.
-        """
+        """Do as `run` does, on an existing stream; it is closed at the end."""
 
         async def connect() -> trio.abc.Stream:
             return stream
@@ -169,10 +154,10 @@ class IPyClient(NamedMapping[RemoteDevice]):
     ) -> Events:
         """Receive what the server sends from now on: all, or of a device, or of a property.
 
-        An async iterator over the events that drivers see when they snoop. Bounded: beyond
-        `high_water` queued bytes, a newer report replaces the older one of its property, and beyond
-        64 MiB all that is queued is dropped; `drops` counts them. It ends when the client does, and
-        is forgotten when nothing refers to it.
+        An async iterator over the events that drivers see when they snoop. Beyond `high_water`
+        queued bytes, a newer report replaces the older one of its property, and beyond 64 MiB all
+        that is queued is dropped; `drops` counts them. It ends when the client does, and is
+        forgotten when nothing refers to it.
         """
         return self._core.listen(Events(devicename, vectorname, high_water))
 
@@ -186,16 +171,13 @@ class IPyClient(NamedMapping[RemoteDevice]):
     ) -> Frames:
         """Receive the BLOBs of a property from now on: an async iterator over `Frame` objects.
 
-        Call `enable_blobs`, too; the property need not be defined yet. Bounded: beyond `high_water`
-        queued bytes, or one frame where that is larger, the newer frame replaces the older one;
-        `drops` counts them. It ends when the client does, and is forgotten when nothing refers to
-        it. While a frame arrives, and when it is complete, `progress` is called with a `Progress`.
-        It must not block; what it raises is raised by the iterator.
-
-        Raises:
-            ValueError: the property has no BLOBs.
+        Call `enable_blobs`, too; the property need not be defined yet. Beyond `high_water` queued
+        bytes, or one frame where that is larger, the newer frame replaces the older one; `drops`
+        counts them. It ends when the client does, and is forgotten when nothing refers to it. While
+        a frame arrives, and when it is complete, `progress` is called. It must not block; what it
+        raises is raised by the iterator. ValueError if the property has no BLOBs.
         """
-        return self._core.frames(devicename, vectorname, progress, high_water)
+        return self._core.listen(Frames(devicename, vectorname, progress, high_water))
 
     def save_frames(
         self,
@@ -209,24 +191,16 @@ class IPyClient(NamedMapping[RemoteDevice]):
         As `frames`, and each is written in a worker thread before the next is taken. A file is
         named for device, property and member, with a free number and the format. It gets that name
         only once it is complete; on file systems without hard links, an empty file has it a moment
-        before.
-
-        Raises:
-            ValueError: the property has no BLOBs.
-            OSError: (by the iterator) a file cannot be written.
+        before. The iterator raises OSError if a file cannot be written.
         """
-        return self._core.save_frames(devicename, vectorname, directory, progress)
+        return self._core.save(Frames(devicename, vectorname, progress), directory)
 
     # Asking for definitions and BLOBs ------------------------------------------------------------
 
     async def get_properties(
         self, devicename: str | None = None, vectorname: str | None = None
     ) -> None:
-        """Ask for definitions: of all, a device, or a property; again after each reconnection.
-
-        Raises:
-            ValueError: a property without its device.
-        """
+        """Ask for definitions: of all, a device, or a property; again after each reconnection."""
         await self._connector.ask(self._subscriptions.add(devicename, vectorname))
 
     async def enable_blobs(
@@ -249,11 +223,7 @@ class IPyClient(NamedMapping[RemoteDevice]):
     # Waiting -----------------------------------------------------------------------------------
 
     async def wait_connected(self) -> None:
-        """Wait until there is a connection; this may be called before `run`.
-
-        Raises:
-            NotConnected: there will be none, because the client has ended.
-        """
+        """Wait until there is a connection; this may be called before `run`."""
         await self._connector.wait_connected()
 
     async def wait_settled(self, *, quiet: float = QUIET_PERIOD) -> Settled:
@@ -264,9 +234,6 @@ class IPyClient(NamedMapping[RemoteDevice]):
         replies before its drivers have answered, and some never reply) a quiet period without a
         definition is enough: `quiet` seconds, and five times as long for the first one. This may be
         called before `run`.
-
-        Raises:
-            NotConnected: the connection was lost, and there will be no other.
         """
         settled = None
         while settled is None:
@@ -290,9 +257,6 @@ class IPyClient(NamedMapping[RemoteDevice]):
         short; when the caller goes on, the property may have changed again. It must not block. The
         property need not be defined yet; without a predicate its definition is waited for. A stale
         property never meets the condition. Bound the wait with `trio.fail_after`.
-
-        Raises:
-            NotConnected: the connection was lost, and there will be no other.
         """
         return await self._core.wait_for(devicename, vectorname, predicate or _any_vector)
 
@@ -305,23 +269,14 @@ class IPyClient(NamedMapping[RemoteDevice]):
     async def wait_defined(
         self, devicename: str, vectorname: str | None = None
     ) -> RemoteDevice | RemoteVector:
-        """Wait until a device, or a property of it, is defined; return it.
-
-        Raises:
-            NotConnected: the connection was lost, and there will be no other.
-        """
+        """Wait until a device, or a property of it, is defined; return it."""
         vector = await self._core.wait_for(devicename, vectorname, _any_vector)
         return vector.device if vectorname is None else vector
 
     async def wait_state(
         self, devicename: str, vectorname: str, states: str | Collection[str]
     ) -> RemoteVector:
-        """Wait until a property is in one of these states; see `wait_for`.
-
-        Raises:
-            ValueError: there is no such state.
-            NotConnected: the connection was lost, and there will be no other.
-        """
+        """Wait until a property is in one of these states; see `wait_for`."""
         given = [states] if isinstance(states, str) else states
         wanted = {convert_choice(State, one, "state") for one in given}
         return await self.wait_for(devicename, vectorname, lambda vector: vector.state in wanted)
@@ -344,7 +299,7 @@ class IPyClient(NamedMapping[RemoteDevice]):
             ValueError: it is read-only, or the values break its limits or its rule.
             TypeError: a value has a type that the property does not take.
             OSError: a file cannot be read.
-            NotConnected: there is no connection, or it was lost.
+            NotConnected: there is no connection, or none since which the property is defined.
         """
         await self._core.set(self[devicename][vectorname], values)
 
@@ -371,8 +326,7 @@ class IPyClient(NamedMapping[RemoteDevice]):
             PropertyAlert: the device answered with Alert; with its message.
             PropertyTimeout: it was Busy for longer than the timeout.
             PropertyDeleted: the device deleted the property.
-            NotConnected: there is no connection, or it was lost before the answer came, or the
-                property was not defined since the connection before was lost.
+            NotConnected: there is no connection, or it was lost before the answer came.
             KeyError, ValueError, TypeError, OSError: see `set`.
         """
         await self._core.set_and_wait(self[devicename][vectorname], values, timeout)

@@ -1,7 +1,4 @@
-"""The connections of one client, one after another, and the delays between them.
-
-There is one `ServerConnection` at a time. This module does not know what the events mean.
-"""
+"""The connections of one client, one after another; this module does not know what events mean."""
 
 from __future__ import annotations
 
@@ -17,8 +14,6 @@ from trindi.client.errors import NotConnected
 if TYPE_CHECKING:
     from trindi.client.server_connection import AnswerBarrier, Question, ServerConnection
     from trindi.protocol import Event
-
-__all__ = ["Connect", "Connector", "open_tcp"]
 
 logger = logging.getLogger("trindi.client")
 
@@ -43,11 +38,7 @@ _KEEPALIVE: Final = (
 
 
 async def open_tcp(host: str, port: int) -> trio.abc.Stream:
-    """Connect to a port, with TCP keepalive.
-
-    Raises:
-        OSError: it cannot connect.
-    """
+    """Connect to a port, with TCP keepalive."""
     stream = await trio.open_tcp_stream(host, port)
     for level, name, value in _KEEPALIVE:
         option = getattr(socket, name, None)
@@ -61,9 +52,6 @@ class Connector:
 
     `requests` returns the requests with which each connection begins. `on_lost` is called with the
     reason when one is lost, and again, with True, when there will be no other.
-
-    Attributes:
-        connection: the connection, or None while there is none.
     """
 
     def __init__(
@@ -85,7 +73,7 @@ class Connector:
 
     @property
     def errors(self) -> int:
-        """How many elements were malformed or not legal, on all connections."""
+        """The faulty elements of all connections."""
         return self._errors + (self.connection.errors if self.connection is not None else 0)
 
     @property
@@ -96,10 +84,7 @@ class Connector:
     async def run(
         self, connect: Connect, started: Callable[[], None], *, delay: float | None = None
     ) -> None:
-        """Connect, and call `started` when the first connection is there; see `IPyClient.run`.
-
-        Reconnect unless the delay before the first attempt to do so is None.
-        """
+        """Connect, and call `started` once there is a connection; reconnect if there is a delay."""
         if self._running:
             raise RuntimeError("the client is running already")
         self._running = True
@@ -153,7 +138,6 @@ class Connector:
         logger.info("%s: %s", self._name, connection.lost)
 
     async def wait_connected(self) -> ServerConnection:
-        """Wait for a connection, and return it; NotConnected if there will be none."""
         await trio.lowlevel.checkpoint()
         while self.connection is None:
             self.check_not_ended()
@@ -161,7 +145,6 @@ class Connector:
         return self.connection
 
     def check_not_ended(self) -> None:
-        """Raise NotConnected if there will be no connection."""
         if self.ended:
             raise NotConnected(f"the client has ended: {self.ended}")
 
@@ -175,7 +158,6 @@ class Connector:
     async def send(
         self, request: Event, on_sent: Callable[[], None], barrier: AnswerBarrier | None = None
     ) -> None:
-        """Send a request if there is a connection; see `ServerConnection.send`."""
         if self.connection is None:
             reason = self._ended or "run it with nursery.start"
             raise NotConnected(f"the client is not connected: {reason}")

@@ -1,7 +1,6 @@
-"""What stands behind `IPyClient`: what a server sends goes in here, requests and waits come out.
+"""The core of `IPyClient`. One task reads, and never waits for another.
 
-One task reads, and never waits for another: each event changes the mirror, wakes the tasks that
-wait for that change, and goes to the iterators. Each request is checked before anything leaves.
+Each event changes the mirror, wakes the tasks that wait for that change, and goes to the iterators.
 """
 
 from __future__ import annotations
@@ -18,37 +17,25 @@ from trindi.client.inbox import Events, Frames, Inboxes
 from trindi.client.mirror import Mirror
 from trindi.client.requests import Upload, make_request
 from trindi.client.saving import SavedFrames
-from trindi.client.server_connection import ServerConnection
+from trindi.client.server_connection import AnswerBarrier, ServerConnection
 from trindi.client.waiting import AnswerWaiter, ConditionWaiter, Waiters
 from trindi.errors import ConfigurationError
 from trindi.protocol import BLOBPolicy, Decoder, Kind, SnoopEvent, State, setBLOBVector
-from trindi.transport import HIGH_WATER
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    from trindi.client.inbox import Progress
     from trindi.client.remote import RemoteVector
-    from trindi.client.server_connection import AnswerBarrier
     from trindi.client.subscriptions import Subscriptions
     from trindi.protocol import Event, NewVector
     from trindi.transport import Runtime
-
-__all__ = ["ClientCore"]
 
 Inbox = TypeVar("Inbox", Events, Frames)
 
 
 class ClientCore:
-    """The state of one client, and what can be done with its properties.
-
-    Its name is that of the server in the log; for the bounds see `IPyClient`.
-
-    Attributes:
-        connector: connects to the server.
-        mirror: what the server has told.
-    """
+    """The state of one client of a server with this name in the log; see `IPyClient`."""
 
     def __init__(
         self,
@@ -106,32 +93,15 @@ class ClientCore:
 
     def listen(self, inbox: Inbox) -> Inbox:
         """Let an iterator receive events from now on."""
+        if isinstance(inbox, Frames):
+            self.check_has_blobs(inbox.devicename, inbox.vectorname)
         self._inboxes.add(inbox)
         if self.connector.ended:
             inbox.close()
         return inbox
 
-    def frames(
-        self,
-        devicename: str,
-        vectorname: str,
-        progress: Callable[[Progress], None] | None = None,
-        high_water: int = HIGH_WATER,
-    ) -> Frames:
-        """Receive BLOBs; see `IPyClient.frames`."""
-        self.check_has_blobs(devicename, vectorname)
-        return self.listen(Frames(devicename, vectorname, progress, high_water))
-
-    def save_frames(
-        self,
-        devicename: str,
-        vectorname: str,
-        directory: str | Path,
-        progress: Callable[[Progress], None] | None = None,
-    ) -> SavedFrames:
-        """Save BLOBs to files; see `IPyClient.save_frames`."""
-        frames = self.frames(devicename, vectorname, progress)
-        return SavedFrames(frames, directory, self._runtime.in_thread)
+    def save(self, frames: Frames, directory: str | Path) -> SavedFrames:
+        return SavedFrames(self.listen(frames), directory, self._runtime.in_thread)
 
     def check_has_blobs(self, devicename: str, vectorname: str) -> None:
         """Raise ConfigurationError if the property is defined, and not of BLOBs."""
@@ -144,7 +114,6 @@ class ClientCore:
     async def wait_for(
         self, devicename: str, vectorname: str | None, predicate: Callable[[RemoteVector], bool]
     ) -> RemoteVector:
-        """Wait until a property, or any of its device, meets a condition."""
         await trio.lowlevel.checkpoint()
         self.connector.check_not_ended()
         waiter = ConditionWaiter(predicate)
@@ -155,13 +124,11 @@ class ClientCore:
             return await waiter.wait_finished()
 
     async def set(self, vector: RemoteVector, values: Mapping[str, Any]) -> None:
-        """Request new values; see `IPyClient.set`."""
         await self._send(vector, await self._make_request(vector, values))
 
     async def set_and_wait(
         self, vector: RemoteVector, values: Mapping[str, Any], timeout: float | None = None
     ) -> None:
-        """Request new values, and wait for the answer; see `IPyClient.set_and_wait`."""
         make_request(vector, values)
         self._check_answer_comes(vector)
 
@@ -176,16 +143,16 @@ class ClientCore:
 
     def _check_answer_comes(self, vector: RemoteVector) -> None:
         """Refuse to wait for an answer that the BLOB policy keeps the server from sending."""
-        device, name = vector.devicename, vector.name
-        if vector.kind is Kind.BLOB and not self._subscriptions.wants_blobs(device, name):
-            raise ConfigurationError(
-                f"the answer of {device} {name} would not be received: call enable_blobs first"
-            )
-        if vector.kind is not Kind.BLOB and self._blobs_only(device):
-            raise ConfigurationError(
-                f"the answer of {device} {name} would not be received, as only BLOBs are enabled"
-                f" for {device}: call enable_blobs with policy 'Also' first"
-            )
+        device = vector.devicename
+        lost = f"the answer of {device} {vector.name} would not be received"
+        if vector.kind is not Kind.BLOB:
+            if self._blobs_only(device):
+                raise ConfigurationError(
+                    f"{lost}, as only BLOBs are enabled for {device}: call enable_blobs with policy"
+                    " 'Also' first"
+                )
+        elif not self._subscriptions.wants_blobs(device, vector.name):
+            raise ConfigurationError(f"{lost}: call enable_blobs first")
 
     def _blobs_only(self, devicename: str) -> bool:
         return self._subscriptions.policy(devicename) is BLOBPolicy.ONLY

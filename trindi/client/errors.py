@@ -4,21 +4,13 @@ from __future__ import annotations
 
 from trindi.errors import TrindiError
 
-__all__ = ["NotConnected", "PropertyAlert", "PropertyDeleted", "PropertyError", "PropertyTimeout"]
-
 
 class NotConnected(TrindiError):
     """There is no connection to a server, or it was lost; the text says why."""
 
 
 class PropertyError(TrindiError):
-    """A property did not become what the caller asked for.
-
-    Attributes:
-        devicename: the device.
-        vectorname: the property.
-        message: what the device says of it, or "".
-    """
+    """A property did not become what the caller asked for; `message` is what the device says."""
 
     _what = "has failed"
 

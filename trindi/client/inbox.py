@@ -1,7 +1,7 @@
-"""The iterators over events and BLOBs that a client hands out.
+"""The iterators over events and BLOBs that a client hands out; this module knows no streams.
 
 Each has an event queue, as any other peer has: a slow program gets the newest state, and never
-slows the client down. This module knows no streams.
+slows the client down.
 """
 
 from __future__ import annotations
@@ -17,20 +17,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
-__all__ = ["Events", "Frame", "Frames", "Inboxes", "Progress"]
-
 
 class _Inbox:
-    """The queued events of one iterator."""
-
     def __init__(
         self,
         devicename: str | None = None,
         vectorname: str | None = None,
         high_water: int = HIGH_WATER,
     ) -> None:
-        self._devicename = devicename
-        self._vectorname = vectorname
+        self.devicename = devicename
+        self.vectorname = vectorname
         self._queue = EventQueue(high_water=high_water)
         self._budget = YieldBudget()
 
@@ -43,7 +39,7 @@ class _Inbox:
         return self._queue.drops
 
     def _put(self, encoded: EncodedEvent) -> None:
-        if covers(self._devicename, self._vectorname, encoded.event):
+        if covers(self.devicename, self.vectorname, encoded.event):
             self._queue.put(encoded)
 
     def close(self) -> None:
@@ -63,9 +59,6 @@ class Events(_Inbox):
     """An async iterator over what a server sends, from when it was made.
 
     See `IPyClient.events`. It ends when the client does. If cancelled, no event is lost.
-
-    Attributes:
-        drops: how many events were replaced by a newer one, or dropped.
     """
 
     async def __anext__(self) -> SnoopEvent:
@@ -77,11 +70,7 @@ class Frame(bytes):
     """One BLOB: bytes with their origin.
 
     Attributes:
-        devicename: the device.
-        vectorname: the property.
-        membername: the member.
-        format: its file suffix such as ``.fits``, without the ``.z`` of one that was compressed on
-            its way.
+        format: the file suffix such as ``.fits``, without the ``.z`` of one compressed on its way.
         timestamp: when the device says it was sent, or None.
     """
 
@@ -110,11 +99,8 @@ class Progress:
     """How much of a BLOB has arrived.
 
     Attributes:
-        devicename: the device.
-        vectorname: the property.
         received: bytes so far; an estimate until it is complete.
-        total: bytes that it will have, or None where that is unknown, as for a BLOB that is
-            compressed on its way.
+        total: bytes in the end, or None if unknown, as for a BLOB that is compressed on its way.
     """
 
     devicename: str
@@ -127,10 +113,10 @@ class Frames(_Inbox):
     """An async iterator over the BLOBs of a property, from when it was made.
 
     See `IPyClient.frames`. It ends when the client does. If cancelled, no frame is lost.
-
-    Attributes:
-        drops: how many frames were replaced by a newer one.
     """
+
+    devicename: str
+    vectorname: str
 
     def __init__(
         self,
@@ -149,9 +135,8 @@ class Frames(_Inbox):
             super()._put(encoded)
 
     def _report_progress(self, progress: Progress) -> None:
-        if self._progress is None or self._error is not None:
-            return
-        if (progress.devicename, progress.vectorname) == (self._devicename, self._vectorname):
+        wanted = (progress.devicename, progress.vectorname) == (self.devicename, self.vectorname)
+        if wanted and self._progress is not None and self._error is None:
             try:
                 self._progress(progress)
             except Exception as error:
@@ -173,19 +158,20 @@ class Frames(_Inbox):
 
 
 class Inboxes:
-    """All iterators that the program still refers to, in the order in which they were made."""
+    """All iterators that the program still refers to, in the order in which they were made.
+
+    None of these calls blocks.
+    """
 
     def __init__(self) -> None:
         self._inboxes: WeakValueDictionary[int, Events | Frames] = WeakValueDictionary()
         self._count = 0
 
     def add(self, inbox: Events | Frames) -> None:
-        """Let an iterator receive events from now on."""
         self._count += 1
         self._inboxes[self._count] = inbox
 
     def put(self, event: SnoopEvent) -> None:
-        """Queue an event for all iterators that cover it. Never blocks."""
         if not self._inboxes:
             return
         if isinstance(event, setBLOBVector) and event.members:
@@ -196,13 +182,11 @@ class Inboxes:
             inbox._put(encoded)
 
     def report_progress(self, progress: Progress) -> None:
-        """Report the progress of a BLOB."""
         for inbox in list(self._inboxes.values()):
             if isinstance(inbox, Frames):
                 inbox._report_progress(progress)
 
     def close(self) -> None:
-        """End all iterators after what is queued."""
         for inbox in list(self._inboxes.values()):
             inbox.close()
         self._inboxes.clear()

@@ -1,8 +1,7 @@
-"""The devices of a server as they are now: events in, devices with their values out.
+"""The devices of a server as they are now: events in, devices with their values out. No I/O.
 
-Built on a `Snapshot`, whose records write the vectors. Pure: plain calls, no I/O, no tasks. What is
-kept is bounded in bytes: a definition, text or message beyond the bound is refused and counted, and
-of the frames of BLOBs the oldest are forgotten.
+Built on a `Snapshot`, whose records write the vectors. What is kept is bounded in bytes: beyond the
+bound a definition, text or message is refused and counted, and the oldest frames are forgotten.
 """
 
 from __future__ import annotations
@@ -32,6 +31,7 @@ from trindi.protocol import (
     NumberLabel,
     SetVector,
     Snapshot,
+    SnoopEvent,
     delProperty,
     is_all,
     plain_format,
@@ -42,10 +42,6 @@ from trindi.protocol import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from datetime import datetime
-
-    from trindi.protocol import SnoopEvent
-
-__all__ = ["Mirror"]
 
 # What a message takes beyond its text, roughly.
 _MESSAGE: Final = 500
@@ -61,10 +57,6 @@ class Mirror:
 
     `max_bytes` bounds definitions, texts and messages, `max_frame_bytes` the newest frames of all
     BLOBs together. Events without a timestamp get that of `now`.
-
-    Attributes:
-        devices: by name.
-        messages: messages of no device, or of one that is not defined, the newest last.
     """
 
     def __init__(
@@ -89,11 +81,9 @@ class Mirror:
 
     @property
     def ignored(self) -> int:
-        """How many events were about nothing defined, or refused for the bound."""
         return self._snapshot.ignored + self._ignored_messages
 
     def find(self, devicename: str, vectorname: str) -> RemoteVector | None:
-        """Return a vector that is defined, or None."""
         record = self._snapshot.find(devicename, vectorname)
         return None if record is None else record.vector
 
@@ -190,7 +180,6 @@ class Mirror:
 
 
 def _size_of(messages: Iterable[Message]) -> int:
-    """Return roughly the bytes that messages take."""
     return sum(_MESSAGE + len(message.message) for message in messages)
 
 

@@ -1,7 +1,7 @@
 """A stream around another, which notes when bytes pass, and how much of a BLOB has arrived.
 
 The decoder yields a BLOB only when it is whole. Until then its bytes are held there, and its name
-and size are read here, from its first tags. This module changes nothing of what passes.
+and size are read here, from its first tags.
 """
 
 from __future__ import annotations
@@ -12,14 +12,10 @@ from typing import TYPE_CHECKING, Final
 import trio
 
 from trindi.client.inbox import Progress
-from trindi.protocol import read_address
+from trindi.protocol import Decoder, read_address
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from trindi.protocol import Decoder
-
-__all__ = ["ProgressStream"]
 
 HEAD_BYTES: Final = 2048
 """Bytes at the start of an arriving BLOB that are searched for its name and its size."""
@@ -32,16 +28,7 @@ _COMPRESSED: Final = re.compile(rb"""<oneBLOB\s[^>]*?\bformat\s*=\s*["'][^"'>]*\
 
 
 class ProgressStream(trio.abc.Stream):
-    """A stream that notes when bytes pass, and how much of a BLOB has arrived.
-
-    Its bytes are fed to the decoder. `on_progress` is called with the progress of a BLOB.
-
-    Attributes:
-        last_read: when bytes were last read.
-        last_write: when bytes were last written.
-        reads: how many reads there were.
-        broken: a write has failed.
-    """
+    """A stream whose bytes the decoder gets; `broken`: a write has failed."""
 
     def __init__(
         self, stream: trio.abc.Stream, decoder: Decoder, on_progress: Callable[[Progress], None]
@@ -76,11 +63,9 @@ class ProgressStream(trio.abc.Stream):
             raise
 
     async def wait_send_all_might_not_block(self) -> None:
-        """Wait until something can be sent."""
         await self._stream.wait_send_all_might_not_block()
 
     async def aclose(self) -> None:
-        """Close the stream."""
         await self._stream.aclose()
 
     def _look_at_held(self) -> None:

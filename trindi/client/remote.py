@@ -1,8 +1,7 @@
 """Devices, vectors and members as a server has told of them: what a client looks at.
 
-Anyone may read them; only the `Mirror` writes them. A vector stays the same object while something
-refers to it, however often it is defined. What is asked of a vector goes through `Operations`; this
-module does no I/O.
+Only the `Mirror` writes them. A vector stays the same object while something refers to it, however
+often it is defined. What is asked of a vector goes through `Operations`; this module does no I/O.
 """
 
 from __future__ import annotations
@@ -11,6 +10,7 @@ from collections import deque
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
+from trindi.client.inbox import Frames, Progress
 from trindi.properties import NamedMapping, is_allowed
 from trindi.protocol import (
     Kind,
@@ -28,11 +28,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
-    from trindi.client.inbox import Frames, Progress
     from trindi.client.saving import SavedFrames
-
-__all__ = ["Operations", "RemoteBLOB", "RemoteDevice", "RemoteMember", "RemoteNumber"]
-__all__ += ["RemoteVector"]
 
 MAX_MESSAGES: Final = 100
 """Messages of one device that are kept; the oldest goes first."""
@@ -41,34 +37,17 @@ MAX_MESSAGES: Final = 100
 class Operations(Protocol):
     """What can be done with a vector."""
 
-    async def set(self, vector: RemoteVector, values: Mapping[str, Any], /) -> None:
-        """See `IPyClient.set`."""
-
-    async def set_and_wait(self, vector: RemoteVector, values: Mapping[str, Any], /) -> None:
-        """See `IPyClient.set_and_wait`."""
-
-    def frames(
-        self, devicename: str, vectorname: str, progress: Callable[[Progress], None] | None = None
-    ) -> Frames:
-        """See `IPyClient.frames`."""
-
-    def save_frames(
-        self,
-        devicename: str,
-        vectorname: str,
-        directory: str | Path,
-        progress: Callable[[Progress], None] | None = None,
-    ) -> SavedFrames:
-        """See `IPyClient.save_frames`."""
+    async def set(self, vector: RemoteVector, values: Mapping[str, Any], /) -> None: ...
+    async def set_and_wait(self, vector: RemoteVector, values: Mapping[str, Any], /) -> None: ...
+    def listen(self, inbox: Frames, /) -> Frames: ...
+    def save(self, frames: Frames, directory: str | Path, /) -> SavedFrames: ...
 
 
 class RemoteMember:
     """One named value of a vector: a switch, a text or a light.
 
-    Attributes:
-        name: its name in the vector.
-        label: what a user sees.
-        value: `SwitchState`, str, `State`, float or bytes, by the kind of the vector.
+    `value` is a `SwitchState`, str, `State`, float or bytes, by the kind of the vector; a user sees
+    the label.
     """
 
     __slots__ = ("label", "name", "value")
@@ -157,9 +136,6 @@ class RemoteVector(NamedMapping[Any]):
     """A property of a device: a mapping of member name to value.
 
     Attributes:
-        device: its device.
-        name: its name in the device.
-        kind: the kind of its members.
         label: what a user sees.
         group: the tab under which a user sees it.
         perm: whether it may be read, written, or both.
@@ -168,7 +144,6 @@ class RemoteVector(NamedMapping[Any]):
         timeout: worst-case seconds of a change; 0 where the device does not say.
         timestamp: when the device last sent it.
         message: what the device said with it then.
-        members: the members by name.
         defined: the device has it; False when it was deleted, until it is defined again.
         stale: the values are those of a lost connection, or the property is deleted.
     """
@@ -211,15 +186,9 @@ class RemoteVector(NamedMapping[Any]):
         return f"<RemoteVector {self.devicename} {self.name}: {self.state}{stale}>"
 
     def member(self, membername: str) -> RemoteMember:
-        """Return a member.
-
-        Raises:
-            KeyError: there is none of that name; the text names those that there are.
-        """
-        try:
-            return self._items[membername]
-        except KeyError:
-            raise self._unknown(membername) from None
+        """Return a member; a KeyError names those that there are."""
+        member: RemoteMember = super().__getitem__(membername)
+        return member
 
     async def set(self, values: Mapping[str, Any] | None = None, /, **members: Any) -> None:
         """Request new values: `IPyClient.set` of this vector."""
@@ -233,22 +202,19 @@ class RemoteVector(NamedMapping[Any]):
 
     def frames(self, progress: Callable[[Progress], None] | None = None) -> Frames:
         """Receive the BLOBs of this vector: `IPyClient.frames` of this vector."""
-        return self._operations.frames(self.devicename, self.name, progress)
+        return self._operations.listen(Frames(self.devicename, self.name, progress))
 
     def save_frames(
         self, directory: str | Path, progress: Callable[[Progress], None] | None = None
     ) -> SavedFrames:
         """Save the BLOBs of this vector to files: `IPyClient.save_frames` of this vector."""
-        return self._operations.save_frames(self.devicename, self.name, directory, progress)
+        return self._operations.save(Frames(self.devicename, self.name, progress), directory)
 
 
 class RemoteDevice(NamedMapping[RemoteVector]):
     """A device: a mapping of vector name to vector.
 
-    Attributes:
-        name: its name.
-        vectors: the same mapping.
-        messages: what the device has said to its users, the newest last.
+    `vectors` is the same mapping; `messages` are what it has said to its users, the newest last.
     """
 
     _item_kind = "vector"

@@ -1,7 +1,6 @@
-"""What a client requests of a device, checked: an illegal request never leaves.
+"""What a client requests of a device, checked: a vector and the wanted values in, an event out.
 
-Pure: a vector and the wanted values in, an event out. A driver checks again; but it can only
-refuse, where this raises at the line that is wrong.
+A driver checks again; but it can only refuse, where this raises at the line that is wrong.
 """
 
 from __future__ import annotations
@@ -37,11 +36,8 @@ if TYPE_CHECKING:
 
     from trindi.client.remote import RemoteNumber, RemoteVector
 
-__all__ = ["Upload", "check_writable", "make_request"]
-
 
 def check_writable(vector: RemoteVector, values: Mapping[str, Any]) -> None:
-    """Check that the vector is defined, is not read-only, and has these members."""
     place = f"{vector.devicename} {vector.name}"
     if not vector.defined:
         raise ConfigurationError(f"{place} is gone: wait until it is defined with wait_defined")
@@ -57,12 +53,7 @@ def make_request(vector: RemoteVector, values: Mapping[str, Any]) -> NewVector |
     """Make the event that requests these values; for BLOBs an `Upload` that makes it.
 
     Numbers and texts are requested of all members, as the protocol wants it (§3.5): those that are
-    not given with their present value.
-
-    Raises:
-        KeyError: there is no such member.
-        TypeError: a value has a type that the kind does not take.
-        ValueError: a value, or all of them together, are not allowed.
+    not given with their present value. KeyError, TypeError or ValueError if a value cannot be.
     """
     check_writable(vector, values)
     return _MAKE[vector.kind](vector, values)
@@ -108,14 +99,10 @@ def _switches(vector: RemoteVector, values: Mapping[str, Any]) -> newSwitchVecto
 
 
 class Upload:
-    """BLOBs for a device: checked when this is made, and read by `load`, which may take long.
+    """BLOBs for a device: checked when this is made, and read by `load`; `at_hand`: that is quick.
 
     Each value is bytes, a path, a file opened in binary mode, or a pair of one of these and the
-    format. Without a format it is the suffix of the path, else that of the newest frame of the
-    member, else ``.bin``.
-
-    Attributes:
-        at_hand: `load` returns at once.
+    format; that is by default the suffix of the path, that of the member's newest frame, or .bin.
     """
 
     def __init__(self, vector: RemoteVector, values: Mapping[str, Any]) -> None:
@@ -124,18 +111,12 @@ class Upload:
         self.at_hand = all(isinstance(value, bytes) for value, _ in self._blobs.values())
 
     def load(self) -> newBLOBVector:
-        """Make the event, reading files.
-
-        Raises:
-            OSError: a file cannot be read.
-        """
         data = {name: read_blob(value, name) for name, (value, _) in self._blobs.items()}
         about = {name: SizeFormat(len(data[name]), one[1]) for name, one in self._blobs.items()}
         return newBLOBVector(self._vector.devicename, self._vector.name, data, about)
 
 
 def _blob(member: Any, value: Any) -> tuple[BLOBValue, str]:
-    """Return a converted value and its format."""
     data, suffix = value if isinstance(value, tuple) and len(value) == 2 else (value, "")
     if data is None:
         raise TypeError(f"{member.name} is bytes, a path or a file, not None")

@@ -11,8 +11,6 @@ if TYPE_CHECKING:
     from trindi.client.inbox import Frame, Frames
     from trindi.transport.runtime import InThread
 
-__all__ = ["SavedFrames", "file_name"]
-
 MAX_NAME_PART: Final = 63
 """Characters of each name in the name of a file, as many as libindi keeps."""
 
@@ -35,11 +33,7 @@ class SavedFrames:
     """An async iterator that saves each frame, and yields the path of its file.
 
     If cancelled, no frame is lost: an unfinished file is finished, or removed, and its frame comes
-    next. So does a frame whose file cannot be written.
-
-    Attributes:
-        drops: how many frames were replaced by a newer one.
-        size: bytes of the last file.
+    next. So does a frame whose file cannot be written. `size` is that of the last file, in bytes.
     """
 
     def __init__(self, frames: Frames, directory: str | Path, in_thread: InThread) -> None:

@@ -1,9 +1,8 @@
 """One connection to a server: requests, pings, and when all definitions have arrived.
 
 A reply to a ping tells that the server is there, and where in its stream the answer to a request
-can begin. It does not tell that all definitions are sent: `indiserver` replies whatever its drivers
-have said by then. So a ping may ask for just that, and a server that understands it says so in its
-reply. This module does not know what the events mean.
+can begin, but not that all definitions are sent: `indiserver` replies before its drivers have said
+all. So a ping may ask for just that, and a server that understands it says so in its reply.
 """
 
 from __future__ import annotations
@@ -23,21 +22,18 @@ from trindi.protocol import (
     ELEMENT_OF,
     Decoder,
     DefVector,
+    Event,
     enableBLOB,
     getProperties,
     pingReply,
     pingRequest,
 )
-from trindi.transport import Connection, EncodedEvent
+from trindi.transport import Connection, EncodedEvent, Runtime
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from trindi.client.inbox import Progress
-    from trindi.protocol import Event
-    from trindi.transport import Runtime
-
-__all__ = ["AnswerBarrier", "ServerConnection", "Settled"]
 
 Question: TypeAlias = getProperties | enableBLOB
 
@@ -100,13 +96,8 @@ class AnswerBarrier:
 class ServerConnection:
     """One connection to a server.
 
-    `on_event` is called with each event except replies to pings, `on_progress` with the progress of
-    each BLOB.
-
-    Attributes:
-        lost: why the connection has ended, or "" before that.
-        errors: how many of the server's elements were malformed or not legal.
-        answers_pings: the server has answered one.
+    `on_event` is called with each event except replies to pings. `lost` says why the connection has
+    ended, `errors` how many elements were malformed or not legal.
     """
 
     def __init__(
@@ -137,10 +128,7 @@ class ServerConnection:
         self.answers_pings = False
 
     async def run(self) -> None:
-        """Read the server's events until the connection ends; `lost` then says why.
-
-        If cancelled, the stream is closed at once.
-        """
+        """Read the server's events until the connection ends; if cancelled, close it at once."""
         lost = "the client was stopped"
         try:
             async with trio.open_nursery() as nursery:
@@ -182,7 +170,6 @@ class ServerConnection:
             scope.cancel()
 
     def ask_nowait(self, *questions: Question) -> None:
-        """Ask for definitions or BLOBs, without waiting."""
         for question in questions:
             self._connection.reply(question)
         if not (self.answers_pings or self._pings):
@@ -191,7 +178,6 @@ class ServerConnection:
         self._last_request = trio.current_time()
 
     async def ask(self, question: Question) -> None:
-        """Ask for definitions or BLOBs; see `send`."""
         await self._queue.wait_room(0)
         self.ask_nowait(question)
         await self._queue.wait_drained()
@@ -205,9 +191,6 @@ class ServerConnection:
         `on_sent` is called when it is queued. The barrier is placed where the answer can begin: a
         server that answers pings is pinged right before the request, and what arrives before the
         reply is older. Of another server's events, only those already read are known to be older.
-
-        Raises:
-            NotConnected: the connection is lost, or about to be.
         """
         encoded = EncodedEvent(request)
         await encoded.prepare(self._in_thread)

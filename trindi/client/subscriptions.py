@@ -6,26 +6,17 @@ from typing import TYPE_CHECKING
 
 from trindi.errors import ConfigurationError
 from trindi.properties import convert_choice
-from trindi.protocol import BLOBPolicy, enableBLOB, getProperties, replace
+from trindi.protocol import BLOBPolicy, enableBLOB, getProperties, replace, setBLOBVector
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from trindi.protocol import setBLOBVector
-
-__all__ = ["Subscriptions"]
-
 
 class Subscriptions:
-    """The definitions and BLOBs that a client asks for; see `IPyClient` for `ask_for`.
-
-    Attributes:
-        unrequested: how many BLOBs came that were not enabled.
-    """
-
     def __init__(self, ask_for: Iterable[str | tuple[str, str | None]] = ()) -> None:
         self._questions: dict[getProperties, None] = {}
         self._policies: dict[tuple[str, str | None], BLOBPolicy] = {}
+        # How many BLOBs came that were not enabled.
         self.unrequested = 0
         if isinstance(ask_for, str):
             raise ConfigurationError(f"ask_for is a list: write ask_for=[{ask_for!r}]")
@@ -39,7 +30,6 @@ class Subscriptions:
             self.add(None, None)
 
     def add(self, devicename: str | None, vectorname: str | None) -> getProperties:
-        """Subscribe to definitions, and return the request."""
         if devicename is None and vectorname is not None:
             raise ConfigurationError(f"name the device of {vectorname!r}")
         question = getProperties(devicename, vectorname)
@@ -47,7 +37,6 @@ class Subscriptions:
         return question
 
     def set_policy(self, devicename: str, vectorname: str | None, policy: str) -> enableBLOB:
-        """Set the BLOB policy of a device or a property, and return the request."""
         chosen = convert_choice(BLOBPolicy, policy, "BLOB policy")
         if vectorname is None:
             # The policy of a device replaces those of its properties.
@@ -57,7 +46,6 @@ class Subscriptions:
         return enableBLOB(devicename, vectorname, chosen)
 
     def requests(self) -> list[getProperties | enableBLOB]:
-        """Return the requests with which a new connection begins."""
         policies = [enableBLOB(*key, policy) for key, policy in self._policies.items()]
         return [*self._questions, *policies]
 
@@ -67,14 +55,10 @@ class Subscriptions:
         return self._policies.get((devicename, vectorname), of_device)
 
     def wants_blobs(self, devicename: str, vectorname: str) -> bool:
-        """Whether BLOBs of a property are enabled."""
         return self.policy(devicename, vectorname) is not BLOBPolicy.NEVER
 
     def filter_blobs(self, event: setBLOBVector) -> setBLOBVector:
-        """Return the event without its BLOBs if they are not enabled.
-
-        A server that sends them anyway must not fill the memory.
-        """
+        """Return the event without BLOBs that are not enabled: they must not fill the memory."""
         if not event.members or self.wants_blobs(event.devicename, event.vectorname):
             return event
         self.unrequested += 1

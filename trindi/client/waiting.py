@@ -1,7 +1,7 @@
-"""What tasks wait for, checked at each change of a property.
+"""What tasks wait for, checked at each change of a property; this module knows no streams.
 
 A check runs where the change is made, before anything else can change, so that a state that comes
-and goes within one read is not missed. This module knows no streams.
+and goes within one read is not missed.
 """
 
 from __future__ import annotations
@@ -15,15 +15,12 @@ import trio
 
 from trindi.client.errors import NotConnected, PropertyAlert, PropertyDeleted, PropertyTimeout
 from trindi.client.server_connection import AnswerBarrier
-from trindi.protocol import SetVector, State, delProperty
+from trindi.protocol import Message, SetVector, SnoopEvent, State, delProperty
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
 
     from trindi.client.remote import RemoteVector
-    from trindi.protocol import Message, SnoopEvent
-
-__all__ = ["AnswerWaiter", "ConditionWaiter", "Waiter", "Waiters"]
 
 
 class Waiter(ABC):
@@ -48,7 +45,6 @@ class Waiter(ABC):
             self._finished.set()
 
     async def wait_finished(self) -> RemoteVector:
-        """Wait for the outcome, and return or raise it."""
         await self._finished.wait()
         if isinstance(self._outcome, Exception):
             raise self._outcome
@@ -64,7 +60,6 @@ class ConditionWaiter(Waiter):
         self._predicate = predicate
 
     def check(self, vector: RemoteVector, event: SnoopEvent | None) -> None:
-        """Finish if the vector meets the predicate; a stale one never does."""
         try:
             if not (self._finished.is_set() or vector.stale) and self._predicate(vector):
                 self.finish(vector)
@@ -72,7 +67,6 @@ class ConditionWaiter(Waiter):
             self.finish(error)
 
     def connection_lost(self, reason: str, *, final: bool) -> None:
-        """Go on waiting if there may be another connection."""
         if final:
             self.finish(NotConnected(reason))
 
@@ -115,7 +109,6 @@ class AnswerWaiter(Waiter):
         return self._messages[-1].message
 
     def connection_lost(self, reason: str, *, final: bool) -> None:
-        """Finish: the answer is lost with the connection."""
         self.finish(NotConnected(f"{self._vector.name} was not answered: {reason}"))
 
     def _set_deadline(self) -> None:
@@ -129,10 +122,6 @@ class AnswerWaiter(Waiter):
         """Send the request while holding the lock of the property, and wait for the answer.
 
         A timeout of the caller's begins now; that of the property begins when the request is sent.
-
-        Raises:
-            PropertyError: the device failed, deleted the property, or took too long.
-            NotConnected: the connection was lost before the answer came.
         """
         if self._timeout is not None:
             self._set_deadline()
@@ -164,7 +153,6 @@ class Waiters:
 
     @contextlib.contextmanager
     def registered(self, devicename: str, vectorname: str | None, waiter: Waiter) -> Iterator[None]:
-        """Let a waiter check the changes of a property within this block."""
         key = (devicename, vectorname)
         self._waiters.setdefault(key, []).append(waiter)
         try:
@@ -175,13 +163,11 @@ class Waiters:
                 del self._waiters[key]
 
     def check(self, vector: RemoteVector, event: SnoopEvent | None = None) -> None:
-        """Let all waiters for a changed vector check it."""
         for key in ((vector.devicename, vector.name), (vector.devicename, None)):
             for waiter in self._waiters.get(key, ()):
                 waiter.check(vector, event)
 
     def connection_lost(self, reason: str, *, final: bool) -> None:
-        """Tell all waiters that the connection is lost."""
         for waiters in self._waiters.values():
             for waiter in waiters:
                 waiter.connection_lost(reason, final=final)

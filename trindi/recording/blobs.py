@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-__all__ = ["BlobReader", "BlobWriter"]
-
 MAX_INLINE_BLOB: Final = 4096
 """Bytes of a payload that stands in its line; a longer one would hide the rest of the line."""
 

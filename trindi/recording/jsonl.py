@@ -34,18 +34,6 @@ from trindi.protocol import (
 if TYPE_CHECKING:
     from datetime import datetime
 
-__all__ = [
-    "FORMAT",
-    "VERSIONS",
-    "EndOfStream",
-    "Entry",
-    "Item",
-    "RecordingError",
-    "Side",
-    "Unparsed",
-]
-__all__ += ["KeepBlob", "LoadBlob", "from_json", "read_number", "read_timestamp", "to_json"]
-
 FORMAT: Final = "trindi recording"
 """The key of the first line that marks a recording; its value is the version."""
 

@@ -16,16 +16,13 @@ import trio
 
 from trindi.errors import check_delay
 from trindi.protocol import encode, pingReply, pingRequest
-from trindi.recording.jsonl import EndOfStream, Entry, RecordingError, Side, Unparsed
+from trindi.recording.jsonl import EndOfStream, Entry, Item, RecordingError, Side, Unparsed
 from trindi.recording.tap import StreamTap
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
 
-    from trindi.recording.jsonl import Item
     from trindi.recording.reader import Recording
-
-__all__ = ["Player", "check_speed", "replay"]
 
 RECEIVE_BYTES: Final = 64 * 1024
 """Bytes of one read from the peer."""

@@ -16,6 +16,7 @@ from trindi.recording.jsonl import (
     VERSIONS,
     EndOfStream,
     Entry,
+    LoadBlob,
     RecordingError,
     Side,
     Unparsed,
@@ -29,9 +30,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from trindi.protocol import Event
-    from trindi.recording.jsonl import LoadBlob
-
-__all__ = ["Recording"]
 
 MAX_LINE_BYTES: Final = 16 * 1024 * 1024
 """Bytes of one line: an element has at most 1 MiB, and JSON lengthens it by far less than this."""

@@ -19,7 +19,7 @@ import trio
 from trindi.errors import ConfigurationError
 from trindi.protocol import format_timestamp
 from trindi.recording.blobs import MAX_KEPT_BLOBS, BlobWriter
-from trindi.recording.jsonl import FORMAT, VERSIONS, Side, to_json
+from trindi.recording.jsonl import FORMAT, VERSIONS, Item, Side, to_json
 from trindi.recording.tap import StreamTap
 from trindi.transport import DEFAULT_RUNTIME
 
@@ -27,10 +27,6 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Callable
     from datetime import datetime
-
-    from trindi.recording.jsonl import Item
-
-__all__ = ["RecordedStream", "record"]
 
 logger = logging.getLogger("trindi.recording")
 

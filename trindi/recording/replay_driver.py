@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 import trio
 
-from trindi.driver import IPyDriver
+from trindi.driver import IPyDriver, Sender
 from trindi.properties import Device
 from trindi.protocol import (
     DefVector,
@@ -29,19 +29,15 @@ from trindi.protocol import (
     getProperties,
     setBLOBVector,
 )
-from trindi.recording.jsonl import Side
+from trindi.recording.jsonl import Entry, Side
 from trindi.recording.player import check_speed
 from trindi.transport import EncodedBatch, EncodedEvent
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Iterable, Iterator
 
-    from trindi.driver import Sender
     from trindi.errors import ProtocolError
-    from trindi.recording.jsonl import Entry
     from trindi.recording.reader import Recording
-
-__all__ = ["ReplayDriver"]
 
 OPENING: Final = 1.0
 """Seconds after the first definition in which others belong to the same answer."""

@@ -8,16 +8,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from trindi.errors import ProtocolError
-from trindi.protocol import Decoder
-from trindi.recording.jsonl import EndOfStream, Unparsed
+from trindi.protocol import Decoder, Span
+from trindi.recording.jsonl import EndOfStream, Item, Unparsed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
-
-    from trindi.protocol import Span
-    from trindi.recording.jsonl import Item
-
-__all__ = ["StreamTap"]
 
 MAX_UNPARSED: Final = 4096
 """Bytes that are kept of an element that cannot be read."""

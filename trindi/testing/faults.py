@@ -19,8 +19,6 @@ from trindi.errors import ConfigurationError, check_count
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["Cut", "Direction", "Fault", "FaultyStream", "Garbage", "Reset", "Slow", "Stall"]
-
 _RECEIVE_BYTES: Final = 64 * 1024
 """Bytes of one read, where the reader does not say."""
 

@@ -15,10 +15,10 @@ from trio.testing import lockstep_stream_pair
 
 from trindi.client import IPyClient
 from trindi.driver import IPyDriver
-from trindi.recording import Recording, ReplayDriver, Side, record
+from trindi.recording import Entry, Recording, ReplayDriver, Side, record
 from trindi.recording.player import LINGER, Player
 from trindi.server import IPyServer
-from trindi.testing.faults import FaultyStream
+from trindi.testing.faults import Fault, FaultyStream
 from trindi.testing.reproducible import (
     is_virtual,
     make_reproducible,
@@ -30,11 +30,7 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Iterable
 
-    from trindi.recording import Entry
-    from trindi.testing.faults import Fault
     from trindi.transport import Runtime
-
-__all__ = ["connect", "join", "replay_to", "start_driver", "start_replay", "start_server"]
 
 SETTLE_TIMEOUT: Final = 600.0
 """Seconds for all definitions to arrive; a test that waits for ever gives no reason."""

@@ -25,8 +25,6 @@ except ImportError:
     # Another layout of Trio: `make_reproducible` warns, and the rest works.
     _run = None  # type: ignore[assignment]
 
-__all__ = ["EPOCH", "at_once", "make_reproducible", "make_runtime", "virtual_now"]
-
 EPOCH: Final = datetime(2026, 1, 1, tzinfo=UTC)
 """The time of day at which virtual time is 0."""
 
