@@ -144,6 +144,24 @@ async def test_what_is_removed_before_the_server_runs_is_never_started(
     assert not driver.running
 
 
+async def test_what_is_down_is_removed_without_being_withdrawn_again(
+    nursery: trio.Nursery, autojump_clock: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Failing(Bench):
+        async def hardware(self) -> None:
+            await trio.sleep(1)
+            raise OSError("the cable is out")
+
+    driver = Failing("Near")
+    server = await start(nursery, driver, restart_delay=60)
+    client, _ = await asker(nursery, server)
+    await trio.sleep(2)
+    assert len(of(await client.sync(), delProperty)) == len(driver["Near"]) + 1
+    await server.remove(driver)
+    assert of(await client.sync(), delProperty) == []
+    assert server.statistics().drivers == ()
+
+
 async def test_a_device_of_another_driver_cannot_be_added(
     nursery: trio.Nursery, autojump_clock: Any
 ) -> None:

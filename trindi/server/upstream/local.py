@@ -45,6 +45,7 @@ class LocalUpstream(Upstream):
         super().__init__(repr(driver))
         self.driver = driver
         self.devices = tuple(driver)
+        self._is_defined = False
 
     @property
     def running(self) -> bool:
@@ -69,8 +70,12 @@ class LocalUpstream(Upstream):
         return {
             device.devicename: [vector.name for vector in device.values() if vector.enable]
             for device in self.driver.values()
-            if device.enable
+            if self._is_defined and device.enable
         }
+
+    def forget_definitions(self) -> None:
+        """Note that receivers know none of its devices: it has ended."""
+        self._is_defined = False
 
     async def run(
         self,
@@ -97,6 +102,7 @@ class _Defining:
         self._task_status = task_status
 
     def started(self, _value: None = None) -> None:
+        self._upstream._is_defined = True
         for encoded in self._upstream.definitions(None, None).items:
             self._broker.publish(self._upstream, encoded.event, encoded)
         self._task_status.started()
