@@ -53,7 +53,7 @@ class IPyClient(NamedMapping[RemoteDevice]):
     """
 
     _item_kind = "device"
-    _title = "the server"
+    _error_name = "the server"
 
     def __init__(
         self,
@@ -84,7 +84,7 @@ class IPyClient(NamedMapping[RemoteDevice]):
         )
         self._connector = self._core.connector
         self._mirror = self._core.mirror
-        self._items = self._mirror.devices
+        self._by_name = self._mirror.devices
 
     def __repr__(self) -> str:
         known = ", ".join(self) or "no devices yet"

@@ -120,7 +120,7 @@ class Mirror:
         vector = self._deleted.pop((device.name, event.vectorname), None)
         if vector is None:
             vector = RemoteVector(device, event.vectorname, self._operations)
-        device._items[vector.name] = vector
+        device._by_name[vector.name] = vector
         return _Record(vector, event)
 
     def _add_device(self, devicename: str) -> RemoteDevice:
@@ -134,7 +134,7 @@ class Mirror:
 
     def _delete(self, event: delProperty, vectors: tuple[RemoteVector, ...]) -> None:
         for vector in vectors:
-            del vector.device._items[vector.name]
+            del vector.device._by_name[vector.name]
             vector.defined = False
             vector.stale = True
             self._frames.pop(vector, None)
@@ -210,10 +210,10 @@ class _Record:
         vector.message = event.message
         vector.defined = True
         vector.stale = False
-        vector._items.clear()
+        vector._by_name.clear()
         make = _MEMBER.get(kind, RemoteMember)
         for name, value in event.members.items():
-            member = vector._items[name] = kept.get(name) or make(name, value)
+            member = vector._by_name[name] = kept.get(name) or make(name, value)
             label: Any = event.memberlabels.get(name, name)
             if isinstance(label, NumberLabel) and isinstance(member, RemoteNumber):
                 member.format = label.format
@@ -232,7 +232,7 @@ class _Record:
         if timeout is not None:
             vector.timeout = timeout
         vector.message = event.message
-        members: dict[str, Any] = vector._items
+        members: dict[str, Any] = vector._by_name
         for name, value in event.members.items():
             # A BLOB without a payload says that only the state has changed (§4.4).
             if name in members and (value or not blobs):

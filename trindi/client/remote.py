@@ -165,8 +165,8 @@ class RemoteVector(NamedMapping[Any]):
         self.message = ""
         self.defined = False
         self.stale = True
-        self._items: dict[str, RemoteMember] = {}
-        self.members: Mapping[str, RemoteMember] = MappingProxyType(self._items)
+        self._by_name: dict[str, RemoteMember] = {}
+        self.members: Mapping[str, RemoteMember] = MappingProxyType(self._by_name)
         self._operations = operations
 
     @property
@@ -175,7 +175,7 @@ class RemoteVector(NamedMapping[Any]):
         return self.device.name
 
     @property
-    def _title(self) -> str:
+    def _error_name(self) -> str:
         return self.name
 
     def __getitem__(self, membername: str) -> Any:
@@ -222,17 +222,17 @@ class RemoteDevice(NamedMapping[RemoteVector]):
     def __init__(self, name: str) -> None:
         self.name = name
         self.messages: deque[Message] = deque(maxlen=MAX_MESSAGES)
-        self._items: dict[str, RemoteVector] = {}
-        self.vectors: Mapping[str, RemoteVector] = MappingProxyType(self._items)
+        self._by_name: dict[str, RemoteVector] = {}
+        self.vectors: Mapping[str, RemoteVector] = MappingProxyType(self._by_name)
 
     @property
-    def _title(self) -> str:
+    def _error_name(self) -> str:
         return self.name
 
     @property
     def stale(self) -> bool:
         """Whether all its values are those of a lost connection, or it is gone."""
-        return all(vector.stale for vector in self._items.values())
+        return all(vector.stale for vector in self._by_name.values())
 
     def __repr__(self) -> str:
         return f"<RemoteDevice {self.name} of {len(self)} vectors>"

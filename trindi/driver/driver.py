@@ -76,25 +76,25 @@ class IPyDriver(NamedMapping[Device]):
     ) -> None:
         self.driverdata = driverdata
         self._tasks = _check_tasks(tasks)
-        self._items: dict[str, Device] = {}
+        self._by_name: dict[str, Device] = {}
         for device in devices:
             if not isinstance(device, Device):
                 raise TypeError(f"devices are Device instances, not {type(device).__name__}")
             owner = None if device.driver is None else "another driver"
             self._add(device.devicename, device, owner)
             device.driver = self
-        self._definitions = Definitions(self._items)
+        self._definitions = Definitions(self._by_name)
         self.sink = DriverSink()
         self._nursery: trio.Nursery | None = None
-        self._dispatcher = Dispatcher(self._items, self._clientevent, self.sink.publish)
-        self._snooping = Snooping(self._items, self._snoopevent, self.sink.publish)
+        self._dispatcher = Dispatcher(self._by_name, self._clientevent, self.sink.publish)
+        self._snooping = Snooping(self._by_name, self._snoopevent, self.sink.publish)
 
     @property
-    def _title(self) -> str:
+    def _error_name(self) -> str:
         return "the driver"
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} of {', '.join(self._items)}>"
+        return f"<{type(self).__name__} of {', '.join(self._by_name)}>"
 
     # What an author writes ---------------------------------------------------------------------
 

@@ -47,18 +47,18 @@ class Device(NamedMapping[Any]):
         self.revision = 0
         self.devicedata = devicedata
         self.driver: Any = None
-        self._items = {}
+        self._by_name = {}
         for vector in properties:
             if not isinstance(vector, Vector):
                 raise TypeError(
-                    f"properties of {self._title} are vectors, not {type(vector).__name__}"
+                    f"properties of {self._error_name} are vectors, not {type(vector).__name__}"
                 )
             owner = f"device {vector.devicename!r}" if vector.device is not None else None
             self._add(vector.name, vector, owner)
             vector.device = self
 
     @property
-    def _title(self) -> str:
+    def _error_name(self) -> str:
         return f"device {self.devicename!r}"
 
     def __repr__(self) -> str:
@@ -82,7 +82,7 @@ class Device(NamedMapping[Any]):
             RuntimeError: the device is not part of a driver.
         """
         if self.driver is None:
-            raise no_driver(self._title)
+            raise no_driver(self._error_name)
         sink: EventSink = self.driver.sink
         return sink
 

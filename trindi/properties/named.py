@@ -18,29 +18,30 @@ V = TypeVar("V")
 class NamedMapping(Mapping[str, V]):
     """A mapping of name to item that is equal only to itself, so it can be a key.
 
-    A subclass says what its items are called, keeps them in `_items`, and has a `_title`, which
-    names it in errors. Where the values are not the items, it overrides `__getitem__`.
+    A subclass keeps its items in `_by_name`, and says what errors call them and itself. If its
+    values are not the items, it overrides `__getitem__`. The names are chosen so that those of an
+    author's own attributes do not meet them.
     """
 
     _item_kind: ClassVar[str]
-    _items: dict[str, Any]
+    _by_name: dict[str, Any]
 
     @property
-    def _title(self) -> str:
+    def _error_name(self) -> str:
         raise NotImplementedError
 
     def __getitem__(self, name: str) -> V:
         try:
-            item: V = self._items[name]
+            item: V = self._by_name[name]
         except KeyError:
             raise self._unknown(name) from None
         return item
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._items)
+        return iter(self._by_name)
 
     def __len__(self) -> int:
-        return len(self._items)
+        return len(self._by_name)
 
     __hash__ = object.__hash__
 
@@ -49,8 +50,8 @@ class NamedMapping(Mapping[str, V]):
 
     def _unknown(self, name: str) -> KeyError:
         """Make the error for a name that is not here; it names those that are."""
-        known = f"only {', '.join(self._items)}" if self._items else "nor any other"
-        return KeyError(f"{self._title} has no {self._item_kind} {name!r}, {known}")
+        known = f"only {', '.join(self._by_name)}" if self._by_name else "nor any other"
+        return KeyError(f"{self._error_name} has no {self._item_kind} {name!r}, {known}")
 
     def _add(self, name: str, item: Any, owner: str | None) -> None:
         """Add an item that has no owner yet.
@@ -58,10 +59,12 @@ class NamedMapping(Mapping[str, V]):
         Raises:
             ValueError: the name is taken, or the item is part of `owner`.
         """
-        if name in self._items:
-            raise ConfigurationError(f"{self._title} has two {self._item_kind}s named {name!r}")
+        if name in self._by_name:
+            raise ConfigurationError(
+                f"{self._error_name} has two {self._item_kind}s named {name!r}"
+            )
         if owner is not None:
             raise ConfigurationError(
                 f"{self._item_kind} {name!r} is part of {owner}: make another {self._item_kind}"
             )
-        self._items[name] = item
+        self._by_name[name] = item

@@ -73,8 +73,8 @@ class Vector(NamedMapping[V], Generic[M, V]):
         self._perm = convert_choice(Permission, perm, "permission")
         self._state = convert_choice(State, state, "state")
         self._timeout = 0.0
-        self._items: dict[str, M] = {}
-        self.members: Mapping[str, M] = MappingProxyType(self._items)
+        self._by_name: dict[str, M] = {}
+        self.members: Mapping[str, M] = MappingProxyType(self._by_name)
         for member in members:
             if not isinstance(member, self._member):
                 raise TypeError(
@@ -85,10 +85,10 @@ class Vector(NamedMapping[V], Generic[M, V]):
             self._add(member.name, member, None if vector is None else f"vector {vector.name!r}")
             member.vector = self
         if not self.members:
-            raise ConfigurationError(f"{self._title} has no members: give it at least one")
+            raise ConfigurationError(f"{self._error_name} has no members: give it at least one")
 
     @property
-    def _title(self) -> str:
+    def _error_name(self) -> str:
         return f"vector {self.name!r}"
 
     def __repr__(self) -> str:
@@ -128,7 +128,7 @@ class Vector(NamedMapping[V], Generic[M, V]):
             KeyError: there is none.
         """
         try:
-            return self._items[name]
+            return self._by_name[name]
         except KeyError:
             raise self._unknown(name) from None
 
@@ -232,8 +232,10 @@ class Vector(NamedMapping[V], Generic[M, V]):
             label=self.label,
             group=self.group,
             state=self._state,
-            members={name: member._definition_value() for name, member in self._items.items()},
-            memberlabels={name: member._definition_label() for name, member in self._items.items()},
+            members={name: member._definition_value() for name, member in self._by_name.items()},
+            memberlabels={
+                name: member._definition_label() for name, member in self._by_name.items()
+            },
             timestamp=self.sink.stamp(timestamp),
             message=check_text(message, "a message"),
             **self._extra_attributes(),
@@ -283,7 +285,7 @@ class Vector(NamedMapping[V], Generic[M, V]):
         if not event.members:
             raise RefusedError("the request holds no members")
         for name in event:
-            if name not in self._items:
+            if name not in self._by_name:
                 raise RefusedError(f"it has no member {name[:64]}")
         self._check_values(event)
 
@@ -301,7 +303,7 @@ class Vector(NamedMapping[V], Generic[M, V]):
         """
         device = self.device
         if device is None or device.driver is None:
-            raise no_driver(self._title)
+            raise no_driver(self._error_name)
         sink: EventSink = device.driver.sink
         return sink
 

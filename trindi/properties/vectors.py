@@ -59,7 +59,7 @@ class ValueVector(Vector[M, V]):
         sink = self.sink
         await sink.ready()
         self._update(timeout, state)
-        members = [member for member in self._items.values() if allvalues or member.changed]
+        members = [member for member in self._by_name.values() if allvalues or member.changed]
         if members or message or state is not None or timeout is not None:
             self._send(sink, members, message, timestamp)
         await sink.yield_if_due()
@@ -99,7 +99,7 @@ class SwitchVector(ValueVector[SwitchMember, SwitchState]):
     ) -> None:
         super().__init__(name, label, group, perm, state, switchmembers)
         self._rule = convert_choice(Rule, rule, "switch rule")
-        on = sum(member.membervalue is SwitchState.ON for member in self._items.values())
+        on = sum(member.membervalue is SwitchState.ON for member in self._by_name.values())
         if on > 1 and self._rule is not Rule.ANY_OF_MANY:
             raise ConfigurationError(f"vector {name!r}: {on} switches are On under {rule}")
         self._check_sendable()
@@ -112,7 +112,7 @@ class SwitchVector(ValueVector[SwitchMember, SwitchState]):
     def _assign(self, member: SwitchMember, value: SwitchState) -> None:
         super()._assign(member, value)
         if value is SwitchState.ON and self._rule is not Rule.ANY_OF_MANY:
-            for other in self._items.values():
+            for other in self._by_name.values():
                 if other is not member:
                     other._assign(SwitchState.OFF)
 
@@ -193,7 +193,7 @@ class NumberVector(ValueVector[NumberMember, float]):
         report = setNumberVector(
             self.devicename, self.name, values, self._state, self._timeout, time, message
         )
-        members = [self._items[name] for name in values]
+        members = [self._by_name[name] for name in values]
         limits = {one.name: one.limits for one in members if one._has_unsent_limits}
         return replace(report, limits=limits) if limits else report
 
