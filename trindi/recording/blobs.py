@@ -1,7 +1,7 @@
-"""Where a recording keeps the payloads of BLOBs.
+"""The payloads of BLOBs in a recording.
 
 Small payloads stand in their line as base64. Each larger one is a file in a directory that is named
-after the recording. Past a bound, only the size and the hash are kept. This module knows no events.
+after the recording. Past a bound, only the size and the hash are kept.
 """
 
 from __future__ import annotations
@@ -35,12 +35,9 @@ def _directory_of(recording: Path) -> Path:
 
 
 class BlobWriter:
-    """Keeps the payloads of one recording.
+    """Keeps the payloads of one recording; a recording without a path keeps no larger ones.
 
-    Args:
-        recording: the file of the recording; None if it has no path, then larger payloads are left
-            out.
-        room: bytes of all payloads that are kept.
+    `room` is how many bytes of all payloads are kept.
     """
 
     def __init__(self, recording: Path | None, room: int) -> None:
@@ -49,11 +46,7 @@ class BlobWriter:
         self._files = 0
 
     def clear(self) -> None:
-        """Remove the payloads of an older recording of the same name, and no other files.
-
-        Raises:
-            OSError: a file cannot be removed.
-        """
+        """Remove the payloads of an older recording of the same name, and no other files."""
         if self._directory is None or not self._directory.is_dir():
             return
         for path in self._directory.iterdir():
@@ -64,11 +57,7 @@ class BlobWriter:
             self._directory.rmdir()
 
     def keep(self, data: bytes, suffix: str) -> Mapping[str, Any]:
-        """Keep a payload, and return the JSON object that stands for it.
-
-        Raises:
-            OSError: the file cannot be written.
-        """
+        """Keep a payload, and return the JSON object that stands for it."""
         inline = len(data) <= MAX_INLINE_BLOB
         if len(data) > self._room or not (inline or self._directory):
             return {"size": len(data), "sha256": hashlib.sha256(data).hexdigest()}
@@ -89,17 +78,11 @@ class BlobWriter:
 
 
 class BlobReader:
-    """Finds the payloads of one recording."""
-
     def __init__(self, recording: Path) -> None:
         self._directory = _directory_of(recording)
 
     def load(self, kept: Mapping[str, Any]) -> bytes:
-        """Return a payload; zeros of the same size if it was left out.
-
-        Raises:
-            ValueError: the object stands for no payload, or its file is missing.
-        """
+        """Return a payload; zeros of the same size if it was left out. ValueError if it is gone."""
         match kept:
             case {"base64": str(text)}:
                 return base64.b64decode(text, validate=True)

@@ -1,8 +1,7 @@
-"""What a recording holds, and each item as a JSON object and back.
+"""What a recording holds, and each item as a JSON object and back; this module opens no files.
 
 An event becomes an object with the name of its class and its fields by their own names; fields
-that are empty or at their default are left out. The table of elements says which kind of values
-the members have. This module opens no files: `KeepBlob` and `LoadBlob` store and find payloads.
+that are empty or at their default are left out.
 """
 
 from __future__ import annotations
@@ -59,13 +58,7 @@ class Side(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Unparsed:
-    """An element that the decoder refused.
-
-    Attributes:
-        reason: what is wrong with it.
-        data: its first bytes, at most 4096.
-        size: its length in bytes.
-    """
+    """An element that the decoder refused: the reason, its first 4096 bytes, and its size."""
 
     reason: str
     data: bytes
@@ -74,11 +67,7 @@ class Unparsed:
 
 @dataclass(frozen=True, slots=True)
 class EndOfStream:
-    """One side sends nothing more.
-
-    Attributes:
-        broken: the connection broke; False where it was closed.
-    """
+    """One side sends nothing more: the connection broke, or it was closed."""
 
     broken: bool = False
 
@@ -87,13 +76,7 @@ Item: TypeAlias = Event | Unparsed | EndOfStream
 
 
 class Entry(NamedTuple):
-    """One line of a recording.
-
-    Attributes:
-        time: seconds since the recording began.
-        source: the side that sent the item.
-        item: an event, an element that could not be read, or the end of that side.
-    """
+    """One line of a recording: seconds since it began, the side that sent the item, the item."""
 
     time: float
     source: Side
@@ -113,7 +96,6 @@ _LEFT_OUT: Final = frozenset({"text", "vector"})
 
 
 def to_json(item: Item, keep: KeepBlob) -> dict[str, Any]:
-    """Return an item as a JSON object."""
     match item:
         case EndOfStream(broken):
             return {"end": "broken" if broken else "closed"}
@@ -141,12 +123,7 @@ def _write_field(event: Any, name: str, value: Any, keep: KeepBlob) -> Any:
 
 
 def from_json(written: Mapping[str, Any], load: LoadBlob) -> Item:
-    """Return the item that a JSON object stands for.
-
-    Raises:
-        ValueError: a value is wrong, or the object is no item.
-        KeyError: a key is missing.
-    """
+    """Return the item that a JSON object stands for; ValueError or KeyError if there is none."""
     match written:
         case {"event": str(name)}:
             return _read_event(name, written, load)
@@ -177,7 +154,6 @@ def _read_event(name: str, written: Mapping[str, Any], load: LoadBlob) -> Event:
 
 
 def _reader(cls: type[Any], name: str, load: LoadBlob) -> Callable[[Any], Any]:
-    """Return what converts the value of one field."""
     element = ELEMENT_OF[cls]
     if name == "members":
         assert element.kind is not None
@@ -194,14 +170,12 @@ def _text(value: Any) -> str:
 
 
 def read_number(value: Any) -> float:
-    """Return a finite JSON number, or raise ValueError."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise ValueError(f"{value!r} is not a number")
     return to_float(value)
 
 
 def read_timestamp(value: Any) -> datetime:
-    """Return the time of day that a text stands for, or raise ValueError."""
     time = parse_timestamp(_text(value))
     if time is None:
         raise ValueError(f"{value!r} is not a time")

@@ -1,8 +1,7 @@
-"""Sending again what one side of a recording sent, to the peer at the other end of a stream.
+"""Sending again what one side of a recording sent, each item at its recorded time.
 
-Events are encoded anew, unparsed elements leave as they were, each at its recorded time. Recorded
-pings are skipped; the peer's own pings are answered. The player does not interpret events: to
-answer clients from a recording, use `ReplayDriver`.
+Events are encoded anew, unparsed elements leave as they were. Recorded pings are skipped; the
+peer's own pings are answered. To answer clients from a recording, use `ReplayDriver`.
 """
 
 from __future__ import annotations
@@ -37,7 +36,6 @@ _LAST_PING: Final = "trindi replay"
 
 
 def check_speed(speed: float) -> float:
-    """Return a speed; raise ValueError if it is not above 0."""
     if not speed > 0:
         raise ValueError(f"speed is above 0, not {speed!r}")
     return speed
@@ -65,9 +63,6 @@ async def replay(
         linger: seconds for the last answers. A driver may answer a ping while it still works on an
             earlier request: without pauses, give it time for that.
 
-    Returns:
-        What the peer has sent, with times as in a recording; all of it is kept in memory.
-
     Raises:
         RecordingError: a line of the recording cannot be read.
         ValueError: there is no such side, the speed is not above 0, or linger is below 0.
@@ -80,15 +75,8 @@ async def replay(
 class Player:
     """Plays one side of a recording on a stream, and collects what the peer sends.
 
-    Args:
-        stream: the peer is at its other end.
-        source: the side that is played.
-        speed: recorded seconds in a second.
-        wait_idle: returns when the peer has answered everything.
-        drain: wait for answers before a recorded end of the stream, too.
-
-    Raises:
-        ValueError: there is no such side, or the speed is not above 0.
+    `wait_idle` returns when the peer has answered everything; `drain` waits for answers before a
+    recorded end of the stream, too.
     """
 
     def __init__(
@@ -114,11 +102,7 @@ class Player:
         self._send_lock = trio.Lock()
 
     async def play(self, recording: Iterable[Entry]) -> list[Entry]:
-        """Play the recording, close the stream, and return what the peer has sent.
-
-        Raises:
-            RecordingError: a line of the recording cannot be read.
-        """
+        """Play the recording, close the stream, and return what the peer has sent."""
         failure: RecordingError | None = None
         async with self._stream, trio.open_nursery() as nursery:
             nursery.start_soon(self._receive, nursery.cancel_scope)

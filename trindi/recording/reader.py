@@ -1,8 +1,4 @@
-"""Reading a recording: its first line at once, the others while iterating.
-
-The file may come from anybody, and may have been edited: everything that is wrong in it raises a
-`RecordingError` that names the file and the line.
-"""
+"""Reading a recording, which may come from anybody: all that is wrong raises `RecordingError`."""
 
 from __future__ import annotations
 
@@ -38,17 +34,14 @@ MAX_LINE_BYTES: Final = 16 * 1024 * 1024
 class Recording:
     """A recorded session; iterating over it yields each `Entry`, in order.
 
-    Args:
-        path: the file.
-
     Attributes:
-        path: that file.
         side: the end of the connection at which it was recorded.
         clock: ``wall``, or ``virtual`` where a test recorded it.
         start: the time of day, in UTC, at which it begins.
 
     Raises:
-        RecordingError: the file is not a recording, or a newer trindi wrote it.
+        RecordingError: the file is not a recording, or a newer trindi wrote it; while iterating, a
+            line cannot be read.
         OSError: the file cannot be opened.
     """
 
@@ -79,19 +72,11 @@ class Recording:
         return self._entries(BlobReader(self.path).load)
 
     def without_blobs(self) -> Iterator[Entry]:
-        """Yield each entry, with empty payloads in all BLOBs.
-
-        Raises:
-            RecordingError: a line cannot be read.
-        """
+        """Yield each entry, with empty payloads in all BLOBs."""
         return self._entries(lambda _kept: b"")
 
     def said_by(self, source: str) -> list[Event]:
-        """Return all events of one side, ``client`` or ``server``, in order.
-
-        Raises:
-            RecordingError: a line cannot be read.
-        """
+        """Return all events of one side, ``client`` or ``server``, in order."""
         items = (entry.item for entry in self if entry.source == Side(source))
         return [item for item in items if not isinstance(item, (Unparsed, EndOfStream))]
 

@@ -1,8 +1,7 @@
 """Recording a session: a stream that notes what passes through it.
 
-Each direction is decoded a second time, so that neither end notices the recording. The first line
-says what the file is; each further line is one item. A line is written and flushed at once, so that
-the recording of a killed program ends with its last item.
+Each direction is decoded a second time, so that neither end notices the recording. A line is
+written and flushed at once, so that the recording of a killed program ends with its last item.
 """
 
 from __future__ import annotations
@@ -127,10 +126,9 @@ class _Writer:
 
 
 class RecordedStream(trio.abc.HalfCloseableStream):
-    """A stream that is recorded; made by `record`.
+    """A stream that is recorded; made by `record`. Closing it ends the recording, too.
 
-    Closing it ends the recording, and closes the stream within. A failure of the recording itself,
-    such as a full disk, is logged and ends the recording only.
+    A failure of the recording itself, such as a full disk, is logged and ends the recording only.
     """
 
     def __init__(self, stream: trio.abc.Stream, writer: _Writer, side: Side) -> None:
@@ -145,7 +143,6 @@ class RecordedStream(trio.abc.HalfCloseableStream):
         return self._writer.stopped
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
-        """Record what is sent, and send it."""
         # Recorded first, so that the answer comes after it in the recording too.
         self._sent.feed(bytes(data))
         try:
@@ -155,11 +152,9 @@ class RecordedStream(trio.abc.HalfCloseableStream):
             raise
 
     async def wait_send_all_might_not_block(self) -> None:
-        """Wait as the stream within does."""
         await self._stream.wait_send_all_might_not_block()
 
     async def send_eof(self) -> None:
-        """End this side, as far as the stream within can be half closed."""
         self._sent.end()
         if isinstance(self._stream, trio.abc.HalfCloseableStream):
             await self._stream.send_eof()
@@ -167,7 +162,6 @@ class RecordedStream(trio.abc.HalfCloseableStream):
             await trio.lowlevel.checkpoint()
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
-        """Receive, and record what was received."""
         try:
             data = bytes(await self._stream.receive_some(max_bytes))
         except trio.BrokenResourceError:
@@ -180,7 +174,6 @@ class RecordedStream(trio.abc.HalfCloseableStream):
         return data
 
     async def aclose(self) -> None:
-        """End the recording, and close the stream."""
         self._sent.end()
         self._writer.close()
         await self._stream.aclose()

@@ -2,8 +2,7 @@
 
 It begins when a client first asks for definitions. The initial definitions of the session are the
 answer; the rest of what the server sent follows at the recorded times, to all clients. A client
-that comes later gets the definitions as of then. So any server can show a recording to any number
-of clients; this module knows neither.
+that comes later gets the definitions as of then.
 """
 
 from __future__ import annotations
@@ -64,14 +63,11 @@ def _server_events(entries: Iterable[Entry]) -> Iterator[tuple[float, SnoopEvent
 class ReplayDriver(IPyDriver):
     """Shows a recorded session to clients; serve it with `IPyServer`.
 
-    Requests to set a value are refused, with the present values.
+    Requests to set a value are refused, with the present values. `finished` is set when all has
+    been shown; the last values stay.
 
     Args:
-        recording: what was recorded.
         speed: recorded seconds in a second; `math.inf` for no pauses.
-
-    Attributes:
-        finished: set when all has been shown; the last values stay.
 
     Raises:
         RecordingError: a line of the recording cannot be read.
@@ -91,10 +87,7 @@ class ReplayDriver(IPyDriver):
         self.finished = trio.Event()
 
     def _take_opening(self, entries: Iterable[Entry]) -> list[str]:
-        """Take the initial definitions; return the devices of all lines.
-
-        All are read, so that a line that is broken is reported now.
-        """
+        """Take the initial definitions, and return all devices; a bad line is reported here."""
         devicenames: dict[str, None] = {}
         for time, event in _server_events(entries):
             if event.devicename is not None:
@@ -107,7 +100,6 @@ class ReplayDriver(IPyDriver):
         return list(devicenames)
 
     async def hardware(self) -> None:
-        """Show the session."""
         await self._asked.wait()
         start, opening = trio.current_time(), set(self._opening)
         for time, event in _server_events(self._recording):
@@ -128,7 +120,6 @@ class ReplayDriver(IPyDriver):
         await self.sink.yield_if_due()
 
     def receive(self, item: Event | ProtocolError, sender: Sender) -> Awaitable[None] | None:
-        """Begin when a client asks for definitions; refuse requests to set a value."""
         if isinstance(item, getProperties):
             self._asked.set()
         if isinstance(item, NewVector):
@@ -149,6 +140,5 @@ class ReplayDriver(IPyDriver):
     def encoded_definitions(
         self, devicename: str | None = None, vectorname: str | None = None
     ) -> EncodedBatch:
-        """Return the present definitions."""
         definitions = self._snapshot.definitions(devicename, vectorname)
         return EncodedBatch(EncodedEvent(event, encode(event)) for event in definitions)

@@ -1,7 +1,4 @@
-"""Decoding one direction of a connection, and keeping the bytes that the decoder refuses.
-
-A report from the field may be about just these bytes. This module does no I/O.
-"""
+"""Decoding one direction of a connection, and keeping the bytes that the decoder refuses."""
 
 from __future__ import annotations
 
@@ -19,11 +16,7 @@ MAX_UNPARSED: Final = 4096
 
 
 class StreamTap:
-    """Decodes the bytes that one side sends.
-
-    Args:
-        note: is called with each event, each element that cannot be read, and the end.
-    """
+    """Decodes what one side sends; `note` gets each event, each unparsed element, and the end."""
 
     def __init__(self, note: Callable[[Item], None]) -> None:
         self._note = note
@@ -31,7 +24,6 @@ class StreamTap:
         self._ended = False
 
     def feed(self, data: bytes) -> None:
-        """Decode the next bytes of this side."""
         self._note_spans(self._decoder.feed_spans(data))
 
     def end(self, *, broken: bool = False) -> None:

@@ -1,8 +1,7 @@
 """Faults of a connection, at a chosen byte or time: cuts, resets, stalls, garbage, slowness.
 
-A `FaultyStream` wraps one end of a connection, and applies faults to what passes through it. All of
-this happens in the calls of the reader and the writer: there are no tasks, so that a test does the
-same each time. This module knows bytes, and no INDI.
+A `FaultyStream` applies them in the calls of the reader and the writer: there are no tasks, so that
+a test does the same each time. This module knows bytes, and no INDI.
 """
 
 from __future__ import annotations
@@ -37,15 +36,8 @@ class Direction(StrEnum):
 class Fault:
     """Something that goes wrong, once.
 
-    Attributes:
-        byte: it strikes when so many bytes of its direction have passed.
-        time: or it strikes so many seconds after the stream was made.
-        direction: which bytes it strikes, ``received`` or ``sent``.
-
-    Raises:
-        TypeError: a value has the wrong type.
-        ValueError: neither or both of byte and time are given, one is below 0, or there is no such
-            direction.
+    It strikes when `byte` bytes of its direction have passed, or `time` seconds after the stream
+    was made: one of them is given. The direction is ``received`` or ``sent``.
     """
 
     byte: int | None = None
@@ -83,11 +75,7 @@ class Reset(Fault):
 
 @dataclass(frozen=True, slots=True)
 class Garbage(Fault):
-    """Bytes that neither end has sent appear in the stream.
-
-    Attributes:
-        data: these bytes.
-    """
+    """Bytes that neither end has sent appear in the stream."""
 
     data: bytes = field(default=b"\x00<\xff&;]]>\x07", kw_only=False)
 
@@ -100,13 +88,10 @@ class Garbage(Fault):
 
 @dataclass(frozen=True, slots=True)
 class Stall(Fault):
-    """Nothing passes for some time; the bytes of that time pass later.
+    """Nothing passes for some seconds, by default for ever; the bytes of that time pass later.
 
     A half-open connection is two stalls, one for each direction. An `IPyClient` that receives
     nothing for 30 seconds pings, and gives the connection up 30 seconds later.
-
-    Attributes:
-        seconds: how long; by default for ever.
     """
 
     seconds: float = field(default=math.inf, kw_only=False)
@@ -118,11 +103,7 @@ class Stall(Fault):
 
 @dataclass(frozen=True, slots=True)
 class Slow(Fault):
-    """Bytes pass slowly from then on: in the direction ``received``, that is a slow reader.
-
-    Attributes:
-        rate: bytes in a second.
-    """
+    """From then on only `rate` bytes pass in a second; in ``received``, that is a slow reader."""
 
     rate: float = field(default=1000.0, kw_only=False)
 
@@ -143,14 +124,7 @@ def _check_seconds(name: str, value: Any) -> None:
         raise ConfigurationError(f"{name} is a number of seconds, 0 or more, not {value!r}")
 
 
-def _check_fault(value: Any) -> Fault:
-    if not isinstance(value, Fault):
-        raise TypeError(f"faults are such as Cut(byte=300), not {type(value).__name__}")
-    return value
-
-
 def _ends_by_time(fault: Fault) -> bool:
-    """Whether it ends both directions at its time."""
     return isinstance(fault, (Cut, Reset)) and fault.time is not None
 
 
@@ -161,10 +135,7 @@ def _or_never(value: float | None) -> float:
 class _Schedule:
     """The faults of one direction that are still to strike, and what past ones do to its bytes.
 
-    Attributes:
-        passed: bytes that have passed.
-        blocked_until: nothing passes before this time.
-        garbage: passes before anything else.
+    Nothing passes before `blocked_until`; then the garbage passes before anything else.
     """
 
     def __init__(self, faults: Iterable[Fault], direction: Direction) -> None:
@@ -212,21 +183,17 @@ class _Schedule:
 
 
 class FaultyStream(trio.abc.HalfCloseableStream):
-    """A stream on which things go wrong.
+    """A stream on which things go wrong, around another; times are counted from when it is made.
 
     Faults that strike at once do so in the order given. A fault by time strikes when one of the
     stream's methods is called, or waits.
-
-    Args:
-        stream: the stream within; times are counted from now.
-        faults: what goes wrong.
-
-    Raises:
-        TypeError: not faults.
     """
 
     def __init__(self, stream: trio.abc.Stream, faults: Iterable[Fault]) -> None:
-        given = list(map(_check_fault, faults))
+        given = list(faults)
+        for fault in given:
+            if not isinstance(fault, Fault):
+                raise TypeError(f"faults are such as Cut(byte=300), not {type(fault).__name__}")
         self._stream = stream
         self._received = _Schedule(given, Direction.RECEIVED)
         self._sent = _Schedule(given, Direction.SENT)
@@ -235,11 +202,6 @@ class FaultyStream(trio.abc.HalfCloseableStream):
         self._ended_by: Fault | None = None
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
-        """Receive what the faults leave of the bytes.
-
-        Raises:
-            trio.BrokenResourceError: a `Reset` has struck.
-        """
         await trio.lowlevel.checkpoint()
         schedule, wanted = self._received, max_bytes or _RECEIVE_BYTES
         while True:
@@ -273,11 +235,6 @@ class FaultyStream(trio.abc.HalfCloseableStream):
         return None
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
-        """Send the bytes, and what the faults make of them.
-
-        Raises:
-            trio.BrokenResourceError: a `Reset` or a `Cut` has struck.
-        """
         await trio.lowlevel.checkpoint()
         schedule, rest = self._sent, memoryview(bytes(data))
         while True:
@@ -326,19 +283,16 @@ class FaultyStream(trio.abc.HalfCloseableStream):
             await trio.aclose_forcefully(self._stream)
 
     async def wait_send_all_might_not_block(self) -> None:
-        """Wait as the stream within does."""
         if self._ended_by is None:
             await self._stream.wait_send_all_might_not_block()
         else:
             await trio.lowlevel.checkpoint()
 
     async def send_eof(self) -> None:
-        """End this side, as far as the stream within can be half closed."""
         if self._ended_by is None and isinstance(self._stream, trio.abc.HalfCloseableStream):
             await self._stream.send_eof()
         else:
             await trio.lowlevel.checkpoint()
 
     async def aclose(self) -> None:
-        """Close the stream."""
         await self._stream.aclose()

@@ -1,8 +1,7 @@
 """Drivers and their clients in memory, through the real encoder, decoder and router.
 
-A server that does not listen runs the drivers. A client is connected to it by a stream without a
-buffer: what one end sends waits until the other reads, as over TCP when all buffers are full. So
-the server notices at once that a client does not read, and no bytes are outside the program.
+A client is connected to a server by a stream without a buffer: what one end sends waits until the
+other reads, as over TCP when all buffers are full. So no bytes are outside the program.
 """
 
 from __future__ import annotations
@@ -87,13 +86,8 @@ async def start_server(
     """Run drivers in one server until the nursery is cancelled, and return a client of it.
 
     All but `drivers` is as for `start_driver`. They are not running yet; or they are a server of
-    them, so that `join` can connect more clients to it. It does not listen here.
-
-    Raises:
-        RuntimeError: one of the drivers is running already.
-        NotConnected: a fault has struck before the definitions arrived.
-        TooSlowError: the definitions did not arrive within ten minutes.
-        ValueError: no driver, or a device name in two drivers.
+    them, so that `join` can connect more clients to it. It does not listen here. ValueError if
+    there is no driver, or a device name in two drivers.
     """
     server = await _start(nursery, drivers, seed, contain_errors)
     return await join(nursery, server, faults=faults, recording=recording, settle=settle)
@@ -109,13 +103,9 @@ async def join(
 ) -> IPyClient:
     """Return one more client of a server that `start_server` runs.
 
-    The nursery runs the client, which counts towards the server's `maxconnections`. `faults`,
-    `recording` and `settle` are those of this client, as for `start_driver`.
-
-    Raises:
-        NotConnected: a fault has struck before the definitions arrived, or the server has refused
-            the client.
-        TooSlowError: the definitions did not arrive within ten minutes.
+    The nursery runs the client, which counts towards the server's `maxconnections`: if that is
+    reached, this raises `NotConnected`. `faults`, `recording` and `settle` are those of this
+    client, as for `start_driver`.
     """
     stream = connect(nursery, server)
     if given := tuple(faults):
@@ -137,12 +127,7 @@ async def join(
 
 
 def connect(nursery: trio.Nursery, server: IPyServer) -> trio.abc.Stream:
-    """Return the stream of one more client, for a test that sends bytes of its own.
-
-    Args:
-        nursery: runs the task that serves the client.
-        server: is running.
-    """
+    """Return the stream of one more client, for a test that sends bytes of its own."""
     ours, theirs = lockstep_stream_pair()
     nursery.start_soon(partial(server.serve_stream, theirs, name="a client in memory"))
     return ours
@@ -157,14 +142,8 @@ async def start_replay(
 ) -> IPyClient:
     """Show a recorded session to a client, from now on, and return the client.
 
-    Args:
-        nursery: runs both.
-        recording: what was recorded, or its path.
-        speed: recorded seconds in a second; `math.inf` for no pauses.
-        seed: as for `start_driver`.
-
-    Raises:
-        RecordingError: the recording cannot be read.
+    The speed is recorded seconds in a second, `math.inf` for no pauses; the rest is as for
+    `start_driver`. RecordingError if the recording cannot be read.
     """
     return await start_driver(nursery, ReplayDriver(_open(recording), speed), seed=seed)
 
@@ -184,20 +163,9 @@ async def replay_to(
     Reports that drivers send by themselves are collected for half a second more: without pauses,
     this is all that is left of a long move. Under a mock clock pauses take no time: keep them.
 
-    Args:
-        nursery: as for `start_driver`.
-        drivers: one, several, or a server of them.
-        recording: what was recorded, or its path.
-        speed: recorded seconds in a second; `math.inf` for no pauses.
-        seed: as for `start_driver`.
-        contain_errors: as for `start_driver`.
-
-    Returns:
-        What the drivers have sent, each `Entry` with its time since this call.
-
-    Raises:
-        RecordingError: the recording cannot be read.
-        RuntimeError: one of the drivers is running already.
+    The speed is recorded seconds in a second, `math.inf` for no pauses. Each `Entry` has its time
+    since this call. The rest is as for `start_server`. RecordingError if the recording cannot be
+    read.
     """
     session = _open(recording)
     server = await _start(nursery, drivers, seed, contain_errors)
@@ -240,7 +208,7 @@ async def _run(
     *,
     task_status: trio.TaskStatus[IPyServer] = trio.TASK_STATUS_IGNORED,
 ) -> None:
-    """Run a server; raise the one exception that ends it without the groups around it."""
+    """Run a server; an exception that ends it alone is raised without the groups around it."""
     failure: BaseException | None = None
     try:
         await server.run(listen=False, runtime=runtime, task_status=task_status)

@@ -1,7 +1,7 @@
 """Reproducible tests: a seed for the scheduler, a virtual time of day, and no threads.
 
-Trio runs tasks that are ready in a random order. Under a mock clock, only that order and threads
-differ between two runs of a test. So the order is drawn from a seed; a test should pass with any.
+Under a mock clock, only threads and the random order in which Trio runs tasks that are ready differ
+between two runs of a test. So the order is drawn from a seed; a test should pass with any.
 """
 
 from __future__ import annotations
@@ -51,7 +51,6 @@ async def at_once(function: Callable[..., Any], *args: Any, **_options: Any) -> 
 
 
 def make_runtime(*, contain_errors: bool = False) -> Runtime:
-    """Return the runtime of a test: virtual where the clock is."""
     if is_virtual():
         return Runtime(now=virtual_now, in_thread=at_once, contain_errors=contain_errors)
     return replace(DEFAULT_RUNTIME, contain_errors=contain_errors)
@@ -60,10 +59,8 @@ def make_runtime(*, contain_errors: bool = False) -> Runtime:
 def make_reproducible(seed: int | None = None) -> None:
     """Draw the order of tasks from a seed, from now to the end of this run of Trio.
 
-    Without a mock clock it does nothing: then the order depends on the kernel as well.
-
-    Args:
-        seed: another seed gives another order. By default the current one stays; the first is 0.
+    Without a mock clock it does nothing: then the order depends on the kernel as well. By default
+    the current seed stays; the first is 0.
     """
     if not is_virtual() or (seed is None and _seeded.get()):
         return
