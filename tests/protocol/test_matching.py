@@ -5,15 +5,20 @@ from typing import Any
 import pytest
 
 from trindi.protocol import (
+    BLOBPolicies,
+    BLOBPolicy,
     Interest,
     Message,
     covers,
     delProperty,
+    enableBLOB,
     ends,
     is_all,
     matches,
     setNumberVector,
 )
+
+NEVER, ALSO, ONLY = BLOBPolicy.NEVER, BLOBPolicy.ALSO, BLOBPolicy.ONLY
 
 REPORT = setNumberVector("d", "v")
 
@@ -120,3 +125,40 @@ def test_long_names_count(names: tuple[str, str]) -> None:
     assert not interest.everything
     interest.add("d", "w")
     assert interest.everything
+
+
+# BLOB policies -----------------------------------------------------------------------------------
+
+
+def test_the_policy_of_a_device_replaces_those_of_its_properties() -> None:
+    policies = BLOBPolicies()
+    for request in (enableBLOB("D", "P", ONLY), enableBLOB("E", "P", ALSO), enableBLOB("D", None)):
+        policies.set(request)
+    assert list(policies) == [enableBLOB("E", "P", ALSO), enableBLOB("D", None, NEVER)]
+    policies.set(enableBLOB("D", "P", ALSO))
+    assert [policies.find("D", name) for name in ("P", "Q", None)] == [ALSO, NEVER, NEVER]
+    assert policies.find("F") is NEVER
+
+
+def test_policies_are_bounded_and_those_noted_can_still_be_changed() -> None:
+    policies = BLOBPolicies()
+    policies.set(enableBLOB("D", "P", ALSO))
+    policies.set(enableBLOB("E", None, ALSO))
+    for number in range(20_000):
+        policies.set(enableBLOB("D", f"{number}", ALSO))
+    noted = sum(policies.find("D", f"{number}") is ALSO for number in range(20_000))
+    assert 1_000 < noted < 20_000
+    assert policies.find("D", "P") is ALSO
+    policies.set(enableBLOB("D", "P", NEVER))
+    assert policies.find("D", "P") is NEVER
+    policies.set(enableBLOB("E", None, NEVER))
+    assert policies.find("E", "anything") is NEVER
+
+
+def test_policies_that_are_replaced_make_room() -> None:
+    policies = BLOBPolicies()
+    for _ in range(20_000):
+        policies.set(enableBLOB("D", "P", ALSO))
+        policies.set(enableBLOB("D", None, NEVER))
+    policies.set(enableBLOB("D", "P", ALSO))
+    assert policies.find("D", "P") is ALSO

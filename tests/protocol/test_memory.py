@@ -88,8 +88,8 @@ def test_long_tags_are_not_remembered(decode: bool) -> None:
 @pytest.mark.parametrize(
     ("memory", "most"),
     [
-        (encoder._Memory(lambda name: f"<{name}>"), encoder._MAX_REMEMBERED),
-        (element_reader._Memory(lambda name: name), element_reader._MAX_REMEMBERED),
+        (encoder._remember(lambda name: f"<{name}>"), encoder._MAX_REMEMBERED),
+        (element_reader._remember(lambda name: name), element_reader._MAX_REMEMBERED),
     ],
 )
 def test_no_more_than_a_bounded_number_is_remembered(memory: Any, most: int) -> None:

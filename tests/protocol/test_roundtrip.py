@@ -153,6 +153,7 @@ def test_any_markup(data: bytes, places: list[int]) -> None:
 )
 @example(b'<pingReply uid="1" timestampx="2"/><pingReply timestamp="1" uid="2" timestamp=""/>', [])
 @example(b"<message\x0bfoo/><message\x0cdevice='d'/><mess\x01age/><message \x01device='d'/>", [])
+@example(b'<<message device="a" timestamp="2000-01-01T00:00:00.000001<"></message>', [])
 @example(b"<newTextVector device='d' name='n' <!-- <message/> --></newTextVector>", [])
 def test_any_mutation(data: bytes, places: list[int]) -> None:
     check_any_bytes(data, places)

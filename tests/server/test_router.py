@@ -258,30 +258,6 @@ def test_short_names_are_bounded_too() -> None:
     assert 1_000 < asked < 20_000
 
 
-def test_policies_are_bounded_and_those_noted_can_still_be_changed() -> None:
-    subscription = Subscription()
-    subscription.set_policy("D", "P", ALSO)
-    subscription.set_policy("E", None, ALSO)
-    for number in range(20_000):
-        subscription.set_policy("D", f"{number}", ALSO)
-    noted = sum(subscription.policy("D", f"{number}") is ALSO for number in range(20_000))
-    assert 1_000 < noted < 20_000
-    assert subscription.policy("D", "P") is ALSO
-    subscription.set_policy("D", "P", NEVER)
-    assert subscription.policy("D", "P") is NEVER
-    subscription.set_policy("E", None, NEVER)
-    assert subscription.policy("E", "anything") is NEVER
-
-
-def test_what_is_forgotten_makes_room() -> None:
-    subscription = Subscription()
-    for _ in range(20_000):
-        subscription.set_policy("D", "P", ALSO)
-        subscription.set_policy("D", None, NEVER)
-    subscription.set_policy("D", "P", ALSO)
-    assert subscription.policy("D", "P") is ALSO
-
-
 # Snooping ----------------------------------------------------------------------------------------
 
 

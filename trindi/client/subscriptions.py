@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from trindi.errors import ConfigurationError
 from trindi.properties import convert_choice
-from trindi.protocol import BLOBPolicy, enableBLOB, getProperties, replace, setBLOBVector
+from trindi.protocol import (
+    BLOBPolicies,
+    BLOBPolicy,
+    enableBLOB,
+    getProperties,
+    replace,
+    setBLOBVector,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -15,7 +23,7 @@ if TYPE_CHECKING:
 class Subscriptions:
     def __init__(self, ask_for: Iterable[str | tuple[str, str | None]] = ()) -> None:
         self._questions: dict[getProperties, None] = {}
-        self._policies: dict[tuple[str, str | None], BLOBPolicy] = {}
+        self._policies = BLOBPolicies(math.inf)
         # How many BLOBs came that were not enabled.
         self.unrequested = 0
         if isinstance(ask_for, str):
@@ -38,21 +46,16 @@ class Subscriptions:
 
     def set_policy(self, devicename: str, vectorname: str | None, policy: str) -> enableBLOB:
         chosen = convert_choice(BLOBPolicy, policy, "BLOB policy")
-        if vectorname is None:
-            # The policy of a device replaces those of its properties.
-            for key in [key for key in self._policies if key[0] == devicename]:
-                del self._policies[key]
-        self._policies[devicename, vectorname] = chosen
-        return enableBLOB(devicename, vectorname, chosen)
+        request = enableBLOB(devicename, vectorname, chosen)
+        self._policies.set(request)
+        return request
 
     def requests(self) -> list[getProperties | enableBLOB]:
-        policies = [enableBLOB(*key, policy) for key, policy in self._policies.items()]
-        return [*self._questions, *policies]
+        return [*self._questions, *self._policies]
 
     def policy(self, devicename: str, vectorname: str | None = None) -> BLOBPolicy:
         """Return the BLOB policy of a property, which may be that of its device."""
-        of_device = self._policies.get((devicename, None), BLOBPolicy.NEVER)
-        return self._policies.get((devicename, vectorname), of_device)
+        return self._policies.find(devicename, vectorname)
 
     def wants_blobs(self, devicename: str, vectorname: str) -> bool:
         return self.policy(devicename, vectorname) is not BLOBPolicy.NEVER

@@ -68,6 +68,7 @@ from trindi.protocol.markup import (
 )
 from trindi.protocol.matching import (
     EVERY_DEVICE as EVERY_DEVICE,
+    BLOBPolicies as BLOBPolicies,
     Interest as Interest,
     covers as covers,
     ends as ends,

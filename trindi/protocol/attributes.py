@@ -7,10 +7,11 @@ module reads the table of elements; it sees no bytes and no markup.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final, TypeAlias, TypeVar
 
-from trindi.protocol.elements import Element, Kind, Type
+from trindi.protocol.elements import Element, Kind
 from trindi.protocol.events import Limits, NumberLabel, SizeFormat
 from trindi.protocol.values import (
     BLOBPolicy,
@@ -27,9 +28,6 @@ Attributes: TypeAlias = Mapping[str, str]
 E = TypeVar("E", bound=StrEnum)
 
 
-# Values ----------------------------------------------------------------------------------------
-
-
 def _choice(enumeration: type[E], what: str) -> Callable[[str], E]:
     table = {str(choice): choice for choice in enumeration}
 
@@ -43,7 +41,7 @@ def _choice(enumeration: type[E], what: str) -> Callable[[str], E]:
 
 
 def _hint(text: str) -> float:
-    """Read a number that is only a hint: 0 where it cannot be read."""
+    """Return 0 where it cannot be read."""
     try:
         return parse_number(text)
     except ValueError:
@@ -63,27 +61,19 @@ READ_VALUE: Final[dict[Kind, Callable[[str], Any]]] = {
     Kind.LIGHT: _choice(State, "light value"),
     Kind.BLOB: _nothing,  # a definition of a BLOB has no value (§2)
 }
-"""Reads the text of a member, by its kind."""
 
-_READ_ATTRIBUTE: Final[dict[Type, Callable[[str], Any]]] = {
-    Type.TEXT: str,
-    Type.STATE: _choice(State, "state"),
-    Type.PERM: _choice(Permission, "permission"),
-    Type.RULE: _choice(Rule, "switch rule"),
-    Type.SECONDS: _hint,
-    Type.TIMESTAMP: parse_timestamp,
+_READ_ATTRIBUTE: Final[dict[type[Any], Callable[[str], Any]]] = {
+    str: str,
+    State: _choice(State, "state"),
+    Permission: _choice(Permission, "permission"),
+    Rule: _choice(Rule, "switch rule"),
+    float: _hint,
+    datetime: parse_timestamp,
 }
 
 
-# Attributes of an element ----------------------------------------------------------------------
-
-
 def read_fields(element: Element, attributes: Attributes) -> dict[str, Any]:
-    """Return the fields of an element's event that are attributes.
-
-    Raises:
-        ValueError: an attribute is missing, or its value is not legal.
-    """
+    """Return the fields of an element's event that are attributes; ValueError if one is bad."""
     fields: dict[str, Any] = {}
     for attribute in element.attributes:
         text = attributes.get(attribute.xml)
@@ -97,9 +87,6 @@ def read_fields(element: Element, attributes: Attributes) -> dict[str, Any]:
         # A label that is absent is the name; one that is empty is meant to be (§2).
         fields["label"] = fields["vectorname"]
     return fields
-
-
-# Attributes of a member ------------------------------------------------------------------------
 
 
 def _limits(attributes: Attributes) -> Limits:
@@ -127,11 +114,7 @@ def details_reader(element: Element) -> Callable[[Attributes], Any]:
 
 
 def blob_details(attributes: Attributes) -> tuple[SizeFormat, bool]:
-    """Return the size and format of a BLOB, and whether it is attached.
-
-    Raises:
-        ValueError: the size is missing or no legal one, or the format is missing.
-    """
+    """Return the size and format of a BLOB, and whether it is attached; ValueError if bad."""
     size, suffix = attributes.get("size", ""), attributes.get("format")
     # One that is no plain decimal, or out of range, kills indiserver (§9): never pass it on.
     if not (size.isascii() and size.isdigit()) or len(size) > 18:

@@ -28,12 +28,7 @@ _START: Final = re.compile(f"<oneBLOB({ATTRIBUTES}){BLANK}*+>".encode())
 class Collector:
     """Takes payloads out of the element that a decoder holds.
 
-    Args:
-        framer: looks for the end of that element.
-        payloads: receives the decoded payloads.
-
-    Attributes:
-        compressed: bytes taken out whose payloads are decompressed only at the end.
+    `compressed` counts bytes taken out whose payloads are decompressed only at the end.
     """
 
     def __init__(self, framer: Framer, payloads: Payloads) -> None:

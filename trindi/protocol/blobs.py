@@ -39,8 +39,7 @@ class Base64:
     """Bytes that are encoded piece by piece as they are sent; `len` is the length in base64.
 
     The base64 is one unbroken line: any other layout breaks a reference program (§4.2, §4.3). It is
-    never held as a whole, and encoding while the bytes are in the processor's cache is faster than
-    fetching base64 from memory.
+    never held as a whole: encoding what is in the processor's cache is faster than fetching base64.
     """
 
     __slots__ = ("_data",)
@@ -64,11 +63,7 @@ def plain_format(suffix: str) -> str:
 
 
 def decode_base64(payload: bytes | memoryview) -> bytes:
-    """Decode strictly; only white space may be anywhere.
-
-    Raises:
-        ValueError: the payload is not base64.
-    """
+    """Decode strictly, but for white space; ValueError where it is not base64."""
     try:
         return pybase64.b64decode(payload, validate=True)
     except binascii.Error:
@@ -80,11 +75,7 @@ def decode_base64(payload: bytes | memoryview) -> bytes:
 
 
 class Incoming:
-    """A payload that is decoded while it arrives.
-
-    Args:
-        size: how many bytes are expected; only a hint.
-    """
+    """A payload that is decoded while it arrives; `size` is a hint."""
 
     def __init__(self, size: int = 0) -> None:
         self._expected = min(size, _MAX_RESERVED)
@@ -94,7 +85,6 @@ class Incoming:
         self._faulty = False
 
     def take(self, text: memoryview) -> None:
-        """Decode the next text, however it is cut."""
         if self._faulty:
             return
         try:
@@ -144,11 +134,7 @@ def compress(data: bytes) -> bytes:
 
 
 def decompress(data: bytes, limit: int) -> bytes:
-    """Decompress one zlib stream into at most `limit` bytes.
-
-    Raises:
-        ValueError: not a complete zlib stream, or one that holds more than `limit` bytes.
-    """
+    """Decompress one whole zlib stream into at most `limit` bytes; ValueError if it is not one."""
     stream = zlib.decompressobj()
     try:
         # One byte over the limit tells a stream that is too long from one that just fits; a
@@ -166,12 +152,8 @@ def decompress(data: bytes, limit: int) -> bytes:
 class Payloads:
     """Reads the payloads of BLOBs that a peer sends.
 
-    Args:
-        max_bytes: bound of the payloads of one element, decoded.
-        attachments: takes the bytes of an attached BLOB; without it such a BLOB is refused.
-
     Attributes:
-        max_bytes: that bound.
+        max_bytes: bound of the payloads of one element, decoded.
         max_encoded: bound of the same payloads in the stream.
         collected: payloads of the present element that are decoded already.
     """
@@ -185,14 +167,11 @@ class Payloads:
         self._attachments = attachments
 
     def attached(self, size: int, suffix: str, room: int) -> bytes:
-        """Take a payload that came as a descriptor beside the stream.
-
-        A compressed one fills only the start of the `size` bytes that indiserver attaches.
-        """
         if self._attachments is None:
             raise ValueError("a BLOB cannot be attached on this connection")
         self._check(size, room)
         data = self._attachments(size)
+        # A compressed one fills only the start of the bytes that indiserver attaches.
         return decompress(data, size) if suffix.endswith(COMPRESSED) else data
 
     def inline(

@@ -14,7 +14,7 @@ This is the only importer of defusedxml. It knows no sockets, no tasks and no lo
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Final
 from xml.etree.ElementTree import ParseError
 
 from defusedxml.ElementTree import DefusedXMLParser
@@ -22,7 +22,7 @@ from defusedxml.ElementTree import DefusedXMLParser
 from trindi.errors import ProtocolError, check_count
 from trindi.protocol.blob_collector import Collector
 from trindi.protocol.blobs import Payloads
-from trindi.protocol.element_reader import Malformed, read, read_address
+from trindi.protocol.element_reader import Malformed, Result, read, read_address
 from trindi.protocol.elements import ELEMENTS
 from trindi.protocol.framing import Frame, Framer
 from trindi.protocol.markup import NAME
@@ -45,9 +45,6 @@ MAX_DEPTH: Final = 2
 # Layout and junk longer than this are more than one span: they are not held without bound.
 _MAX_TEXT_SPAN: Final = 64 * 1024
 
-Framed: TypeAlias = "tuple[int, Event | None, ProtocolError | None]"
-"""Where something in the stream ends, and its event or its fault, if it has either."""
-
 # Characters that no XML parser takes, without NUL, which is an error (§9).
 _CONTROL: Final = bytes([*range(1, 9), 11, 12, *range(14, 32), 127])
 _PAYLOAD: Final = re.compile(
@@ -61,15 +58,8 @@ class _Rewriter:
     """Rewrites one element in the plain form: the target of an XML parser.
 
     The bytes of the element are Latin-1 characters here, so that they come out as they went in.
-
-    Args:
-        element: the row of the table with its name.
-        payloads: placeholder in the element → the payload that it replaces.
-        collected: offset in the element → payload, for those that are decoded already.
-
-    Attributes:
-        form: the element in the plain form.
-        collected: the same payloads, by their offsets in `form`.
+    Its `payloads` are by placeholder, those that are `collected` by offset: first by that in the
+    element, at the end by that in the plain `form`.
     """
 
     def __init__(
@@ -130,12 +120,7 @@ class _Rewriter:
 
 
 def _rewrite(data: bytes, element: Element, max_markup: int, collected: Collected) -> _Rewriter:
-    """Rewrite any element in the plain form.
-
-    Raises:
-        ParseError: it is not XML.
-        ValueError: it is not INDI, or defusedxml refuses it.
-    """
+    """Rewrite any element; ParseError where it is no XML, ValueError where it is no INDI."""
     payloads: dict[str, re.Match[bytes]] = {}
 
     def cut(match: re.Match[bytes]) -> bytes:
@@ -161,8 +146,8 @@ class Decoder:
     """Turns the bytes of one peer into events.
 
     Args:
-        max_element_bytes: bound of one element without BLOB payloads, in bytes.
-        max_blob_bytes: bound of the payloads of one BLOB element, decoded, in bytes.
+        max_element_bytes: bound of one element without BLOB payloads.
+        max_blob_bytes: bound of the payloads of one BLOB element, decoded.
         attachments: takes the bytes of an attached BLOB; without it such a BLOB is refused.
 
     Attributes:
@@ -201,15 +186,11 @@ class Decoder:
         return len(self._held) + self._collector.compressed
 
     def feed(self, data: bytes | bytearray) -> list[Event]:
-        """Read the next bytes of the stream, however they are cut.
-
-        Returns:
-            The events that are now complete, in order.
+        """Read the next bytes of the stream, however they are cut; return the complete events.
 
         Raises:
             ProtocolError: an element is malformed or too large. The `events` of the error were
-                read from these bytes before it; the bytes after it are kept, and ``feed(b"")``
-                goes on with the next element.
+                read before it; the bytes after it are kept, and ``feed(b"")`` goes on with them.
         """
         if self._held:
             self._held += self._collector.resume(data, self._held)
@@ -227,16 +208,15 @@ class Decoder:
                     break
                 bound = start + markup
                 found = read(buffer, start, bound if bound < stop else stop, payloads)
+            offset = self.offset
             if found is None:
-                framed = self._framed(buffer, start)
-                if framed is None:
+                found = self._framed(buffer, start)
+                if found is None:
                     position = start
                     break
-                position, event, error = framed
-            else:
-                position, event, wrong = found
-                if wrong:
-                    error = self._error(wrong, buffer, start, position)
+            position, event, wrong = found
+            if wrong:
+                error = self._error(wrong, buffer, start, position, offset + start)
             if event is not None:
                 events.append(event)
         self._hold(buffer, position)
@@ -252,13 +232,10 @@ class Decoder:
         items: list[Event | ProtocolError] = []
         while True:
             try:
-                items += self.feed(data)
+                return items + self.feed(data)
             except ProtocolError as error:
-                items += error.events
-                items.append(error)
+                items += (*error.events, error)
                 data = b""
-            else:
-                return items
 
     def feed_spans(self, data: bytes | bytearray) -> list[Span]:
         """Read as `feed_all` does, and return what is read with its bytes, payloads included.
@@ -295,7 +272,7 @@ class Decoder:
         spans = self._text_spans(True)
         if self._held:
             data = bytes(self._held)
-            error = self._error(Malformed("it is cut short"), data, 0, len(data))
+            error = self._error(Malformed("it is cut short"), data, 0, len(data), self.offset)
             spans.append(Span(error, data))
             self._hold(self._held, len(data))
         return spans
@@ -308,24 +285,20 @@ class Decoder:
         return spans
 
     def _next_span(self, buffer: bytes | bytearray, start: int) -> Span | None:
+        self._is_rewritten = False
         found = None
         if not self._framer.begun:
             stop = min(len(buffer), start + self._max_markup)
             found = read(buffer, start, stop, self._payloads)
-        self._is_rewritten = False
+        found = found or self._framed(buffer, start)
         if found is None:
-            framed = self._framed(buffer, start)
-            if framed is None:
-                return None
-            end, event, error = framed
-        else:
-            end, event, wrong = found
-            error = self._error(wrong, buffer, start, end) if wrong else None
+            return None
+        end, event, wrong = found
+        item = self._error(wrong, buffer, start, end, self.offset + start) if wrong else event
         data = bytes(memoryview(buffer)[start:end])
-        return Span(error or event, data, event is not None and not self._is_rewritten)
+        return Span(item, data, event is not None and not self._is_rewritten)
 
     def _hold(self, buffer: bytes | bytearray, position: int) -> None:
-        """Keep the bytes from `position` on."""
         self.offset += position
         if self._held:
             del self._held[:position]
@@ -337,7 +310,7 @@ class Decoder:
         has_blobs = element is not None and element.has_blobs
         return self._max_markup + (self._payloads.max_encoded if has_blobs else 0)
 
-    def _framed(self, buffer: bytes | bytearray, start: int) -> Framed | None:
+    def _framed(self, buffer: bytes | bytearray, start: int) -> Result:
         """Find the end of what starts at `start`, and read it; None where more bytes are needed."""
         taken = self._framer.taken
         frame = self._framer.advance(buffer, start)
@@ -350,16 +323,14 @@ class Decoder:
             wrong = Malformed(frame.fault)
         elif frame.name:
             self.skipped += 1
-        error = self._error(wrong, buffer, start, frame.end) if wrong else None
         if taken:
             self._collector.clear()
             self.offset += taken
-        return frame.end, event, error
+        return frame.end, event, wrong
 
     def _whole(
         self, buffer: bytes | bytearray, start: int, frame: Frame
     ) -> tuple[Event | None, str]:
-        """Read a whole frame: in the plain form, or as XML."""
         payloads, markup = self._payloads, self._max_markup
         found = read(buffer, start, min(frame.end, start + markup), payloads)
         if found is None:
@@ -374,13 +345,16 @@ class Decoder:
             assert found is not None, "it is in the plain form now"
         return found[1:]
 
-    def _error(self, reason: str, buffer: bytes | bytearray, start: int, end: int) -> ProtocolError:
+    @staticmethod
+    def _error(
+        reason: str, buffer: bytes | bytearray, start: int, end: int, offset: int
+    ) -> ProtocolError:
         name = _NAME_AT.match(buffer, start, end)
         address = read_address(buffer, start, end)
         return ProtocolError(
             reason,
             element=name[1].decode() if name else None,
-            offset=self.offset + start,
+            offset=offset,
             devicename=address.get("device"),
             vectorname=address.get("name"),
             malformed=isinstance(reason, Malformed),

@@ -27,7 +27,7 @@ from trindi.protocol.attributes import (
 )
 from trindi.protocol.elements import ELEMENTS, Element, Kind
 from trindi.protocol.events import Event, SizeFormat
-from trindi.protocol.markup import ATTRIBUTES, BLANK, HEAD, read_attributes, text_of
+from trindi.protocol.markup import ATTRIBUTES, BLANK, HEAD, Memory, read_attributes, text_of
 from trindi.protocol.values import MAX_NUMBER_LENGTH, parse_timestamp
 
 if TYPE_CHECKING:
@@ -53,19 +53,8 @@ _MAX_REMEMBERED_LENGTH: Final = 256
 _from_iso_format: Final = datetime.fromisoformat
 
 
-class _Memory(dict[K, V]):
-    """What short keys were read as; all is forgotten when there are too many."""
-
-    def __init__(self, read: Callable[[K], V]) -> None:
-        self._read = read
-
-    def __missing__(self, key: K) -> V:
-        value = self._read(key)
-        if len(key) <= _MAX_REMEMBERED_LENGTH:
-            if len(self) >= _MAX_REMEMBERED:
-                self.clear()
-            self[key] = value
-        return value
+def _remember(read: Callable[[K], V]) -> Memory[K, V]:
+    return Memory(read, _MAX_REMEMBERED, lambda key, _: len(key) <= _MAX_REMEMBERED_LENGTH)
 
 
 def _content_reader(kind: Kind) -> Callable[[bytes], tuple[str, Any]]:
@@ -90,7 +79,7 @@ def _content_reader(kind: Kind) -> Callable[[bytes], tuple[str, Any]]:
     if kind is Kind.NUMBER:
         return read_number
     # There are few texts of switches and lights.
-    return _Memory(read).__getitem__ if kind in {Kind.SWITCH, Kind.LIGHT} else read
+    return _remember(read).__getitem__ if kind in {Kind.SWITCH, Kind.LIGHT} else read
 
 
 class Malformed(str):
@@ -112,7 +101,7 @@ class _Reader:
         self._content = self._index.get(element.content)
         self._end = re.compile(f"([^<]*+)</{element.xml}>".encode())
         self._nothing = f"</{element.xml}>".encode()
-        self._values = _Memory(self._read_values)
+        self._values = _remember(self._read_values)
 
     def start(self, head: re.Match[bytes]) -> tuple[Rest, Values]:
         """Return what reads the rest of the element, and the values of its start tag."""
@@ -126,15 +115,7 @@ class _Reader:
         return [getattr(event, name) for name in self._index]
 
     def rest(self, buffer: Buffer, at: int, stop: int, tag: StartTag, payloads: Payloads) -> Result:
-        """Read what follows the start tag.
-
-        Args:
-            buffer: holds the element.
-            at: the end of the start tag.
-            stop: where the element must end, or the bytes end; payloads not counted.
-            tag: what the start tag means.
-            payloads: reads the payloads of BLOBs.
-        """
+        """Read what follows the start tag, which ends at `at`; for `stop` see `read`."""
         found = self._end.match(buffer, at, stop)
         if found is None:
             return None
@@ -161,7 +142,7 @@ class _Reader:
 
 
 class _VectorReader(_Reader):
-    """Reads a vector: of texts, switches, lights or numbers, or a definition of BLOBs."""
+    """Reads a vector of any kind, but for payloads of BLOBs."""
 
     def __init__(self, element: Element, kind: Kind) -> None:
         super().__init__(element)
@@ -176,10 +157,9 @@ class _VectorReader(_Reader):
         self._members = self._index["members"]
         self._text = self._index.get("text")
         self._details = self._index.get(element.details)
-        self._member_tags = _Memory(self._read_member_tag)
+        self._member_tags = _remember(self._read_member_tag)
 
     def rest(self, buffer: Buffer, at: int, stop: int, tag: StartTag, payloads: Payloads) -> Result:
-        """Read the members."""
         found = self._rest.match(buffer, at, stop)
         if found is None:
             return None
@@ -235,7 +215,6 @@ class _BLOBReader(_Reader):
         self._end = re.compile(f"{BLANK}*+</{element.xml}>".encode())
 
     def rest(self, buffer: Buffer, at: int, stop: int, tag: StartTag, payloads: Payloads) -> Result:
-        """Read the members and their payloads, as `_Reader.rest` does."""
         last = min(len(buffer), stop + payloads.max_encoded)
         texts: list[tuple[bytes, slice]] = []
         while found := self._start.match(buffer, at, min(stop, last)):
@@ -299,8 +278,6 @@ def _reader(element: Element) -> _Reader:
 _READERS: Final = {name.encode(): _reader(element) for name, element in ELEMENTS.items()}
 
 
-# Start tags ------------------------------------------------------------------------------------
-
 Rest: TypeAlias = Callable[[Buffer, int, int, StartTag, "Payloads"], Result]
 
 
@@ -311,7 +288,7 @@ def _start(head: re.Match[bytes] | None) -> tuple[Rest, Values] | None:
 
 
 def _read_start(text: str) -> tuple[Rest, Values] | None:
-    """Read a start tag without its ``>``; None where it has a time."""
+    """Read a start tag, given without its ``>``; None where it has a time."""
     head = HEAD.fullmatch(f"{text}>".encode("latin-1"))
     return _start(head) if head and not head[3] else None
 
@@ -324,8 +301,8 @@ def _read_start_with_time(parts: tuple[str, str]) -> tuple[Rest, Values] | None:
 
 
 _TIME: Final = ' timestamp="'
-_known_starts: Final = _Memory(_read_start)
-_known_starts_with_time: Final = _Memory(_read_start_with_time)
+_known_starts: Final = _remember(_read_start)
+_known_starts_with_time: Final = _remember(_read_start_with_time)
 
 
 def read_address(buffer: Buffer, start: int, stop: int) -> Attributes:
@@ -337,24 +314,17 @@ def read_address(buffer: Buffer, start: int, stop: int) -> Attributes:
         return {}
 
 
-# Elements --------------------------------------------------------------------------------------
-
-
 def read(buffer: Buffer, start: int, stop: int, payloads: Payloads) -> Result:
-    """Read the element that starts at `start`, if it is whole and in the plain form.
+    """Read the element whose ``<`` is at `start`, if it is whole and in the plain form.
 
-    Args:
-        buffer: holds it.
-        start: the index of its ``<``.
-        stop: where it must end, or the bytes end; payloads not counted.
-        payloads: reads the payloads of BLOBs.
+    At `stop` it must end, or the bytes end; payloads of BLOBs are not counted.
     """
     end = buffer.find(b">", start, start + _MAX_REMEMBERED_LENGTH)
     if 0 < end < stop:
         before, has_time, rest = buffer[start:end].decode("latin-1").partition(_TIME)
         if has_time:
             time, quote, after = rest.partition('"')
-            known = _known_starts_with_time[before, after] if quote else None
+            known = _known_starts_with_time[before, after] if quote and "<" not in time else None
         else:
             time, known = "", _known_starts[before]
         if known is not None:

@@ -4,6 +4,7 @@ Decoder, encoder and documents read it; no other module knows how an element is 
 """
 
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 from enum import Enum
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
@@ -22,24 +23,13 @@ class Kind(Enum):
     BLOB = "BLOB"
 
 
-class Type(Enum):
-    """The type of an attribute's value."""
-
-    TEXT = "text"
-    STATE = "state"
-    PERM = "perm"
-    RULE = "rule"
-    SECONDS = "seconds"
-    TIMESTAMP = "timestamp"
-
-
 class Attribute(NamedTuple):
     """One attribute of an element.
 
     Attributes:
         xml: its name on the wire.
         field: its name on the event.
-        type: the type of its value.
+        type: the type of its value, which says how it is read and written.
         required: an element without it is refused.
         default: what the event holds where it is absent.
         always: written even where it holds the default (§2: BaseClient has defaults of its own).
@@ -47,7 +37,7 @@ class Attribute(NamedTuple):
 
     xml: str
     field: str
-    type: Type = Type.TEXT
+    type: Any = str
     required: bool = False
     default: Any = None
     always: bool = False
@@ -93,14 +83,16 @@ _NAME = Attribute("name", "vectorname", required=True)
 _ANY_NAME = Attribute("name", "vectorname")
 _LABEL = Attribute("label", "label", default="", always=True)
 _GROUP = Attribute("group", "group", default="", always=True)
-_STATE = Attribute("state", "state", Type.STATE, default=State.OK, always=True)
-_NEW_STATE = Attribute("state", "state", Type.STATE)
-_PERM = Attribute("perm", "perm", Type.PERM, default=Permission.RO, always=True)
-_RULE = Attribute("rule", "rule", Type.RULE, default=Rule.ONE_OF_MANY, always=True)
-_TIMEOUT = Attribute("timeout", "timeout", Type.SECONDS, default=0.0, always=True)
-_NEW_TIMEOUT = Attribute("timeout", "timeout", Type.SECONDS)
-_TIMESTAMP = Attribute("timestamp", "timestamp", Type.TIMESTAMP)
+_STATE = Attribute("state", "state", State, default=State.OK, always=True)
+_NEW_STATE = Attribute("state", "state", State)
+_PERM = Attribute("perm", "perm", Permission, default=Permission.RO, always=True)
+_RULE = Attribute("rule", "rule", Rule, default=Rule.ONE_OF_MANY, always=True)
+_TIMEOUT = Attribute("timeout", "timeout", float, default=0.0, always=True)
+_NEW_TIMEOUT = Attribute("timeout", "timeout", float)
+_TIMESTAMP = Attribute("timestamp", "timestamp", datetime)
 _MESSAGE = Attribute("message", "message", default="")
+_ANY = _ANY_DEVICE, _ANY_NAME
+_TAIL = _TIMESTAMP, _MESSAGE
 _UID = Attribute("uid", "uid", required=True)
 _AFTER = Attribute("after", "after", default="")
 # Not "after": indiserver answers with all attributes of the request.
@@ -108,23 +100,21 @@ _ANSWERED = Attribute("answered", "answered", default="")
 
 
 def _vectors() -> Iterator[Element]:
-    head, tail = (_DEVICE, _NAME), (_TIMESTAMP, _MESSAGE)
     for kind in Kind:
         is_light, one = kind is Kind.LIGHT, f"one{kind.value}"
         perm = () if is_light else (_PERM,)
         rule = (_RULE,) if kind is Kind.SWITCH else ()
         timeout = () if is_light else (_TIMEOUT,)
         new_timeout = () if is_light else (_NEW_TIMEOUT,)
-        described = (*head, _LABEL, _GROUP, _STATE, *perm, *rule, *timeout, *tail)
-        yield _vector("def", kind, described, f"def{kind.value}")
-        yield _vector("set", kind, (*head, _NEW_STATE, *new_timeout, *tail), one)
-        if not is_light:
-            yield _vector("new", kind, (*head, _TIMESTAMP), one)
-
-
-def _vector(verb: str, kind: Kind, attributes: tuple[Attribute, ...], member: str) -> Element:
-    name = f"{verb}{kind.value}Vector"
-    return Element(name, getattr(events, name), attributes, kind, member)
+        described = (_LABEL, _GROUP, _STATE, *perm, *rule, *timeout, *_TAIL)
+        for verb, attributes, member in (
+            ("def", described, f"def{kind.value}"),
+            ("set", (_NEW_STATE, *new_timeout, *_TAIL), one),
+            ("new", (_TIMESTAMP,), one),
+        ):
+            name = f"{verb}{kind.value}Vector"
+            if cls := getattr(events, name, None):  # there is no newLightVector
+                yield Element(name, cls, (_DEVICE, _NAME, *attributes), kind, member)
 
 
 ELEMENTS: Final[Mapping[str, Element]] = MappingProxyType(
@@ -132,17 +122,10 @@ ELEMENTS: Final[Mapping[str, Element]] = MappingProxyType(
         element.xml: element
         for element in (
             # Always 1.7, whatever a peer sent: a libindi driver exits on any other (§0 rule 12).
-            Element(
-                "getProperties",
-                events.getProperties,
-                (_ANY_DEVICE, _ANY_NAME),
-                fixed='version="1.7"',
-            ),
+            Element("getProperties", events.getProperties, _ANY, fixed='version="1.7"'),
             Element("enableBLOB", events.enableBLOB, (_DEVICE, _ANY_NAME), content="policy"),
-            Element("message", events.Message, (_ANY_DEVICE, _TIMESTAMP, _MESSAGE)),
-            Element(
-                "delProperty", events.delProperty, (_ANY_DEVICE, _ANY_NAME, _TIMESTAMP, _MESSAGE)
-            ),
+            Element("message", events.Message, (_ANY_DEVICE, *_TAIL)),
+            Element("delProperty", events.delProperty, (*_ANY, *_TAIL)),
             Element("pingRequest", events.pingRequest, (_UID, _AFTER)),
             Element("pingReply", events.pingReply, (_UID, _ANSWERED)),
             *_vectors(),

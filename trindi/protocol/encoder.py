@@ -10,18 +10,20 @@ This module only writes: it trusts the types of an event, and refuses what must 
 from __future__ import annotations
 
 import re
+from datetime import datetime
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final
 
 from trindi.protocol.blobs import COMPRESSED, Base64, compress
-from trindi.protocol.elements import ELEMENTS, Attribute, Element, Kind, Type
-from trindi.protocol.events import NumberLabel, SizeFormat
+from trindi.protocol.elements import ELEMENTS, Attribute, Element, Kind
+from trindi.protocol.events import Limits, SizeFormat
+from trindi.protocol.markup import Memory
 from trindi.protocol.values import BLANKS, clean, format_timestamp, number_to_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
-    from trindi.protocol.events import Event, Limits, newBLOBVector, setBLOBVector
+    from trindi.protocol.events import Event, NumberLabel, newBLOBVector, setBLOBVector
 
 # indi_getprop indexes before an empty string: a format has two characters at least (§4.1).
 _UNKNOWN_FORMAT: Final = ".bin"
@@ -48,13 +50,10 @@ def _content(text: str) -> str:
 
 
 # How the value of an attribute is written, as Python for `_compile_head`.
-_WRITE: Final[dict[Type, str]] = {
-    Type.TEXT: "escape({})",
-    Type.STATE: "{}",
-    Type.PERM: "{}",
-    Type.RULE: "{}",
-    Type.SECONDS: "number_to_text({} + 0.0)",
-    Type.TIMESTAMP: "format_timestamp({})",
+_WRITE: Final[dict[type[Any], str]] = {
+    str: "escape({})",
+    float: "number_to_text({} + 0.0)",
+    datetime: "format_timestamp({})",
 }
 
 # Most tags that a driver sends it has sent before: this many of each kind are remembered, and none
@@ -63,25 +62,12 @@ _MAX_REMEMBERED: Final = 4096
 _MAX_REMEMBERED_LENGTH: Final = 1024
 
 
-class _Memory(dict[tuple[Any, ...], str]):
-    """Texts that were written, by the values that they were written of."""
-
-    def __init__(self, write: Callable[..., str]) -> None:
-        super().__init__()
-        self._write = write
-
-    def __missing__(self, values: tuple[Any, ...]) -> str:
-        text = self._write(*values)
-        if len(text) <= _MAX_REMEMBERED_LENGTH:
-            if len(self) >= _MAX_REMEMBERED:
-                self.clear()
-            self[values] = text
-        return text
+# These attributes are likely to differ in each event.
+_VOLATILE: Final = {"timestamp", "message", "uid"}
 
 
-def _is_volatile(attribute: Attribute) -> bool:
-    """Whether the attribute is likely to differ in each event."""
-    return attribute.field in ("timestamp", "message", "uid")
+def _remember(write: Callable[[Any], str]) -> Memory[Any, str]:
+    return Memory(write, _MAX_REMEMBERED, lambda _, text: len(text) <= _MAX_REMEMBERED_LENGTH)
 
 
 def _compile_head(element: Element) -> Callable[[Any], str]:
@@ -90,27 +76,24 @@ def _compile_head(element: Element) -> Callable[[Any], str]:
     It is compiled from the table of elements, as `dataclasses` makes an ``__init__``; a loop over
     the attributes takes twice as long. What hardly changes is written once and remembered.
     """
-    lasting = [attribute for attribute in element.attributes if not _is_volatile(attribute)]
+    lasting = [one for one in element.attributes if one.field not in _VOLATILE]
+    volatile = [one for one in element.attributes if one.field in _VOLATILE]
     names: dict[str, Any] = {
         "escape": _escape,
         "number_to_text": number_to_text,
         "format_timestamp": format_timestamp,
-        "remember": _Memory,
+        "remember": _remember,
     }
-    values = "".join(f"event.{attribute.field}," for attribute in lasting)
     lines = [
-        f"def write_start({', '.join(attribute.field for attribute in lasting)}):",
+        "def write_start(values):",
+        f"    {''.join(f'{one.field}, ' for one in lasting) or '()'} = values",
         f"    text = {f'<{element.xml} {element.fixed}'.rstrip()!r}",
-        *(_append(attribute, attribute.field) for attribute in lasting),
+        *(_append(one, one.field) for one in lasting),
         "    return text",
         "start = remember(write_start)",
         "def head(event):",
-        f"    text = start[{values or '()'}]",
-        *(
-            _append(attribute, f"event.{attribute.field}")
-            for attribute in element.attributes
-            if _is_volatile(attribute)
-        ),
+        f"    text = start[{''.join(f'event.{one.field},' for one in lasting) or '()'}]",
+        *(_append(one, f"event.{one.field}") for one in volatile),
         "    return text",
     ]
     exec("\n".join(lines), names)
@@ -119,11 +102,12 @@ def _compile_head(element: Element) -> Callable[[Any], str]:
 
 
 def _append(attribute: Attribute, value: str) -> str:
-    """Return the line that appends an attribute to ``text``."""
-    line = f"text += ' {attribute.xml}=\"' + {_WRITE[attribute.type].format(value)} + '\"'"
+    line = (
+        f"text += ' {attribute.xml}=\"' + {_WRITE.get(attribute.type, '{}').format(value)} + '\"'"
+    )
     if not (attribute.required or attribute.always):
         # Of the optional ones only a text may be left out for being empty.
-        given = value if attribute.type is Type.TEXT else f"{value} is not None"
+        given = value if attribute.type is str else f"{value} is not None"
         line = f"if {given}: {line}"
     return f"    {line}"
 
@@ -137,31 +121,24 @@ class _Writer:
         self._end = f"</{element.xml}>\n"
 
     def write(self, event: Any) -> bytes:
-        """Write one line."""
         if self._content is None:
             return f"{self._head(event)}/>\n".encode()
         return f"{self._head(event)}>{self._content(event)}{self._end}".encode()
-
-
-# Attributes of members -------------------------------------------------------------------------
 
 
 def _label(name: str, label: str | None) -> str:
     return f' label="{_escape(name if label is None else label)}"'
 
 
-def _limits(low: float, high: float, step: float) -> str:
+def _limits(*limits: float) -> str:
     # A zero has no sign here: 0.0 and -0.0 are remembered as one.
-    low_text, high_text, step_text = (number_to_text(one + 0.0) for one in (low, high, step))
-    return f' min="{low_text}" max="{high_text}" step="{step_text}"'
+    texts = (number_to_text(limit + 0.0) for limit in limits)
+    return "".join(f' {name}="{text}"' for name, text in zip(Limits._fields, texts, strict=True))
 
 
 def _number_label(name: str, label: NumberLabel | None) -> str:
-    label = label or NumberLabel(name, "%g", 0, 0, 0)
-    return (
-        f' label="{_escape(label.label)}" format="{_escape(label.format)}"'
-        f"{_limits(label.min, label.max, label.step)}"
-    )
+    text, display, *limits = label or (name, "%g", 0, 0, 0)
+    return f' label="{_escape(text)}" format="{_escape(display)}"{_limits(*limits)}'
 
 
 def _new_limits(_name: str, limits: Limits | None) -> str:
@@ -169,18 +146,9 @@ def _new_limits(_name: str, limits: Limits | None) -> str:
 
 
 def _details_writer(element: Element) -> Callable[[str, Any], str]:
-    """Return what writes the `details` of an element's members."""
     if element.details == "memberlabels":
         return _number_label if element.kind is Kind.NUMBER else _label
     return _new_limits
-
-
-def _no_details(_event: Any) -> Mapping[str, None]:
-    return {}
-
-
-def _no_value(_value: None) -> str:
-    return ""
 
 
 _WRITE_VALUE: Final[dict[Kind, Callable[[Any], str]]] = {
@@ -188,27 +156,28 @@ _WRITE_VALUE: Final[dict[Kind, Callable[[Any], str]]] = {
     Kind.TEXT: _content,
     Kind.NUMBER: number_to_text,
     Kind.LIGHT: str,
-    Kind.BLOB: _no_value,
+    Kind.BLOB: lambda _: "",
 }
 
 
 class _VectorWriter(_Writer):
-    """Writes a vector: of texts, switches, lights or numbers, or a definition of BLOBs."""
+    """Writes a vector of any kind, but for payloads of BLOBs."""
 
     def __init__(self, element: Element, kind: Kind) -> None:
         super().__init__(element)
         details = _details_writer(element)
-        self._details = attrgetter(element.details) if element.details else _no_details
+        self._details: Callable[[Any], Any] = (
+            attrgetter(element.details) if element.details else lambda _: {}
+        )
         self._write_value = _WRITE_VALUE[kind]
         self._close = f"</{element.member}>"
 
-        def open_member(name: str, detail: Any) -> str:
-            return f'<{element.member} name="{_escape(name)}"{details(name, detail)}>'
+        def open_member(values: tuple[str, Any]) -> str:
+            return f'<{element.member} name="{_escape(values[0])}"{details(*values)}>'
 
-        self._open = _Memory(open_member)
+        self._open = _remember(open_member)
 
     def write(self, event: Any) -> bytes:
-        """Write one line."""
         open_member, write, close = self._open, self._write_value, self._close
         detail = self._details(event).get
         members = ""
@@ -221,14 +190,12 @@ class _BLOBWriter(_Writer):
     """Writes a vector of BLOBs: each payload one unbroken line (§4.2, §4.3)."""
 
     def write(self, event: Any) -> bytes:
-        """Write one line."""
         pieces: list[bytes] = []
         for part in self.parts(event):
             pieces += part.pieces() if isinstance(part, Base64) else (part,)
         return b"".join(pieces)
 
     def parts(self, event: Any) -> list[bytes | Base64]:
-        """Write the line, its payloads not encoded yet."""
         parts: list[bytes | Base64] = [f"{self._head(event)}>".encode()]
         for name, value in event.members.items():
             size, suffix = event.sizeformat.get(name) or SizeFormat(len(value), "")
@@ -256,11 +223,7 @@ _WRITERS: Final = {element.cls: _writer(element) for element in ELEMENTS.values(
 
 
 def encode(event: Event) -> bytes:
-    """Write one event as one line of UTF-8, ending in a newline.
-
-    Raises:
-        ValueError: a number is NaN or infinite.
-    """
+    """Write one event as one line of UTF-8; ValueError where a number is NaN or infinite."""
     return _WRITERS[type(event)].write(event)
 
 

@@ -18,6 +18,7 @@ from trindi.protocol.event_class import event
 from trindi.protocol.values import BLOBPolicy, Permission, Rule, State, SwitchState
 
 V = TypeVar("V")
+L = TypeVar("L")
 
 _EMPTY: Final[Mapping[str, Any]] = MappingProxyType({})
 
@@ -96,6 +97,11 @@ def _members() -> Mapping[str, Any]:
     return field(default_factory=lambda: _EMPTY, hash=False)
 
 
+def _unseen() -> Any:
+    # Two events that mean the same are equal, whenever and to which driver they came.
+    return field(default=None, compare=False, repr=False)
+
+
 def _as_received() -> Mapping[str, str]:
     # What the peer wrote is for the author to see; two events that mean the same are equal.
     return field(default_factory=lambda: _EMPTY, compare=False, repr=False)
@@ -114,8 +120,8 @@ class getProperties:
 
     devicename: str | None = None
     vectorname: str | None = None
-    timestamp: datetime | None = field(default=None, compare=False, repr=False)
-    vector: Any = field(default=None, compare=False, repr=False)
+    timestamp: datetime | None = _unseen()
+    vector: Any = _unseen()
 
 
 @event
@@ -125,30 +131,27 @@ class enableBLOB:
     devicename: str
     vectorname: str | None = None
     policy: BLOBPolicy = BLOBPolicy.NEVER
-    timestamp: datetime | None = field(default=None, compare=False, repr=False)
-    vector: Any = field(default=None, compare=False, repr=False)
+    timestamp: datetime | None = _unseen()
+    vector: Any = _unseen()
 
 
 @event
-class newSwitchVector(_Members[SwitchState]):
+class _NewVector(_Members[V]):
+    devicename: str
+    vectorname: str
+    members: Mapping[str, V] = _members()
+    timestamp: datetime | None = None
+    vector: Any = _unseen()
+
+
+@event
+class newSwitchVector(_NewVector[SwitchState]):
     """A client asks to set these switches."""
 
-    devicename: str
-    vectorname: str
-    members: Mapping[str, SwitchState] = _members()
-    timestamp: datetime | None = None
-    vector: Any = field(default=None, compare=False, repr=False)
-
 
 @event
-class newTextVector(_Members[str]):
+class newTextVector(_NewVector[str]):
     """A client asks to set these texts."""
-
-    devicename: str
-    vectorname: str
-    members: Mapping[str, str] = _members()
-    timestamp: datetime | None = None
-    vector: Any = field(default=None, compare=False, repr=False)
 
 
 @event
@@ -160,7 +163,7 @@ class newNumberVector(_Members[float]):
     members: Mapping[str, float] = _members()
     timestamp: datetime | None = None
     text: Mapping[str, str] = _as_received()
-    vector: Any = field(default=None, compare=False, repr=False)
+    vector: Any = _unseen()
 
 
 @event
@@ -175,10 +178,25 @@ class newBLOBVector(_Members[bytes]):
     members: Mapping[str, bytes] = _members()
     sizeformat: Mapping[str, SizeFormat] = _members()
     timestamp: datetime | None = None
-    vector: Any = field(default=None, compare=False, repr=False)
+    vector: Any = _unseen()
 
 
 # Definitions of a driver -----------------------------------------------------------------------
+
+
+@event
+class _DefVector(_Members[V], Generic[V, L]):
+    devicename: str
+    vectorname: str
+    label: str
+    group: str
+    state: State
+    perm: Permission
+    members: Mapping[str, V] = _members()
+    memberlabels: Mapping[str, L] = _members()
+    timeout: float = 0.0
+    timestamp: datetime | None = None
+    message: str = ""
 
 
 @event
@@ -200,37 +218,14 @@ class defSwitchVector(_Members[SwitchState]):
 
 
 @event
-class defTextVector(_Members[str]):
+class defTextVector(_DefVector[str, str]):
     """Defines a vector of texts with all its members and their values."""
-
-    devicename: str
-    vectorname: str
-    label: str
-    group: str
-    state: State
-    perm: Permission
-    members: Mapping[str, str] = _members()
-    memberlabels: Mapping[str, str] = _members()
-    timeout: float = 0.0
-    timestamp: datetime | None = None
-    message: str = ""
 
 
 @event
-class defNumberVector(_Members[float]):
+class defNumberVector(_DefVector[float, NumberLabel]):
     """Defines a vector of numbers; `memberlabels` holds `NumberLabel` tuples."""
 
-    devicename: str
-    vectorname: str
-    label: str
-    group: str
-    state: State
-    perm: Permission
-    members: Mapping[str, float] = _members()
-    memberlabels: Mapping[str, NumberLabel] = _members()
-    timeout: float = 0.0
-    timestamp: datetime | None = None
-    message: str = ""
     text: Mapping[str, str] = _as_received()
 
 
@@ -255,62 +250,38 @@ class defLightVector(_Members[State]):
 
 
 @event
-class defBLOBVector(_Members[None]):
+class defBLOBVector(_DefVector[None, str]):
     """Defines a vector of BLOBs; a definition has no payloads, so every value is None."""
-
-    devicename: str
-    vectorname: str
-    label: str
-    group: str
-    state: State
-    perm: Permission
-    members: Mapping[str, None] = _members()
-    memberlabels: Mapping[str, str] = _members()
-    timeout: float = 0.0
-    timestamp: datetime | None = None
-    message: str = ""
 
 
 # Reports of a driver ---------------------------------------------------------------------------
 
 
 @event
-class setSwitchVector(_Members[SwitchState]):
+class _SetVector(_Members[V]):
+    devicename: str
+    vectorname: str
+    members: Mapping[str, V] = _members()
+    state: State | None = None
+    timeout: float | None = None
+    timestamp: datetime | None = None
+    message: str = ""
+
+
+@event
+class setSwitchVector(_SetVector[SwitchState]):
     """Reports switches and state; holds only the members that were sent."""
 
-    devicename: str
-    vectorname: str
-    members: Mapping[str, SwitchState] = _members()
-    state: State | None = None
-    timeout: float | None = None
-    timestamp: datetime | None = None
-    message: str = ""
-
 
 @event
-class setTextVector(_Members[str]):
+class setTextVector(_SetVector[str]):
     """Reports texts and state; holds only the members that were sent."""
 
-    devicename: str
-    vectorname: str
-    members: Mapping[str, str] = _members()
-    state: State | None = None
-    timeout: float | None = None
-    timestamp: datetime | None = None
-    message: str = ""
-
 
 @event
-class setNumberVector(_Members[float]):
+class setNumberVector(_SetVector[float]):
     """Reports numbers and state; `limits` has the members that were sent new limits (§2)."""
 
-    devicename: str
-    vectorname: str
-    members: Mapping[str, float] = _members()
-    state: State | None = None
-    timeout: float | None = None
-    timestamp: datetime | None = None
-    message: str = ""
     limits: Mapping[str, Limits] = _members()
     text: Mapping[str, str] = _as_received()
 

@@ -35,31 +35,18 @@ _LONGEST_MARKUP: Final = max(len(opening) for opening, _ in _MARKUP)
 
 
 class Frame(NamedTuple):
-    """A stretch of the stream whose end is found.
-
-    Attributes:
-        end: index of the first byte after it.
-        name: name of the element; "" for a comment, a declaration or junk.
-        fault: why it is not a whole element; "" where it is one, or may be passed over silently.
-        whole: it is a whole element with a known name.
-    """
+    """A stretch of the stream whose end is found."""
 
     end: int
-    name: str = ""
-    fault: str = ""
-    whole: bool = False
+    name: str = ""  # "" for a comment, a declaration or junk
+    fault: str = ""  # "" for a whole element, and for what may be passed over silently
+    whole: bool = False  # a whole element with a known name
 
 
 class Framer:
     """Finds the end of what starts at a ``<``; resumable at any byte.
 
-    Args:
-        limit: returns the bound in bytes of an element of this name ("" for anything else).
-
-    Attributes:
-        begun: an element is begun whose end is not found yet.
-        tag: offset in it of its last tag, if only text has followed that; else 0.
-        taken: how many of its bytes were taken out of the buffer.
+    `limit` returns the bound in bytes of an element of a name, "" for anything else.
     """
 
     def __init__(self, limit: Callable[[str], int]) -> None:
@@ -68,21 +55,19 @@ class Framer:
 
     def _reset(self) -> None:
         self._step: Callable[[bytes | bytearray, int, int], Frame | None] = self._start
-        self.begun = False
+        self.begun = False  # an element is begun whose end is not found yet
         self._seen = 0  # bytes after the start that are looked at
         self._opening = 0  # offset of the last "<" among them that has no ">" yet
         self._name = ""
-        self.tag = 0
-        self.taken = 0
+        self.tag = 0  # offset of the last tag, if only text has followed it
+        self.taken = 0  # bytes that were taken out of the buffer
         self._close = b""
         self._quote = b""
 
     def advance(self, buffer: bytes | bytearray, start: int) -> Frame | None:
         """Look for the end of what starts at `start`, from where the last call stopped.
 
-        Returns:
-            The frame, or None where more bytes are needed: give the next call the same bytes and
-            more, with the same element at `start`.
+        Where it returns None, give it the same bytes and more, with the same element at `start`.
         """
         self.begun = True
         while True:

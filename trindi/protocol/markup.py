@@ -1,12 +1,17 @@
 """Names, attributes, references and text, as INDI programs write them in tags and between them.
 
-Patterns for bytes, and readers of what they find. This module knows no element.
+Patterns for bytes, readers of what they find, and a memory for what comes again. This module knows
+no element.
 """
 
 import re
-from typing import Final
+from collections.abc import Callable
+from typing import Final, TypeVar
 
 from trindi.protocol.values import BLANKS, clean
+
+K = TypeVar("K")
+V = TypeVar("V")
 
 MAX_NAME_LENGTH: Final = 256
 """Characters of the name of an element or attribute; a long wrong one crashes indiserver (§9)."""
@@ -16,8 +21,6 @@ MAX_ATTRIBUTES: Final = 32
 
 MAX_ATTRIBUTE_LENGTH: Final = 64 * 1024
 """Characters of one attribute; libindi keeps 254 of the longest, ``message`` (§1.5)."""
-
-# Text ------------------------------------------------------------------------------------------
 
 _REFERENCE: Final = re.compile(r"&(?:(amp|lt|gt|quot|apos)|#([0-9]{1,7})|#x([0-9a-fA-F]{1,6}));")
 _ENTITIES: Final = {"amp": "&", "lt": "<", "gt": ">", "quot": '"', "apos": "'"}
@@ -40,12 +43,9 @@ def _resolve(text: str) -> str:
 
 
 def text_of(data: bytes) -> str:
-    """Read an element's text: UTF-8, or Latin-1 where it is not (§1.3).
+    """Read an element's text: UTF-8, or Latin-1 where it is not (§1.3); ValueError for a NUL byte.
 
     Blanks around it are layout (§0 rule 2).
-
-    Raises:
-        ValueError: there is a NUL byte in it.
     """
     try:
         text = data.decode().strip(BLANKS)
@@ -70,8 +70,6 @@ def attribute_text(data: bytes) -> str:
     return text
 
 
-# Tags ------------------------------------------------------------------------------------------
-
 NAME: Final = "[A-Za-z_][A-Za-z0-9_]*+"
 BLANK: Final = "[ \t\r\n]"
 IS: Final = f"{BLANK}*+={BLANK}*+"
@@ -87,12 +85,28 @@ HEAD: Final = re.compile(
 )
 
 
-def read_attributes(data: bytes) -> dict[str, str]:
-    """Read the attributes of a tag; the first of a name wins (§9).
+class Memory(dict[K, V]):
+    """What keys were made into; all is forgotten when there are too many.
 
-    Raises:
-        ValueError: a bound is exceeded.
+    Hostile keys cannot fill it: only what `is_short` says of key and value is kept.
     """
+
+    def __init__(self, make: Callable[[K], V], most: int, is_short: Callable[[K, V], bool]) -> None:
+        self._make = make
+        self._most = most
+        self._is_short = is_short
+
+    def __missing__(self, key: K) -> V:
+        value = self._make(key)
+        if self._is_short(key, value):
+            if len(self) >= self._most:
+                self.clear()
+            self[key] = value
+        return value
+
+
+def read_attributes(data: bytes) -> dict[str, str]:
+    """Read the attributes of a tag; the first of a name wins (§9). ValueError beyond a bound."""
     found = _ATTRIBUTE.findall(data)
     if len(found) > MAX_ATTRIBUTES:
         raise ValueError(f"it has more than {MAX_ATTRIBUTES} attributes")

@@ -44,8 +44,7 @@ class Record(Protocol):
     """What a `Snapshot` keeps for a property."""
 
     @property
-    def kind(self) -> Kind:
-        """The kind of its members."""
+    def kind(self) -> Kind: ...
 
     def define(self, event: Any, /) -> bool:
         """Take another definition; return whether it says anything new."""
@@ -58,13 +57,9 @@ class Record(Protocol):
 
 
 class Property:
-    """What a stream has told of one property.
+    """What a stream has told of one property: its values (None for a BLOB) and state as of now.
 
     An event takes time in proportion to its size; the definition is merged when it is read.
-
-    Attributes:
-        values: member name → value as of now (None for a BLOB).
-        state: as of now.
     """
 
     __slots__ = ("_changes", "_definition", "_limits", "state", "values")
@@ -76,29 +71,23 @@ class Property:
 
     @property
     def kind(self) -> Kind:
-        """The kind of its members."""
         return kind_of(self._definition)
 
     @property
     def definition(self) -> DefVector:
-        """The definition as of now.
-
-        Values, state, timeout, limits and timestamp are those of later set… elements, the message
-        is that of the definition.
-        """
+        """The definition, with what later set… elements have changed; they leave its message."""
         if self._changes:
             self._take(self._merged())
         return self._definition
 
     def define(self, event: DefVector) -> bool:
-        """Take another definition; return whether it says anything new but its time and message."""
         known = self.definition
         changed = replace(event, timestamp=known.timestamp, message=known.message) != known
         self._take(event)
         return changed
 
     def update(self, event: SetVector) -> None:
-        """Take a set… element of the same kind; pass over members that are not defined."""
+        # Members that are not defined are passed over.
         changes = self._changes
         for name in ("state", "timeout", "timestamp"):
             value = getattr(event, name, None)
@@ -119,7 +108,6 @@ class Property:
             self._limits |= {n: limits for n, limits in event.limits.items() if n in values}
 
     def growth(self, event: SetVector) -> int:
-        """Return by how many bytes an update with this event makes it larger."""
         return text_growth(event, self.values.get)
 
     def as_set(self) -> SetVector:
@@ -157,27 +145,16 @@ class Property:
 
 
 class Effect(Enum):
-    """What an event did to a snapshot.
+    """What an event did to a snapshot."""
 
-    Attributes:
-        DEFINED: a property that was unknown is defined.
-        REDEFINED: the definition of a known property says something new.
-        REPEATED: the definition of a known property says nothing new but its time and message.
-        UPDATED: a property is updated by a set… element.
-        DELETED: a property is deleted, or all that there are of a device, or all.
-        UNKNOWN: a set… or delProperty is ignored: its property is not defined, or of another kind.
-        REFUSED: an event is ignored: the snapshot has no room for it.
-        NONE: the event is a message.
-    """
-
-    DEFINED = "defined"
-    REDEFINED = "redefined"
-    REPEATED = "repeated"
-    UPDATED = "updated"
-    DELETED = "deleted"
-    UNKNOWN = "unknown"
-    REFUSED = "refused"
-    NONE = "none"
+    DEFINED = "defined"  # a property that was unknown
+    REDEFINED = "redefined"  # the definition of a known property says something new
+    REPEATED = "repeated"  # it says nothing new but its time and message
+    UPDATED = "updated"  # by a set… element
+    DELETED = "deleted"  # a property, or all that there are of a device, or all
+    UNKNOWN = "unknown"  # ignored: the property is not defined, or of another kind
+    REFUSED = "refused"  # ignored: the snapshot has no room for the event
+    NONE = "none"  # the event is a message
 
 
 P = TypeVar("P", bound=Record)
@@ -194,12 +171,8 @@ class Change(NamedTuple, Generic[P]):
 class Snapshot(Generic[P]):
     """The properties that a stream has defined and not deleted, in the order of definition.
 
-    Iterating yields their records.
-
-    Args:
-        make: makes a record from the first definition of a property: `Property`, or another
-            `Record`.
-        max_bytes: bound of what is kept; an event that would go beyond it is refused.
+    Iterating yields their records, which `make` makes from first definitions. An event that would
+    take more than `max_bytes` is refused.
 
     Attributes:
         devices: device name → property name → record. Do not change it.
@@ -224,8 +197,7 @@ class Snapshot(Generic[P]):
 
     def find(self, devicename: str, vectorname: str) -> P | None:
         """Return the record of a property, or None where it is not defined."""
-        properties = self.devices.get(devicename)
-        return properties.get(vectorname) if properties is not None else None
+        return self.devices.get(devicename, {}).get(vectorname)
 
     def matching(self, devicename: str | None = None, vectorname: str | None = None) -> list[P]:
         """Return the records that a getProperties with these names asks for."""
@@ -239,23 +211,19 @@ class Snapshot(Generic[P]):
         return [record.definition for record in self.matching(devicename, vectorname)]
 
     def clear(self) -> None:
-        """Forget all properties."""
         self.bytes -= sum(self._sizes.values())
         self._sizes.clear()
         self.devices.clear()
 
     def reserve(self, count: int) -> bool:
-        """Count bytes that the user keeps beside the records; a negative count frees them.
+        """Count bytes that the user keeps beside the records; False where there is no room.
 
-        Returns:
-            Whether there was room; if not, nothing is counted.
+        A negative count frees them.
         """
         if self.bytes + count > self._max_bytes:
             return False
         self.bytes += count
         return True
-
-    # Events ------------------------------------------------------------------------------------
 
     def apply(self, event: SnoopEvent) -> Change[P]:
         """Take the next event of the stream, and return what it did."""
@@ -320,7 +288,6 @@ class Snapshot(Generic[P]):
 
 
 def kind_of(event: DefVector | SetVector) -> Kind:
-    """Return the kind of the members of a vector."""
     kind = ELEMENT_OF[type(event)].kind
     assert kind is not None, "it is a vector"
     return kind

@@ -54,21 +54,17 @@ class Span(NamedTuple):
             return False
         if isinstance(item, getProperties) and read_attributes(data).get("version") != "1.7":
             return False
-        return _has_legal_characters(data) and not any(
-            _has_duplicates(tag[1]) for tag in _TAG.finditer(data)
-        )
+        if len(data.translate(None, _CONTROL)) < len(data) or not _is_text(data):
+            return False
+        return not any(_has_duplicates(tag[1]) for tag in _TAG.finditer(data))
 
 
-def _has_legal_characters(data: bytes) -> bool:
-    if len(data.translate(None, _CONTROL)) < len(data):
-        return False
-    if data.isascii():
-        return True
+def _is_text(data: bytes) -> bool:
     try:
         data.decode()
     except UnicodeDecodeError:
         return False
-    return not _NO_CHARACTERS.search(data)
+    return data.isascii() or not _NO_CHARACTERS.search(data)
 
 
 def _has_duplicates(attributes: bytes) -> bool:

@@ -76,11 +76,7 @@ MAX_NUMBER_LENGTH: Final = 128
 def parse_number(text: str) -> float:
     """Read an INDI number: a decimal, or one to three sexagesimal components (protocol §3.1).
 
-    Args:
-        text: such as ``1.5``, ``-10:30:18``, ``10 20.5`` or ``-0;30``.
-
-    Returns:
-        The finite value; components weigh 1, 1/60 and 1/3600, and a leading minus negates all.
+    Such as ``1.5``, ``-10:30:18``, ``10 20.5`` or ``-0;30``: a leading minus negates all.
 
     Raises:
         ValueError: the text is no INDI number (NaN, infinity, hexadecimal, trailing letters, …).
@@ -127,18 +123,12 @@ def to_float(value: str | float | Decimal) -> float:
 
 
 def number_to_text(value: float) -> str:
-    """Write the shortest decimal that reads back to the same float.
-
-    Raises:
-        ValueError: NaN or infinity, which must never be sent.
-    """
+    """Write the shortest decimal that reads back the same; ValueError for NaN and infinity."""
     text = repr(value)
     if text[-1] not in "0123456789":
         raise ValueError(f"{text} cannot be sent: INDI has no NaN and no infinity")
     return text[:-2] if text[-2:] == ".0" else text
 
-
-# Display formats -------------------------------------------------------------------------------
 
 _SEXAGESIMAL_FORMAT: Final = re.compile(r"%([0-9]{1,3})\.([0-9]{1,3})m")
 _PRINTF: Final = re.compile(
@@ -171,11 +161,7 @@ def _sexagesimal(text: str) -> tuple[int, int] | None:
 
 
 def format_number(value: float, display: str) -> str:
-    """Return a number in its display format (protocol §3.2), in at most 63 characters.
-
-    Raises:
-        ValueError: the format is not legal.
-    """
+    """Return a number in its display format (§3.2), in at most 63 characters, or ValueError."""
     check_format(display)
     sexagesimal = _sexagesimal(display)
     if sexagesimal is None or not abs(value) < 2**31:
@@ -205,9 +191,6 @@ def _format_sexagesimal(value: float, width: int, fraction: int) -> str:
             return f"{whole}:{rest // 10:02d}.{rest % 10}"
         case _:
             return f"{whole}:{rest:02d}"
-
-
-# Timestamps ------------------------------------------------------------------------------------
 
 
 def to_utc(when: datetime) -> datetime:
@@ -245,8 +228,6 @@ def parse_timestamp(text: str) -> datetime | None:
     except (ValueError, OverflowError):
         return None
 
-
-# Names and text --------------------------------------------------------------------------------
 
 # Characters that no XML 1.0 document may hold, and lone surrogates, which UTF-8 cannot carry.
 _ILLEGAL: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff\ufffe\uffff]")

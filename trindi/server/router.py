@@ -14,6 +14,7 @@ from __future__ import annotations
 from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 from trindi.protocol import (
+    BLOBPolicies,
     BLOBPolicy,
     Event,
     Interest,
@@ -34,14 +35,8 @@ R = TypeVar("R")
 MAX_ROUTES: Final = 16384
 """Routes that are remembered; beyond it all are forgotten and found again."""
 
-MAX_POLICY_BYTES: Final = 4 * 1024 * 1024
-"""Bytes of names for which one receiver may keep BLOB policies; further ones are not noted."""
-
 RESERVATION: Final = 60.0
 """Seconds for which the name of a withdrawn device is kept for its last owner."""
-
-# What keeping a name takes beyond its own characters, roughly.
-_NAME_OVERHEAD: Final = 512
 
 
 class Subscription:
@@ -54,36 +49,19 @@ class Subscription:
 
     def __init__(self, *, snoops: bool = False) -> None:
         self.interest = Interest()
+        self.policies = BLOBPolicies()
         self._snoops = snoops
-        # By device, then by property; None stands for the whole device.
-        self._policies: dict[str, dict[str | None, BLOBPolicy]] = {}
-        self._kept = 0
 
     def note(self, request: Event) -> bool:
         """Note what a request says of its sender's interest; True where that has changed (§5.2)."""
         if isinstance(request, enableBLOB):
-            self.set_policy(request.devicename, request.vectorname, request.policy)
+            self.policies.set(request)
             if not self._snoops:
                 self.interest.add(request.devicename, request.vectorname)
             return True
         if not isinstance(request, (getProperties, NewVector)):
             return False
         return self.interest.add(request.devicename, request.vectorname)
-
-    def set_policy(self, devicename: str, vectorname: str | None, policy: BLOBPolicy) -> None:
-        """Keep which BLOBs are wanted; the newest policy wins."""
-        if vectorname is None:
-            # A policy for a device replaces those of its properties.
-            forgotten = self._policies.pop(devicename, {})
-            self._kept -= sum(_weight(devicename, name) for name in forgotten)
-        known = vectorname in self._policies.get(devicename, {})
-        if known or self._keep(devicename, vectorname):
-            self._policies.setdefault(devicename, {})[vectorname] = policy
-
-    def policy(self, devicename: str, vectorname: str | None) -> BLOBPolicy:
-        """The policy for the BLOBs of a property: its own, its device's, or Never."""
-        policies = self._policies.get(devicename, {})
-        return policies.get(vectorname, policies.get(None, BLOBPolicy.NEVER))
 
     def hears(self, event: Any) -> bool:
         """Whether an event from the owner of a device is wanted."""
@@ -93,19 +71,8 @@ class Subscription:
         if not self.interest.covers(event):
             return False
         if isinstance(event, setBLOBVector):
-            return self.policy(devicename, event.vectorname) is not BLOBPolicy.NEVER
-        return self.policy(devicename, None) is not BLOBPolicy.ONLY
-
-    def _keep(self, devicename: str, vectorname: str | None) -> bool:
-        weight = _weight(devicename, vectorname)
-        if self._kept + weight > MAX_POLICY_BYTES:
-            return False
-        self._kept += weight
-        return True
-
-
-def _weight(devicename: str, vectorname: str | None) -> int:
-    return len(devicename) + len(vectorname or "") + _NAME_OVERHEAD
+            return self.policies.find(devicename, event.vectorname) is not BLOBPolicy.NEVER
+        return self.policies.find(devicename) is not BLOBPolicy.ONLY
 
 
 class Route(NamedTuple, Generic[R]):
