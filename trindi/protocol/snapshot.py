@@ -44,7 +44,8 @@ class Record(Protocol):
     """What a `Snapshot` keeps for a property."""
 
     @property
-    def kind(self) -> Kind: ...
+    def kind(self) -> Kind:
+        """The kind of its members."""
 
     def define(self, event: Any, /) -> bool:
         """Take another definition; return whether it says anything new."""
@@ -71,6 +72,7 @@ class Property:
 
     @property
     def kind(self) -> Kind:
+        """The kind of its members."""
         return kind_of(self._definition)
 
     @property
@@ -81,13 +83,14 @@ class Property:
         return self._definition
 
     def define(self, event: DefVector) -> bool:
+        """Take another definition; return whether it says anything new but its time and message."""
         known = self.definition
         changed = replace(event, timestamp=known.timestamp, message=known.message) != known
         self._take(event)
         return changed
 
     def update(self, event: SetVector) -> None:
-        # Members that are not defined are passed over.
+        """Take a set… element of the same kind; pass over members that are not defined."""
         changes = self._changes
         for name in ("state", "timeout", "timestamp"):
             value = getattr(event, name, None)
@@ -108,6 +111,7 @@ class Property:
             self._limits |= {n: limits for n, limits in event.limits.items() if n in values}
 
     def growth(self, event: SetVector) -> int:
+        """Return by how many bytes an update with this event makes it larger."""
         return text_growth(event, self.values.get)
 
     def as_set(self) -> SetVector:
@@ -211,6 +215,7 @@ class Snapshot(Generic[P]):
         return [record.definition for record in self.matching(devicename, vectorname)]
 
     def clear(self) -> None:
+        """Forget all properties."""
         self.bytes -= sum(self._sizes.values())
         self._sizes.clear()
         self.devices.clear()
