@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
 
 from trindi.errors import ConfigurationError
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
 class Subscriptions:
     def __init__(self, ask_for: Iterable[str | tuple[str, str | None]] = ()) -> None:
         self._questions: dict[getProperties, None] = {}
-        self._policies = BLOBPolicies(math.inf)
+        self._policies = BLOBPolicies(float("inf"))
         # How many BLOBs came that were not enabled.
         self.unrequested = 0
         if isinstance(ask_for, str):
