@@ -6,8 +6,6 @@ and turns the loss of the peer into the end of the report.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import trio
 
 from trindi.conformance.context import CheckContext, PeerLostError
@@ -17,19 +15,13 @@ from trindi.conformance.lifecycle import (
     check_idle_client,
     check_second_client,
 )
-from trindi.conformance.options import Options, SettingError
+from trindi.conformance.options import Options, ProgressCallback, SettingError
 from trindi.conformance.queries import check_queries, check_start
 from trindi.conformance.report import Findings, Report
 from trindi.conformance.requests import apply_settings, check_refusals, check_writing
 from trindi.conformance.robustness import check_bad_inputs, check_cut_off, check_slow_reader
 from trindi.conformance.rules import Needs
-from trindi.conformance.targets import UnreachableError
-
-if TYPE_CHECKING:
-    from trindi.conformance.options import ProgressCallback
-    from trindi.conformance.targets import Target
-
-__all__ = ["check"]
+from trindi.conformance.targets import Target, UnreachableError
 
 
 async def check(

@@ -14,16 +14,13 @@ from typing import TYPE_CHECKING, Final
 import trio
 
 from trindi.conformance.scanner import Observation, Scanner
-from trindi.protocol import encode, pingReply, pingRequest
+from trindi.protocol import Event, encode, pingReply, pingRequest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from trindi.conformance.options import Timing
     from trindi.conformance.targets import Peer
-    from trindi.protocol import Event
-
-__all__ = ["CheckedConnection"]
 
 _MAX_OBSERVATIONS: Final = 20_000
 _MAX_BYTES: Final = 32 * 1024 * 1024
@@ -34,14 +31,11 @@ _RECEIVE: Final = 64 * 1024
 
 
 class CheckedConnection:
-    """Sends to a peer, and collects what it sends.
+    """Sends to a peer, and collects what it sends; the oldest observations are dropped first.
 
     Args:
-        peer: the peer; `run` closes it when it ends.
         observer: called at once with the connection and each observation.
-        timing: how long to wait for silence.
-        max_observations: how many observations are kept; the oldest are dropped first.
-        max_bytes: how many bytes are kept of them, as received and without BLOBs.
+        max_bytes: how many bytes are kept, as received and without BLOBs.
 
     Attributes:
         received: the observations since `clear`, without raw bytes, raw members and BLOBs, which
@@ -92,7 +86,6 @@ class CheckedConnection:
                 await self.peer.aclose()
 
     def close(self) -> None:
-        """Make `run` return."""
         self._scope.cancel()
 
     async def _read(self) -> None:
@@ -116,6 +109,7 @@ class CheckedConnection:
             self._observer(self, observation)
             kept = self._keep(observation)
             if self._wanted is not None and self._wanted(kept):
+                self._wanted = None
                 self._found.set()
 
     def _keep(self, observation: Observation) -> Observation:
@@ -131,18 +125,13 @@ class CheckedConnection:
         return kept
 
     async def _write(self) -> None:
-        broken = False
         async for data in self._to_send:
-            if broken:
-                continue
-            try:
+            # If sending fails, what the peer sent before, and its end, are still to be read.
+            with suppress(trio.BrokenResourceError, trio.ClosedResourceError):
                 if data is None:
                     await self.peer.stream.send_eof()
                 else:
                     await self.peer.stream.send_all(data)
-            except (trio.BrokenResourceError, trio.ClosedResourceError):
-                # What the peer sent before, and its end, are still to be read.
-                broken = True
 
     async def send(self, *items: Event | bytes, seconds: float) -> None:
         """Send events, or bytes as they are; give up if the peer does not read for that long."""
@@ -156,7 +145,6 @@ class CheckedConnection:
             await self._send_queue.send(None)
 
     def clear(self) -> None:
-        """Drop the kept observations."""
         self.received.clear()
         self._sizes.clear()
         self._bytes_kept = 0
@@ -165,19 +153,12 @@ class CheckedConnection:
         """Wait for an observation since `clear`; return False if none comes in time."""
         if any(wanted(observation) for observation in self.received):
             return True
-        found = False
-
-        def look(observation: Observation) -> bool:
-            nonlocal found
-            found = found or wanted(observation)
-            return found
-
-        self._wanted, self._found = look, trio.Event()
+        self._wanted, self._found = wanted, trio.Event()
         if not self.ended:
             with trio.move_on_after(seconds):
                 await self._found.wait()
-        self._wanted = None
-        return found
+        is_found, self._wanted = self._wanted is None, None
+        return is_found
 
     async def wait_quiet(self, quiet: float, seconds: float) -> None:
         """Wait until nothing arrives for `quiet` seconds, but at most `seconds` altogether."""

@@ -12,10 +12,10 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final
 
 from trindi.conformance.connection import CheckedConnection
-from trindi.conformance.observed import ObservedSnapshot, defines, is_definition
+from trindi.conformance.observed import ObservedSnapshot, PropertyKey, defines, is_definition
 from trindi.conformance.passive import PassiveChecks
 from trindi.conformance.rules import GROUP_OF
-from trindi.conformance.targets import UnreachableError
+from trindi.conformance.targets import Target, UnreachableError
 from trindi.errors import TrindiError
 from trindi.protocol import BLOBPolicy, Event, enableBLOB, getProperties
 
@@ -24,39 +24,23 @@ if TYPE_CHECKING:
 
     import trio
 
-    from trindi.conformance.observed import PropertyKey
     from trindi.conformance.options import Options, ProgressCallback
     from trindi.conformance.report import Findings
     from trindi.conformance.scanner import Observation
-    from trindi.conformance.targets import Target
-
-__all__ = ["DRIVER_ENDED", "CheckContext", "PeerLostError"]
 
 DRIVER_ENDED: Final = "a driver behind it has ended: its device was deleted"
 """The fault of a server whose driver has not survived something."""
 
 
 class PeerLostError(TrindiError):
-    """The peer has ended and cannot be restarted, or defines nothing: the check ends.
-
-    Any method of `CheckContext` that opens a connection, and any check, may raise this.
-    """
+    """The peer has ended and cannot be restarted, or defines nothing: the check ends."""
 
 
 class CheckContext:
     """The state of one check.
 
-    Args:
-        target: what is checked.
-        findings: records the results.
-        options: how to check.
-        nursery: runs the tasks of the connections.
-        report_progress: called as each step begins.
-
     Attributes:
         connection: the main connection; to a server, the one that asks for everything.
-        snapshot: the known properties.
-        passive: checks all that is received.
         devices: the property names of each device, for the report.
         by_name: sentinels are asked for by name.
         unanswered: keys of properties that were not defined when asked for by name.
@@ -74,6 +58,7 @@ class CheckContext:
     ) -> None:
         self.target = target
         self.findings = findings
+        self.record, self.remark = findings.record, findings.remark
         self.options = options
         self.timing = options.timing
         self.report_progress = report_progress
@@ -91,15 +76,10 @@ class CheckContext:
         return max(self.options.timeout, self.timing.start)
 
     def start_rule(self, rule: str) -> None:
-        """Report which rule is checked next."""
         self.report_progress(GROUP_OF[rule], rule)
 
     async def open(self, *, one_socket: bool = False) -> CheckedConnection:
-        """Start the program again, or connect again.
-
-        Raises:
-            UnreachableError: that fails.
-        """
+        """Start the program again, or connect again; raise `UnreachableError` if that fails."""
         peer = await self.target.connect(one_socket=one_socket)
         connection: CheckedConnection = await self._nursery.start(
             CheckedConnection(peer, self.passive.observe, self.timing).run
@@ -125,7 +105,6 @@ class CheckContext:
             connection.close()
 
     async def ensure_alive(self) -> None:
-        """Restart the peer if it has ended."""
         if self.connection.ended:
             await self.restart()
 
@@ -143,12 +122,7 @@ class CheckContext:
     async def request_all(
         self, connection: CheckedConnection | None = None, seconds: float | None = None
     ) -> bool:
-        """Ask for all definitions and wait for them; return False if none comes.
-
-        Args:
-            connection: the connection, if not the main one.
-            seconds: how long to wait for the first definition.
-        """
+        """Ask for all definitions and wait for them; return False if none comes in time."""
         connection = connection or self.connection
         seconds = self.start_timeout if seconds is None else seconds
         await connection.send(getProperties(), seconds=seconds)
@@ -170,14 +144,7 @@ class CheckContext:
     ) -> list[Observation] | None:
         """Send something, then ask for the sentinel's definition, and return the answer.
 
-        Args:
-            items: what to send.
-            sentinel: the property whose definition to ask for.
-            connection: the connection, if not the main one.
-            timeout_factor: how much longer than usual to wait.
-
-        Returns:
-            All that came, up to the sentinel; None if the sentinel does not come.
+        Return all that came, up to the sentinel; None if the sentinel does not come.
         """
         connection = connection or self.connection
         seconds = self.options.timeout * timeout_factor
@@ -200,7 +167,7 @@ class CheckContext:
         return key
 
     def key_of_device(self, device: str) -> PropertyKey | None:
-        """Return such a key of one device; None if the device has no properties any more."""
+        """Return such a key of one device; None if the device was deleted."""
         return self._prefer_answered([key for key in self.snapshot.keys if key[0] == device])
 
     def _prefer_answered(self, keys: list[PropertyKey]) -> PropertyKey | None:

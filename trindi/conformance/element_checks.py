@@ -1,4 +1,4 @@
-"""The rules that one element keeps or breaks on its own: definitions, reports, names, times.
+"""The rules that one element keeps or breaks on its own: definitions, reports, names, times, BLOBs.
 
 Each check is a function from the element as written to its faults, as text; `CHECKS` lists the
 elements to which it applies. How elements fit each other is checked elsewhere.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 from trindi.protocol import (
     ELEMENTS,
@@ -19,36 +19,34 @@ from trindi.protocol import (
     SwitchState,
     check_format,
     check_name,
+    decode_base64,
+    decompress,
     parse_number,
     parse_timestamp,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterator
 
     from trindi.conformance.scanner import RawElement, RawMember
-
-__all__ = ["CHECKS", "ElementCheck", "each_member", "switch_faults"]
 
 _LONGEST: Final = 63
 """Bytes that libindi keeps of a name, label, group, format or timestamp (§1.5)."""
 
 _LONGEST_MESSAGE: Final = 254
 
+_BLOB_LINE: Final = 72
+"""Characters of a line that libindi's reader expects with ``enclen`` (§4.2)."""
+
 _TIME: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?", re.ASCII)
+_SIZE: Final = re.compile(r"[0-9]{1,18}")
 _LIMITS: Final = ("min", "max", "step")
+
+_MemberCheck: TypeAlias = "Callable[[RawMember], Iterator[str]]"
 
 
 class ElementCheck(NamedTuple):
-    """One rule, its check, and the elements to which it applies.
-
-    Attributes:
-        rule: the name of the rule.
-        faults: yields the faults of an element.
-        prefix: only elements whose names start with this.
-        kind: only elements of this kind.
-        name: only the property of this name.
-    """
+    """A rule, what yields the faults of an element, and the elements to which it applies."""
 
     rule: str
     faults: Callable[[RawElement], Iterator[str]]
@@ -57,7 +55,6 @@ class ElementCheck(NamedTuple):
     name: str = ""
 
     def applies(self, raw: RawElement) -> bool:
-        """Whether the rule applies to an element."""
         return (
             raw.name.startswith(self.prefix)
             and self.kind in (None, ELEMENTS[raw.name].kind)
@@ -69,15 +66,28 @@ def _shown(text: str) -> str:
     return repr(text if len(text) <= 40 else f"{text[:40]}…")
 
 
-def each_member(
-    faults: Callable[[RawMember], Iterable[str]],
-) -> Callable[[RawElement], Iterator[str]]:
-    """Return the check of an element that applies a check to each member, and names it."""
+def _is_valid(parse: Callable[..., object], *arguments: str) -> bool:
+    try:
+        parse(*arguments)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_number(text: str) -> bool:
+    return _is_valid(parse_number, text)
+
+
+def _address(raw: RawElement, member: RawMember) -> str:
+    return f"{raw.address}.{member.attributes.get('name', '')}".rstrip(".")
+
+
+def _each_member(faults: _MemberCheck) -> Callable[[RawElement], Iterator[str]]:
+    """Make the check of an element from that of a member."""
 
     def check(raw: RawElement) -> Iterator[str]:
         for member in raw.members:
-            address = f"{raw.address}.{member.attributes.get('name', '')}".rstrip(".")
-            yield from (f"{address} {fault}" for fault in faults(member))
+            yield from (f"{_address(raw, member)} {fault}" for fault in faults(member))
 
     return check
 
@@ -111,14 +121,6 @@ def _names(raw: RawElement) -> Iterator[str]:
             yield f"{what} {_shown(name)} is not printable ASCII without blanks around it"
 
 
-def _is_valid(parse: Callable[..., object], *arguments: str) -> bool:
-    try:
-        parse(*arguments)
-    except ValueError:
-        return False
-    return True
-
-
 def _time_form(raw: RawElement) -> Iterator[str]:
     text = raw.attributes.get("timestamp")
     if text is not None and (not _TIME.fullmatch(text) or parse_timestamp(text) is None):
@@ -130,9 +132,11 @@ def _time_form(raw: RawElement) -> Iterator[str]:
 
 def _required(raw: RawElement) -> Iterator[str]:
     kind = ELEMENTS[raw.name].kind
-    required = ["device", "name", "state"]
-    required += [] if kind is Kind.LIGHT else ["perm"]
-    required += ["rule"] if kind is Kind.SWITCH else []
+    required = ["state"]
+    if raw.name.startswith("def"):
+        required = ["device", "name", "state"]
+        required += [] if kind is Kind.LIGHT else ["perm"]
+        required += ["rule"] if kind is Kind.SWITCH else []
     for name in required:
         if not raw.attributes.get(name):
             yield f"{raw.name} {raw.address} has no {name}"
@@ -155,13 +159,9 @@ def _labels(raw: RawElement) -> Iterator[str]:
     for name in ("label", "group"):
         if name not in raw.attributes:
             yield f"{raw.address} has no {name}"
-    yield from _member_labels(raw)
-
-
-@each_member
-def _member_labels(member: RawMember) -> Iterator[str]:
-    if "label" not in member.attributes:
-        yield "has no label"
+    for member in raw.members:
+        if "label" not in member.attributes:
+            yield f"{_address(raw, member)} has no label"
 
 
 def _members(raw: RawElement) -> Iterator[str]:
@@ -178,11 +178,7 @@ def _members(raw: RawElement) -> Iterator[str]:
         yield f"{raw.address} has a {tag}: it can have {expected}"
 
 
-def _is_number(text: str) -> bool:
-    return _is_valid(parse_number, text)
-
-
-@each_member
+@_each_member
 def _number_definition(member: RawMember) -> Iterator[str]:
     missing = [name for name in ("format", *_LIMITS) if not member.attributes.get(name)]
     if missing:
@@ -195,7 +191,7 @@ def _number_definition(member: RawMember) -> Iterator[str]:
         yield f"has the value {_shown(member.text)}"
 
 
-@each_member
+@_each_member
 def _plain(member: RawMember) -> Iterator[str]:
     texts = {name: member.attributes.get(name, "0") for name in _LIMITS}
     for name, text in {"value": member.text, **texts}.items():
@@ -206,13 +202,11 @@ def _plain(member: RawMember) -> Iterator[str]:
 def _limits(member: RawMember) -> tuple[float, float, float]:
     """Return min, max and step; zeros if they are not all numbers."""
     texts = [member.attributes.get(name, "") for name in _LIMITS]
-    if not all(map(_is_number, texts)):
-        return 0.0, 0.0, 0.0
-    low, high, step = map(parse_number, texts)
+    low, high, step = map(parse_number, texts if all(map(_is_number, texts)) else "000")
     return low, high, step
 
 
-@each_member
+@_each_member
 def _range(member: RawMember) -> Iterator[str]:
     low, high, step = _limits(member)
     if low > high:
@@ -221,7 +215,7 @@ def _range(member: RawMember) -> Iterator[str]:
         yield f"has step {step:g}"
 
 
-@each_member
+@_each_member
 def _within(member: RawMember) -> Iterator[str]:
     low, high, _step = _limits(member)
     if low < high and _is_number(member.text):
@@ -230,27 +224,25 @@ def _within(member: RawMember) -> Iterator[str]:
             yield f"is {value:g}, and its limits are {low:g} and {high:g}"
 
 
-@each_member
+@_each_member
 def _format(member: RawMember) -> Iterator[str]:
     text = member.attributes.get("format")
     if text and not _is_valid(check_format, text):
         yield f"has the format {_shown(text)}"
 
 
-def _values(is_legal: Callable[[str], bool]) -> Callable[[RawElement], Iterator[str]]:
-    """Return the check that each member has a legal value."""
-
-    @each_member
-    def check(member: RawMember) -> Iterator[str]:
-        if not is_legal(member.text):
-            yield f"has the value {_shown(member.text)}"
-
-    return check
+_IS_LEGAL_VALUE: Final[dict[Kind | None, Callable[[str], bool]]] = {
+    Kind.NUMBER: _is_number,
+    Kind.SWITCH: lambda text: text in list(SwitchState),
+    Kind.LIGHT: lambda text: text in list(State),
+}
 
 
-_number_values: Final = _values(_is_number)
-_switch_values: Final = _values(lambda text: text in list(SwitchState))
-_light_values: Final = _values(lambda text: text in list(State))
+def _values(raw: RawElement) -> Iterator[str]:
+    is_legal = _IS_LEGAL_VALUE.get(ELEMENTS[raw.name].kind)
+    for member in raw.members:
+        if is_legal and not is_legal(member.text):
+            yield f"{_address(raw, member)} has the value {_shown(member.text)}"
 
 
 def _switch_rule(raw: RawElement) -> Iterator[str]:
@@ -282,23 +274,67 @@ def _driver_info(raw: RawElement) -> Iterator[str]:
         yield f"{raw.address}.DRIVER_INTERFACE is {_shown(interface)}"
 
 
-def _state(raw: RawElement) -> Iterator[str]:
-    if not raw.attributes.get("state"):
-        yield f"{raw.name} {raw.address} has no state"
-
-
-_VALUE_CHECKS: Final = {
-    Kind.NUMBER: _number_values,
-    Kind.SWITCH: _switch_values,
-    Kind.LIGHT: _light_values,
-}
-
-
 def _legal_report(raw: RawElement) -> Iterator[str]:
     yield from _legal(raw)
-    kind = ELEMENTS[raw.name].kind
-    if kind in _VALUE_CHECKS:
-        yield from _VALUE_CHECKS[kind](raw)
+    yield from _values(raw)
+
+
+# BLOBs -------------------------------------------------------------------------------------------
+
+
+def _decoded(member: RawMember) -> bytes | None:
+    try:
+        return decode_base64(member.content)
+    except ValueError:
+        return None
+
+
+@_each_member
+def _blob_size(member: RawMember) -> Iterator[str]:
+    text = member.attributes.get("size", "")
+    if not _SIZE.fullmatch(text):
+        yield f"has the size {text[:40]!r}"
+        return
+    suffix, data, size = member.attributes.get("format", ""), _decoded(member), int(text)
+    # With fpack (.fz), the size is the one before compression (§4.1).
+    if not member.content.strip() or data is None or suffix.endswith(".fz"):
+        return
+    if suffix.endswith(".z"):
+        try:
+            data = decompress(data, size)
+        except ValueError as error:
+            yield f"of {size} bytes: {error}"
+            return
+    if len(data) != size:
+        yield f"says size {size}, and has {len(data)} bytes"
+
+
+@_each_member
+def _blob_format(member: RawMember) -> Iterator[str]:
+    suffix = member.attributes.get("format", "")
+    if len(suffix) < 2:
+        yield f"has the format {suffix!r}"
+
+
+@_each_member
+def _base64(member: RawMember) -> Iterator[str]:
+    if _decoded(member) is None:
+        yield "is not base64"
+
+
+@_each_member
+def _layout(member: RawMember) -> Iterator[str]:
+    lines, enclen = member.content.split(), member.attributes.get("enclen")
+    lengths = [len(line) for line in lines]
+    if member.attributes.get("attached", "").lower() == "true":
+        yield "is attached, but came without a descriptor"
+    elif enclen is None:
+        if len(lines) > 1:
+            yield f"is {len(lines)} lines without enclen"
+    elif enclen != str(sum(lengths)):
+        yield f"has enclen {enclen[:40]}, and {sum(lengths)} characters"
+    elif set(lengths[:-1]) - {_BLOB_LINE} or max(lengths, default=0) > _BLOB_LINE:
+        yield f"has enclen, and its lines are not of {_BLOB_LINE} characters"
 
 
 # The table ---------------------------------------------------------------------------------------
@@ -317,13 +353,16 @@ CHECKS: Final = (
     ElementCheck("def-range", _range, "def", Kind.NUMBER),
     ElementCheck("def-within", _within, "def", Kind.NUMBER),
     ElementCheck("def-format", _format, "def", Kind.NUMBER),
-    ElementCheck("def-value", _switch_values, "def", Kind.SWITCH),
-    ElementCheck("def-value", _light_values, "def", Kind.LIGHT),
+    ElementCheck("def-value", _values, "def", Kind.SWITCH),
+    ElementCheck("def-value", _values, "def", Kind.LIGHT),
     ElementCheck("def-rule", _switch_rule, "def", Kind.SWITCH),
     ElementCheck("std-connection", _connection, "def", Kind.SWITCH, "CONNECTION"),
     ElementCheck("std-driver-info", _driver_info, "def", Kind.TEXT, "DRIVER_INFO"),
-    ElementCheck("set-state", _state, "set"),
+    ElementCheck("set-state", _required, "set"),
     ElementCheck("set-legal", _legal_report, "set"),
     ElementCheck("set-plain", _plain, "set", Kind.NUMBER),
+    ElementCheck("blob-size", _blob_size, "set", Kind.BLOB),
+    ElementCheck("blob-format", _blob_format, "set", Kind.BLOB),
+    ElementCheck("blob-base64", _base64, "set", Kind.BLOB),
+    ElementCheck("blob-layout", _layout, "set", Kind.BLOB),
 )
-"""The check of each rule for one element, but for those of BLOBs."""

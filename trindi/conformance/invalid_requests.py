@@ -10,7 +10,13 @@ import math
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 from xml.sax.saxutils import escape, quoteattr
 
-from trindi.conformance.observed import UNKNOWN_DEVICE, UNKNOWN_NAME, attributes_of
+from trindi.conformance.observed import (
+    UNKNOWN_DEVICE,
+    UNKNOWN_NAME,
+    ObservedProperty,
+    PropertyKey,
+    attributes_of,
+)
 from trindi.protocol import (
     Kind,
     NumberLabel,
@@ -25,17 +31,6 @@ from trindi.protocol import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from trindi.conformance.observed import ObservedProperty, PropertyKey
-
-__all__ = [
-    "INVALID_REQUESTS",
-    "UNKNOWN_TARGET_RULES",
-    "InvalidRequest",
-    "MakeRequests",
-    "new_vector",
-    "unknown_target",
-]
-
 _TEXT: Final = "trindi check"
 
 Values: TypeAlias = "Mapping[str, Any]"
@@ -48,8 +43,6 @@ class InvalidRequest(NamedTuple):
 
     Attributes:
         key: the property whose definition shows the effect.
-        data: what to send.
-        effect: detects that it was taken.
         about: what is tried, in words.
     """
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from trindi.conformance.observed import is_definition, key_of, show_keys
+from trindi.conformance.observed import PropertyKey, is_definition, key_of, show_keys
 from trindi.conformance.queries import undefined_keys
 from trindi.conformance.robustness import UNFINISHED
 from trindi.protocol import getProperties
@@ -18,9 +18,6 @@ from trindi.protocol import getProperties
 if TYPE_CHECKING:
     from trindi.conformance.connection import CheckedConnection
     from trindi.conformance.context import CheckContext
-    from trindi.conformance.observed import PropertyKey
-
-__all__ = ["check_exit", "check_half_close", "check_idle_client", "check_second_client"]
 
 
 async def check_exit(context: CheckContext, at_start: set[PropertyKey]) -> None:
@@ -29,19 +26,19 @@ async def check_exit(context: CheckContext, at_start: set[PropertyKey]) -> None:
     The main connection cannot be used afterwards. A new run defines the properties `at_start`.
     """
     context.start_rule("eof")
-    context.findings.record("eof", await _end_input(context, context.connection, "eof"))
+    context.record("eof", await _end_input(context, context.connection, "eof"))
     context.start_rule("eof-cut")
     connection = await context.open()
     await context.request_all(connection)
     await connection.send(UNFINISHED, seconds=context.options.timeout)
-    context.findings.record("eof-cut", await _end_input(context, connection, "eof-cut"))
+    context.record("eof-cut", await _end_input(context, connection, "eof-cut"))
     context.start_rule("one-socket")
     connection = await context.open(one_socket=True)
     await context.request_all(connection)
     received = connection.received
     defined = {key for key in at_start if any(is_definition(each, key) for each in received)}
     missing = show_keys(at_start - defined)
-    context.findings.record("one-socket", f"not defined: {missing}" if missing else "")
+    context.record("one-socket", f"not defined: {missing}" if missing else "")
     connection.close()
 
 
@@ -58,7 +55,7 @@ async def _end_input(context: CheckContext, connection: CheckedConnection, rule:
     if not end:
         return f"it has not ended after {timing.give_up:g} s"
     result = f"{end}, after {taken:.1f} s"
-    context.findings.remark(rule, result)
+    context.remark(rule, result)
     return result if taken > timing.exit or "SIG" in end else ""
 
 
@@ -68,7 +65,7 @@ async def check_second_client(context: CheckContext) -> None:
     connection = await context.open()
     keys = context.snapshot.keys
     missing = await undefined_keys(context, connection, getProperties(), keys)
-    context.findings.record("two-clients", f"not defined: {missing}" if missing else "")
+    context.record("two-clients", f"not defined: {missing}" if missing else "")
     context.passive.without_blobs = connection
 
 
@@ -80,7 +77,7 @@ async def check_idle_client(context: CheckContext) -> None:
         await idle.wait_unexpected()
         named = {key_of(each.item) for each in idle.received if key_of(each.item)[0]}
     fault = f"nothing was asked for, and heard of: {show_keys(named)}" if named else ""
-    context.findings.record("only-asked", fault)
+    context.record("only-asked", fault)
 
 
 async def check_half_close(context: CheckContext) -> None:
@@ -91,4 +88,4 @@ async def check_half_close(context: CheckContext) -> None:
         await connection.send(getProperties(*key), seconds=seconds)
         await connection.send_eof(seconds=seconds)
         answered = await connection.wait_for(lambda each: is_definition(each, key), seconds)
-    context.findings.record("half-close", "" if answered else "nothing came")
+    context.record("half-close", "" if answered else "nothing came")

@@ -6,7 +6,7 @@ This module knows no streams.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
 from xml.sax.saxutils import quoteattr
 
 from trindi.conformance.element_checks import switch_faults
@@ -22,7 +22,6 @@ from trindi.protocol import (
     SetVector,
     Snapshot,
     SwitchState,
-    defSwitchVector,
     delProperty,
 )
 
@@ -30,20 +29,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from trindi.conformance.scanner import Observation, RawElement
-
-__all__ = [
-    "UNKNOWN_DEVICE",
-    "UNKNOWN_NAME",
-    "ObservedProperty",
-    "ObservedSnapshot",
-    "PropertyKey",
-    "attributes_of",
-    "defines",
-    "is_definition",
-    "key_of",
-    "show_key",
-    "show_keys",
-]
 
 PropertyKey: TypeAlias = tuple[str, str]
 """The names of a device and of a property."""
@@ -59,7 +44,6 @@ _FIXED_OF_MEMBERS: Final = ("name", "label", "format")
 
 
 def show_key(key: PropertyKey) -> str:
-    """Return a key as the command-line tools write it."""
     return ".".join(filter(None, key))
 
 
@@ -71,7 +55,6 @@ def show_keys(keys: Iterable[PropertyKey]) -> str:
 
 
 def attributes_of(key: PropertyKey) -> str:
-    """Return a key as the attributes of an element."""
     return f"device={quoteattr(key[0])} name={quoteattr(key[1])}"
 
 
@@ -93,36 +76,25 @@ def is_definition(observation: Observation, key: PropertyKey) -> bool:
 
 
 class ObservedProperty(Property):
-    """One property, and its latest definition as received and as written.
-
-    Attributes:
-        received: the latest definition, without what reports have changed.
-        raw: the same as written.
-    """
+    """One property, and its latest definition as received and as written, without reports."""
 
     received: Any
     raw: RawElement
 
     @property
     def key(self) -> PropertyKey:
-        """The names of its device and itself."""
         return key_of(self.received)
 
     @property
     def labels(self) -> Mapping[str, Any]:
-        """The labels of its members; of numbers, with the limits of the definition."""
-        labels: Mapping[str, Any] = self.received.memberlabels
-        return labels
+        return cast("Mapping[str, Any]", self.received.memberlabels)
 
     @property
     def rule(self) -> Rule:
-        """The switch rule."""
-        assert isinstance(self.received, defSwitchVector)
-        return self.received.rule
+        return cast("Rule", self.received.rule)
 
     @property
     def writable(self) -> bool:
-        """Whether a client may write it."""
         return self.received.perm is not Permission.RO
 
     def is_within(self, name: str) -> bool:
@@ -146,11 +118,9 @@ class ObservedSnapshot(Snapshot[ObservedProperty]):
 
     @property
     def keys(self) -> list[PropertyKey]:
-        """The keys of all properties."""
         return [(device, name) for device, names in self.devices.items() for name in names]
 
     def names_by_device(self) -> dict[str, tuple[str, ...]]:
-        """Return the names of the properties of each device."""
         return {device: tuple(names) for device, names in self.devices.items()}
 
     def observe(self, observation: Observation) -> Iterator[tuple[str, str]]:
@@ -212,8 +182,7 @@ def _difference(address: str, before: RawElement, after: RawElement) -> str:
         old, new = before.attributes.get(name), after.attributes.get(name)
         if old != new:
             return f"{address} had the {name} {old!r}, and has {new!r}"
-    old_members, new_members = map(_fixed_members, (before, after))
-    if old_members != new_members:
+    if _fixed_members(before) != _fixed_members(after):
         return f"{address} has other members, labels or formats than before"
     return ""
 

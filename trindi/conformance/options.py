@@ -10,8 +10,6 @@ from typing import NamedTuple, TypeAlias
 
 from trindi.errors import TrindiError
 
-__all__ = ["Options", "ProgressCallback", "Setting", "SettingError", "Timing", "split_setting"]
-
 ProgressCallback: TypeAlias = Callable[[str, str], None]
 """Called as each step begins, with a heading and the rule or action below it."""
 

@@ -11,20 +11,16 @@ from typing import TYPE_CHECKING, Final
 
 import trio
 
-from trindi.conformance.blob_checks import BLOB_CHECKS
 from trindi.conformance.element_checks import CHECKS
-from trindi.conformance.observed import key_of, show_key
+from trindi.conformance.observed import ObservedSnapshot, PropertyKey, key_of, show_key
 from trindi.errors import ProtocolError
 from trindi.protocol import ELEMENTS, delProperty, parse_timestamp, setBLOBVector
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from trindi.conformance.observed import ObservedSnapshot, PropertyKey
     from trindi.conformance.report import Findings
     from trindi.conformance.scanner import Observation, RawElement
-
-__all__ = ["PassiveChecks"]
 
 _VALUE_RULES: Final = frozenset({"def-within", "def-rule", "set-rule", "std-driver-info"})
 """Rules that a value from a client can break."""
@@ -44,12 +40,7 @@ _STDERR_LINE: Final = 1023
 
 
 class PassiveChecks:
-    """Checks observations as they arrive.
-
-    Args:
-        findings: records the results.
-        snapshot: the known properties; observations update it.
-        of_server: the target is a server.
+    """Checks observations as they arrive, and updates the snapshot of the known properties.
 
     Attributes:
         last_words: the last line of a program's standard error.
@@ -107,7 +98,7 @@ class PassiveChecks:
         """Check the rules for one element; return whether it breaks one."""
         broken = False
         key = (raw.attributes.get("device", ""), raw.attributes.get("name", ""))
-        for check in (*CHECKS, *BLOB_CHECKS):
+        for check in CHECKS:
             if check.applies(raw):
                 faults = list(check.faults(raw))
                 broken = broken or bool(faults)

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from trindi.conformance.context import PeerLostError
+from trindi.conformance.context import CheckContext, PeerLostError
 from trindi.conformance.observed import (
     UNKNOWN_DEVICE,
     UNKNOWN_NAME,
+    PropertyKey,
     defines,
     is_definition,
     key_of,
@@ -24,11 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from trindi.conformance.connection import CheckedConnection
-    from trindi.conformance.context import CheckContext
-    from trindi.conformance.observed import PropertyKey
     from trindi.conformance.scanner import Observation
-
-__all__ = ["check_queries", "check_start", "undefined_keys"]
 
 _MAX_UNANSWERED: Final = 5
 """Properties not defined by name, after which sentinels are not asked for by name any more."""
@@ -46,16 +43,15 @@ async def check_start(context: CheckContext) -> None:
     is_answered = await context.request_all(seconds=seconds)
     if connection.received:
         # A silent peer passes this rule trivially; do not count it.
-        context.findings.record("ask-first", f"{early[0]} came unasked for" if early else "")
+        context.record("ask-first", f"{early[0]} came unasked for" if early else "")
     if is_answered:
-        context.findings.record("ask-all")
-        context.findings.remark("ask-all", f"{len(context.snapshot)} properties are defined")
+        context.record("ask-all")
+        context.remark("ask-all", f"{len(context.snapshot)} properties are defined")
         return
-    words = context.passive.last_words
-    end = f"it has not answered for {seconds:g} s"
-    end = await connection.describe_end() if connection.ended else end
-    fault = f"nothing was defined: {end}{f', and said: {words}' if words else ''}"
-    context.findings.record("ask-all", fault)
+    silent = f"it has not answered for {seconds:g} s"
+    end = await connection.describe_end() if connection.ended else silent
+    said = f", and said: {words}" if (words := context.passive.last_words) else ""
+    context.record("ask-all", f"nothing was defined: {end}{said}")
     raise PeerLostError("nothing was defined")
 
 
@@ -66,15 +62,15 @@ def _snoops(observation: Observation) -> bool:
 async def check_queries(context: CheckContext) -> None:
     """Send getProperties in each form."""
     context.start_rule("ask-again")
-    await _check_again(context)
+    keys = context.snapshot.keys
+    left = await undefined_keys(context, context.connection, getProperties(), keys)
+    context.record("ask-again", f"not defined again: {left}" if left else "")
     for device in context.snapshot.names_by_device():
-        context.start_rule("ask-device")
-        await _check_device(context, device)
+        await _check_only(context, "ask-device", device)
         key = context.key_of_device(device)
         # The device may have been deleted by now.
         if key is not None:
-            context.start_rule("ask-property")
-            await _check_alone(context, key)
+            await _check_only(context, "ask-property", *key)
     await _check_each(context)
     context.start_rule("ask-star")
     await _check_star(context)
@@ -108,50 +104,37 @@ async def undefined_keys(
 
 
 def _defined(connection: CheckedConnection) -> list[PropertyKey]:
-    """Return the key of each definition since `clear`."""
     return [key_of(each.item) for each in connection.received if defines(each)]
 
 
-async def _check_again(context: CheckContext) -> None:
-    keys = context.snapshot.keys
-    left = await undefined_keys(context, context.connection, getProperties(), keys)
-    context.findings.record("ask-again", f"not defined again: {left}" if left else "")
-
-
-async def _check_device(context: CheckContext, device: str) -> None:
-    known = {key for key in context.snapshot.keys if key[0] == device}
+async def _check_only(
+    context: CheckContext, rule: str, device: str, name: str | None = None
+) -> None:
+    """Ask for a device, or one property, on a connection that asks for nothing else."""
+    context.start_rule(rule)
+    asked = (device, name) if name else (device,)
+    wanted = {key for key in context.snapshot.keys if key[: len(asked)] == asked}
     async with context.borrow() as connection:
-        left = await undefined_keys(context, connection, getProperties(device), known)
+        left = await undefined_keys(context, connection, getProperties(device, name), wanted)
         await connection.wait_unexpected()
-        others = show_keys({key for key in _defined(connection) if key[0] != device})
-    asked = f"{device} was asked for, and"
-    context.findings.record("ask-device", f"{asked} not defined: {left}" if left else "")
-    context.findings.record("ask-device", f"{asked} defined: {others}" if others else "")
-
-
-async def _check_alone(context: CheckContext, key: PropertyKey) -> None:
-    """Ask for one property on a connection that asks for nothing else."""
-    async with context.borrow() as connection:
-        left = await undefined_keys(context, connection, getProperties(*key), [key])
-        await connection.wait_unexpected()
-        others = show_keys(set(_defined(connection)) - {key})
+        others = {key for key in _defined(connection) if key[: len(asked)] != asked}
         named = {key_of(each.item) for each in connection.received if key_of(each.item)[0]}
-    asked = f"{show_key(key)} was asked for, and"
-    context.findings.record("ask-property", f"{asked} not defined" if left else "")
-    context.findings.record("ask-property", f"{asked} defined: {others}" if others else "")
-    if not context.is_program:
-        more = show_keys(named - {key})
-        context.findings.record("only-asked", f"{asked} heard of: {more}" if more else "")
+    about = f"{'.'.join(asked)} was asked for, and"
+    context.record(rule, f"{about} not defined: {left}" if left else "")
+    context.record(rule, f"{about} defined: {show_keys(others)}" if others else "")
+    if name and not context.is_program:
+        more = show_keys(named - wanted)
+        context.record("only-asked", f"{about} heard of: {more}" if more else "")
 
 
 async def _check_each(context: CheckContext) -> None:
     """Ask for each property by name, until too many are not answered."""
     for key in context.snapshot.keys:
         if await context.exchange(sentinel=key) is not None:
-            context.findings.record("ask-property")
+            context.record("ask-property")
         elif context.snapshot.find(*key):
             end = await context.connection.describe_end()
-            context.findings.record("ask-property", f"{show_key(key)} was asked for: {end}")
+            context.record("ask-property", f"{show_key(key)} was asked for: {end}")
             context.unanswered.add(key)
             if context.connection.ended or len(context.unanswered) == _MAX_UNANSWERED:
                 context.by_name = False
@@ -164,7 +147,7 @@ async def _check_star(context: CheckContext) -> None:
     async with context.borrow() as connection:
         left = await undefined_keys(context, connection, getProperties("*"), keys)
         end = f" ({await connection.describe_end()})" if connection.ended else ""
-    context.findings.record("ask-star", f"not defined: {left}{end}" if left else "")
+    context.record("ask-star", f"not defined: {left}{end}" if left else "")
     await context.ensure_alive()
 
 
@@ -177,7 +160,7 @@ async def _check_unknown(context: CheckContext, rule: str, device: str, name: st
         unanswered = connection.ended or not count
         end = await connection.describe_end() if unanswered else ""
     surplus = count - usual
-    context.findings.record(rule, f"{surplus} definitions came" if surplus > 0 else end)
+    context.record(rule, f"{surplus} definitions came" if surplus > 0 else end)
     await context.ensure_alive()
 
 
@@ -196,4 +179,4 @@ async def _check_ping(context: CheckContext) -> None:
     async with context.borrow() as connection:
         await connection.send(pingRequest(reply.uid), seconds=seconds)
         answered = await connection.wait_for(lambda each: each.item == reply, seconds)
-    context.findings.record("ping", "" if answered else "it was not answered")
+    context.record("ping", "" if answered else "it was not answered")

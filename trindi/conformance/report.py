@@ -14,8 +14,6 @@ from trindi.conformance.rules import GROUPS, RULES, ConformanceRule, Needs, Verd
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-__all__ = ["Findings", "Outcome", "Report"]
-
 _SHOWN: Final = 5
 """Faults that a report shows of one rule: a fault may occur in every property."""
 
@@ -104,20 +102,13 @@ class Report(NamedTuple):
 
 
 class Findings:
-    """Collects the observations of each rule.
-
-    Args:
-        missing: the `Needs` that this check does not meet.
-
-    Attributes:
-        ended: why the remaining rules are not checked, or "".
-    """
+    """Collects the observations of each rule, in a check that does not meet the needs `missing`."""
 
     def __init__(self, missing: frozenset[Needs] = frozenset()) -> None:
         self._missing = missing
         self._checked: Counter[str] = Counter()
         self._remarks: dict[str, str] = {}
-        self.ended = ""
+        self.ended = ""  # Or why the remaining rules are not checked.
         # A dict keeps the order and holds each fault once.
         self._faults: dict[str, dict[str, Verdict]] = {name: {} for name in RULES}
 
@@ -126,13 +117,7 @@ class Findings:
         return self._missing.isdisjoint(RULES[name].needs)
 
     def record(self, name: str, fault: str = "", verdict: Verdict | None = None) -> None:
-        """Record that a rule was checked once.
-
-        Args:
-            name: the name of the rule.
-            fault: how the rule is broken, or "" if it holds.
-            verdict: the verdict of this fault, if it differs from the rule's usual one.
-        """
+        """Record that a rule was checked once, and its fault with the rule's or its own verdict."""
         self._checked[name] += 1
         if fault:
             self._faults[name].setdefault(fault, verdict or RULES[name].breach)
@@ -142,11 +127,9 @@ class Findings:
         self._remarks[name] = text
 
     def has_fault(self, name: str) -> bool:
-        """Whether a rule is broken."""
         return bool(self._faults[name])
 
     def outcome(self, rule: ConformanceRule) -> Outcome:
-        """Summarize the observations of one rule."""
         faults, checked = self._faults[rule.name], self._checked[rule.name]
         if faults:
             verdict = Verdict.FAIL if Verdict.FAIL in faults.values() else Verdict.WARN
@@ -159,11 +142,8 @@ class Findings:
         return Outcome(rule, Verdict.NOT_APPLICABLE, 0, (self._why_not_checked(rule),), 0)
 
     def _why_not_checked(self, rule: ConformanceRule) -> str:
-        for need in rule.needs:
-            if need in self._missing:
-                return str(need)
-        return f"not checked: {self.ended}" if self.ended else "nothing to check it on"
+        otherwise = f"not checked: {self.ended}" if self.ended else "nothing to check it on"
+        return next((str(need) for need in rule.needs if need in self._missing), otherwise)
 
     def outcomes(self) -> dict[str, Outcome]:
-        """Summarize all rules."""
         return {name: self.outcome(rule) for name, rule in RULES.items()}

@@ -10,21 +10,25 @@ import math
 from itertools import count, islice
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
-from trindi.conformance.context import DRIVER_ENDED
+from trindi.conformance.context import DRIVER_ENDED, CheckContext
 from trindi.conformance.invalid_requests import (
     INVALID_REQUESTS,
     UNKNOWN_TARGET_RULES,
+    InvalidRequest,
+    MakeRequests,
     new_vector,
     unknown_target,
 )
 from trindi.conformance.observed import (
     UNKNOWN_DEVICE,
     UNKNOWN_NAME,
+    ObservedProperty,
+    PropertyKey,
     is_definition,
     key_of,
     show_key,
 )
-from trindi.conformance.options import SettingError, split_setting
+from trindi.conformance.options import Setting, SettingError, split_setting
 from trindi.conformance.rules import Verdict
 from trindi.protocol import (
     DefVector,
@@ -41,13 +45,7 @@ from trindi.protocol import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from trindi.conformance.context import CheckContext
-    from trindi.conformance.invalid_requests import InvalidRequest, MakeRequests
-    from trindi.conformance.observed import ObservedProperty, PropertyKey
-    from trindi.conformance.options import Setting
     from trindi.conformance.scanner import Observation
-
-__all__ = ["apply_settings", "check_refusals", "check_writing"]
 
 MemberTexts: TypeAlias = "Callable[[ObservedProperty], dict[str, str]]"
 
@@ -95,16 +93,16 @@ async def _check_refusal(context: CheckContext, rule: str, request: InvalidReque
         driver_ended = context.passive.deleted > deleted
         if answer is None:
             end = DRIVER_ENDED if driver_ended else await context.connection.describe_end()
-            context.findings.record(rule, f"{about}: {end}")
+            context.record(rule, f"{about}: {end}")
             await context.restart()
         elif not isinstance(definition := _last_definition(answer, request.key), DefVector):
             fault = f"{about}, and its definition cannot be read any more"
-            context.findings.record(rule, fault)
+            context.record(rule, fault)
         elif driver_ended:
-            context.findings.record(rule, f"{about}: {DRIVER_ENDED}")
+            context.record(rule, f"{about}: {DRIVER_ENDED}")
         else:
             effect = request.effect(before, dict(definition))
-            context.findings.record(rule, f"{about} was taken: {effect}" if effect else "")
+            context.record(rule, f"{about} was taken: {effect}" if effect else "")
             if effect:
                 context.passive.exclude_values(request.key)
             if rule in UNKNOWN_TARGET_RULES:
@@ -129,7 +127,7 @@ async def _check_told(context: CheckContext, request: InvalidRequest, about: str
     # After the first silent refusal, waiting for another message would only take time.
     is_known = context.findings.has_fault("refusal-said")
     told = await context.connection.wait_for(tells, 0 if is_known else context.timing.refusal)
-    context.findings.record("refusal-said", "" if told else f"{about}: no answer")
+    context.record("refusal-said", "" if told else f"{about}: no answer")
 
 
 def _check_unknown_target(
@@ -141,7 +139,7 @@ def _check_unknown_target(
         is_new = device == UNKNOWN_DEVICE or name == UNKNOWN_NAME
         if is_new and isinstance(item, (DefVector, SetVector)):
             fault = f"{about}: it was answered by {type(item).__name__}"
-            context.findings.record(rule, fault)
+            context.record(rule, fault)
 
 
 # Requests that must be taken ---------------------------------------------------------------------
@@ -182,7 +180,7 @@ async def _check_write(
     about = f"{show_key(key)} with {', '.join(members)}"
     # A device may refuse a legal request for reasons of its own.
     verdict = Verdict.WARN if result.refused and rule == "write-answered" else None
-    context.findings.record(rule, f"{about}: {fault}" if fault else "", verdict)
+    context.record(rule, f"{about}: {fault}" if fault else "", verdict)
     return fault
 
 

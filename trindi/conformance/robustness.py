@@ -15,8 +15,15 @@ from xml.sax.saxutils import quoteattr
 
 import trio
 
-from trindi.conformance.context import DRIVER_ENDED
-from trindi.conformance.observed import UNKNOWN_DEVICE, UNKNOWN_NAME, attributes_of, is_definition
+from trindi.conformance.context import DRIVER_ENDED, CheckContext
+from trindi.conformance.observed import (
+    UNKNOWN_DEVICE,
+    UNKNOWN_NAME,
+    ObservedProperty,
+    PropertyKey,
+    attributes_of,
+    is_definition,
+)
 from trindi.conformance.rules import Verdict
 from trindi.protocol import Kind, encode, getProperties
 
@@ -24,10 +31,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from trindi.conformance.connection import CheckedConnection
-    from trindi.conformance.context import CheckContext
-    from trindi.conformance.observed import ObservedProperty, PropertyKey
-
-__all__ = ["BAD_INPUTS", "UNFINISHED", "check_bad_inputs", "check_cut_off", "check_slow_reader"]
 
 _BYTES_PER_TIMEOUT: Final = 1_000_000
 """Bytes for which a peer gets the timeout of an answer once more."""
@@ -116,13 +119,7 @@ _LARGE: Final[dict[str, tuple[int, Callable[[int], str]]]] = {
 
 
 def make_inputs(rule: str, names: dict[str, str], scale: float = 1.0) -> list[bytes]:
-    """Return the bad inputs of a rule.
-
-    Args:
-        rule: the name of the rule.
-        names: from `choose_names`.
-        scale: the size of large contents, as a share of their full size.
-    """
+    """Return the bad inputs of a rule, with the names from `choose_names`."""
 
     def fill(match: re.Match[str]) -> str:
         if match[1] in names:
@@ -136,13 +133,7 @@ def make_inputs(rule: str, names: dict[str, str], scale: float = 1.0) -> list[by
 def choose_names(
     known: PropertyKey, properties: Iterable[ObservedProperty], *, hostile: bool
 ) -> dict[str, str]:
-    """Choose the names in bad input, as attributes with their quotes.
-
-    Args:
-        known: a property that can be asked for.
-        properties: all properties.
-        hostile: name a known device, and a writable BLOB property.
-    """
+    """Choose the names in bad input; hostile input names a known device, and a writable BLOB."""
     device = known[0] if hostile else UNKNOWN_DEVICE
     blob, member = (device, UNKNOWN_NAME), UNKNOWN_NAME
     for each in properties if hostile else ():
@@ -194,8 +185,8 @@ async def _survives(context: CheckContext, rule: str, data: bytes, key: Property
         if context.passive.deleted > deleted:
             failure = failure or DRIVER_ENDED
         if end and not failure:
-            context.findings.remark(rule, "the connection that it came on was closed")
-    context.findings.record(rule, failure or fault, Verdict.FAIL if failure else Verdict.WARN)
+            context.remark(rule, "the connection that it came on was closed")
+    context.record(rule, failure or fault, Verdict.FAIL if failure else Verdict.WARN)
     return not failure
 
 
@@ -230,7 +221,7 @@ async def check_cut_off(context: CheckContext) -> None:
         await connection.send(UNFINISHED, seconds=context.options.timeout)
         await connection.wait_unexpected()
     await context.connection.wait_unexpected()
-    context.findings.record("cut-off", await _check_other_client(context, context.any_key()))
+    context.record("cut-off", await _check_other_client(context, context.any_key()))
     await context.ensure_alive()
 
 
@@ -242,11 +233,11 @@ async def check_slow_reader(context: CheckContext) -> None:
         with trio.move_on_after(context.options.timeout):
             await peer.stream.send_all(encode(getProperties()) * _QUERIES)
     except trio.BrokenResourceError:
-        context.findings.remark("slow-reader", "it was disconnected")
+        context.remark("slow-reader", "it was disconnected")
     try:
         await context.connection.wait_unexpected()
         fault = await _check_other_client(context, context.any_key())
-        context.findings.record("slow-reader", fault)
+        context.record("slow-reader", fault)
     finally:
         await peer.aclose()
     await context.ensure_alive()

@@ -1,7 +1,6 @@
 """The rules that a driver or a server is checked against, as one table.
 
-The checker, its report and the documentation read this table: what must hold, the section of the
-protocol, the verdict if it does not hold, and when it can be checked. This module checks nothing.
+The checker, its report and the documentation read this table. This module checks nothing.
 """
 
 from __future__ import annotations
@@ -12,8 +11,6 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-__all__ = ["GROUPS", "GROUP_OF", "RULES", "ConformanceRule", "Needs", "Verdict"]
 
 
 class Verdict(StrEnum):
@@ -110,9 +107,7 @@ GROUPS: Final[Mapping[str, tuple[ConformanceRule, ...]]] = MappingProxyType(
             _rule("ask-star", "with the device *: by all definitions", "§5.2, §5.5", _WARN),
             _rule("ask-nobody", "with an unknown device: by no definition", "§2, §6", _WARN),
             _rule("ask-nothing", "with an unknown name: by no definition", "§2"),
-            *_with(
-                Needs.SERVER, _rule("ping", "pingRequest is answered by pingReply", "§2", _WARN)
-            ),
+            _rule("ping", "pingRequest is answered by pingReply", "§2", _WARN, (Needs.SERVER,)),
         ),
         "Requests that must be refused": (
             _rule("read-only", "a write to a read-only property", "§2, §3.5"),
@@ -196,7 +191,5 @@ RULES: Final[Mapping[str, ConformanceRule]] = MappingProxyType(
 )
 """Each rule by its name."""
 
-GROUP_OF: Final[Mapping[str, str]] = MappingProxyType(
-    {rule.name: group for group, rules in GROUPS.items() for rule in rules}
-)
+GROUP_OF: Final = {rule.name: group for group, rules in GROUPS.items() for rule in rules}
 """The heading of each rule, by the name of the rule."""

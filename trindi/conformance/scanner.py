@@ -29,8 +29,6 @@ if TYPE_CHECKING:
 
     from trindi.errors import ProtocolError
 
-__all__ = ["Observation", "RawElement", "RawMember", "Scanner"]
-
 _ATTRIBUTE: Final = re.compile(f"({NAME}){IS}({QUOTED})".encode())
 _MEMBER: Final = re.compile(f"<({NAME})({ATTRIBUTES}){BLANK}*+(?:/>|>([^<]*+))".encode())
 # Declarations, which libindi writes before each element (§1.4), and comments are no junk.
@@ -55,10 +53,8 @@ class RawElement(NamedTuple):
     """An element as written.
 
     Attributes:
-        name: the name of the element.
-        attributes: the attributes; of a repeated one, the first.
+        attributes: of a repeated one, the first.
         repeated: names of attributes that occur more than once in one tag.
-        members: the members.
         data: all bytes of the element.
     """
 
@@ -92,7 +88,6 @@ class Observation(NamedTuple):
 
     @property
     def size(self) -> int:
-        """The number of bytes."""
         return len(self.junk) + (len(self.raw.data) if self.raw else 0)
 
     def without_payload(self) -> Observation:

@@ -19,8 +19,6 @@ from trindi.errors import TrindiError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["Peer", "Program", "Server", "Target", "UnreachableError"]
-
 _CONNECT_TIMEOUT: Final = 10.0
 
 # Far from UTC, so that a driver that sends local time as UTC is detected on any machine.
