@@ -8,18 +8,10 @@ from __future__ import annotations
 
 import trio
 
+from trindi.conformance import queries, requests, robustness
 from trindi.conformance.context import CheckContext, PeerLostError
-from trindi.conformance.lifecycle import (
-    check_exit,
-    check_half_close,
-    check_idle_client,
-    check_second_client,
-)
 from trindi.conformance.options import Options, ProgressCallback, SettingError
-from trindi.conformance.queries import check_queries, check_start
 from trindi.conformance.report import Findings, Report
-from trindi.conformance.requests import apply_settings, check_refusals, check_writing
-from trindi.conformance.robustness import check_bad_inputs, check_cut_off, check_slow_reader
 from trindi.conformance.rules import Needs
 from trindi.conformance.targets import Target, UnreachableError
 
@@ -77,25 +69,25 @@ async def _check_all(context: CheckContext) -> None:
     """Check all rules until the peer is lost, with the most disruptive checks last."""
     options, is_program = context.options, context.is_program
     try:
-        await check_start(context)
+        await queries.check_start(context)
         at_start = set(context.snapshot.keys)
         if not is_program:
-            await check_second_client(context)
-        await apply_settings(context)
+            await queries.check_second_client(context)
+        await requests.apply_settings(context)
         context.devices = context.snapshot.names_by_device()
-        await check_queries(context)
-        await check_refusals(context)
+        await queries.check_queries(context)
+        await requests.check_refusals(context)
         if options.write:
-            await check_writing(context)
+            await requests.check_writing(context)
         if not is_program:
-            await check_idle_client(context)
-            await check_half_close(context)
-            await check_cut_off(context)
-        await check_bad_inputs(context)
+            await queries.check_idle_client(context)
+            await robustness.check_half_close(context)
+            await robustness.check_cut_off(context)
+        await robustness.check_bad_inputs(context)
         if is_program:
-            await check_exit(context, at_start)
+            await robustness.check_exit(context, at_start)
         elif options.hostile:
-            await check_slow_reader(context)
+            await robustness.check_slow_reader(context)
     except (PeerLostError, UnreachableError) as error:
         context.findings.ended = str(error)
     context.passive.check_times()

@@ -58,7 +58,6 @@ class CheckedConnection:
         self._timing = timing
         self._max_observations = max_observations
         self._max_bytes = max_bytes
-        self._sizes: deque[int] = deque()
         self._bytes_kept = 0
         self._observer = observer
         self._scanner = Scanner()
@@ -115,13 +114,11 @@ class CheckedConnection:
     def _keep(self, observation: Observation) -> Observation:
         kept = observation.without_payload()
         self.received.append(kept)
-        self._sizes.append(0 if kept.item is not observation.item else observation.size)
-        self._bytes_kept += self._sizes[-1]
+        self._bytes_kept += kept.size
         while len(self.received) > self._max_observations or (
             self._bytes_kept > self._max_bytes and len(self.received) > 1
         ):
-            self.received.popleft()
-            self._bytes_kept -= self._sizes.popleft()
+            self._bytes_kept -= self.received.popleft().size
         return kept
 
     async def _write(self) -> None:
@@ -146,7 +143,6 @@ class CheckedConnection:
 
     def clear(self) -> None:
         self.received.clear()
-        self._sizes.clear()
         self._bytes_kept = 0
 
     async def wait_for(self, wanted: Callable[[Observation], bool], seconds: float) -> bool:

@@ -61,6 +61,8 @@ class CheckContext:
         self.record, self.remark = findings.record, findings.remark
         self.options = options
         self.timing = options.timing
+        # For the first definition after a start, or after a server lost its driver.
+        self.start_timeout = max(options.timeout, options.timing.start)
         self.report_progress = report_progress
         self.is_program = target.kind == "program"
         self.snapshot = ObservedSnapshot()
@@ -69,11 +71,6 @@ class CheckContext:
         self.by_name = True
         self.unanswered: set[PropertyKey] = set()
         self._nursery = nursery
-
-    @property
-    def start_timeout(self) -> float:
-        """Seconds for the first definition after a start, or after a server lost its driver."""
-        return max(self.options.timeout, self.timing.start)
 
     def start_rule(self, rule: str) -> None:
         self.report_progress(GROUP_OF[rule], rule)
@@ -159,17 +156,14 @@ class CheckContext:
             return None
         return list(connection.received)
 
+    def find_key(self, device: str | None = None) -> PropertyKey | None:
+        """Return the key of a property, preferably one that can be asked for by name."""
+        keys = [key for key in self.snapshot.keys if device in (None, key[0])]
+        return next((key for key in keys if key not in self.unanswered), keys[0] if keys else None)
+
     def any_key(self) -> PropertyKey:
-        """Return the key of some property, preferably one that can be asked for by name."""
-        key = self._prefer_answered(self.snapshot.keys)
+        """Return such a key; the check ends if there is none."""
+        key = self.find_key()
         if key is None:
             raise PeerLostError("there is no property that can be read")
         return key
-
-    def key_of_device(self, device: str) -> PropertyKey | None:
-        """Return such a key of one device; None if the device was deleted."""
-        return self._prefer_answered([key for key in self.snapshot.keys if key[0] == device])
-
-    def _prefer_answered(self, keys: list[PropertyKey]) -> PropertyKey | None:
-        first = next(iter(keys), None)
-        return next((key for key in keys if key not in self.unanswered), first)

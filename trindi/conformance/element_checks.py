@@ -153,6 +153,8 @@ def _legal(raw: RawElement) -> Iterator[str]:
     text = raw.attributes.get("timeout")
     if text is not None and (not _is_number(text) or parse_number(text) < 0):
         yield f"{raw.address} has the timeout {_shown(text)}"
+    if raw.name.startswith("set"):
+        yield from _values(raw)
 
 
 def _labels(raw: RawElement) -> Iterator[str]:
@@ -274,11 +276,6 @@ def _driver_info(raw: RawElement) -> Iterator[str]:
         yield f"{raw.address}.DRIVER_INTERFACE is {_shown(interface)}"
 
 
-def _legal_report(raw: RawElement) -> Iterator[str]:
-    yield from _legal(raw)
-    yield from _values(raw)
-
-
 # BLOBs -------------------------------------------------------------------------------------------
 
 
@@ -359,7 +356,7 @@ CHECKS: Final = (
     ElementCheck("std-connection", _connection, "def", Kind.SWITCH, "CONNECTION"),
     ElementCheck("std-driver-info", _driver_info, "def", Kind.TEXT, "DRIVER_INFO"),
     ElementCheck("set-state", _required, "set"),
-    ElementCheck("set-legal", _legal_report, "set"),
+    ElementCheck("set-legal", _legal, "set"),
     ElementCheck("set-plain", _plain, "set", Kind.NUMBER),
     ElementCheck("blob-size", _blob_size, "set", Kind.BLOB),
     ElementCheck("blob-format", _blob_format, "set", Kind.BLOB),

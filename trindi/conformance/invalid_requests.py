@@ -7,6 +7,7 @@ module sends nothing, and does not decide what may be sent.
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 from xml.sax.saxutils import escape, quoteattr
 
@@ -39,12 +40,7 @@ EffectDetector: TypeAlias = "Callable[[Values, Values], str]"
 
 
 class InvalidRequest(NamedTuple):
-    """One request that must be refused.
-
-    Attributes:
-        key: the property whose definition shows the effect.
-        about: what is tried, in words.
-    """
+    """One request that must be refused; the definition of `key` shows its effect."""
 
     key: PropertyKey
     data: bytes
@@ -81,16 +77,12 @@ def _same(one: Any, other: Any) -> bool:
     return bool(one == other)
 
 
-def _became(sent: Values) -> EffectDetector:
+def _became(sent: Values, before: Values, after: Values) -> str:
     """Detect that a member took the value that was sent."""
-
-    def effect(before: Values, after: Values) -> str:
-        for name, value in sent.items():
-            if _same(after.get(name), value) and not _same(before.get(name), value):
-                return f"{name} became {value}"
-        return ""
-
-    return effect
+    for name, value in sent.items():
+        if _same(after.get(name), value) and not _same(before.get(name), value):
+            return f"{name} became {value}"
+    return ""
 
 
 def _any_change(before: Values, after: Values) -> str:
@@ -116,17 +108,12 @@ def _became_text_zero(before: Values, after: Values) -> str:
     return ""
 
 
-def _left_limits(name: str, label: NumberLabel, sent: float) -> EffectDetector:
+def _left_limits(name: str, label: NumberLabel, sent: float, before: Values, after: Values) -> str:
     """Detect a number that became what was sent, or left its limits after rounding."""
-    became = _became({name: sent})
-
-    def effect(before: Values, after: Values) -> str:
-        was_within = name in before and label.min <= before[name] <= label.max
-        if was_within and name in after and not label.min <= after[name] <= label.max:
-            return f"{name} became {after[name]}"
-        return became(before, after)
-
-    return effect
+    was_within = name in before and label.min <= before[name] <= label.max
+    if was_within and name in after and not label.min <= after[name] <= label.max:
+        return f"{name} became {after[name]}"
+    return _became({name: sent}, before, after)
 
 
 def _none_on(_before: Values, after: Values) -> str:
@@ -137,10 +124,8 @@ _MISREAD_EFFECT: Final[dict[Kind, EffectDetector]] = {
     Kind.NUMBER: _became_zero,
     Kind.SWITCH: _any_change,
     Kind.TEXT: _any_change,
-    Kind.LIGHT: _no_effect,
-    Kind.BLOB: _no_effect,
 }
-"""The effect of a value that was misread, by the kind of the property."""
+"""The effect of a value that was misread, by the kind of the property; others show none."""
 
 
 # Requests -----------------------------------------------------------------------------------------
@@ -168,7 +153,7 @@ def _read_only(known: ObservedProperty) -> Iterator[InvalidRequest]:
         off = [name for name in known.values if name not in known.on]
         sent = dict.fromkeys(known.values, SwitchState.OFF)
         sent |= dict.fromkeys(off[:1], SwitchState.ON)
-    request = _request(known, sent, _became(sent), "writing it")
+    request = _request(known, sent, partial(_became, sent), "writing it")
     if known.kind is Kind.BLOB:
         payload, size = _TEXT.encode(), SizeFormat(len(_TEXT), ".txt")
         payloads, sizes = dict.fromkeys(sent, payload), dict.fromkeys(sent, size)
@@ -189,7 +174,7 @@ def _out_of_range(known: ObservedProperty) -> Iterator[InvalidRequest]:
             step = max(label.step, (label.max - label.min) / 100)
             for value, limit in ((label.max + step, label.max), (label.min - step, label.min)):
                 if math.isfinite(value):
-                    effect = _left_limits(name, label, value)
+                    effect = partial(_left_limits, name, label, value)
                     about = f"{name} {value:g}, where the limit is {limit:g},"
                     yield _request(known, {**known.values, name: value}, effect, about)
 
@@ -199,13 +184,10 @@ def _nonzero_member(known: ObservedProperty) -> str:
     return next((name for name, value in known.values.items() if value), next(iter(known.values)))
 
 
-def _number_texts(*texts: str) -> MakeRequests:
-    def make(known: ObservedProperty) -> Iterator[InvalidRequest]:
-        name = _nonzero_member(known)
-        for text in texts:
-            yield _request(known, {name: text}, _became_zero, f"{name} {text!r}")
-
-    return make
+def _number_texts(texts: tuple[str, ...], known: ObservedProperty) -> Iterator[InvalidRequest]:
+    name = _nonzero_member(known)
+    for text in texts:
+        yield _request(known, {name: text}, _became_zero, f"{name} {text!r}")
 
 
 def _last_off(known: ObservedProperty) -> Iterator[InvalidRequest]:
@@ -235,16 +217,13 @@ def _wrong_kind(known: ObservedProperty) -> Iterator[InvalidRequest]:
         is_number, is_text = known.kind is Kind.NUMBER, known.kind is Kind.TEXT
         name = _nonzero_member(known) if is_number else next(iter(known.values))
         kind, text = (Kind.NUMBER, "0") if is_text else (Kind.TEXT, _TEXT)
-        effect = _became_text_zero if is_text else _MISREAD_EFFECT[known.kind]
+        effect = _became_text_zero if is_text else _MISREAD_EFFECT.get(known.kind, _no_effect)
         about = f"new{kind.value}Vector for a {known.kind.value} property"
         yield _request(known, {name: text}, effect, about, kind)
 
 
 def _unknown_member(known: ObservedProperty) -> Iterator[InvalidRequest]:
-    """Write an unknown member; some libindi drivers look at the values and not at the names.
-
-    So it gets the current value of the first member, or Off if it is a switch.
-    """
+    """Write an unknown member, and no harmful value: some libindi drivers ignore the name."""
 
     def effect(before: Values, after: Values) -> str:
         if UNKNOWN_NAME in after:
@@ -279,14 +258,14 @@ def _writable(kind: Kind, make: MakeRequests) -> MakeRequests:
 INVALID_REQUESTS: Final[dict[str, MakeRequests]] = {
     "read-only": _read_only,
     # libindi refuses these texts, too.
-    "bad-number": _writable(Kind.NUMBER, _number_texts("abc", "")),
+    "bad-number": _writable(Kind.NUMBER, partial(_number_texts, ("abc", ""))),
     "bad-switch": _writable(Kind.SWITCH, _not_a_switch_state),
     "wrong-kind": _wrong_kind,
     # Drivers in wide use take what follows, or crash on it.
     "switch-rule": _writable(Kind.SWITCH, _last_off),
     "range": _writable(Kind.NUMBER, _out_of_range),
     "two-on": _writable(Kind.SWITCH, _two_on),
-    "not-finite": _writable(Kind.NUMBER, _number_texts("nan", "inf")),
+    "not-finite": _writable(Kind.NUMBER, partial(_number_texts, ("nan", "inf"))),
     "no-member": _unknown_member,
 }
 """The rules, and what yields the requests for a property."""

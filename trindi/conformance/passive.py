@@ -46,6 +46,8 @@ class PassiveChecks:
         last_words: the last line of a program's standard error.
         ignore_unknown: unknown elements and junk are not checked: a server passes on ours.
         deleted: how often a whole device was deleted; servers do so when its driver ends.
+        excluded: properties that took a request that they had to refuse: that is a finding by
+            itself, and their illegal values are the checker's doing.
         without_blobs: a connection that asked for everything but did not enable BLOBs.
     """
 
@@ -56,7 +58,7 @@ class PassiveChecks:
         self._ahead: list[float] = []
         self._deferred_key: PropertyKey | None = None
         self._deferred: list[tuple[str, str]] = []
-        self._excluded: set[PropertyKey] = set()
+        self.excluded: set[PropertyKey] = set()
         self.last_words = ""
         self.ignore_unknown = False
         self.deleted = 0
@@ -126,15 +128,8 @@ class PassiveChecks:
             for rule, fault in deferred:
                 self._record(rule, fault, key)
 
-    def exclude_values(self, key: PropertyKey) -> None:
-        """Stop checking the value rules of a property that took a request it had to refuse.
-
-        That is a finding by itself, and its illegal values are the checker's doing.
-        """
-        self._excluded.add(key)
-
     def _record(self, rule: str, fault: str, key: PropertyKey) -> None:
-        if rule in _VALUE_RULES and key in self._excluded:
+        if rule in _VALUE_RULES and key in self.excluded:
             return
         if rule in _VALUE_RULES and key == self._deferred_key:
             self._deferred.append((rule, fault))

@@ -1,4 +1,4 @@
-"""Checks getProperties in each of its forms.
+"""Checks getProperties in each of its forms, and what clients receive that ask differently.
 
 Nothing here changes a property. To a server each form is sent on a new connection, so that the
 answers to other requests cannot be mistaken for its answer.
@@ -63,11 +63,11 @@ async def check_queries(context: CheckContext) -> None:
     """Send getProperties in each form."""
     context.start_rule("ask-again")
     keys = context.snapshot.keys
-    left = await undefined_keys(context, context.connection, getProperties(), keys)
+    left = await _undefined_keys(context, context.connection, getProperties(), keys)
     context.record("ask-again", f"not defined again: {left}" if left else "")
     for device in context.snapshot.names_by_device():
         await _check_only(context, "ask-device", device)
-        key = context.key_of_device(device)
+        key = context.find_key(device)
         # The device may have been deleted by now.
         if key is not None:
             await _check_only(context, "ask-property", *key)
@@ -80,7 +80,7 @@ async def check_queries(context: CheckContext) -> None:
         await _check_ping(context)
 
 
-async def undefined_keys(
+async def _undefined_keys(
     context: CheckContext,
     connection: CheckedConnection,
     request: getProperties,
@@ -115,7 +115,7 @@ async def _check_only(
     asked = (device, name) if name else (device,)
     wanted = {key for key in context.snapshot.keys if key[: len(asked)] == asked}
     async with context.borrow() as connection:
-        left = await undefined_keys(context, connection, getProperties(device, name), wanted)
+        left = await _undefined_keys(context, connection, getProperties(device, name), wanted)
         await connection.wait_unexpected()
         others = {key for key in _defined(connection) if key[: len(asked)] != asked}
         named = {key_of(each.item) for each in connection.received if key_of(each.item)[0]}
@@ -145,7 +145,7 @@ async def _check_each(context: CheckContext) -> None:
 async def _check_star(context: CheckContext) -> None:
     keys = context.snapshot.keys
     async with context.borrow() as connection:
-        left = await undefined_keys(context, connection, getProperties("*"), keys)
+        left = await _undefined_keys(context, connection, getProperties("*"), keys)
         end = f" ({await connection.describe_end()})" if connection.ended else ""
     context.record("ask-star", f"not defined: {left}{end}" if left else "")
     await context.ensure_alive()
@@ -180,3 +180,24 @@ async def _check_ping(context: CheckContext) -> None:
         await connection.send(pingRequest(reply.uid), seconds=seconds)
         answered = await connection.wait_for(lambda each: each.item == reply, seconds)
     context.record("ping", "" if answered else "it was not answered")
+
+
+async def check_second_client(context: CheckContext) -> None:
+    """Connect a second client that asks for everything, enables no BLOBs, and stays."""
+    context.start_rule("two-clients")
+    connection = await context.open()
+    keys = context.snapshot.keys
+    missing = await _undefined_keys(context, connection, getProperties(), keys)
+    context.record("two-clients", f"not defined: {missing}" if missing else "")
+    context.passive.without_blobs = connection
+
+
+async def check_idle_client(context: CheckContext) -> None:
+    """Connect a client that asks for nothing, and look at what it receives when others ask."""
+    context.start_rule("only-asked")
+    async with context.borrow() as idle:
+        await context.exchange(sentinel=context.any_key())
+        await idle.wait_unexpected()
+        named = {key_of(each.item) for each in idle.received if key_of(each.item)[0]}
+    fault = f"nothing was asked for, and heard of: {show_keys(named)}" if named else ""
+    context.record("only-asked", fault)

@@ -134,8 +134,7 @@ class Findings:
         if faults:
             verdict = Verdict.FAIL if Verdict.FAIL in faults.values() else Verdict.WARN
             seen = sorted(faults, key=lambda fault: faults[fault] is not Verdict.FAIL)
-            shown = tuple(seen[:_SHOWN])
-            return Outcome(rule, verdict, checked, shown, len(seen) - len(shown))
+            return Outcome(rule, verdict, checked, tuple(seen[:_SHOWN]), len(seen[_SHOWN:]))
         if checked:
             remark = self._remarks.get(rule.name) or f"{checked} checked"
             return Outcome(rule, Verdict.PASS, checked, (remark,), 0)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from itertools import count, islice
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from trindi.conformance.context import DRIVER_ENDED, CheckContext
 from trindi.conformance.invalid_requests import (
@@ -62,7 +62,7 @@ async def check_refusals(context: CheckContext) -> None:
             await _check_rule(context, rule, make_requests)
     for device in context.snapshot.names_by_device():
         for rule in UNKNOWN_TARGET_RULES:
-            key = context.key_of_device(device)
+            key = context.find_key(device)
             # The request before may have ended the device.
             if key is not None:
                 context.start_rule(rule)
@@ -96,15 +96,14 @@ async def _check_refusal(context: CheckContext, rule: str, request: InvalidReque
             context.record(rule, f"{about}: {end}")
             await context.restart()
         elif not isinstance(definition := _last_definition(answer, request.key), DefVector):
-            fault = f"{about}, and its definition cannot be read any more"
-            context.record(rule, fault)
+            context.record(rule, f"{about}, and its definition cannot be read any more")
         elif driver_ended:
             context.record(rule, f"{about}: {DRIVER_ENDED}")
         else:
             effect = request.effect(before, dict(definition))
             context.record(rule, f"{about} was taken: {effect}" if effect else "")
             if effect:
-                context.passive.exclude_values(request.key)
+                context.passive.excluded.add(request.key)
             if rule in UNKNOWN_TARGET_RULES:
                 _check_unknown_target(context, rule, answer, about)
             else:
@@ -138,8 +137,7 @@ def _check_unknown_target(
         device, name = key_of(item)
         is_new = device == UNKNOWN_DEVICE or name == UNKNOWN_NAME
         if is_new and isinstance(item, (DefVector, SetVector)):
-            fault = f"{about}: it was answered by {type(item).__name__}"
-            context.record(rule, fault)
+            context.record(rule, f"{about}: it was answered by {type(item).__name__}")
 
 
 # Requests that must be taken ---------------------------------------------------------------------
@@ -173,13 +171,13 @@ async def _check_write(
     if answer is None:
         # Without the current values, nothing is written.
         end = await context.connection.describe_end()
-        result = WriteResult(f"it was asked for its values first: {end}")
+        fault, refused = f"it was asked for its values first: {end}", False
     else:
-        result = await _write(context, known, members)
-    fault = result.fault or _truncated(context, known, before)
+        fault, refused = await _write(context, known, members)
+    fault = fault or _truncated(context, known, before)
     about = f"{show_key(key)} with {', '.join(members)}"
     # A device may refuse a legal request for reasons of its own.
-    verdict = Verdict.WARN if result.refused and rule == "write-answered" else None
+    verdict = Verdict.WARN if refused and rule == "write-answered" else None
     context.record(rule, f"{about}: {fault}" if fault else "", verdict)
     return fault
 
@@ -225,7 +223,6 @@ _WRITE_RULES: Final[tuple[tuple[str, MemberTexts], ...]] = (
     ("write-partial", _first_text),
     ("write-sexagesimal", _sexagesimal_texts),
 )
-"""The rules, and what returns the members of the request."""
 
 
 def _sexagesimal(value: float) -> str:
@@ -235,17 +232,13 @@ def _sexagesimal(value: float) -> str:
     return f"{'-' if value < 0 else ''}{degrees:.0f}:{minutes:02.0f}:{seconds:06.3f}"
 
 
-class WriteResult(NamedTuple):
-    """The result of a write: what is wrong with the answer, and whether it was an Alert."""
-
-    fault: str = ""
-    refused: bool = False
-
-
 async def _write(
     context: CheckContext, known: ObservedProperty, members: Mapping[str, str]
-) -> WriteResult:
-    """Write some members of a property, and wait until its state is not Busy any more."""
+) -> tuple[str, bool]:
+    """Write some members of a property, and wait until its state is not Busy any more.
+
+    Return what is wrong with the answer, or "", and whether it is an Alert.
+    """
     connection, timeout = context.connection, context.options.timeout
     timeout = max(timeout, getattr(known.received, "timeout", 0.0))
     reports: list[Any] = []
@@ -261,54 +254,46 @@ async def _write(
     connection.clear()
     await connection.send(new_vector(known.kind, known.key, members), seconds=timeout)
     if not await connection.wait_for(is_reported, timeout):
-        return WriteResult(await connection.describe_end())
+        return await connection.describe_end(), False
     if not await connection.wait_for(is_complete, timeout):
-        return WriteResult(f"it is Busy after {timeout:g} s, and its timeout is over")
+        return f"it is Busy after {timeout:g} s, and its timeout is over", False
     if reports[-1].state is State.ALERT:
-        fault = f"it was answered with Alert {reports[-1].message}".rstrip()
-        return WriteResult(fault, refused=True)
-    return WriteResult()
+        return f"it was answered with Alert {reports[-1].message}".rstrip(), True
+    return "", False
 
 
 # Settings ----------------------------------------------------------------------------------------
 
 
 async def apply_settings(context: CheckContext) -> None:
-    """Make the settings of the options, each after the one before has completed.
-
-    Raises:
-        SettingError: one cannot be made.
-    """
+    """Make the settings of the options in order; raise `SettingError` if one cannot be made."""
     for each in context.options.settings:
         setting = split_setting(each) if isinstance(each, str) else each
         context.report_progress("Setting", str(setting))
-        known = context.snapshot.find(*setting.key)
-        if known is None:
-            raise _setting_error(setting, f"there is no {show_key(setting.key)}")
-        result = await _write(context, known, {setting.member: _legal_text(known, setting)})
-        if result.fault:
-            raise _setting_error(setting, result.fault)
+        try:
+            known, text = _legal_setting(context, setting)
+        except ValueError as error:
+            fault = str(error)
+        else:
+            fault, _ = await _write(context, known, {setting.member: text})
+        if fault:
+            raise SettingError(f"cannot set {str(setting)!r}: {fault}")
         # The setting may cause more definitions, or an image.
         await context.connection.wait_settled()
 
 
-def _setting_error(setting: Setting, reason: object) -> SettingError:
-    return SettingError(f"cannot set {str(setting)!r}: {reason}")
-
-
-def _legal_text(known: ObservedProperty, setting: Setting) -> str:
-    """Return the value as it is sent; refuse what the definition does not allow."""
+def _legal_setting(context: CheckContext, setting: Setting) -> tuple[ObservedProperty, str]:
+    """Return the property, and the value as it is sent; refuse what its definition forbids."""
+    known = context.snapshot.find(*setting.key)
+    if known is None:
+        raise ValueError(f"there is no {show_key(setting.key)}")
     if setting.member not in known.values:
-        raise _setting_error(setting, f"there is no member {setting.member}")
+        raise ValueError(f"there is no member {setting.member}")
     if not known.writable or known.kind in (Kind.BLOB, Kind.LIGHT):
-        raise _setting_error(setting, "it cannot be written")
-    if known.kind is Kind.SWITCH:
-        if setting.value.capitalize() not in list(SwitchState):
-            raise _setting_error(setting, "a switch is On or Off")
-        return setting.value.capitalize()
+        raise ValueError("it cannot be written")
+    text = setting.value.capitalize() if known.kind is Kind.SWITCH else setting.value
+    if known.kind is Kind.SWITCH and text not in list(SwitchState):
+        raise ValueError("a switch is On or Off")
     if known.kind is Kind.NUMBER:
-        try:
-            parse_number(setting.value)
-        except ValueError as error:
-            raise _setting_error(setting, error) from None
-    return setting.value
+        parse_number(text)
+    return known, text

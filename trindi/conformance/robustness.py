@@ -1,7 +1,7 @@
-"""Sends bad input, and checks that the peer survives it (protocol §9).
+"""Sends bad input and ends input, and checks that the peer survives it (protocol §9).
 
-A program gets it on standard input, and must answer afterwards. A server gets it on a connection of
-its own, which it may close; another client must notice nothing. By default a server gets nothing
+A program gets bad input on standard input, and must answer afterwards. A server gets it on its own
+connection, which it may close; another client must notice nothing. By default a server gets nothing
 that is known to kill one, or that would reach its drivers. As far as possible bad input names
 unknown devices and properties, so that misreading it does little harm.
 """
@@ -23,6 +23,7 @@ from trindi.conformance.observed import (
     PropertyKey,
     attributes_of,
     is_definition,
+    show_keys,
 )
 from trindi.conformance.rules import Verdict
 from trindi.protocol import Kind, encode, getProperties
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 _BYTES_PER_TIMEOUT: Final = 1_000_000
 """Bytes for which a peer gets the timeout of an answer once more."""
 
-UNFINISHED: Final = b"<newTextVector device='trindi check"
+_UNFINISHED: Final = b"<newTextVector device='trindi check"
 """The start of an element."""
 
 _SILENT: Final = "it does not answer any more"
@@ -211,14 +212,64 @@ async def _check_other_client(context: CheckContext, key: PropertyKey) -> str:
     return f"another client is not answered: {await context.connection.describe_end()}"
 
 
-# Servers only ------------------------------------------------------------------------------------
+# The end of input --------------------------------------------------------------------------------
+
+
+async def check_exit(context: CheckContext, at_start: set[PropertyKey]) -> None:
+    """End the program's input in two ways, and start it on one socket.
+
+    The main connection cannot be used afterwards. A new run defines the properties `at_start`.
+    """
+    context.start_rule("eof")
+    context.record("eof", await _end_input(context, context.connection, "eof"))
+    context.start_rule("eof-cut")
+    connection = await context.open()
+    await context.request_all(connection)
+    await connection.send(_UNFINISHED, seconds=context.options.timeout)
+    context.record("eof-cut", await _end_input(context, connection, "eof-cut"))
+    context.start_rule("one-socket")
+    connection = await context.open(one_socket=True)
+    await context.request_all(connection)
+    received = connection.received
+    defined = {key for key in at_start if any(is_definition(each, key) for each in received)}
+    missing = show_keys(at_start - defined)
+    context.record("one-socket", f"not defined: {missing}" if missing else "")
+    connection.close()
+
+
+async def _end_input(context: CheckContext, connection: CheckedConnection, rule: str) -> str:
+    """End a program's input, and return what is wrong with its exit, or ""."""
+    timing = context.timing
+    start = trio.current_time()
+    await connection.send_eof(seconds=context.options.timeout)
+    end = ""
+    with trio.move_on_after(timing.give_up):
+        end = await connection.peer.wait_ended()
+    taken = trio.current_time() - start
+    connection.close()
+    if not end:
+        return f"it has not ended after {timing.give_up:g} s"
+    result = f"{end}, after {taken:.1f} s"
+    context.remark(rule, result)
+    return result if taken > timing.exit or "SIG" in end else ""
+
+
+async def check_half_close(context: CheckContext) -> None:
+    """Ask for a definition, and close the sending half of the connection at once."""
+    context.start_rule("half-close")
+    key, seconds = context.any_key(), context.options.timeout
+    async with context.borrow() as connection:
+        await connection.send(getProperties(*key), seconds=seconds)
+        await connection.send_eof(seconds=seconds)
+        answered = await connection.wait_for(lambda each: is_definition(each, key), seconds)
+    context.record("half-close", "" if answered else "nothing came")
 
 
 async def check_cut_off(context: CheckContext) -> None:
     """Close a connection in the middle of an element."""
     context.start_rule("cut-off")
     async with context.borrow() as connection:
-        await connection.send(UNFINISHED, seconds=context.options.timeout)
+        await connection.send(_UNFINISHED, seconds=context.options.timeout)
         await connection.wait_unexpected()
     await context.connection.wait_unexpected()
     context.record("cut-off", await _check_other_client(context, context.any_key()))

@@ -7,10 +7,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Final, NamedTuple
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from typing import Final, NamedTuple
 
 
 class Verdict(StrEnum):
@@ -58,7 +55,7 @@ def _with(needs: Needs, *rules: ConformanceRule) -> tuple[ConformanceRule, ...]:
 _rule: Final = ConformanceRule
 _WARN: Final = Verdict.WARN
 
-GROUPS: Final[Mapping[str, tuple[ConformanceRule, ...]]] = MappingProxyType(
+GROUPS: Final = MappingProxyType(
     {
         "The stream": (
             _rule("well-formed", "elements are well-formed and can be read", "§1, §2"),
@@ -186,9 +183,7 @@ GROUPS: Final[Mapping[str, tuple[ConformanceRule, ...]]] = MappingProxyType(
 )
 """The rules under the headings of the report, in report order."""
 
-RULES: Final[Mapping[str, ConformanceRule]] = MappingProxyType(
-    {rule.name: rule for rules in GROUPS.values() for rule in rules}
-)
+RULES: Final = MappingProxyType({rule.name: rule for rules in GROUPS.values() for rule in rules})
 """Each rule by its name."""
 
 GROUP_OF: Final = {rule.name: group for group, rules in GROUPS.items() for rule in rules}

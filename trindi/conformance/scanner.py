@@ -12,25 +12,17 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from trindi.protocol import Decoder, Event, Span, newBLOBVector, setBLOBVector
-from trindi.protocol.markup import (
-    ATTRIBUTES,
-    BLANK,
-    HEAD,
-    IS,
-    NAME,
-    QUOTED,
-    attribute_text,
-    text_of,
-)
+from trindi.protocol import Decoder, Event, Span, markup, newBLOBVector, setBLOBVector
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from trindi.errors import ProtocolError
 
-_ATTRIBUTE: Final = re.compile(f"({NAME}){IS}({QUOTED})".encode())
-_MEMBER: Final = re.compile(f"<({NAME})({ATTRIBUTES}){BLANK}*+(?:/>|>([^<]*+))".encode())
+_ATTRIBUTE: Final = re.compile(f"({markup.NAME}){markup.IS}({markup.QUOTED})".encode())
+_MEMBER: Final = re.compile(
+    f"<({markup.NAME})({markup.ATTRIBUTES}){markup.BLANK}*+(?:/>|>([^<]*+))".encode()
+)
 # Declarations, which libindi writes before each element (§1.4), and comments are no junk.
 _IGNORED: Final = (b"<?", b"<!--")
 _MAX_JUNK: Final = 64 * 1024
@@ -46,7 +38,7 @@ class RawMember(NamedTuple):
     @property
     def text(self) -> str:
         """The content as text; "" if it is not text."""
-        return _read_text(text_of, self.content)
+        return _read_text(markup.text_of, self.content)
 
 
 class RawElement(NamedTuple):
@@ -79,24 +71,22 @@ class Observation(NamedTuple):
         item: the event or error that the decoder made of it; None for an unknown element or junk.
         junk: text that belongs to no element.
         when: the time of arrival.
+        size: the number of bytes, but those of BLOBs that are not kept.
     """
 
     raw: RawElement | None
     item: Event | ProtocolError | None
     junk: str
     when: datetime
-
-    @property
-    def size(self) -> int:
-        return len(self.junk) + (len(self.raw.data) if self.raw else 0)
+    size: int
 
     def without_payload(self) -> Observation:
         """Return a copy without raw bytes, raw members and the data of BLOBs."""
-        item = self.item
+        item, size = self.item, self.size
         if isinstance(item, (newBLOBVector, setBLOBVector)):
-            item = replace(item, members=dict.fromkeys(item, b""))
+            item, size = replace(item, members=dict.fromkeys(item, b"")), 0
         raw = self.raw and self.raw._replace(data=b"", members=())
-        return self._replace(raw=raw, item=item)
+        return self._replace(raw=raw, item=item, size=size)
 
 
 class Scanner:
@@ -127,18 +117,18 @@ class Scanner:
                     continue
             found += self._take_junk(when)
             if raw is not None or span.item is not None:
-                found.append(Observation(raw, span.item, "", when))
+                found.append(Observation(raw, span.item, "", when, len(span.data)))
         return found
 
     def _take_junk(self, when: datetime) -> list[Observation]:
         junk = self._junk.decode(errors="replace").strip()
         self._junk.clear()
-        return [Observation(None, None, junk, when)] if junk else []
+        return [Observation(None, None, junk, when, len(junk))] if junk else []
 
 
 def _read(data: bytes) -> RawElement | None:
     """Read an element as far as it has the plain form; None if its tag cannot be read."""
-    head = HEAD.match(data)
+    head = markup.HEAD.match(data)
     if head is None:
         return None
     attributes, repeated = _attributes(head[0])
@@ -157,7 +147,7 @@ def _attributes(data: bytes) -> tuple[dict[str, str], list[str]]:
     for name, value in _ATTRIBUTE.findall(data):
         if name.decode() in attributes:
             repeated.append(name.decode())
-        attributes.setdefault(name.decode(), _read_text(attribute_text, value[1:-1]))
+        attributes.setdefault(name.decode(), _read_text(markup.attribute_text, value[1:-1]))
     return attributes, repeated
 
 
