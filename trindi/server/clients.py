@@ -13,18 +13,13 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 import trio
 
-from trindi.errors import check_count
-from trindi.protocol import MAX_BLOB_BYTES, MAX_ELEMENT_BYTES, Decoder
+from trindi.errors import ProtocolError, check_count
+from trindi.protocol import MAX_BLOB_BYTES, MAX_ELEMENT_BYTES, Decoder, Event
 from trindi.server.statistics import ClientStatistics
 from trindi.transport import BOUND, HIGH_WATER, Connection, Runtime
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Iterator
-
-    from trindi.errors import ProtocolError
-    from trindi.protocol import Event
-
-__all__ = ["Client", "ClientLimits", "Clients"]
 
 logger = logging.getLogger("trindi.server")
 
@@ -41,18 +36,7 @@ server is full. KStars' BLOB connections ask once and then only listen: they sta
 
 @dataclass(frozen=True, slots=True)
 class ClientLimits:
-    """What one client may cost.
-
-    Attributes:
-        high_water: bytes that may wait for it before it is lagging.
-        bound: bytes that may wait for it, beyond one BLOB, before it is disconnected.
-        max_element_bytes: bound of one element without BLOBs that it sends.
-        max_blob_bytes: bound of the BLOBs of one element that it sends, decoded.
-
-    Raises:
-        TypeError: a number is no int.
-        ValueError: a number is out of range.
-    """
+    """What one client may cost; see `IPyServer` for each."""
 
     high_water: int = HIGH_WATER
     bound: int = BOUND
@@ -67,24 +51,17 @@ class ClientLimits:
 
 
 class Client:
-    """One client: a sender of requests and a receiver of events.
-
-    Attributes:
-        name: what the log calls it.
-        connection: its stream.
-        queue: events on their way to it.
-    """
+    """One client: a sender of requests and a receiver of events."""
 
     def __init__(
         self, stream: trio.abc.Stream, *, name: str, limits: ClientLimits, runtime: Runtime
     ) -> None:
-        decoder = Decoder(
-            max_element_bytes=limits.max_element_bytes, max_blob_bytes=limits.max_blob_bytes
-        )
         self.connection = Connection(
             stream,
             name=name,
-            decoder=decoder,
+            decoder=Decoder(
+                max_element_bytes=limits.max_element_bytes, max_blob_bytes=limits.max_blob_bytes
+            ),
             high_water=limits.high_water,
             bound=limits.bound,
             runtime=runtime,
@@ -99,7 +76,6 @@ class Client:
         self.request_finished = self.connection.request_finished
 
     def statistics(self) -> ClientStatistics:
-        """Return its figures."""
         return ClientStatistics(
             peer=self.name,
             queue_bytes=self.queue.size,
@@ -132,24 +108,13 @@ class Totals:
     turned_away: int = 0
 
     def add(self, client: ClientStatistics) -> None:
-        """Count a client that leaves."""
         self.drops += client.drops
         self.events_in += client.events_in
         self.events_out += client.events_out
 
 
 class Clients:
-    """Those that are connected, at most as many as the server takes.
-
-    Args:
-        requests: where their requests go.
-        most: how many there may be at one time; one more is told so, and closed.
-        limits: what each of them may cost.
-
-    Attributes:
-        left: figures of those that have gone.
-        runtime: the one under which they are served.
-    """
+    """Those that are connected, at most `most` of them; `left` has the figures of the others."""
 
     def __init__(self, requests: Requests, most: int, limits: ClientLimits) -> None:
         self._requests = requests
@@ -166,7 +131,6 @@ class Clients:
         return iter(self._clients)
 
     async def serve_socket(self, stream: trio.SocketStream) -> None:
-        """Serve a client on a socket until it has gone."""
         with contextlib.suppress(OSError):
             # A client whose machine has vanished must not keep its place for ever.
             stream.setsockopt(trio.socket.SOL_SOCKET, trio.socket.SO_KEEPALIVE, 1)

@@ -16,6 +16,7 @@ from trindi.driver import wait_for_all
 from trindi.errors import ConfigurationError, ProtocolError
 from trindi.protocol import (
     DefVector,
+    Event,
     Message,
     NewVector,
     SnoopEvent,
@@ -23,6 +24,7 @@ from trindi.protocol import (
     enableBLOB,
     encode,
     getProperties,
+    setBLOBVector,
 )
 from trindi.server.router import Router
 from trindi.transport import DEFAULT_RUNTIME, EncodedEvent, put_blob
@@ -30,23 +32,13 @@ from trindi.transport import DEFAULT_RUNTIME, EncodedEvent, put_blob
 if TYPE_CHECKING:
     from collections.abc import Awaitable
 
-    from trindi.protocol import Event, setBLOBVector
     from trindi.server.clients import Client
     from trindi.server.upstream import Upstream
-
-__all__ = ["Hub"]
 
 logger = logging.getLogger("trindi.server")
 
 
 class Hub:
-    """Joins upstreams and clients.
-
-    Attributes:
-        upstreams: those that are there, in the order in which they came.
-        runtime: the one under which the server runs.
-    """
-
     def __init__(self) -> None:
         self.runtime = DEFAULT_RUNTIME
         self.upstreams: list[Upstream] = []
@@ -55,11 +47,7 @@ class Hub:
     # Upstreams ---------------------------------------------------------------------------------
 
     def add_upstream(self, upstream: Upstream) -> None:
-        """Add an upstream, the owner of the devices that it names.
-
-        Raises:
-            ConfigurationError: one of them is another upstream's; then nothing has changed.
-        """
+        # Where one of its devices is another upstream's, nothing is changed.
         for devicename in upstream.devices:
             if self._router.owner(devicename) is not None:
                 raise ConfigurationError(
@@ -71,16 +59,13 @@ class Hub:
         self.upstreams.append(upstream)
 
     def remove_upstream(self, upstream: Upstream) -> None:
-        """Forget an upstream; it has ended and is withdrawn."""
         self.upstreams.remove(upstream)
         self._router.remove_upstream(upstream)
 
     def withdraw(self, upstream: Upstream, reason: str) -> None:
-        """Tell receivers that the devices of an upstream are gone, and forget what it snooped on.
+        """Tell receivers that the devices of an upstream are gone: it has ended.
 
-        Args:
-            upstream: it has ended, for now or for good.
-            reason: ends the sentence "the driver of X ...".
+        `reason` ends the sentence "the driver of X …". What it snooped on is forgotten.
         """
         self._router.leave(upstream)
         now = self.runtime.now()
@@ -102,10 +87,8 @@ class Hub:
     ) -> None:
         """Send what a trusted upstream says to those who want it, without waiting.
 
-        Args:
-            upstream: the speaker.
-            event: what it says; a getProperties or enableBLOB says what it snoops on.
-            encoded: the same, where it is encoded already.
+        A getProperties or enableBLOB says what it snoops on. `encoded` is the event, where it is
+        encoded already.
 
         Raises:
             ConfigurationError: the event is about a device of another upstream (§9).
@@ -125,11 +108,7 @@ class Hub:
             receiver.queue.put(encoded)
 
     async def publish_blob(self, upstream: Upstream, event: setBLOBVector) -> None:
-        """Send BLOBs of a trusted upstream; wait a bounded time for receivers that keep up.
-
-        Raises:
-            ConfigurationError: the event is about a device of another upstream (§9).
-        """
+        """Send BLOBs of a trusted upstream; wait a bounded time for receivers that keep up."""
         self._check_own(upstream, event)
         upstream.events_out += 1
         receivers, as_bytes = self._router.route(event, upstream)
@@ -196,21 +175,15 @@ class Hub:
     # What clients ask ----------------------------------------------------------------------------
 
     def add_client(self, client: Client) -> None:
-        """Add a client; it hears nothing of devices before it asks."""
         self._router.join(client)
 
     def remove_client(self, client: Client) -> None:
-        """Forget a client and what it has asked."""
         self._router.leave(client)
         for upstream in self.upstreams:
             upstream.forget(client)
 
     def request(self, item: Event | ProtocolError, client: Client) -> Awaitable[None] | None:
-        """Note what a client wants to hear, and pass its request to those that it is for.
-
-        Returns:
-            None, or something to await where there is no room for the request.
-        """
+        """Note what a client wants to hear, and pass its request on, as `Upstream.receive`."""
         if isinstance(item, ProtocolError):
             owner = self._router.owner(item.devicename)
             return owner.receive(item, client) if owner is not None and owner.running else None

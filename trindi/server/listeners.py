@@ -8,8 +8,6 @@ from typing import Final
 
 import trio
 
-__all__ = ["open_listeners"]
-
 PORT_ATTEMPTS: Final = 10
 """How often a free port is sought that all addresses of the host have."""
 

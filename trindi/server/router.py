@@ -26,8 +26,6 @@ from trindi.protocol import (
     setBLOBVector,
 )
 
-__all__ = ["Route", "Router", "Subscription"]
-
 C = TypeVar("C")
 U = TypeVar("U")
 R = TypeVar("R")
@@ -42,9 +40,8 @@ RESERVATION: Final = 60.0
 class Subscription:
     """What one receiver wants to hear.
 
-    Args:
-        snoops: the receiver is an upstream. It hears nothing that is about no device, and asking
-            for BLOBs subscribes it to nothing else (§5.4).
+    An upstream that `snoops` hears no message that is about no device, and asking for BLOBs
+    subscribes it to nothing else (§5.4).
     """
 
     def __init__(self, *, snoops: bool = False) -> None:
@@ -76,15 +73,10 @@ class Subscription:
 
 
 class Route(NamedTuple, Generic[R]):
-    """Who hears an event.
-
-    Attributes:
-        receivers: in the order in which they came.
-        as_bytes: one of them takes bytes, so that the event is to be encoded.
-    """
+    """Who hears an event."""
 
     receivers: tuple[R, ...]
-    as_bytes: bool
+    as_bytes: bool  # one of them takes bytes, so that the event is to be encoded
 
 
 class _Owner(NamedTuple, Generic[U]):
@@ -94,7 +86,6 @@ class _Owner(NamedTuple, Generic[U]):
     withdrawn: float | None = None
 
     def is_free(self, now: float) -> bool:
-        """Whether another upstream may take the device."""
         return self.withdrawn is not None and now - self.withdrawn >= RESERVATION
 
 
@@ -116,20 +107,13 @@ class Router(Generic[C, U]):
     # Receivers ---------------------------------------------------------------------------------
 
     def join(self, receiver: C | U, *, snoops: bool = False, takes_bytes: bool = True) -> None:
-        """Add a receiver; it hears nothing of devices before it asks.
-
-        Args:
-            receiver: the receiver.
-            snoops: it is an upstream.
-            takes_bytes: its queue is written to a stream.
-        """
+        """Add a receiver; it hears nothing of devices before it asks."""
         self._subscriptions[receiver] = Subscription(snoops=snoops)
         if takes_bytes:
             self._takes_bytes.add(receiver)
         self._routes.clear()
 
     def leave(self, receiver: C | U) -> None:
-        """Forget a receiver and what it wants."""
         self._subscriptions.pop(receiver, None)
         self._takes_bytes.discard(receiver)
         self._routes.clear()
@@ -142,7 +126,6 @@ class Router(Generic[C, U]):
     def snoop(
         self, upstream: U, request: getProperties | enableBLOB, *, takes_bytes: bool = True
     ) -> None:
-        """Note what an upstream snoops on."""
         if upstream not in self._subscriptions:
             self.join(upstream, snoops=True, takes_bytes=takes_bytes)
         self.subscribe(upstream, request)
@@ -168,7 +151,6 @@ class Router(Generic[C, U]):
     # Upstreams and what they own ---------------------------------------------------------------
 
     def add_upstream(self, upstream: U, *, learns_devices: bool) -> None:
-        """Add an upstream; it owns what it claims."""
         self._learns[upstream] = learns_devices
 
     def remove_upstream(self, upstream: U) -> None:
@@ -196,15 +178,14 @@ class Router(Generic[C, U]):
             self._owners[devicename] = _Owner(upstream, now)
 
     def owner(self, devicename: str | None) -> U | None:
-        """Return the upstream that owns a device, or None."""
         owner = self._owners.get(devicename or "")
         return None if owner is None else owner.upstream
 
     def asked(self, request: getProperties | enableBLOB | NewVector) -> tuple[U, ...]:
-        """Return the upstreams that a request goes to.
+        """Return the upstreams that a request goes to: the owner of the device.
 
-        That is the owner of the device. Where a getProperties is about all devices, it is every
-        upstream; where nobody owns the device, those that may have devices nobody knows yet.
+        A getProperties for all devices goes to every upstream, one for a device that nobody owns
+        to those that may have devices nobody knows yet.
         """
         devicename = request.devicename
         if devicename is None or is_all(devicename):

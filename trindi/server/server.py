@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import trio
 
@@ -24,11 +24,6 @@ from trindi.transport import BOUND, DEFAULT_RUNTIME, HIGH_WATER, Runtime
 
 if TYPE_CHECKING:
     from trindi.driver import IPyDriver
-
-__all__ = ["IPyServer"]
-
-_MAX_PORT: Final = 65535
-"""The highest port there is."""
 
 
 class IPyServer:
@@ -69,7 +64,7 @@ class IPyServer:
         if isinstance(drivers, Mapping) or not isinstance(drivers, Iterable):
             raise TypeError("drivers is a list of IPyDriver instances: write IPyServer([driver])")
         self.host = host
-        self._port = check_count("port", port, 0, _MAX_PORT)
+        self._port = check_count("port", port, 0, 65535)
         self._hub = Hub()
         self._supervisor = Supervisor(
             self._hub, max_restarts=max_restarts, restart_delay=restart_delay

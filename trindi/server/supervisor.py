@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from trindi.server.hub import Hub
     from trindi.server.upstream import Upstream
 
-__all__ = ["Supervisor"]
-
 logger = logging.getLogger("trindi.server")
 
 MAX_RESTARTS: Final = 10
@@ -31,18 +29,6 @@ MAX_RESTART_DELAY: Final = 60.0
 
 
 class Supervisor:
-    """Starts upstreams again when they fail.
-
-    Args:
-        hub: passes on what they say.
-        max_restarts: how often each is started again before it is left down.
-        restart_delay: seconds before the first restart.
-
-    Raises:
-        TypeError: a number is of the wrong kind.
-        ValueError: a number is out of range.
-    """
-
     def __init__(self, hub: Hub, *, max_restarts: int, restart_delay: float) -> None:
         self._hub = hub
         self._max_restarts = check_count("max_restarts", max_restarts, 0)
@@ -51,18 +37,12 @@ class Supervisor:
         self._ended: dict[Upstream, trio.Event] = {}
 
     async def run(
-        self,
-        upstream: Upstream,
-        *,
-        task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
+        self, upstream: Upstream, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
     ) -> None:
         """Run an upstream until it has failed too often, or `remove` ends it.
 
         It counts as started once the upstream has started, or failed for the first time: one that
         cannot start must not keep the others from being served.
-
-        Raises:
-            ExceptionGroup: what it raised, where errors are not contained.
         """
         ended = self._ended[upstream] = trio.Event()
         try:

@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from trindi.protocol import Event, SnoopEvent, setBLOBVector
     from trindi.transport import EncodedBatch, EncodedEvent, EventQueue, Runtime
 
-__all__ = ["Broker", "Upstream"]
-
 
 class Broker(Protocol):
     """What the hub does for an upstream; see `Hub`."""
@@ -45,10 +43,8 @@ class Upstream(ABC):
 
     Attributes:
         name: what the log calls it.
-        devices: names of the devices that it owns from the start; others are learned from what it
-            says.
-        learns_devices: its devices are not all known, so that it is asked for those that nobody
-            owns.
+        devices: names of the devices that it owns from the start.
+        learns_devices: it may own others: it is asked about those that nobody owns.
         takes_bytes: its queue is written to a stream, so that events in it are encoded.
         restarts: how often it has been started again.
         events_in: requests that it has been given.
@@ -79,14 +75,10 @@ class Upstream(ABC):
 
     @abstractmethod
     def receive(self, item: Event | ProtocolError, sender: Sender) -> Awaitable[None] | None:
-        """Take a request. Never blocks.
+        """Take a request, or what is wrong with one. Never blocks.
 
-        Args:
-            item: a request, or what is wrong with one that is about a device of this upstream.
-            sender: answers for it alone go there.
-
-        Returns:
-            None, or something to await where there is no room.
+        Answers for its sender alone go to `sender`. Return something to await where there is no
+        room, else None.
         """
 
     @abstractmethod
@@ -105,10 +97,7 @@ class Upstream(ABC):
         runtime: Runtime,
         task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
     ) -> None:
-        """Run until it fails or is cancelled; what it says goes to the broker.
-
-        It has started once it takes requests.
-        """
+        """Run until it fails or is cancelled; it has started once it takes requests."""
 
     def note(self, event: SnoopEvent) -> Collection[object] | None:
         """Note what it says; return those who alone are to hear it, or None for everybody."""

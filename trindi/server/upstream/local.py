@@ -7,7 +7,7 @@ learned and no snapshot is kept. The driver sees this class as its `Publisher`.
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import trio
 
@@ -22,16 +22,8 @@ if TYPE_CHECKING:
     from trindi.protocol import Event, setBLOBVector
     from trindi.transport import EncodedBatch, EventQueue, Runtime
 
-__all__ = ["LocalUpstream"]
-
 
 class LocalUpstream(Upstream):
-    """A driver in this process.
-
-    Raises:
-        TypeError: it is no driver.
-    """
-
     learns_devices = False
     takes_bytes = False
 
@@ -49,24 +41,19 @@ class LocalUpstream(Upstream):
 
     @property
     def running(self) -> bool:
-        """Whether the driver takes requests now."""
         return self.driver.running
 
     @property
     def queue(self) -> EventQueue:
-        """What waits for the driver's `snoopevent`."""
         return self.driver.snoop_queue
 
     def receive(self, item: Event | ProtocolError, sender: Sender) -> Awaitable[None] | None:
-        """Hand a request to the driver."""
         return self.driver.receive(item, sender)
 
     def definitions(self, devicename: str | None, vectorname: str | None) -> EncodedBatch:
-        """Return what the driver's vectors are now."""
         return self.driver.encoded_definitions(devicename, vectorname)
 
     def defined_names(self) -> dict[str, list[str]]:
-        """Return the names of the devices and vectors that are enabled."""
         return {
             device.devicename: [vector.name for vector in device.values() if vector.enable]
             for device in self.driver.values()
@@ -84,25 +71,21 @@ class LocalUpstream(Upstream):
         runtime: Runtime,
         task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
     ) -> None:
-        """Run the driver until it fails or is cancelled."""
         self.publish = partial(broker.publish, self)
         self.publish_blob = partial(broker.publish_blob, self)
         defining = _Defining(self, broker, task_status)
         await self.driver.serve(self, runtime=runtime, task_status=defining)
 
 
-class _Defining:
+class _Defining(NamedTuple):
     """Sends the definitions once the driver runs, before its own tasks can report anything."""
 
-    def __init__(
-        self, upstream: LocalUpstream, broker: Broker, task_status: trio.TaskStatus[None]
-    ) -> None:
-        self._upstream = upstream
-        self._broker = broker
-        self._task_status = task_status
+    upstream: LocalUpstream
+    broker: Broker
+    task_status: trio.TaskStatus[None]
 
     def started(self, _value: None = None) -> None:
-        self._upstream._is_defined = True
-        for encoded in self._upstream.definitions(None, None).items:
-            self._broker.publish(self._upstream, encoded.event, encoded)
-        self._task_status.started()
+        self.upstream._is_defined = True
+        for encoded in self.upstream.definitions(None, None).items:
+            self.broker.publish(self.upstream, encoded.event, encoded)
+        self.task_status.started()

@@ -15,9 +15,11 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from trindi.protocol import (
     DefVector,
     Effect,
+    Event,
     NewVector,
     Property,
     Snapshot,
+    SnoopEvent,
     encode,
     getProperties,
 )
@@ -29,9 +31,6 @@ if TYPE_CHECKING:
 
     from trindi.driver import Sender
     from trindi.errors import ProtocolError
-    from trindi.protocol import Event, SnoopEvent
-
-__all__ = ["OpenQuestions", "RelayedUpstream"]
 
 Names: TypeAlias = tuple[str, str]
 
@@ -43,13 +42,13 @@ class OpenQuestions:
         self._pending: dict[Any, set[Names]] = {}
 
     def ask(self, asker: Any, known: Iterable[DefVector]) -> None:
-        """Note that somebody asks for these; what is not known yet goes to everybody anyway."""
+        # What is not known yet goes to everybody anyway.
         names = {(event.devicename, event.vectorname) for event in known}
         if names:
             self._pending.setdefault(asker, set()).update(names)
 
     def answer(self, definition: DefVector) -> set[Any]:
-        """Return who has asked for a definition; it is answered now."""
+        """Return those that have asked for a definition, and forget that they have."""
         name = (definition.devicename, definition.vectorname)
         answered = {asker for asker, pending in self._pending.items() if name in pending}
         for asker in answered:
@@ -59,21 +58,14 @@ class OpenQuestions:
         return answered
 
     def forget(self, asker: Any) -> None:
-        """Forget what somebody has asked."""
         self._pending.pop(asker, None)
 
 
 class RelayedUpstream(Upstream):
     """A program or a server; what it says is passed on.
 
-    Args:
-        name: what the log calls it.
-        queue: what waits to be written to it. Its bound and what happens there are the subclass's:
-            a program that does not read must cost the others nothing.
-
-    Attributes:
-        snapshot: its definitions and values as it has told them.
-        questions: who has asked for definitions that it has not repeated yet.
+    The bound of `queue`, and what happens there, are the subclass's: a program that does not read
+    must cost the others nothing.
     """
 
     def __init__(self, name: str, queue: EventQueue | None = None) -> None:
@@ -84,11 +76,9 @@ class RelayedUpstream(Upstream):
 
     @property
     def queue(self) -> EventQueue:
-        """What waits to be written to it."""
         return self._queue
 
     def receive(self, item: Event | ProtocolError, sender: Sender) -> None:
-        """Pass a request on to it; it answers for itself."""
         if isinstance(item, getProperties):
             known = self.snapshot.definitions(item.devicename, item.vectorname)
             self.questions.ask(sender, known)
@@ -97,16 +87,13 @@ class RelayedUpstream(Upstream):
         self._queue.put(EncodedEvent(item, encode(item)))
 
     def definitions(self, devicename: str | None, vectorname: str | None) -> EncodedBatch:
-        """Return what it has defined, with the values that it has reported since."""
         known = self.snapshot.definitions(devicename, vectorname)
         return EncodedBatch(EncodedEvent(event, encode(event)) for event in known)
 
     def defined_names(self) -> dict[str, list[str]]:
-        """Return the names of the devices and properties that it has defined."""
         return {device: list(names) for device, names in self.snapshot.devices.items()}
 
     def note(self, event: SnoopEvent) -> set[Any] | None:
-        """Learn from what it says; a definition that only repeats goes to those who have asked."""
         effect = self.snapshot.apply(event).effect
         if not isinstance(event, DefVector):
             return None
@@ -114,10 +101,8 @@ class RelayedUpstream(Upstream):
         return askers if effect is Effect.REPEATED and not event.message else None
 
     def forget_definitions(self) -> None:
-        """Forget what it has defined: it has ended."""
         self.snapshot.clear()
         self.questions = OpenQuestions()
 
     def forget(self, client: Sender) -> None:
-        """Forget what a client has asked: it has gone."""
         self.questions.forget(client)
