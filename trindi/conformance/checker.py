@@ -23,14 +23,8 @@ async def check(
 ) -> Report:
     """Check a driver or a server against the rules.
 
-    Args:
-        target: what to check.
-        options: how to check.
-        progress: called as each step begins, with a heading of `GROUPS` and the name of a rule, or
-            with another heading and what is done.
-
-    Returns:
-        The report. If cancelled, a program that was started is killed.
+    `progress` is called as each step begins, with a heading of `GROUPS` and the name of a rule, or
+    with another heading and what is done. If cancelled, a program that was started is killed.
 
     Raises:
         UnreachableError: the target cannot be started or connected to.

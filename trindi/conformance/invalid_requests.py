@@ -246,8 +246,6 @@ def unknown_target(rule: str, key: PropertyKey) -> InvalidRequest:
 
 
 def _writable(kind: Kind, make: MakeRequests) -> MakeRequests:
-    """Restrict requests to writable properties of one kind."""
-
     def restricted(known: ObservedProperty) -> Iterator[InvalidRequest]:
         if known.kind is kind and known.writable and known.values:
             yield from make(known)

@@ -104,7 +104,6 @@ class ObservedProperty(Property):
 
     @property
     def on(self) -> list[str]:
-        """The names of the switches that are On."""
         return [name for name, value in self.values.items() if value == SwitchState.ON]
 
 

@@ -21,10 +21,7 @@ class SettingError(TrindiError):
 class Setting(NamedTuple):
     """A value to set before anything is checked, such as a connection or an exposure.
 
-    Attributes:
-        key: the names of the device and the property.
-        member: the name of the member.
-        value: the value as text.
+    The key names the device and the property; the value is text.
     """
 
     key: tuple[str, str]

@@ -60,7 +60,6 @@ def _snoops(observation: Observation) -> bool:
 
 
 async def check_queries(context: CheckContext) -> None:
-    """Send getProperties in each form."""
     context.start_rule("ask-again")
     keys = context.snapshot.keys
     left = await _undefined_keys(context, context.connection, getProperties(), keys)

@@ -22,9 +22,7 @@ class Outcome(NamedTuple):
     """The outcome of one rule.
 
     Attributes:
-        rule: the rule.
-        verdict: its verdict.
-        checked: how many times it was checked.
+        checked: how many times the rule was checked.
         seen: the faults, the worst first, or a remark if there are none.
         more: how many faults there are beside those in `seen`.
     """
@@ -58,7 +56,6 @@ class Report(NamedTuple):
     """The result of a check.
 
     Attributes:
-        target: the name of the target.
         kind: "program" or "server".
         devices: the property names of each device.
         outcomes: one for each rule, in the order of the table.

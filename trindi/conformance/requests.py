@@ -54,7 +54,6 @@ MemberTexts: TypeAlias = "Callable[[ObservedProperty], dict[str, str]]"
 
 
 async def check_refusals(context: CheckContext) -> None:
-    """Send the requests that must be refused."""
     context.passive.ignore_unknown = not context.is_program
     for rule, make_requests in INVALID_REQUESTS.items():
         if context.findings.allows(rule):

@@ -37,7 +37,6 @@ _BYTES_PER_TIMEOUT: Final = 1_000_000
 """Bytes for which a peer gets the timeout of an answer once more."""
 
 _UNFINISHED: Final = b"<newTextVector device='trindi check"
-"""The start of an element."""
 
 _SILENT: Final = "it does not answer any more"
 
@@ -99,9 +98,7 @@ BAD_INPUTS: Final[dict[str, tuple[str, ...]]] = {
     "bad-size": _blobs("size='abc'", f"size='{'9' * 20}'"),
     "bad-size-negative": _blobs("size='-5'"),
     "bad-size-small": (_BLOB % ("size='3' format='.bin'", "{6 MB payload}"),),
-    "bad-enclen": _blobs(
-        *(f"size='12' enclen='{enclen}'" for enclen in ("-5", "abc", "2000000000"))
-    ),
+    "bad-enclen": _blobs(*(f"size='12' enclen='{text}'" for text in ("-5", "abc", "2000000000"))),
 }
 """What to send, by the name of the rule; braces hold names and large contents."""
 
@@ -116,7 +113,6 @@ _LARGE: Final[dict[str, tuple[int, Callable[[int], str]]]] = {
     "250 kB": (250_000, lambda size: "x" * size),
     "6 MB payload": (6_000_000, lambda size: base64.b64encode(bytes(size)).decode()),
 }
-"""The large contents: their full size, and what makes them."""
 
 
 def make_inputs(rule: str, names: dict[str, str], scale: float = 1.0) -> list[bytes]:
@@ -287,8 +283,7 @@ async def check_slow_reader(context: CheckContext) -> None:
         context.remark("slow-reader", "it was disconnected")
     try:
         await context.connection.wait_unexpected()
-        fault = await _check_other_client(context, context.any_key())
-        context.record("slow-reader", fault)
+        context.record("slow-reader", await _check_other_client(context, context.any_key()))
     finally:
         await peer.aclose()
     await context.ensure_alive()

@@ -90,8 +90,6 @@ class Observation(NamedTuple):
 
 
 class Scanner:
-    """Decodes a stream into observations."""
-
     def __init__(self) -> None:
         self._decoder = Decoder()
         self._junk = bytearray()

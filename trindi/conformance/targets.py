@@ -139,8 +139,6 @@ def _signal_name(number: int) -> str:
 
 
 class _Process(Peer):
-    """One run of a program."""
-
     def __init__(self, process: trio.Process, ours: socket.socket | None) -> None:
         stream: trio.abc.HalfCloseableStream
         if ours is not None:
