@@ -18,9 +18,9 @@ import trio
 
 from tests.kit.cli import at, lines, refusal, trindi
 from tests.kit.processes import DEADLINE, ENVIRONMENT, ROOT, free_port, wait_until
-from trindi import IPyClient, __version__
+from trindi import __version__
 from trindi.cli import client_app, main
-from trindi.cli.farewell import FarewellStream, say_farewell
+from trindi.cli.farewell import say_farewell
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -247,9 +247,8 @@ class Reset(trio.abc.HalfCloseableStream):
 
 async def test_who_has_gone_is_not_waited_for(mock_clock: MockClock) -> None:
     # The clock stands still: it would wait for ever.
-    stream = FarewellStream(Reset())
     with pytest.raises(click.ClickException, match="requests may be lost"):
-        await say_farewell(IPyClient(), stream)
+        await say_farewell(Reset())
 
 
 # What a command runs into ------------------------------------------------------------------------

@@ -12,25 +12,18 @@ import signal
 import socket
 import sys
 from collections.abc import Awaitable, Callable
-from functools import partial
-from typing import TYPE_CHECKING, Final, NoReturn, TypeAlias
+from typing import TYPE_CHECKING, NoReturn, TypeAlias
 
 import click
 import trio
 
-from trindi.cli.farewell import FarewellStream, say_farewell
+from trindi.cli.farewell import say_farewell
 from trindi.client.connector import open_tcp
 from trindi.errors import TrindiError
 
 if TYPE_CHECKING:
     from trindi.client import IPyClient
 
-
-_CONNECT_TIMEOUT: Final = 10.0
-"""Seconds."""
-
-USER_ERRORS: Final = (click.ClickException, TrindiError, OSError)
-"""Errors that are shown to the user in one line, without a traceback."""
 
 Work: TypeAlias = "Callable[[IPyClient], Awaitable[None]]"
 Wrap: TypeAlias = Callable[[trio.abc.Stream], trio.abc.Stream]
@@ -57,17 +50,35 @@ def run_client(
     wrap: Wrap | None = None,
     reconnecting: Reconnecting | None = None,
 ) -> None:
-    """Connect a client, do the work, and end.
+    """Connect a client that is not running yet, do the work, and end.
 
     Args:
-        work: what to do.
-        client: is not running yet. Its events are subscribed to already, if all of them matter.
         farewell: make sure that the server has all that was sent.
         wrap: makes of the connected stream the one that is used.
         reconnecting: how the client connects, where it is to do so again. The first connection
             must succeed in any case.
     """
-    run_until_signalled(partial(_run, work, client, farewell, wrap, reconnecting))
+
+    async def run() -> None:
+        async with await connect(client.host, client.port) as stream:
+            used: trio.abc.Stream = stream
+            if farewell:
+                # The client closes its own descriptor, and the connection stays open.
+                used = trio.SocketStream(stream.socket.dup())
+            elif wrap is not None:
+                used = wrap(stream)
+            async with trio.open_nursery() as nursery:
+                if reconnecting is None:
+                    await nursery.start(client.run_on, used)
+                else:
+                    reconnecting.first = stream
+                    await nursery.start(client.run)
+                await work(client)
+                nursery.cancel_scope.cancel()
+            if farewell:
+                await say_farewell(stream)
+
+    run_until_signalled(run)
 
 
 def run_until_signalled(work: Callable[[], Awaitable[None]]) -> None:
@@ -84,52 +95,21 @@ async def _until_signalled(work: Callable[[], Awaitable[None]]) -> int:
     """Return the number of the signal that has stopped it, or 0."""
     signum = 0
 
-    async def listen(scope: trio.CancelScope) -> None:
+    async def listen() -> None:
         nonlocal signum
         signum = await anext(aiter(signals))
-        scope.cancel()
+        nursery.cancel_scope.cancel()
 
     with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(listen, nursery.cancel_scope)
+            nursery.start_soon(listen)
             await work()
             nursery.cancel_scope.cancel()
     return signum
 
 
-async def _run(
-    work: Work,
-    client: IPyClient,
-    farewell: bool,
-    wrap: Wrap | None,
-    reconnecting: Reconnecting | None,
-) -> None:
-    stream = await connect(client.host, client.port)
-    if wrap is not None:
-        try:
-            stream = wrap(stream)
-        except OSError:
-            await trio.aclose_forcefully(stream)
-            raise
-    last_words = FarewellStream(stream) if farewell else None
-    async with trio.open_nursery() as nursery:
-        if reconnecting is None:
-            await nursery.start(client.run_on, last_words or stream)
-        else:
-            reconnecting.first = stream
-            await nursery.start(client.run)
-        await work(client)
-        if last_words is not None:
-            await say_farewell(client, last_words)
-        nursery.cancel_scope.cancel()
-
-
-async def connect(host: str, port: int, *, timeout: float = _CONNECT_TIMEOUT) -> trio.abc.Stream:
-    """Connect to a server.
-
-    Raises:
-        ClickException: it cannot.
-    """
+async def connect(host: str, port: int, *, timeout: float = 10.0) -> trio.SocketStream:
+    """Connect to a server; ClickException if it cannot."""
     reason = f"no answer within {timeout:g} s"
     with trio.move_on_after(timeout):
         try:
@@ -150,28 +130,23 @@ def closed_connection(more: str = "") -> click.ClickException:
 
 def _raise_user_error(group: ExceptionGroup) -> NoReturn:
     """Raise the first of an error group, if users understand all of them, or else the group."""
-    _, others = group.split(USER_ERRORS)
+    _, others = group.split((click.ClickException, TrindiError, OSError))
     if others is not None:
         raise group
     error: Exception = group
     while isinstance(error, ExceptionGroup):
         error = error.exceptions[0]
-    raise explain(error) from None
-
-
-def explain(error: Exception) -> Exception:
-    """Turn an error into one that click shows as one line."""
     if isinstance(error, (click.ClickException, BrokenPipeError)):
         # At a broken pipe click ends the program quietly.
-        return error
-    if isinstance(error, OSError):
-        where = f"{error.filename}: " if error.filename else ""
-        return click.ClickException(where + _reason(error))
-    return click.ClickException(str(error))
+        raise error from None
+    where = f"{error.filename}: " if isinstance(error, OSError) and error.filename else ""
+    raise click.ClickException(where + _reason(error)) from None
 
 
 def _reason(error: BaseException) -> str:
     """Return what the system says; of several attempts, the last one."""
+    if isinstance(error, TrindiError):
+        return str(error)
     while isinstance(cause := error.__cause__, (OSError, ExceptionGroup)):
         error = cause.exceptions[-1] if isinstance(cause, ExceptionGroup) else cause
     if isinstance(error, socket.gaierror):

@@ -37,7 +37,7 @@ _KEEPALIVE: Final = (
 )
 
 
-async def open_tcp(host: str, port: int) -> trio.abc.Stream:
+async def open_tcp(host: str, port: int) -> trio.SocketStream:
     """Connect to a port, with TCP keepalive."""
     stream = await trio.open_tcp_stream(host, port)
     for level, name, value in _KEEPALIVE:
