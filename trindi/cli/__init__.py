@@ -19,24 +19,25 @@ _SECTIONS: Final = {
     "Your shell": [server.completion],
 }
 
-_EXAMPLES: Final = [
-    ("A thermostat on port 7624", "trindi serve examples/thermostat_target.py"),
-    ("All that it says, live", "trindi watch"),
-    ("Warmer, and wait until it is", "trindi set --wait Thermostat.targetvector.target=18"),
-    ("", "trindi wait 'Thermostat.temperaturevector.temperature > 17'"),
-    ("All properties that are busy", "trindi get '*.*._STATE' | grep =Busy"),
-    ("Ten images", "trindi save-blobs 'CCD Simulator.CCD1' images --count 10"),
-    ("A night, and again in a minute", "trindi record night.jsonl"),
-    ("", "trindi replay night.jsonl --serve 7625 --speed 600"),
-    ("Does a driver keep to the protocol", "trindi check ./my_driver.py"),
-]
+_EXAMPLES: Final = """\b
+Examples:
+  trindi serve examples/thermostat_target.py    # a thermostat on port 7624
+  trindi watch                                  # all that it says, live
+  trindi set --wait Thermostat.targetvector.target=18          # warmer
+  trindi wait 'Thermostat.temperaturevector.temperature > 17'  # until it is
+  trindi get '*.*._STATE' | grep =Busy          # all that is busy
+  trindi save-blobs 'CCD Simulator.CCD1' images --count 10     # ten images
+  trindi record night.jsonl                     # a night ...
+  trindi replay night.jsonl --serve 7625 --speed 600           # ... in a minute
+  trindi check ./my_driver.py                   # against the protocol
+"""
 
 
 @click.group(
     cls=CommandGroup,
     sections=_SECTIONS,
-    examples=_EXAMPLES,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog=_EXAMPLES,
+    context_settings={"help_option_names": ["-h", "--help"], "show_default": True},
 )
 @click.version_option(__version__, prog_name="trindi")
 def main() -> None:

@@ -45,7 +45,7 @@ _RUN_DRIVER: Final = (
 _TRINDI_PATH: Final = str(Path(__file__).parents[2])
 
 
-class CheckError(click.ClickException):
+class _CheckError(click.ClickException):
     """Nothing can be checked: one line, and exit status 2."""
 
     exit_code = 2
@@ -68,25 +68,20 @@ def run_check(
     try:
         found = _server(host, port, target, arguments) or _program(target or "", arguments)
     except TargetError as error:
-        raise CheckError(str(error)) from None
-    if hostile is None:
-        hostile = isinstance(found, Program)
-    options = Options(timeout, write, hostile, tuple(map(_setting, settings)))
+        raise _CheckError(str(error)) from None
+    wanted = tuple(Setting(address[:2], address.membername, value) for address, value in settings)
+    is_hostile = isinstance(found, Program) if hostile is None else hostile
+    options = Options(timeout, write, is_hostile, wanted)
 
     async def work() -> None:
         try:
             reports.append(await check(found, options, show_step))
         except (UnreachableError, SettingError) as error:
-            raise CheckError(str(error)) from None
+            raise _CheckError(str(error)) from None
 
     with show_steps(as_lines=verbose) as show_step:
         run_until_signalled(work)
     return reports[0]
-
-
-def _setting(assignment: Assignment) -> Setting:
-    address, value = assignment
-    return Setting((address.devicename, address.vectorname), address.membername, value)
 
 
 # What to check -----------------------------------------------------------------------------------
@@ -118,18 +113,14 @@ def _program(target: str, arguments: Sequence[str]) -> Program:
         return Program(target, [path, *arguments])
     source, _, factory = target.partition(".py:")
     if factory or target.endswith(".py"):
-        return _driver_program(target)
+        count = len(load_drivers(target))
+        if count > 1:
+            reason = f"{target} makes {count} drivers, and a program is one"
+            raise TargetError(f"{reason}: use trindi serve, and check HOST:PORT")
+        return Program(target, [sys.executable, "-c", _RUN_DRIVER, target, _TRINDI_PATH])
     if Path(source).exists():
         raise TargetError(f"{target} is not executable")
     raise TargetError(f"there is no program {target}; a server is named HOST:PORT")
-
-
-def _driver_program(target: str) -> Program:
-    drivers = load_drivers(target)
-    if len(drivers) > 1:
-        text = f"{target} makes {len(drivers)} drivers, and a program is one"
-        raise TargetError(f"{text}: use trindi serve, and check HOST:PORT")
-    return Program(target, [sys.executable, "-c", _RUN_DRIVER, target, _TRINDI_PATH])
 
 
 # The report --------------------------------------------------------------------------------------
@@ -146,24 +137,18 @@ def print_report(report: Report, *, as_json: bool, findings: bool, strict: bool)
     for group, outcomes in report.grouped():
         shown = [outcome for outcome in outcomes if not findings or outcome.is_finding]
         if shown:
-            click.echo(f"\n{group}")
-        for outcome in shown:
-            _print_outcome(outcome)
+            click.echo("\n".join([f"\n{group}", *map(_text, shown)]))
     counts = ", ".join(f"{count} {verdict}" for verdict, count in report.counts().items())
     verdict = "conforms" if report.conforms(strict=strict) else "does not conform"
     early = f"The check ended early: {report.ended}.\n" if report.ended else ""
     click.echo(f"\n{early}{counts}: it {verdict}")
 
 
-def _print_outcome(outcome: Outcome) -> None:
+def _text(outcome: Outcome) -> str:
     rule = outcome.rule
     verdict = click.style(f"{outcome.verdict:4}", fg=_COLOURS.get(outcome.verdict))
     line = f"  {verdict}  {rule.name:18}  {rule.title} (protocol {rule.source})"
     if not outcome.is_finding:
-        click.echo(f"{line}: {outcome.seen[0]}")
-        return
-    click.echo(line)
-    for seen in outcome.seen:
-        click.echo(f"        {seen}")
-    if outcome.more:
-        click.echo(f"        and {outcome.more} more")
+        return f"{line}: {outcome.seen[0]}"
+    more = [f"and {outcome.more} more"] if outcome.more else []
+    return "\n        ".join([line, *outcome.seen, *more])

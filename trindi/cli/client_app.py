@@ -52,11 +52,9 @@ def run_client(
 ) -> None:
     """Connect a client that is not running yet, do the work, and end.
 
-    Args:
-        farewell: make sure that the server has all that was sent.
-        wrap: makes of the connected stream the one that is used.
-        reconnecting: how the client connects, where it is to do so again. The first connection
-            must succeed in any case.
+    With `farewell`, make sure that the server has all that was sent. `wrap` makes of the connected
+    stream the one that is used. `reconnecting` is how the client connects, where it is to do so
+    again; the first connection must succeed in any case.
     """
 
     async def run() -> None:

@@ -5,16 +5,13 @@ Each command imports what it runs when it is called, so that help and completion
 
 from __future__ import annotations
 
-import importlib
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from trindi.cli.addresses import (
     EVERYTHING,
-    Address,
-    Assignment,
     Pattern,
     parse_assignment,
     parse_pattern,
@@ -22,29 +19,26 @@ from trindi.cli.addresses import (
 )
 from trindi.cli.options import (
     COUNT,
+    OUTPUT_DIRECTORY,
+    OUTPUT_FILE,
     SECONDS,
-    OutputDirectory,
-    OutputFile,
+    TIMEOUT,
     json_option,
     server_options,
     timeout_option,
-    timeout_or_default,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from trindi.cli.conditions import Condition
 
 
-def _completer(name: str) -> Callable[[click.Context, click.Parameter, str], list[str]]:
-    """Return a function that calls one of `trindi.cli.completion`."""
-
+def _completer(what: str) -> Callable[[click.Context, click.Parameter, str], list[str]]:
     def complete(ctx: click.Context, _param: click.Parameter, typed: str) -> list[str]:
-        completion = importlib.import_module("trindi.cli.completion")
-        names: list[str] = getattr(completion, name)(ctx, typed)
-        return names
+        from trindi.cli.completion import complete
+
+        return complete(what, ctx, typed)
 
     return complete
 
@@ -61,24 +55,19 @@ def _parse_condition(text: str) -> Condition:
     metavar="[DEV.VEC.MEMBER]...",
     nargs=-1,
     type=parse_pattern,
-    shell_complete=_completer("complete_members"),
+    shell_complete=_completer("members"),
 )
-@timeout_option("How long to wait for what is not there, or for more where a * may match more.")
+@timeout_option(
+    default=TIMEOUT,
+    help="How long to wait for what is not there, or for more where a * may match more.",
+)
 @click.option(
     "-1", "--value", "only_value", is_flag=True, help="Print just the value, of one member."
 )
 @click.option("-w", "--write-only", is_flag=True, help="Include write-only properties.")
-@json_option()
+@json_option(help="Print one JSON object a line.")
 @server_options
-def get(
-    patterns: tuple[Pattern, ...],
-    timeout: float | None,
-    only_value: bool,
-    write_only: bool,
-    as_json: bool,
-    host: str,
-    port: int,
-) -> None:
+def get(patterns: tuple[Pattern, ...], only_value: bool, as_json: bool, **options: Any) -> None:
     """Print the values of properties.
 
     Each line is DEVICE.VECTOR.MEMBER=VALUE, as indi_getprop of libindi prints it. A * stands for
@@ -99,8 +88,7 @@ def get(
 
     from trindi.cli.get import Search
 
-    style = "json" if as_json else "value" if only_value else "line"
-    Search(host, port, wanted, timeout_or_default(timeout), write_only, style).run()
+    Search(wanted=wanted, only_value=only_value, as_json=as_json, **options).run()
 
 
 @click.command("set")
@@ -110,17 +98,16 @@ def get(
     nargs=-1,
     required=True,
     type=parse_assignment,
-    shell_complete=_completer("complete_assignments"),
+    shell_complete=_completer("assignments"),
 )
 @click.option("--wait", is_flag=True, help="Wait until each is done, before the next is asked for.")
 @timeout_option(
-    "How long to wait for a property that is not there, and with --wait for each until it is done.",
-    beyond="; until it is done, as long as the property says, or for ever if it says nothing",
+    help="How long to wait for a property that is not there, and with --wait for each until it is"
+    f" done.  [default: {TIMEOUT}; until it is done, as long as the property says, or for ever if"
+    " it says nothing]",
 )
 @server_options
-def set_values(
-    assignments: tuple[Assignment, ...], wait: bool, timeout: float | None, host: str, port: int
-) -> None:
+def set_values(**options: Any) -> None:
     """Set values of properties.
 
     What VALUE is depends on the property: a number (also sexagesimal, 12:30:00), On or Off, a text,
@@ -136,16 +123,14 @@ def set_values(
     """
     from trindi.cli.set import run_set
 
-    run_set(host, port, assignments, wait=wait, timeout=timeout)
+    run_set(**options)
 
 
 @click.command()
-@click.argument(
-    "condition", type=_parse_condition, shell_complete=_completer("complete_conditions")
-)
-@click.option("-t", "--timeout", type=SECONDS, help="How long to wait.  [default: for ever]")
+@click.argument("condition", type=_parse_condition, shell_complete=_completer("conditions"))
+@timeout_option(default=math.inf, show_default=False, help="How long to wait.  [default: for ever]")
 @server_options
-def wait(condition: Condition, timeout: float | None, host: str, port: int) -> None:
+def wait(condition: Condition, **options: Any) -> None:
     """Wait until a condition holds.
 
     \b
@@ -167,7 +152,7 @@ def wait(condition: Condition, timeout: float | None, host: str, port: int) -> N
 
     from trindi.cli.wait import Waiter
 
-    Waiter(host, port, condition, math.inf if timeout is None else timeout).run()
+    Waiter(condition=condition, **options).run()
 
 
 @click.command()
@@ -176,12 +161,12 @@ def wait(condition: Condition, timeout: float | None, host: str, port: int) -> N
     required=False,
     default="*",
     type=parse_pattern,
-    shell_complete=_completer("complete_members"),
+    shell_complete=_completer("members"),
 )
 @click.option("--plain", is_flag=True, help="Print lines in a terminal, too.")
-@json_option("Print lines, each one JSON object.")
+@json_option(help="Print lines, each one JSON object.")
 @server_options
-def watch(pattern: Pattern, plain: bool, as_json: bool, host: str, port: int) -> None:
+def watch(**options: Any) -> None:
     """Watch devices, their values as they change, and what they say.
 
     PATTERN is as for trindi get: DEVICE, DEVICE.VECTOR or DEVICE.VECTOR.MEMBER, with * for any
@@ -196,27 +181,19 @@ def watch(pattern: Pattern, plain: bool, as_json: bool, host: str, port: int) ->
     """
     from trindi.cli.watch import run_watch
 
-    run_watch(host, port, pattern, plain=plain, as_json=as_json)
+    run_watch(**options)
 
 
 @click.command("save-blobs")
 @click.argument(
-    "address", metavar="DEV.VEC", type=parse_property, shell_complete=_completer("complete_blobs")
+    "address", metavar="DEV.VEC", type=parse_property, shell_complete=_completer("blobs")
 )
-@click.argument("directory", metavar="DIR", type=OutputDirectory())
+@click.argument("directory", metavar="DIR", type=OUTPUT_DIRECTORY)
 @click.option("-n", "--count", type=COUNT, help="How many to save.  [default: all, until Ctrl-C]")
-@timeout_option("How long to wait for the property to be there.")
-@json_option()
+@timeout_option(default=TIMEOUT, help="How long to wait for the property to be there.")
+@json_option(help="Print one JSON object a line.")
 @server_options
-def save_blobs(
-    address: Address,
-    directory: Path,
-    count: int | None,
-    timeout: float | None,
-    as_json: bool,
-    host: str,
-    port: int,
-) -> None:
+def save_blobs(**options: Any) -> None:
     """Save each BLOB of a property that arrives to a file in DIR.
 
     The path of each file is printed once it is whole. Its name is made of the names of device,
@@ -227,25 +204,22 @@ def save_blobs(
     """
     from trindi.cli.save_blobs import Saver
 
-    seconds = timeout_or_default(timeout)
-    Saver(host, port, address, directory, count, seconds, as_json).run()
+    Saver(**options).run()
 
 
 @click.command()
-@click.argument("file", type=OutputFile())
-@click.argument(
-    "devices", metavar="[DEV]...", nargs=-1, shell_complete=_completer("complete_devices")
-)
+@click.argument("file", type=OUTPUT_FILE)
+@click.argument("devices", metavar="[DEV]...", nargs=-1, shell_complete=_completer("devices"))
 @click.option("--blobs", is_flag=True, help="Receive BLOBs, too, into the directory FILE.blobs.")
 @click.option(
     "--duration",
     type=SECONDS,
+    default=math.inf,
+    show_default=False,
     help="How long to record.  [default: until Ctrl-C, or until the server leaves]",
 )
 @server_options
-def record(
-    file: str, devices: tuple[str, ...], blobs: bool, duration: float | None, host: str, port: int
-) -> None:
+def record(**options: Any) -> None:
     """Record what a server says of all devices, or of those named.
 
     FILE, by custom *.jsonl, is overwritten. It is written as things are said: at Ctrl-C, or if all
@@ -256,4 +230,4 @@ def record(
     """
     from trindi.cli.record import Recorder
 
-    Recorder(host, port, file, devices, blobs, math.inf if duration is None else duration).run()
+    Recorder(**options).run()

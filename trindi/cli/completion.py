@@ -17,7 +17,7 @@ from trindi.cli.lookup import browse
 from trindi.protocol import Kind, Permission, SwitchState
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator, Sequence
 
     import click
 
@@ -31,58 +31,48 @@ _QUIET: Final = 0.15
 """Seconds without a definition after which the server has defined all."""
 
 
-def complete_devices(ctx: click.Context, typed: str) -> list[str]:
-    """Complete the name of a device."""
-    return _beginning(typed, (one.devicename for one in _vectors(ctx)))
+def complete(what: str, ctx: click.Context, typed: str) -> list[str]:
+    """Complete what is named, with the server that the command line names so far."""
+    host, port = ctx.params.get("host") or "localhost", ctx.params.get("port") or 7624
+    client = trio.run(browse, host, port, _TIMEOUT, _QUIET)
+    vectors = [vector for device in client.values() for vector in device.values()]
+    match what:
+        case "devices":
+            offered = [one.devicename for one in vectors]
+        case "blobs":
+            offered = [join(one.devicename, one.name) for one in vectors if one.kind is Kind.BLOB]
+        case "members":
+            offered = [join(*names) for names in _readable(vectors, typed)]
+        case "assignments":
+            offered = list(_assignments(vectors, typed))
+        case _:
+            return _conditions(vectors, typed)
+    return list(dict.fromkeys(one for one in offered if one.startswith(typed)))
 
 
-def complete_members(ctx: click.Context, typed: str) -> list[str]:
-    """Complete the address of a member or an attribute that can be read."""
-    return _beginning(typed, (join(*names) for names in _readable(ctx, typed)))
-
-
-def complete_assignments(ctx: click.Context, typed: str) -> list[str]:
-    """Complete the address of a member that can be set, with the "=", and the value of a switch."""
-    offered: list[str] = []
-    for vector in _vectors(ctx):
+def _assignments(vectors: Sequence[RemoteVector], typed: str) -> Iterator[str]:
+    """Yield addresses of members that can be set, with the "=", and the values of a switch."""
+    for vector in vectors:
         for name in vector if vector.perm is not Permission.RO else ():
             start = f"{join(vector.devicename, vector.name, name)}="
             if not typed.startswith(start):
-                offered.append(start)
+                yield start
             elif vector.kind is Kind.SWITCH:
-                offered += [f"{start}{state}" for state in (SwitchState.ON, SwitchState.OFF)]
-    return _beginning(typed, offered)
+                yield from (f"{start}{state}" for state in (SwitchState.ON, SwitchState.OFF))
 
 
-def complete_conditions(ctx: click.Context, typed: str) -> list[str]:
+def _conditions(vectors: Sequence[RemoteVector], typed: str) -> list[str]:
     """Complete the address at the end of a condition, quoted as a condition needs it."""
     start = start_of_operand(typed)
     before, typed = typed[:start], typed[start:]
     quote = typed[:1] if typed[:1] in {'"', "'"} else '"'
-    forms = [(write_address(one, quote), join(*one)) for one in _readable(ctx, typed)]
+    forms = [(write_address(one, quote), join(*one)) for one in _readable(vectors, typed)]
     return [f"{before}{form[0]}" for form in forms if any(one.startswith(typed) for one in form)]
 
 
-def complete_blobs(ctx: click.Context, typed: str) -> list[str]:
-    """Complete the address of a BLOB vector."""
-    blobs = (one for one in _vectors(ctx) if one.kind is Kind.BLOB)
-    return _beginning(typed, (join(one.devicename, one.name) for one in blobs))
-
-
-def _readable(ctx: click.Context, typed: str) -> Iterator[tuple[str, str, str]]:
+def _readable(vectors: Sequence[RemoteVector], typed: str) -> Iterator[tuple[str, str, str]]:
     """Yield members with a value, and attributes if one has been begun."""
     attributes = ATTRIBUTES if "._" in typed else ()
-    for vector in _vectors(ctx):
+    for vector in vectors:
         for name in (*(vector if vector.kind is not Kind.BLOB else ()), *attributes):
             yield vector.devicename, vector.name, name
-
-
-def _beginning(typed: str, names: Iterable[str]) -> list[str]:
-    return list(dict.fromkeys(name for name in names if name.startswith(typed)))
-
-
-def _vectors(ctx: click.Context) -> list[RemoteVector]:
-    """Ask the server that the command line names so far."""
-    host, port = ctx.params.get("host") or "localhost", ctx.params.get("port") or 7624
-    client = trio.run(browse, host, port, _TIMEOUT, _QUIET)
-    return [vector for device in client.values() for vector in device.values()]

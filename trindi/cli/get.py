@@ -29,7 +29,8 @@ class Search:
     wanted: tuple[Pattern, ...]
     timeout: float
     write_only: bool
-    style: str
+    only_value: bool
+    as_json: bool
 
     def __post_init__(self) -> None:
         self._client = IPyClient(self.host, self.port, ask_for=devices_of(self.wanted))
@@ -47,7 +48,7 @@ class Search:
 
     async def _run(self, client: IPyClient) -> None:
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._watch_for_ping_reply, client)
+            nursery.start_soon(self._watch_for_ping_reply)
             self._restart_timeout()
             with self._scope:
                 await self._read(self._events)
@@ -56,24 +57,23 @@ class Search:
             nursery.cancel_scope.cancel()
         await self._raise_if_missing(client)
 
-    async def _watch_for_ping_reply(self, client: IPyClient) -> None:
+    async def _watch_for_ping_reply(self) -> None:
         """End the first reading when the server's pingReply shows that it has defined all.
 
         Only what is missing can still arrive later. Without a pingReply the timeout ends it.
         """
         with contextlib.suppress(NotConnected):
-            if await client.wait_settled(quiet=math.inf) is Settled.PING:
-                self._later = client.events()
+            if await self._client.wait_settled(quiet=math.inf) is Settled.PING:
+                self._later = self._client.events()
                 self._events.close()
 
     async def _read(self, events: Events) -> None:
         """Take definitions until nothing more can match, or the events end."""
+        more_may_match = events is self._events and not all(one.is_exact for one in self.wanted)
         async for event in events:
             if isinstance(event, DefVector):
                 self._take(event)
-            if not self._missing and (
-                events is self._later or all(one.is_exact for one in self.wanted)
-            ):
+            if not (self._missing or more_may_match):
                 return
 
     def _restart_timeout(self) -> None:
@@ -96,11 +96,8 @@ class Search:
             if found or self._note_reason(event, pattern):
                 self._missing.pop(pattern, None)
         for line in matches.values():
-            self._print(line)
-
-    def _print(self, line: Line) -> None:
-        as_json, only_value = self.style == "json", self.style == "value"
-        click.echo(to_json(line.data) if as_json else line.text if only_value else str(line))
+            text = line.text if self.only_value else str(line)
+            click.echo(to_json(line.data) if self.as_json else text)
 
     def _note_reason(self, event: DefVector, pattern: Pattern) -> bool:
         """Note why a member that was asked for by name has no line; return whether it was."""

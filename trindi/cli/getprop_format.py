@@ -41,15 +41,7 @@ event. All but _RULE are those of indi_getprop."""
 
 
 class Line(NamedTuple):
-    """One member or attribute.
-
-    Attributes:
-        devicename: the device.
-        vectorname: the property.
-        name: the member, or one of `ATTRIBUTES`.
-        text: its value, as the device wrote it.
-        data: the same with all that is known of it, for JSON.
-    """
+    """A member or one of `ATTRIBUTES`, its value as text, and all that is known of it, for JSON."""
 
     devicename: str
     vectorname: str
@@ -67,25 +59,9 @@ def to_json(data: Mapping[str, Any]) -> str:
 
 
 def kind_of(event: DefVector | SetVector) -> Kind:
-    """Return the kind of the event's members."""
     kind = ELEMENT_OF[type(event)].kind
     assert kind is not None, "definitions and reports have members"
     return kind
-
-
-def _attribute(event: DefVector | SetVector, name: str) -> str | None:
-    """Return an attribute as text; "" where a definition lacks it, None where a report does.
-
-    indi_getprop shows no permission of lights.
-    """
-    value = getattr(event, ATTRIBUTES[name], None)
-    if value is None:
-        return "" if isinstance(event, DefVector) else None
-    if name == "_TO":
-        return number_to_text(float(value))
-    if name == "_TS":
-        return format_timestamp(value)
-    return "" if name == "_PERM" and isinstance(event, defLightVector) else str(value)
 
 
 def lines_of(event: DefVector | SetVector, pattern: Pattern) -> Iterator[Line]:
@@ -104,9 +80,21 @@ def lines_of(event: DefVector | SetVector, pattern: Pattern) -> Iterator[Line]:
             data = {"device": names[0], "vector": names[1], "attribute": attribute, "value": text}
             yield Line(*names, attribute, text, data)
     elif kind_of(event) is not Kind.BLOB:
-        for name, value in event.items():
-            if pattern.member.matches(name):
-                yield Line(*names, name, _text(event, name), _data(event, name, value))
+        for name in filter(pattern.member.matches, event):
+            yield Line(*names, name, _text(event, name), _data(event, name))
+
+
+def _attribute(event: DefVector | SetVector, name: str) -> str | None:
+    """Return an attribute as text; "" where a definition lacks it, None where a report does."""
+    value = getattr(event, ATTRIBUTES[name], None)
+    if value is None:
+        return "" if isinstance(event, DefVector) else None
+    if name == "_TO":
+        return number_to_text(float(value))
+    if name == "_TS":
+        return format_timestamp(value)
+    # indi_getprop shows no permission of lights.
+    return "" if name == "_PERM" and isinstance(event, defLightVector) else str(value)
 
 
 def _text(event: Any, name: str) -> str:
@@ -115,13 +103,13 @@ def _text(event: Any, name: str) -> str:
     return str(event[name])
 
 
-def _data(event: Any, name: str, value: Any) -> dict[str, Any]:
+def _data(event: Any, name: str) -> dict[str, Any]:
     data = {
         "device": event.devicename,
         "vector": event.vectorname,
         "member": name,
         "kind": kind_of(event).value.lower(),
-        "value": value,
+        "value": event[name],
         "state": event.state,
         "timestamp": _attribute(event, "_TS") or None,
     }

@@ -20,61 +20,12 @@ _MAX_ERROR_LENGTH: Final = 800
 """Characters; of a longer error the middle is left out."""
 
 
-def _failure(message: str, exit_code: int) -> click.ClickException:
-    error = click.ClickException(_one_line(message))
-    error.exit_code = exit_code  # type: ignore[misc]  # click reads it from the instance
-    return error
-
-
-def _one_line(message: str) -> str:
-    # The message may hold what the user has typed, of any length and with line breaks.
-    line = " ".join(message.splitlines())
-    if len(line) > _MAX_ERROR_LENGTH:
-        line = f"{line[: _MAX_ERROR_LENGTH // 2]} … {line[-_MAX_ERROR_LENGTH // 4 :]}"
-    return line
-
-
-@contextlib.contextmanager
-def _one_line_errors() -> Iterator[None]:
-    """Turn click's errors into errors of one line, and Ctrl-C into exit status 130."""
-    try:
-        yield
-    except click.exceptions.NoArgsIsHelpError:
-        raise
-    except click.UsageError as error:
-        command = error.ctx.command_path if error.ctx is not None else "trindi"
-        message = " ".join(_one_line(error.format_message()).split())
-        raise _failure(f"{message.removesuffix('.')} (see {command} --help)", 2) from None
-    except click.ClickException as error:
-        raise _failure(error.format_message(), error.exit_code) from None
-    except KeyboardInterrupt:
-        sys.exit(130)
-
-
 class CommandGroup(click.Group):
-    """Commands under headings.
+    """Commands under headings: `sections` are headings with the commands below each."""
 
-    Args:
-        sections: headings with the commands below each.
-        examples: what a line of a shell does ("" where it continues the one before), and the line.
-        **attributes: what `click.Group` takes.
-    """
-
-    def __init__(
-        self,
-        *,
-        sections: Mapping[str, Sequence[click.Command]],
-        examples: Sequence[tuple[str, str]],
-        **attributes: Any,
-    ) -> None:
-        super().__init__(**attributes)
+    def __init__(self, *, sections: Mapping[str, Sequence[click.Command]], **more: Any) -> None:
+        super().__init__(commands=[one for some in sections.values() for one in some], **more)
         self._sections = sections
-        self._examples = examples
-        for command in (one for commands in sections.values() for one in commands):
-            self.add_command(command)
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(self.commands)
 
     def make_context(self, *args: Any, **more: Any) -> click.Context:
         with _one_line_errors():
@@ -87,16 +38,37 @@ class CommandGroup(click.Group):
         with _one_line_errors():
             return super().invoke(ctx)
 
-    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the sections of commands, the options, and the examples."""
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         width = max(map(len, self.commands))
         for heading, commands in self._sections.items():
             with formatter.section(heading):
                 formatter.write_dl(
                     [(f"{one.name or '':{width}}", one.get_short_help_str(80)) for one in commands]
                 )
-        click.Command.format_options(self, ctx, formatter)
-        with formatter.section("Examples"):
-            for meaning, line in self._examples:
-                formatter.write(f"  {meaning}:\n" if meaning else "")
-                formatter.write(f"      {line}\n")
+
+
+@contextlib.contextmanager
+def _one_line_errors() -> Iterator[None]:
+    """Turn click's errors into errors of one line, and Ctrl-C into exit status 130."""
+    try:
+        yield
+    except click.exceptions.NoArgsIsHelpError:
+        raise
+    except click.ClickException as error:
+        message = _one_line(error.format_message())
+        if isinstance(error, click.UsageError):
+            command = error.ctx.command_path if error.ctx is not None else "trindi"
+            message = f"{' '.join(message.split()).removesuffix('.')} (see {command} --help)"
+        short = click.ClickException(message)
+        short.exit_code = error.exit_code  # type: ignore[misc]  # click reads it from the instance
+        raise short from None
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+def _one_line(message: str) -> str:
+    # The message may hold what the user has typed, of any length and with line breaks.
+    line = " ".join(message.splitlines())
+    if len(line) > _MAX_ERROR_LENGTH:
+        line = f"{line[: _MAX_ERROR_LENGTH // 2]} … {line[-_MAX_ERROR_LENGTH // 4 :]}"
+    return line

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -15,7 +16,7 @@ import click
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-_TIMEOUT: Final = 2.0
+TIMEOUT: Final = 2
 """Seconds to wait for a property that is not there, where --timeout is not given."""
 
 
@@ -41,12 +42,7 @@ POSITIVE_SECONDS: Final = _NumberType("seconds", click.FloatRange(min=0, min_ope
 FACTOR: Final = _NumberType("factor", click.FloatRange(min=0, min_open=True))
 
 
-class OutputFile(click.Path):
-    """A file that exists or can be created; not a directory, and not "-"."""
-
-    def __init__(self) -> None:
-        super().__init__(dir_okay=False, writable=True)
-
+class _OutputFile(click.Path):
     def convert(self, value: Any, param: Any, ctx: Any) -> Any:
         if os.path.basename(value) in ("", ".", ".."):
             # pathlib would drop a slash at the end, and write a file of that name.
@@ -56,57 +52,32 @@ class OutputFile(click.Path):
         return super().convert(value, param, ctx)
 
 
-class OutputDirectory(click.Path):
-    """A directory that exists or can be created; not "", as from an unset shell variable."""
-
-    def __init__(self) -> None:
-        super().__init__(file_okay=False, path_type=Path)
-
+class _OutputDirectory(click.Path):
     def convert(self, value: Any, param: Any, ctx: Any) -> Any:
         if not value:
+            # As from an unset variable of a shell.
             self.fail("'' names no directory; . is this one", param, ctx)
         return super().convert(value, param, ctx)
 
 
+# They exist, or can be created.
+OUTPUT_FILE: Final = _OutputFile(dir_okay=False, writable=True)
+OUTPUT_DIRECTORY: Final = _OutputDirectory(file_okay=False, path_type=Path)
+
+json_option: Final = partial(click.option, "--json", "as_json", is_flag=True)
+timeout_option: Final = partial(click.option, "-t", "--timeout", type=SECONDS)
+
+
 def server_options(command: F) -> F:
     """Add ``--host`` and ``--port`` of the server that a client connects to."""
-    port = click.option(
-        "-p",
-        "--port",
-        default=7624,
-        show_default=True,
-        envvar="TRINDI_PORT",
-        type=PORT,
-        help="Port of the server.",
-    )
     host = click.option(
         "--host",
         default="localhost",
-        show_default=True,
         envvar="TRINDI_HOST",
         metavar="HOST",
         help="Name or address of the server.",
     )
-    return host(port(command))
-
-
-def timeout_option(meaning: str, *, beyond: str = "") -> Callable[[F], F]:
-    """Add ``--timeout``, for `timeout_or_default`.
-
-    Args:
-        meaning: what the timeout bounds.
-        beyond: what is bounded otherwise without it, and how.
-    """
-    return click.option(
-        "-t", "--timeout", type=SECONDS, help=f"{meaning}  [default: {_TIMEOUT:g}{beyond}]"
+    port = click.option(
+        "-p", "--port", default=7624, envvar="TRINDI_PORT", type=PORT, help="Port of the server."
     )
-
-
-def timeout_or_default(timeout: float | None) -> float:
-    """Return the seconds to wait for a property that is not there."""
-    return _TIMEOUT if timeout is None else timeout
-
-
-def json_option(meaning: str = "Print one JSON object a line.") -> Callable[[F], F]:
-    """Add ``--json``, as the argument `as_json`."""
-    return click.option("--json", "as_json", is_flag=True, help=meaning)
+    return host(port(command))

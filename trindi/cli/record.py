@@ -17,7 +17,6 @@ from trindi.recording import record as record_stream
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from trindi.protocol import SnoopEvent
     from trindi.recording import RecordedStream
 
     Start: TypeAlias = "Callable[[trio.abc.Stream, str], RecordedStream]"
@@ -80,23 +79,16 @@ class Recorder:
         async for event in self._events:
             if self._stream is not None and self._stream.stopped:
                 raise click.ClickException(f"{self.file}: {self._stream.stopped}")
-            self._note(event)
+            self._heard |= not self.devices or event.devicename in self.devices
+            self._unheard.pop(event.devicename or "", None)
             if self.blobs and isinstance(event, defBLOBVector):
-                await self._enable(client, event)
+                names = (event.devicename, event.vectorname)
+                if names not in self._enabled and len(self._enabled) < _MAX_ENABLED:
+                    self._enabled.add(names)
+                    await client.enable_blobs(*names)
         raise closed_connection()
 
-    async def _enable(self, client: IPyClient, event: defBLOBVector) -> None:
-        names = (event.devicename, event.vectorname)
-        if names not in self._enabled and len(self._enabled) < _MAX_ENABLED:
-            self._enabled.add(names)
-            await client.enable_blobs(*names)
-
     # Silence -----------------------------------------------------------------------------------
-
-    def _note(self, event: SnoopEvent) -> None:
-        if not self.devices or event.devicename in self.devices:
-            self._heard = True
-        self._unheard.pop(event.devicename or "", None)
 
     @property
     def _silence(self) -> str:

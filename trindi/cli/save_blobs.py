@@ -36,8 +36,7 @@ class Saver:
 
     def run(self) -> None:
         """Save, and raise ClickException if the property has no BLOBs, or the server has gone."""
-        client = IPyClient(self.host, self.port, ask_for=[self.address.devicename])
-        run_client(self._run, client)
+        run_client(self._run, IPyClient(self.host, self.port, ask_for=[self.address.devicename]))
 
     async def _run(self, client: IPyClient) -> None:
         vector = await find_vector(client, self.address, self.timeout)

@@ -17,8 +17,6 @@ from trindi.server import IPyServer
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from trindi.driver import IPyDriver
-
 
 def run_serve(
     targets: Sequence[str], host: str, port: int, max_connections: int, log_level: str
@@ -28,15 +26,11 @@ def run_serve(
         level=log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
     try:
-        drivers: list[IPyDriver] = []
-        for target in targets:
-            drivers += load_drivers(target)
+        drivers = [driver for target in targets for driver in load_drivers(target)]
         server = IPyServer(drivers, host, port, max_connections)
-    except TargetError as error:
+    except (TargetError, ValueError, TypeError) as error:
         if error.__cause__ is not None:
             logging.getLogger("trindi").debug("".join(traceback.format_exception(error.__cause__)))
-        raise click.ClickException(str(error)) from None
-    except (ValueError, TypeError) as error:
         raise click.ClickException(str(error)) from None
     _serve_until_signalled(server)
 

@@ -6,10 +6,12 @@ Each command imports what it runs when it is called, so that help and completion
 from __future__ import annotations
 
 import sys
+from functools import partial
+from typing import Any
 
 import click
 
-from trindi.cli.addresses import Assignment, parse_assignment
+from trindi.cli.addresses import parse_assignment
 from trindi.cli.options import COUNT, FACTOR, LISTEN_PORT, PORT, POSITIVE_SECONDS
 from trindi.cli.shells import completion_script
 
@@ -17,39 +19,26 @@ _SHELLS = ("bash", "zsh", "fish")
 _LEVELS = ("debug", "info", "warning", "error")
 
 _listen_host = click.option(
-    "--host",
-    metavar="HOST",
-    default="localhost",
-    show_default=True,
-    help="Name or address to listen on.",
+    "--host", metavar="HOST", default="localhost", help="Name or address to listen on."
+)
+_listen_port = partial(
+    click.option, default=7624, type=LISTEN_PORT, help="Port to listen on; 0 takes a free one."
 )
 
 
 @click.command()
 @click.argument("targets", metavar="TARGET...", nargs=-1, required=True)
 @_listen_host
-@click.option(
-    "-p",
-    "--port",
-    default=7624,
-    show_default=True,
-    type=LISTEN_PORT,
-    help="Port to listen on; 0 takes a free one.",
-)
-@click.option(
-    "--max-connections", default=100, show_default=True, type=COUNT, help="Clients at one time."
-)
+@_listen_port("-p", "--port")
+@click.option("--max-connections", default=100, type=COUNT, help="Clients at one time.")
 @click.option(
     "--log-level",
     metavar="LEVEL",
     default="info",
-    show_default=True,
     type=click.Choice(_LEVELS, case_sensitive=False),
     help="How much to say on standard error: debug, info, warning or error.",
 )
-def serve(
-    targets: tuple[str, ...], host: str, port: int, max_connections: int, log_level: str
-) -> None:
+def serve(**options: Any) -> None:
     """Serve the drivers of each TARGET to INDI clients.
 
     A TARGET is path/to/file.py or package.module; its function make_driver returns the driver, or
@@ -58,28 +47,20 @@ def serve(
     """
     from trindi.cli.serve import run_serve
 
-    run_serve(targets, host, port, max_connections, log_level)
+    run_serve(**options)
 
 
 @click.command()
 @click.argument("file", type=click.Path(exists=True, dir_okay=False))
-@click.option(
-    "--serve",
-    "port",
-    default=7624,
-    show_default=True,
-    type=LISTEN_PORT,
-    help="Port to listen on; 0 takes a free one.",
-)
+@_listen_port("--serve", "port")
 @_listen_host
 @click.option(
     "--speed",
     default=1.0,
-    show_default=True,
     type=FACTOR,
     help="Recorded seconds in a second; inf leaves no pauses.",
 )
-def replay(file: str, port: int, host: str, speed: float) -> None:
+def replay(**options: Any) -> None:
     """Serve a recording to INDI clients until Ctrl-C.
 
     It begins when a client first asks, with the definitions that the recording begins with, and
@@ -87,7 +68,7 @@ def replay(file: str, port: int, host: str, speed: float) -> None:
     """
     from trindi.cli.serve import run_replay
 
-    run_replay(file, host, port, speed)
+    run_replay(**options)
 
 
 @click.command()
@@ -117,7 +98,6 @@ def replay(file: str, port: int, host: str, speed: float) -> None:
     "-t",
     "--timeout",
     default=5.0,
-    show_default=True,
     type=POSITIVE_SECONDS,
     help="How long each answer may take; a program may take 15 to start with.",
 )
@@ -125,20 +105,7 @@ def replay(file: str, port: int, host: str, speed: float) -> None:
 @click.option("--findings", is_flag=True, help="Show only the rules that are broken.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 @click.option("-v", "--verbose", is_flag=True, help="Print what is checked, line by line.")
-def check(
-    target: str | None,
-    arguments: tuple[str, ...],
-    host: str | None,
-    port: int | None,
-    write: bool,
-    hostile: bool | None,
-    settings: tuple[Assignment, ...],
-    timeout: float,
-    strict: bool,
-    findings: bool,
-    as_json: bool,
-    verbose: bool,
-) -> None:
+def check(strict: bool, findings: bool, as_json: bool, **options: Any) -> None:
     """Check an INDI driver or server against the protocol.
 
     TARGET is PROGRAM, a driver as indiserver would start it (ARGs for it go behind --), or
@@ -159,17 +126,7 @@ def check(
     """
     from trindi.cli.check import print_report, run_check
 
-    report = run_check(
-        target,
-        arguments,
-        host,
-        port,
-        settings,
-        timeout,
-        write=write,
-        hostile=hostile,
-        verbose=verbose,
-    )
+    report = run_check(**options)
     print_report(report, as_json=as_json, findings=findings, strict=strict)
     sys.exit(0 if report.conforms(strict=strict) else 1)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import click
 import trio
@@ -13,7 +13,7 @@ import trio
 from trindi.cli.addresses import Address, Assignment, join
 from trindi.cli.client_app import run_client
 from trindi.cli.lookup import find_vector, refusal
-from trindi.cli.options import timeout_or_default
+from trindi.cli.options import TIMEOUT
 from trindi.client import IPyClient, PropertyError, PropertyTimeout
 from trindi.client.requests import check_writable, make_request
 from trindi.protocol import Kind, SwitchState
@@ -24,47 +24,38 @@ if TYPE_CHECKING:
     from trindi.client import RemoteVector
 
 
-class _NewValues(NamedTuple):
-    """What one property is asked for: member name to text."""
-
-    vector: Address
-    texts: dict[str, str]
+_Texts: TypeAlias = dict[str, str]
+"""The new values of one property: member name to text."""
 
 
 def run_set(
-    host: str, port: int, assignments: Sequence[Assignment], *, wait: bool, timeout: float | None
+    host: str, port: int, assignments: Sequence[Assignment], wait: bool, timeout: float | None
 ) -> None:
     """Set values, with one request for all members of a property."""
-    every = _grouped(assignments)
-    devices = list(dict.fromkeys(one.vector.devicename for one in every))
-    client = IPyClient(host, port, ask_for=devices)
-    # With --wait, the devices have confirmed each request already.
-    run_client(partial(_set, every, wait, timeout), client, farewell=not wait)
-
-
-def _grouped(assignments: Sequence[Assignment]) -> list[_NewValues]:
-    found: dict[Address, _NewValues] = {}
+    wanted: dict[Address, _Texts] = {}
     for address, text in assignments:
-        texts = found.setdefault(address.vector, _NewValues(address.vector, {})).texts
+        texts = wanted.setdefault(address.vector, {})
         if address.membername in texts:
             raise click.UsageError(f"{address} is given two values")
         texts[address.membername] = text
-    return list(found.values())
+    client = IPyClient(host, port, ask_for=dict.fromkeys(one.devicename for one in wanted))
+    # With --wait, the devices have confirmed each request already.
+    run_client(partial(_set, wanted, wait, timeout), client, farewell=not wait)
 
 
 async def _set(
-    every: list[_NewValues], wait: bool, timeout: float | None, client: IPyClient
+    wanted: dict[Address, _Texts], wait: bool, timeout: float | None, client: IPyClient
 ) -> None:
-    seconds = timeout_or_default(timeout)
-    for one in every[:1] if wait else every:
-        await find_vector(client, one.vector, seconds)
+    seconds = TIMEOUT if timeout is None else timeout
+    for address in list(wanted)[: 1 if wait else None]:
+        await find_vector(client, address, seconds)
     # All that is defined already is checked before anything is sent.
-    for one in every:
-        if one.vector.vectorname in client.get(one.vector.devicename, ()):
-            await _check(client, client[one.vector.devicename][one.vector.vectorname], one)
-    for one in every:
-        vector = await find_vector(client, one.vector, seconds)
-        values = await _check(client, vector, one)
+    for address, texts in wanted.items():
+        if address.vectorname in client.get(address.devicename, ()):
+            await _check(client, client[address.devicename][address.vectorname], texts)
+    for address, texts in wanted.items():
+        vector = await find_vector(client, address, seconds)
+        values = await _check(client, vector, texts)
         if wait:
             await _set_and_wait(client, vector, values, timeout)
         else:
@@ -96,21 +87,19 @@ async def _set_and_wait(
     raise click.ClickException(f"{join(*names)} is still {vector.state}: {reason}")
 
 
-# Values ----------------------------------------------------------------------------------------
-
-
-async def _check(client: IPyClient, vector: RemoteVector, wanted: _NewValues) -> dict[str, Any]:
-    unknown = [name for name in wanted.texts if name not in vector]
+async def _check(client: IPyClient, vector: RemoteVector, texts: _Texts) -> dict[str, Any]:
+    """Return the values for a request; ClickException if it cannot be right."""
+    address = Address(vector.devicename, vector.name)
+    unknown = [address._replace(membername=name) for name in texts if name not in vector]
     if unknown:
-        raise await refusal(client, [wanted.vector._replace(membername=name) for name in unknown])
+        raise await refusal(client, unknown)
     try:
-        check_writable(vector, wanted.texts)
-        values = {name: _read(vector.kind, name, text) for name, text in wanted.texts.items()}
+        check_writable(vector, texts)
+        values = {name: _read(vector.kind, name, text) for name, text in texts.items()}
         make_request(vector, values)
     except (ValueError, TypeError) as error:
-        names = f"{vector.devicename} {vector.name}"
-        reason = str(error.args[0]).replace(f"{names} is", "it is", 1)
-        raise click.ClickException(f"cannot set {wanted.vector}: {reason}") from None
+        reason = str(error.args[0]).replace(f"{' '.join(address[:2])} is", "it is", 1)
+        raise click.ClickException(f"cannot set {address}: {reason}") from None
     return values
 
 

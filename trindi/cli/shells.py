@@ -35,7 +35,6 @@ class _Bash(BashComplete):
     """Completes the line up to the cursor, of which bash replaces the last piece only."""
 
     def source(self) -> str:
-        """Call click's function with the line, and add no blank after "="."""
         name = self.func_name.removesuffix("completion") + "complete"
         return f"""{super().source()}
 {name}() {{

@@ -8,7 +8,6 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import inspect
-import itertools
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
     from types import ModuleType
 
 
-FACTORY: Final = "make_driver"
+_FACTORY: Final = "make_driver"
 """The name of the factory, where the target names none."""
 
 
@@ -30,14 +29,10 @@ class TargetError(Exception):
 
 
 def load_drivers(target: str) -> list[IPyDriver]:
-    """Make the drivers of a target.
+    """Make the drivers of a target; TargetError if that cannot be.
 
-    Args:
-        target: ``path/to/file.py``, ``path/to/file.py:factory``, ``package.module`` or
-            ``package.module:factory``; the factory returns a driver or a list of drivers.
-
-    Raises:
-        TargetError: there is no such file, module or factory, or it makes no driver.
+    A target is ``path/to/file.py``, ``path/to/file.py:factory``, ``package.module`` or
+    ``package.module:factory``; the factory returns a driver or a list of drivers.
     """
     source, name = _split(target)
     module = _load_file(source) if source.endswith(".py") or "/" in source else _load_module(source)
@@ -64,8 +59,8 @@ def _split(target: str) -> tuple[str, str]:
         raise TargetError(f"{target!r} names no file and no module")
     source, separator, name = target.rpartition(":")
     if not separator or name.endswith(".py") or "/" in name:
-        return target, FACTORY
-    return source, name or FACTORY
+        return target, _FACTORY
+    return source, name or _FACTORY
 
 
 def _load_file(source: str) -> ModuleType:
@@ -77,16 +72,9 @@ def _load_file(source: str) -> ModuleType:
     loaded = sys.modules.get(path.stem)
     if loaded is not None and getattr(loaded, "__file__", None) == str(path):
         return loaded
-    return _execute(path, source, _free_name(path.stem))
-
-
-def _free_name(stem: str) -> str:
-    """Return the first of ``stem``, ``stem_2``, ``stem_3`` … that is not the name of a module."""
-    names = itertools.chain([stem], (f"{stem}_{number}" for number in itertools.count(2)))
-    return next(name for name in names if name not in sys.modules)
-
-
-def _execute(path: Path, source: str, name: str) -> ModuleType:
+    name = path.stem
+    while name in sys.modules:
+        name += "_"
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
         raise TargetError(f"{source} is no Python file")
@@ -108,7 +96,7 @@ def _load_module(source: str) -> ModuleType:
     try:
         return importlib.import_module(source)
     except (Exception, SystemExit) as error:
-        missing = getattr(error, "name", None) if isinstance(error, ModuleNotFoundError) else None
+        missing = error.name if isinstance(error, ModuleNotFoundError) else None
         if missing is not None and f"{source}.".startswith(f"{missing}."):
             raise TargetError(f"there is no module {source}") from error
         raise _cannot_load(source, error) from error
