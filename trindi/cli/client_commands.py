@@ -22,7 +22,6 @@ from trindi.cli.options import (
     OUTPUT_DIRECTORY,
     OUTPUT_FILE,
     SECONDS,
-    TIMEOUT,
     json_option,
     server_options,
     timeout_option,
@@ -58,7 +57,6 @@ def _parse_condition(text: str) -> Condition:
     shell_complete=_completer("members"),
 )
 @timeout_option(
-    default=TIMEOUT,
     help="How long to wait for what is not there, or for more where a * may match more.",
 )
 @click.option(
@@ -102,8 +100,9 @@ def get(patterns: tuple[Pattern, ...], only_value: bool, as_json: bool, **option
 )
 @click.option("--wait", is_flag=True, help="Wait until each is done, before the next is asked for.")
 @timeout_option(
+    default=None,
     help="How long to wait for a property that is not there, and with --wait for each until it is"
-    f" done.  [default: {TIMEOUT}; until it is done, as long as the property says, or for ever if"
+    " done.  [default: 2; until it is done, as long as the property says, or for ever if"
     " it says nothing]",
 )
 @server_options
@@ -190,7 +189,7 @@ def watch(**options: Any) -> None:
 )
 @click.argument("directory", metavar="DIR", type=OUTPUT_DIRECTORY)
 @click.option("-n", "--count", type=COUNT, help="How many to save.  [default: all, until Ctrl-C]")
-@timeout_option(default=TIMEOUT, help="How long to wait for the property to be there.")
+@timeout_option(help="How long to wait for the property to be there.")
 @json_option(help="Print one JSON object a line.")
 @server_options
 def save_blobs(**options: Any) -> None:

@@ -16,9 +16,6 @@ import click
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-TIMEOUT: Final = 2
-"""Seconds to wait for a property that is not there, where --timeout is not given."""
-
 
 class _NumberType(click.ParamType):  # type: ignore[type-arg]  # generic in some versions
     """A number within a range: help shows its name, and an error shows the range."""
@@ -65,7 +62,7 @@ OUTPUT_FILE: Final = _OutputFile(dir_okay=False, writable=True)
 OUTPUT_DIRECTORY: Final = _OutputDirectory(file_okay=False, path_type=Path)
 
 json_option: Final = partial(click.option, "--json", "as_json", is_flag=True)
-timeout_option: Final = partial(click.option, "-t", "--timeout", type=SECONDS)
+timeout_option: Final = partial(click.option, "-t", "--timeout", type=SECONDS, default=2)
 
 
 def server_options(command: F) -> F:

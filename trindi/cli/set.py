@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import click
 import trio
@@ -13,7 +13,6 @@ import trio
 from trindi.cli.addresses import Address, Assignment, join
 from trindi.cli.client_app import run_client
 from trindi.cli.lookup import find_vector, refusal
-from trindi.cli.options import TIMEOUT
 from trindi.client import IPyClient, PropertyError, PropertyTimeout
 from trindi.client.requests import check_writable, make_request
 from trindi.protocol import Kind, SwitchState
@@ -23,6 +22,9 @@ if TYPE_CHECKING:
 
     from trindi.client import RemoteVector
 
+
+_TIMEOUT: Final = 2.0
+"""Seconds to wait for a property that is not there, as the help page says."""
 
 _Texts: TypeAlias = dict[str, str]
 """The new values of one property: member name to text."""
@@ -46,7 +48,7 @@ def run_set(
 async def _set(
     wanted: dict[Address, _Texts], wait: bool, timeout: float | None, client: IPyClient
 ) -> None:
-    seconds = TIMEOUT if timeout is None else timeout
+    seconds = _TIMEOUT if timeout is None else timeout
     for address in list(wanted)[: 1 if wait else None]:
         await find_vector(client, address, seconds)
     # All that is defined already is checked before anything is sent.
