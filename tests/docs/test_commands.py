@@ -173,10 +173,10 @@ def test_each_example_of_the_help_is_a_command(
     (tmp_path / "night.jsonl").touch()
     context = main.make_context("trindi", ["get"])
     page = main.get_help(context)
-    lines = re.findall(r"^ {6}trindi (.*)$", page.partition("Examples:")[2], re.M)
+    lines = re.findall(r"^ {4}trindi (.*)$", page.partition("Examples:")[2], re.M)
     assert len(lines) > 6
     for line in lines:
-        name, *arguments = shlex.split(line.partition(" | ")[0])
+        name, *arguments = shlex.split(line.partition(" | ")[0], comments=True)
         main.commands[name].make_context(name, arguments, parent=context)
 
 
