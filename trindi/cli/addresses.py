@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 
 _PART: Final = re.compile(r"""(["'])(?P<quoted>(?:(?!\1).)+)\1(?=[.=]|$)|(?P<bare>[^.=]+)""")
+_SPECIAL: Final = re.compile(r"""^["']|[.=*]""")
 
 
 class AddressError(click.BadParameter):
@@ -35,9 +36,9 @@ class Part(NamedTuple):
         return self.quoted or "*" not in self.name
 
     def matches(self, name: str) -> bool:
-        """Whether a name matches: * is the only wildcard."""
         if self.is_exact:
             return name == self.name
+        # * is the only wildcard.
         return fnmatchcase(name, re.sub(r"[?[]", r"[\g<0>]", self.name))
 
 
@@ -117,49 +118,42 @@ def parse_pattern(text: str) -> Pattern:
     return Pattern(text, *parts)
 
 
-def parse_address(text: str, length: int) -> Address:
+def parse_address(text: str, length: int = 3) -> Address:
     """Read the address of a member (length 3) or of a property (length 2), without wildcards."""
     parts, rest = split(text)
-    if rest:
-        raise _not_an_address(text, length)
-    return _make_address(parts, text, length)
+    return _address([] if rest else parts, text, length)
 
 
 def parse_property(text: str) -> Address:
-    """Read the address of a property."""
     return parse_address(text, 2)
 
 
 def parse_assignment(text: str) -> Assignment:
     """Read DEVICE.VECTOR.MEMBER=VALUE."""
     parts, rest = split(text)
-    if not rest.startswith("="):
+    if not rest:
         raise AddressError(f"{text!r} is not DEVICE.VECTOR.MEMBER=VALUE")
-    return Assignment(_make_address(parts, text, 3), rest[1:])
+    return Assignment(_address(parts, text, 3), rest[1:])
 
 
-def _make_address(parts: list[Part], text: str, length: int) -> Address:
+def _address(parts: list[Part], text: str, length: int) -> Address:
     if len(parts) != length:
-        raise _not_an_address(text, length)
+        wanted = "DEVICE.VECTOR.MEMBER" if length == 3 else "DEVICE.VECTOR"
+        raise AddressError(f"{text!r} is not {wanted}")
     if not all(part.is_exact for part in parts):
         raise AddressError(f"{text!r} is to name one thing: no wildcards here")
     return Address(*(part.name for part in parts))
 
 
-def _not_an_address(text: str, length: int) -> AddressError:
-    wanted = "DEVICE.VECTOR.MEMBER" if length == 3 else "DEVICE.VECTOR"
-    return AddressError(f"{text!r} is not {wanted}")
+def join(*names: str, special: re.Pattern[str] = _SPECIAL, quote: str = '"') -> str:
+    """Write an address; parts that have something special are quoted."""
+    return ".".join(_quoted(name, quote) if special.search(name) else name for name in names)
 
 
-def join(*names: str) -> str:
-    """Write an address, with its parts quoted where needed."""
-    return ".".join(_quoted(name) for name in names)
-
-
-def _quoted(name: str) -> str:
-    if name[:1] not in {'"', "'"} and not set(".=*") & set(name):
-        return name
-    return f"'{name}'" if '"' in name else f'"{name}"'
+def _quoted(name: str, quote: str) -> str:
+    if quote in name:
+        quote = "'" if quote == '"' else '"'
+    return f"{quote}{name}{quote}"
 
 
 def devices_of(patterns: Iterable[Pattern]) -> list[str]:

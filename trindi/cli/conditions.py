@@ -13,23 +13,22 @@ from __future__ import annotations
 import ast
 import operator
 import re
-from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
 from enum import StrEnum
-from itertools import groupby, pairwise
+from itertools import accumulate, groupby, pairwise
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import click
 
-from trindi.cli.addresses import Address, AddressError, parse_address, split
+from trindi.cli.addresses import Address, AddressError, join, parse_address, split
 from trindi.protocol import State, SwitchState, parse_number
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
-
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
 Value: TypeAlias = float | str
-Lookup: TypeAlias = Callable[[Address], Value | None]
-"""Returns the value of a member; None where it is not known."""
+Values: TypeAlias = "Mapping[str, Value | None]"
 
 _MAX_DEPTH: Final = 50
 """Parentheses, and "not", within each other."""
@@ -54,32 +53,23 @@ _CALCULATE: Final[Mapping[type[ast.AST], Callable[..., float]]] = {
     ast.USub: operator.neg,
     ast.UAdd: operator.pos,
 }
+_INSTEAD: Final = {"=": "==", "!": "not", "&": "and", "&&": "and", "|": "or", "||": "or"}
+"""What to write instead of the signs of other languages."""
 
-_RELATIONS: Final = frozenset(["==", "!=", "<", "<=", ">", ">="])
-_OPERATORS: Final = frozenset("+-*/%")
-_WORDS: Final = frozenset(["and", "or", "not"])
-
-_INSTEAD: Final[Mapping[str, str]] = {
-    "=": "==",
-    "!": "not",
-    "&": "and",
-    "&&": "and",
-    "|": "or",
-    "||": "or",
-    **{word: word for word in _WORDS},
-}
-"""What to write instead of the signs of other languages, and of words in capitals."""
-
+_OPERAND: Final = r"""(?: "[^"]*" | '[^']*' | [^\s()<>=!"'] )+"""
 _TOKEN: Final = re.compile(
-    r"""\s*(?:
-        (?P<relation> [<>=!]=? )
-      | (?P<bracket> [()] )
-      | (?P<operand> (?: "[^"]*" | '[^']*' | [^\s()<>=!"'] )+ )
-    )""",
-    re.VERBOSE,
+    rf"""
+    (?P<sign>
+        [<>=!]=? | [()] | abs(?=\s*\()
+      | (?: [-+*/%] | &&? | \|\|? | (?i:and|or|not) ) (?![^\s()<>=!])
+    )
+  | (?P<operand> {_OPERAND} )
+  | (?P<unclosed> ["'].* )
+    """,
+    re.VERBOSE | re.DOTALL,
 )
-_PLAIN: Final = re.compile(r"""[^\s()<>=!"'.*]+""")
-_QUOTED: Final = re.compile(r"""(["'])(?P<text>(?:(?!\1).)*)\1""", re.DOTALL)
+_FINISHED: Final = re.compile(rf"(?: [\s()<>=!] | {_OPERAND} (?=[\s()<>=!]) )*", re.VERBOSE)
+_SPECIAL: Final = re.compile(r"""[\s()<>=!"'.*]""")
 
 
 class ConditionError(click.UsageError):
@@ -96,137 +86,93 @@ class Literal(str):
 
 
 def parse_condition(text: str) -> Condition:
-    """Read a condition.
-
-    Raises:
-        ConditionError: the text is no condition.
-    """
-    tokens = _tokens(text)
-    _check_words(tokens)
+    """Read a condition, or raise ConditionError."""
+    tokens: list[str] = []
+    names: list[str] = []
     operands: dict[str, Value | Address] = {}
-    source = ""
-    starts: list[int] = []
-    for number, token in enumerate(tokens):
-        starts.append(len(source))
-        if _is_operand(tokens, number):
-            operands[f"_{number}"] = _read(token)
-            source += f"_{number} "
+    for kind, group in groupby(_TOKEN.finditer(text), lambda found: found.lastgroup):
+        run = [found[0] for found in group]
+        if kind == "unclosed":
+            raise ConditionError(f"a quote is not closed: {run[0]}")
+        if kind == "operand":
+            name = f"_{len(names)}"
+            operands[name] = _operand(run, after=names[-1] if names else "")
+            names.append(name)
         else:
-            source += f"{token} "
-    condition = Condition(_parse(source, tokens, starts), operands)
+            names += map(_sign, run)
+        tokens += run
+    condition = Condition(_parse(names, tokens), operands)
     # The structure is the same for all values: what is wrong with it is found at once.
     condition.holds(lambda _: None)
     return condition
 
 
-def _tokens(text: str) -> list[str]:
-    text = text.rstrip()
-    end = 0
-    tokens: list[str] = []
-    while end < len(text):
-        found = _TOKEN.match(text, end)
-        if found is None:
-            raise ConditionError(f"a quote is not closed: {text[end:].strip()}")
-        tokens.append(found[0].strip())
-        end = found.end()
-    return tokens
+def _sign(token: str) -> str:
+    instead = _INSTEAD.get(token, token.lower())
+    if instead != token:
+        raise ConditionError(f"{token!r} is not expected there: write {instead}")
+    return token
 
 
-def _is_operand(tokens: Sequence[str], number: int) -> bool:
-    token = tokens[number]
-    if token == "abs":
-        return tokens[number + 1 : number + 2] != ["("]
-    return not (token in _RELATIONS or token in _OPERATORS or token in "()" or _instead(token))
+def _operand(run: Sequence[str], after: str) -> Value | Address:
+    """Read an operand; several without a sign between them are an error."""
+    operand = _read(run[0])
+    if len(run) > 1:
+        if operand is not None and after[-1:] in {"<", ">", "="}:
+            raise ConditionError(f"{run[1]!r} is not expected there")
+        raise _unquoted(" ".join(run))
+    if operand is None:
+        raise _unreadable(run[0])
+    return operand
 
 
-def _instead(token: str) -> str:
-    return _INSTEAD.get(token.lower(), "")
+def _read(token: str) -> Value | Address | None:
+    """Read an operand; one that is quoted as a whole is a text."""
+    if token[0] in {'"', "'"} and token.index(token[0], 1) == len(token) - 1:
+        return Literal(token[1:-1])
+    if token in _STATES:
+        return Literal(token)
+    with suppress(ValueError):
+        return parse_number(token)
+    with suppress(AddressError):
+        return parse_address(token)
+    return None
 
 
-def _check_words(tokens: Sequence[str]) -> None:
-    """Check what Python would report in words of its own: other signs, and names with blanks."""
-    before = ""
-    numbers = range(len(tokens))
-    for is_operand, group in groupby(numbers, lambda number: _is_operand(tokens, number)):
-        words = [tokens[number] for number in group]
-        if is_operand:
-            _check_run(words, before)
-        elif wrong := [word for word in words if _instead(word) and word not in _WORDS]:
-            raise _unexpected(wrong[0])
-        before = words[-1]
+def _unreadable(token: str) -> ConditionError:
+    hint = "quote texts, and names that have blanks"
+    if token.capitalize() in _STATES:
+        hint = f"write {token.capitalize()}"
+    elif re.search(r"[-+*/%]", token):
+        hint = "put blanks around + - * / %"
+    return ConditionError(f"{token!r} is no number and no DEVICE.VECTOR.MEMBER: {hint}")
 
 
-def _check_run(run: Sequence[str], before: str) -> None:
-    """Check operands that follow each other, without a sign between them."""
-    if len(run) < 2:
-        return
-    if before in _RELATIONS:
-        try:
-            _read(run[0])
-        except ConditionError:
-            pass
-        else:
-            raise _unexpected(run[1])
-    raise _unquoted(run)
-
-
-def _unexpected(token: str) -> ConditionError:
-    instead = _instead(token) if token not in _WORDS else ""
-    hint = f": write {instead}" if instead else ""
-    return ConditionError(f"{token!r} is not expected there{hint}")
-
-
-def _unquoted(words: Sequence[str]) -> ConditionError:
+def _unquoted(text: str) -> ConditionError:
     """Return the error of a name, or a text, that was written with blanks."""
-    text = " ".join(words)
-    try:
+    quoted = f'"{text}"'
+    with suppress(AddressError):
         parts, _ = split(text)
-    except AddressError:
-        parts = []
-    quoted = write_address(part.name for part in parts) if len(parts) == 3 else f'"{text}"'
+        if len(parts) == 3:
+            quoted = write_address(part.name for part in parts)
     return ConditionError(f"quote what has a blank, within the quotes of the shell: '{quoted} ...'")
 
 
-def _read(token: str) -> Value | Address:
-    """Read an operand; an operand that is quoted as a whole is a text."""
-    quoted = _QUOTED.fullmatch(token)
-    if quoted is not None:
-        return Literal(quoted["text"])
-    if token in _STATES:
-        return Literal(token)
-    try:
-        return parse_number(token)
-    except ValueError:
-        pass
-    try:
-        return parse_address(token, 3)
-    except AddressError:
-        word = token.capitalize()
-        hint = "quote texts, and names that have blanks"
-        if word in _STATES:
-            hint = f"write {word}"
-        elif not _OPERATORS.isdisjoint(token):
-            hint = "put blanks around + - * / %"
-        raise ConditionError(
-            f"{token!r} is no number and no DEVICE.VECTOR.MEMBER: {hint}"
-        ) from None
-
-
-def _parse(source: str, tokens: Sequence[str], starts: Sequence[int]) -> ast.expr:
-    depth = 0
-    for token in tokens:
-        depth += (token in ("(", "not")) - (token == ")")
-        if depth > _MAX_DEPTH:
-            raise ConditionError(_TOO_DEEP)
+def _parse(names: Sequence[str], tokens: Sequence[str]) -> ast.expr:
+    depths = accumulate((name in {"(", "not"}) - (name == ")") for name in names)
+    if max(depths, default=0) > _MAX_DEPTH:
+        raise ConditionError(_TOO_DEEP)
+    source = " ".join(names)
     try:
         return ast.parse(source, mode="eval").body
     except SyntaxError as error:
         if "was never closed" in error.msg:
             raise ConditionError("a parenthesis is not closed") from None
         offset = error.offset or 0
-        if not 0 < offset < len(source):
+        if not 0 < offset <= len(source):
             raise ConditionError("something is missing at its end") from None
-        raise _unexpected(tokens[sum(start < offset for start in starts) - 1]) from None
+        token = tokens[source.count(" ", 0, offset - 1)]
+        raise ConditionError(f"{token!r} is not expected there") from None
     except (RecursionError, MemoryError):
         raise ConditionError(_TOO_DEEP) from None
 
@@ -234,108 +180,110 @@ def _parse(source: str, tokens: Sequence[str], starts: Sequence[int]) -> ast.exp
 # Evaluating --------------------------------------------------------------------------------------
 
 
+@dataclass
 class Condition:
     """A condition: an expression, and what each name in it stands for."""
 
-    def __init__(self, tree: ast.expr, operands: Mapping[str, Value | Address]) -> None:
-        self._tree = tree
-        self._operands = operands
+    _tree: ast.expr
+    _operands: Mapping[str, Value | Address]
 
     @property
     def addresses(self) -> list[Address]:
         """The members that it compares."""
         return list(dict.fromkeys(o for o in self._operands.values() if isinstance(o, Address)))
 
-    def holds(self, lookup: Lookup) -> bool | None:
+    def holds(self, lookup: Callable[[Address], Value | None]) -> bool | None:
         """Return whether it is true; None where that is not known.
+
+        `lookup` returns the value of a member; None where it is not known.
 
         Raises:
             ConditionError: it compares what cannot be compared.
         """
+        values = {
+            name: lookup(operand) if isinstance(operand, Address) else operand
+            for name, operand in self._operands.items()
+        }
         try:
-            return self._truth(self._tree, lookup)
+            return self._truth(self._tree, values)
         except RecursionError:
             raise ConditionError(_TOO_DEEP) from None
 
-    def _truth(self, node: ast.expr, lookup: Lookup) -> bool | None:
+    def _truth(self, node: ast.expr, values: Values) -> bool | None:
         match node:
-            case ast.BoolOp(op=ast.And(), values=parts):
-                return _all(self._truth(part, lookup) for part in parts)
-            case ast.BoolOp(values=parts):
-                return _not(_all(_not(self._truth(part, lookup)) for part in parts))
+            case ast.BoolOp(op=op, values=parts):
+                truths = [self._truth(part, values) for part in parts]
+                return _decide(truths, isinstance(op, ast.Or))
             case ast.UnaryOp(op=ast.Not(), operand=part):
-                return _not(self._truth(part, lookup))
+                truth = self._truth(part, values)
+                return None if truth is None else not truth
             case ast.Compare(left=left, ops=relations, comparators=others):
                 pairs = zip(relations, pairwise([left, *others]), strict=True)
-                return _all(self._compare(type(one), *sides, lookup) for one, sides in pairs)
+                return _decide([self._compare(one, *sides, values) for one, sides in pairs], False)
         # A value, which is calculated only to see what else is wrong with it.
-        self._value(node, lookup)
+        self._value(node, values)
         raise ConditionError("compare it with something: DEVICE.VECTOR.MEMBER > 15")
 
     def _compare(
-        self, relation: type[ast.cmpop], left: ast.expr, right: ast.expr, lookup: Lookup
+        self, relation: ast.cmpop, left: ast.expr, right: ast.expr, values: Values
     ) -> bool | None:
-        first, second = self._value(left, lookup), self._value(right, lookup)
+        first, second = self._value(left, values), self._value(right, values)
         if first is None or second is None:
             return None
         first, second = self._like(first, second, right), self._like(second, first, left)
         if isinstance(first, str) is isinstance(second, str):
-            return _COMPARE[relation](first, second)
+            return _COMPARE[type(relation)](first, second)
         # A text of the device that is no number now.
-        return relation is ast.NotEq
+        return isinstance(relation, ast.NotEq)
 
-    def _value(self, node: ast.expr, lookup: Lookup) -> Value | None:
+    def _value(self, node: ast.expr, values: Values) -> Value | None:
         match node:
-            case ast.Name(id=name) if name in self._operands:
-                value = self._operands[name]
-                return lookup(value) if isinstance(value, Address) else value
+            case ast.Name(id=name) if name in values:
+                return values[name]
             case ast.BinOp(left=left, op=sign, right=right) if type(sign) in _CALCULATE:
-                return self._calculate(_CALCULATE[type(sign)], [left, right], lookup)
+                return self._calculate(_CALCULATE[type(sign)], [left, right], values)
             case ast.UnaryOp(op=sign, operand=operand) if type(sign) in _CALCULATE:
-                return self._calculate(_CALCULATE[type(sign)], [operand], lookup)
+                return self._calculate(_CALCULATE[type(sign)], [operand], values)
             case ast.Call(func=ast.Name(id="abs"), args=[operand]):
-                return self._calculate(abs, [operand], lookup)
+                return self._calculate(abs, [operand], values)
         raise ConditionError(f"{self._text(node)} is no value to compare")
 
     def _calculate(
-        self, function: Callable[..., float], nodes: Sequence[ast.expr], lookup: Lookup
+        self, function: Callable[..., float], nodes: Sequence[ast.expr], values: Values
     ) -> float | None:
         """Return a result; None where an operand is unknown, no number now, or a zero divisor."""
-        numbers = [self._number(node, lookup) for node in nodes]
-        if None in numbers:
-            return None
-        try:
-            return function(*numbers)
-        except ZeroDivisionError:
-            return None
+        numbers = [self._number(node, values) for node in nodes]
+        if None not in numbers:
+            with suppress(ZeroDivisionError):
+                return function(*numbers)
+        return None
 
-    def _number(self, node: ast.expr, lookup: Lookup) -> float | None:
-        value = self._value(node, lookup)
+    def _number(self, node: ast.expr, values: Values) -> float | None:
+        value = self._value(node, values)
         if value is None or isinstance(value, float):
             return value
-        try:
+        with suppress(ValueError):
             return parse_number(value)
-        except ValueError:
-            if isinstance(value, StrEnum | Literal):
-                raise ConditionError(f"{self._text(node)} is no number") from None
-            return None
+        if isinstance(value, StrEnum | Literal):
+            raise ConditionError(f"{self._text(node)} is no number")
+        return None
 
     def _like(self, value: Value, other: Value, other_node: ast.expr) -> Value:
         """Convert a value to the type of another one, if it has to be and can be."""
-        convert: Callable[[str], Value]
         if isinstance(other, StrEnum):
-            convert, kind, can_change = type(other), f"one of {', '.join(type(other))}", False
+            with suppress(ValueError):
+                return type(other)(str(value))
+            kind = f"one of {', '.join(type(other))}"
         elif isinstance(other, float) and isinstance(value, str):
-            convert, kind, can_change = parse_number, "a number", not isinstance(value, Literal)
+            with suppress(ValueError):
+                return parse_number(value)
+            if not isinstance(value, Literal):
+                return value
+            kind = "a number"
         else:
             return value
-        try:
-            return convert(str(value))
-        except ValueError:
-            if can_change:
-                return value
-            never = f"now {written(other)}, and never {written(value)}"
-            raise ConditionError(f"{self._text(other_node)} is {kind}, {never}") from None
+        never = f"now {written(other)}, and never {written(value)}"
+        raise ConditionError(f"{self._text(other_node)} is {kind}, {never}")
 
     def _text(self, node: ast.expr) -> str:
         """Write a part of the condition as the user has."""
@@ -347,14 +295,9 @@ class Condition:
         return re.sub(r"_\d+", write, ast.unparse(node))
 
 
-def _not(truth: bool | None) -> bool | None:
-    return None if truth is None else not truth
-
-
-def _all(truths: Iterable[bool | None]) -> bool | None:
-    # A list: each is looked at, as each may be wrong.
-    known = list(truths)
-    return False if False in known else None if None in known else True
+def _decide(truths: Sequence[bool | None], decisive: bool) -> bool | None:
+    """Join truths with "and", which one False decides, or with "or", which one True decides."""
+    return decisive if decisive in truths else None if None in truths else not decisive
 
 
 # Writing -----------------------------------------------------------------------------------------
@@ -367,21 +310,10 @@ def written(value: Value) -> str:
 
 def start_of_operand(text: str) -> int:
     """Return where in an unfinished condition the operand begins that is being typed."""
-    begin = end = 0
-    while (found := _TOKEN.match(text, end)) is not None:
-        begin = found.end() if found["operand"] is None else found.start("operand")
-        end = found.end()
-    # After the last token come blanks, or a quote that is still open, or both.
-    rest = text[end:]
-    return len(text) - len(rest.lstrip()) if rest[:1].isspace() else begin
+    finished = _FINISHED.match(text)
+    return finished.end() if finished else 0
 
 
 def write_address(names: Iterable[str], quote: str = '"') -> str:
     """Write an address as it would stand in a condition."""
-    return ".".join(name if _PLAIN.fullmatch(name) else _quoted(name, quote) for name in names)
-
-
-def _quoted(name: str, quote: str) -> str:
-    if quote in name:
-        quote = "'" if quote == '"' else '"'
-    return f"{quote}{name}{quote}"
+    return join(*names, special=_SPECIAL, quote=quote)
