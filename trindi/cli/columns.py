@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from rich.cells import cell_len, set_cell_size
 from rich.text import Text
 
-from trindi.protocol import State
+from trindi.protocol import State, SwitchState
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 
 # Columns of a terminal.
@@ -23,15 +23,16 @@ _GAP: Final = 2
 _STATE: Final = 7
 _TIME: Final = 8
 _MIN_TREND, _MAX_TREND = 5, 16
-_MIN_VALUE: Final = 8
+_MIN_WIDTH: Final = 8
 
 _BLOCKS: Final = "▁▂▃▄▅▆▇█"
 
-STYLES: Final = {
+STYLES: Final[Mapping[str, str]] = {
     State.IDLE: "bright_black",
     State.OK: "green",
     State.BUSY: "yellow",
     State.ALERT: "bold red",
+    SwitchState.ON: "bold",
 }
 
 
@@ -40,26 +41,18 @@ class Row(NamedTuple):
 
     Attributes:
         depth: columns by which the name is indented.
-        name: the name.
-        style: style of the name.
-        is_heading: there is no value; the name goes on up to the state.
-        value: the value.
-        value_style: style of the value.
-        is_number: the value is aligned to the right, and has a trend.
-        trend: the last values, as a sparkline.
-        state: state of the property, in the first row of a property.
+        value: None for a heading, whose name goes on up to the state.
+        trend: the last values of a number, as a sparkline; None for other values.
+        state: state of the property, in its first row.
         time: when the state was reported.
     """
 
     depth: int
     name: str
-    style: str
-    is_heading: bool = False
-    value: str = ""
-    value_style: str = ""
-    is_number: bool = False
-    trend: str = ""
-    state: State | None = None
+    style: str = ""
+    value: Text | None = None
+    trend: str | None = None
+    state: str = ""
     time: str = ""
 
     @property
@@ -67,107 +60,87 @@ class Row(NamedTuple):
         return " " * self.depth + self.name
 
 
-class Widths(NamedTuple):
-    """Widths of the columns; 0 for a column that there is no room for."""
+_HEAD: Final = Row(0, "PROPERTY", "", Text("VALUE"), "TREND", "STATE", "TIME UTC")
+
+
+class _Widths(NamedTuple):
+    """Widths of the columns; `value` is that of a number, a gap and a trend together."""
 
     name: int
     value: int
-    trend: int
-    state: int
+    number: int
     time: int
-
-    @property
-    def text(self) -> int:
-        """Width of a value that has no trend."""
-        return self.value + (self.trend and _GAP + self.trend)
-
-
-# Sharing -----------------------------------------------------------------------------------------
-
-
-def _room(width: int) -> tuple[int, int, int]:
-    """Return the widths of name and value together, of the smallest trend, and of the time."""
-    time = _TIME if width >= 70 else 0
-    trend = _MIN_TREND if width >= 50 else 0
-    fixed = sum(_GAP + one for one in (_STATE, trend, time) if one) + _GAP
-    return max(2, width - fixed), trend, time
 
 
 def max_name_width(width: int) -> int:
     """Return how wide a name may be in a terminal of a width."""
-    room, _trend, _time = _room(width)
-    return max(1, room * 2 // 3)
+    return max(1, width // 2 - 2)
 
 
-def widths_of(rows: Sequence[Row], width: int) -> Widths:
-    """Share the width of a terminal among the columns.
+def draw(rows: Sequence[Row], visible: slice, width: int) -> list[Text]:
+    """Draw the titles of the columns, and the rows in sight.
 
-    All rows count, also those out of sight, so that columns stay where they are while one scrolls.
+    All rows count for the widths of columns, so that these stay where they are while one scrolls.
     """
-    room, trend, time = _room(width)
-    wanted = max((cell_len(row.indented) for row in rows if not row.is_heading), default=0)
-    name = min(max(wanted, _MIN_VALUE), max_name_width(width))
-    room -= name
-    number = max((cell_len(row.value) for row in rows if row.is_number), default=0)
-    text = max((cell_len(row.value) for row in rows), default=0)
-    if not trend:
-        return Widths(name, min(max(text, _MIN_VALUE), room), 0, _STATE, time)
-    value = min(max(number, _MIN_VALUE), room)
-    trend += min(max(_MAX_TREND, text - value - _GAP) - trend, room - value)
-    return Widths(name, value, trend, _STATE, time)
+    widths = _widths(rows, width)
+    head = Text(_line(_HEAD, widths).plain, "bright_black")
+    return [head, *(_line(row, widths) for row in rows[visible])]
 
 
-# Drawing -----------------------------------------------------------------------------------------
+def _widths(rows: Sequence[Row], width: int) -> _Widths:
+    values = [(row, row.value.cell_len) for row in rows if row.value is not None]
+    name = max([_MIN_WIDTH, *(cell_len(row.indented) for row, _ in values)])
+    name = min(name, max_name_width(width))
+    text = max([_MIN_WIDTH, *(size for _, size in values)])
+    number = max([_MIN_WIDTH, *(size for row, size in values if row.trend is not None)])
+    time = _TIME if width >= 70 else 0
+    room = max(1, width - name - _GAP - _GAP - _STATE - (time and _GAP + time))
+    if width < 50:
+        value = min(text, room)
+        return _Widths(name, value, value, time)
+    value = min(max(number + _GAP + _MAX_TREND, text), room)
+    return _Widths(name, value, min(number, value - _GAP - _MIN_TREND), time)
 
 
-def head_line(widths: Widths) -> Text:
-    """Draw the titles of the columns."""
-    heads = ("PROPERTY", "VALUE", "TREND", "STATE", "TIME UTC")
-    cells = [fit(head, size, at_end=True) for head, size in zip(heads, widths, strict=True) if size]
-    return Text((" " * _GAP).join(cells), "bright_black")
-
-
-def draw(row: Row, widths: Widths) -> Text:
-    """Draw one row."""
-    gap = " " * _GAP
-    if row.is_heading:
-        line = Text(fit(row.indented, widths.name + _GAP + widths.text), row.style)
+def _line(row: Row, widths: _Widths) -> Text:
+    if row.value is None:
+        cells = [Text(fit(row.indented, widths.name + _GAP + widths.value), row.style)]
     else:
-        line = Text(fit(row.indented, widths.name), row.style)
-        line.append(gap)
-        _draw_value(line, row, widths)
-    style = "" if row.state is None else STYLES[row.state]
-    line.append(gap).append(fit(f"● {row.state}" if row.state else "", widths.state), style)
+        cells = [Text(fit(row.indented, widths.name), row.style), _value(row, row.value, widths)]
+    state = f"● {row.state}" if row.state in STYLES else row.state
+    cells.append(_cell(Text(state, STYLES.get(row.state, "")), _STATE))
     if widths.time:
-        line.append(gap).append(fit(row.time, widths.time), "bright_black")
-    return line
+        cells.append(_cell(Text(row.time, "bright_black"), widths.time))
+    return Text(" " * _GAP).join(cells)
 
 
-def _draw_value(line: Text, row: Row, widths: Widths) -> None:
-    if not row.is_number:
-        line.append(fit(row.value, widths.text, at_end=True), row.value_style)
-        return
-    value = fit(row.value, widths.value, at_end=True).rstrip()
-    line.append(" " * (widths.value - cell_len(value))).append(value, row.value_style)
-    if widths.trend:
-        # The latest, where there is no room for all.
-        line.append(" " * _GAP).append(fit(row.trend[-widths.trend :], widths.trend), "cyan")
+def _value(row: Row, value: Text, widths: _Widths) -> Text:
+    value = value.copy()
+    if row.trend is not None:
+        value.truncate(widths.number, overflow="ellipsis")
+        value.pad_left(widths.number - value.cell_len)
+        room = widths.value - widths.number - _GAP
+        if room > 0:
+            # The latest, where there is no room for all.
+            value.append(" " * _GAP, "").append(row.trend[-room:], "cyan")
+    return _cell(value, widths.value)
 
 
-def fit(text: str, width: int, *, at_end: bool = False) -> str:
-    """Pad a text to a width in columns, or cut it, with … in the middle or at the end."""
+def _cell(text: Text, width: int) -> Text:
+    text.truncate(width, overflow="ellipsis", pad=True)
+    return text
+
+
+def fit(text: str, width: int) -> str:
+    """Pad a text to a width in columns, or cut it, with … in the middle."""
     if cell_len(text) <= width:
         return set_cell_size(text, width)
     kept = max(0, width - 1)
-    tail = "" if at_end else _tail(text, kept // 2)
-    return set_cell_size(text, kept - cell_len(tail)) + "…" + tail
-
-
-def _tail(text: str, width: int) -> str:
     start = len(text)
-    while start and cell_len(text[start - 1 :]) <= width:
+    while cell_len(text[start - 1 :]) <= kept // 2:
         start -= 1
-    return text[start:]
+    tail = text[start:]
+    return set_cell_size(text, kept - cell_len(tail)) + "…" + tail
 
 
 def sparkline(values: Sequence[float]) -> str:

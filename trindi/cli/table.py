@@ -8,22 +8,14 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
 from rich.cells import cell_len
 from rich.text import Text
 
-from trindi.cli.columns import (
-    STYLES,
-    Row,
-    draw,
-    fit,
-    head_line,
-    max_name_width,
-    sparkline,
-    widths_of,
-)
-from trindi.protocol import Kind, SwitchState, defNumberVector, delProperty, setNumberVector
+from trindi.cli.columns import STYLES, Row, draw, fit, max_name_width, sparkline
+from trindi.protocol import Kind, defNumberVector, delProperty, setNumberVector
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,11 +28,11 @@ if TYPE_CHECKING:
 
 _MAX_HISTORY: Final = 16
 """Numbers in a sparkline."""
-
 _MAX_MESSAGES: Final = 4
 
 _KEYS: Final = "q quit   / filter   ↑ ↓ PgUp PgDn Home End scroll"
 _NO_KEYS: Final = "Ctrl-C quits   (no keys: standard input is no terminal)"
+_LETTERS: Final = dict(zip("kjb gG", ("up", "down", "page up", "page down", "home", "end")))
 
 
 def printable(text: str) -> str:
@@ -53,8 +45,6 @@ class Table:
     """The table, how far it is scrolled, and its filter.
 
     Attributes:
-        client: what is shown.
-        pattern: which members are shown.
         has_keys: there is a keyboard: name the keys.
         filter: a text that shown rows must contain, in any case.
         editing: keys go to the filter.
@@ -88,19 +78,18 @@ class Table:
     def _note_numbers(self, event: defNumberVector | setNumberVector) -> None:
         names = (event.devicename, event.vectorname)
         # A report may name anything; the members that the client has are bounded.
-        members = self.client[names[0]].get(names[1], ()) if names[0] in self.client else ()
-        if not members:
+        device = self.client.get(names[0])
+        members = None if device is None else device.get(names[1])
+        if members is None:
             return
         history = self._history.setdefault(names, {})
-        for name in [name for name in history if name not in members]:
+        for name in history.keys() - members.keys():
             del history[name]
-        for name, value in event.items():
-            if name not in members:
-                continue
+        for name in event.keys() & members.keys():
             numbers = history.setdefault(name, deque(maxlen=_MAX_HISTORY))
             # A property is defined again whenever any client asks for it.
             if isinstance(event, setNumberVector) or not numbers:
-                numbers.append(value)
+                numbers.append(event[name])
 
     def _forget(self, event: delProperty) -> None:
         for names in list(self._history):
@@ -114,19 +103,16 @@ class Table:
             self._edit(key)
         elif key == "q":
             self.finished = True
-        elif key == "/":
-            self.editing = True
-            self.filter = ""
-        elif key == "escape":
+        elif key in ("/", "escape"):
+            self.editing = key == "/"
             self.filter = ""
         else:
             self._scroll(key)
 
     def _edit(self, key: str) -> None:
-        if key == "escape":
-            self.filter = ""
         if key in ("enter", "escape"):
             self.editing = False
+            self.filter = self.filter if key == "enter" else ""
         elif key == "backspace":
             self.filter = self.filter[:-1]
         elif len(key) == 1:
@@ -134,15 +120,9 @@ class Table:
 
     def _scroll(self, key: str) -> None:
         rows = len(self._rows())
-        steps = {
-            **dict.fromkeys(["up", "k"], -1),
-            **dict.fromkeys(["down", "j"], 1),
-            **dict.fromkeys(["page up", "b"], -self._page),
-            **dict.fromkeys(["page down", " "], self._page),
-            **dict.fromkeys(["home", "g"], -rows),
-            **dict.fromkeys(["end", "G"], rows),
-        }
-        self._show_from(self.top + steps.get(key, 0), rows)
+        steps = {"down": 1, "page down": self._page, "end": rows}
+        steps |= {"up": -1, "page up": -self._page, "home": -rows}
+        self._show_from(self.top + steps.get(_LETTERS.get(key, key), 0), rows)
 
     def _show_from(self, top: int, rows: int) -> None:
         self.top = max(0, min(top, rows - self._page))
@@ -150,63 +130,47 @@ class Table:
     # Rows --------------------------------------------------------------------------------------
 
     def _rows(self) -> list[Row]:
-        rows: list[Row] = []
-        for device in self.client.values():
-            rows += self._device_rows(device)
-        return rows
+        return [row for device in self.client.values() for row in self._device_rows(device)]
 
     def _device_rows(self, device: RemoteDevice) -> Iterator[Row]:
         groups: dict[str, list[Row]] = {}
         for vector in device.values():
-            if self.pattern.covers(device.name, vector.name):
-                rows = self._vector_rows(vector)
-                if rows:
-                    groups.setdefault(vector.group, []).extend(rows)
+            rows = self._vector_rows(vector)
+            if rows:
+                groups.setdefault(vector.group, []).extend(rows)
         if groups:
-            yield Row(0, printable(device.name), "bold", is_heading=True)
+            yield Row(0, printable(device.name), "bold")
         for group, rows in groups.items():
-            yield Row(1, printable(group) or "-", "bold bright_black", is_heading=True)
+            yield Row(1, printable(group) or "-", "bold bright_black")
             yield from rows
 
     def _vector_rows(self, vector: RemoteVector) -> list[Row]:
-        members = [one for one in vector.members.values() if self._wants(vector, one)]
-        if not members:
+        if not self.pattern.covers(vector.devicename, vector.name):
             return []
-        name, style = printable(vector.name), "bright_black" if vector.stale else ""
-        head = Row(
-            2, name, style, is_heading=True, state=vector.state, time=f"{vector.timestamp:%H:%M:%S}"
-        )
-        rows = [self._member_row(vector, member) for member in members]
-        if len(rows) == 1:
-            row = rows[0]._replace(depth=2, name=f"{name}.{rows[0].name}", state=head.state)
-            if cell_len(row.indented) <= max_name_width(self._width):
-                return [row._replace(time=head.time)]
-        return [head, *rows]
-
-    def _member_row(self, vector: RemoteVector, member: RemoteMember) -> Row:
-        history = self._history.get((vector.devicename, vector.name), {})
+        members = [one for one in vector.members.values() if self._wants(vector, one)]
         style = "bright_black" if vector.stale else ""
-        value_style = style
-        if vector.kind is Kind.LIGHT:
-            value_style = style or STYLES.get(member.value, "")
-        elif member.value is SwitchState.ON:
-            value_style = style or "bold"
-        return Row(
-            4,
-            printable(member.name),
-            style,
-            value=printable(member.formatted.strip()),
-            value_style=value_style,
-            is_number=vector.kind is Kind.NUMBER,
-            trend=sparkline(history.get(member.name, ())),
-        )
+        rows = [self._member_row(vector, member, style) for member in members]
+        name, time = printable(vector.name), f"{vector.timestamp:%H:%M:%S}"
+        if len(rows) == 1:
+            row = rows[0]._replace(depth=2, name=f"{name}.{rows[0].name}")
+            if cell_len(row.indented) <= max_name_width(self._width):
+                return [row._replace(state=vector.state, time=time)]
+        return [Row(2, name, style, state=vector.state, time=time), *rows] if rows else []
+
+    def _member_row(self, vector: RemoteVector, member: RemoteMember, style: str) -> Row:
+        # Not a text that is equal to a state.
+        own_style = STYLES.get(member.value, "") if isinstance(member.value, StrEnum) else ""
+        value = Text(printable(member.formatted.strip()), style or own_style)
+        history = self._history.get((vector.devicename, vector.name), {})
+        is_number = vector.kind is Kind.NUMBER
+        trend = sparkline(history.get(member.name, ())) if is_number else None
+        return Row(4, printable(member.name), style, value, trend)
 
     def _wants(self, vector: RemoteVector, member: RemoteMember) -> bool:
         names = f"{vector.devicename}.{vector.name}.{member.name}"
         text = f"{names}\n{vector.label}\n{member.label}\n{vector.group}\n{vector.state}"
-        return self.pattern.member.matches(member.name) and (
-            self.filter.casefold() in text.casefold()
-        )
+        wanted = self.pattern.member.matches(member.name)
+        return wanted and self.filter.casefold() in text.casefold()
 
     # Drawing -----------------------------------------------------------------------------------
 
@@ -216,19 +180,17 @@ class Table:
         messages = list(self._messages)[-max(0, height - 6) :] if height > 6 else []
         self._page = max(1, height - 3 - len(messages))
         self._show_from(self.top, len(rows))
-        widths = widths_of(rows, width)
-        body = [draw(row, widths) for row in rows[self.top : self.top + self._page]]
-        body += [Text()] * (self._page - len(body))
+        body = draw(rows, slice(self.top, self.top + self._page), width)
         if not rows:
-            body[0] = Text("nothing to show yet", "bright_black")
-        head = Text(self._title(rows, width), "reverse")
-        lines = [head, head_line(widths), *body, *messages, self._foot()]
+            body.append(Text("nothing to show yet", "bright_black"))
+        body += [Text()] * (self._page + 1 - len(body))
+        lines = [self._title(rows, width), *body, *messages, self._foot()]
         for line in lines:
             line.no_wrap = True
             line.truncate(width, overflow="ellipsis")
         return lines[:height]
 
-    def _title(self, rows: list[Row], width: int) -> str:
+    def _title(self, rows: list[Row], width: int) -> Text:
         last = min(len(rows), self.top + self._page)
         title = f" {self.client.host}:{self.client.port}"
         if not self.client.connected:
@@ -237,7 +199,9 @@ class Table:
         if above := _headings_above(rows, self.top):
             title += "   "
             title += _path(above, max(0, width - cell_len(title)))
-        return fit(title, width, at_end=True)
+        line = Text(title, "reverse")
+        line.truncate(width, overflow="ellipsis", pad=True)
+        return line
 
     def _foot(self) -> Text:
         if self.editing:
@@ -252,7 +216,7 @@ def _headings_above(rows: list[Row], top: int) -> list[str]:
     above: list[str] = []
     depth = rows[top].depth if rows else 0
     for row in reversed(rows[:top]):
-        if row.depth < depth and row.is_heading:
+        if row.depth < depth:
             above.insert(0, row.name)
             depth = row.depth
     return above
