@@ -32,7 +32,6 @@ _MAX_MESSAGES: Final = 4
 
 _KEYS: Final = "q quit   / filter   ↑ ↓ PgUp PgDn Home End scroll"
 _NO_KEYS: Final = "Ctrl-C quits   (no keys: standard input is no terminal)"
-_LETTERS: Final = dict(zip("kjb gG", ("up", "down", "page up", "page down", "home", "end")))
 
 
 def printable(text: str) -> str:
@@ -120,9 +119,9 @@ class Table:
 
     def _scroll(self, key: str) -> None:
         rows = len(self._rows())
-        steps = {"down": 1, "page down": self._page, "end": rows}
-        steps |= {"up": -1, "page up": -self._page, "home": -rows}
-        self._show_from(self.top + steps.get(_LETTERS.get(key, key), 0), rows)
+        up = {"up": 1, "k": 1, "page up": self._page, "b": self._page, "home": rows, "g": rows}
+        down = {"down": 1, "j": 1, "page down": self._page, " ": self._page, "end": rows, "G": rows}
+        self._show_from(self.top + down.get(key, 0) - up.get(key, 0), rows)
 
     def _show_from(self, top: int, rows: int) -> None:
         self.top = max(0, min(top, rows - self._page))

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
-from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, Final, TextIO
 
 import click
-import trio
 
 from trindi.cli.addresses import ANY, Part, Pattern, devices_of, join
 from trindi.cli.client_app import Reconnecting, closed_connection, run_client
@@ -22,10 +19,6 @@ if TYPE_CHECKING:
 
     from trindi.protocol import SnoopEvent
 
-
-_MIN_REDRAW_INTERVAL: Final = 0.1
-_MAX_REDRAW_INTERVAL: Final = 1.1
-"""Seconds; the table is redrawn without an event as well, to show that the server has gone."""
 
 _MAX_KNOWN: Final = 100_000
 """Values that are remembered, to print only new ones; beyond that all are forgotten."""
@@ -47,17 +40,18 @@ def run_watch(
         client = IPyClient(host, port, ask_for=devices)
         run_client(_LineView(client, pattern, as_json, max_known).run, client)
     else:
+        # Loaded only here: lines need neither rich nor a keyboard.
+        from trindi.cli.table_view import TableView
+
         reconnecting = Reconnecting(host, port)
         client = IPyClient(host, port, ask_for=devices, reconnect=True, connect=reconnecting)
-        run_client(_TableView(client, pattern).run, client, reconnecting=reconnecting)
+        view = TableView(client, pattern, has_keys=_is_terminal(sys.stdin))
+        run_client(view.run, client, reconnecting=reconnecting)
 
 
 def _is_terminal(stream: TextIO | None) -> bool:
     # None: the stream was closed before Python started.
     return stream is not None and stream.isatty()
-
-
-# Lines -----------------------------------------------------------------------------------------
 
 
 class _LineView:
@@ -129,88 +123,3 @@ def _message(event: SnoopEvent) -> tuple[str, Mapping[str, Any]]:
     name = "" if event.devicename is None else f"{event.devicename}: "
     data = {"device": event.devicename, "message": event.message, "timestamp": timestamp}
     return f"{name}{event.message}", data
-
-
-# A terminal ------------------------------------------------------------------------------------
-
-
-class _TableView:
-    """Shows a table in a terminal, and takes keys."""
-
-    def __init__(self, client: IPyClient, pattern: Pattern) -> None:
-        # Loaded only here: lines need neither rich nor a keyboard.
-        from rich.console import Console
-        from rich.live import Live
-
-        from trindi.cli.table import Table
-
-        self._console = Console()
-        self._events = client.events()
-        self._has_keys = _is_terminal(sys.stdin)
-        self._table = Table(client, pattern, self._has_keys)
-        self._live = Live(console=self._console, screen=True, auto_refresh=False)
-        self._changed = trio.Event()
-        self._restore = ExitStack()
-
-    async def run(self, _client: IPyClient) -> None:
-        from trindi.cli.keys import read_keys
-
-        self._take_terminal()
-        try:
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._read_events)
-                nursery.start_soon(self._handle_signals)
-                if self._has_keys:
-                    nursery.start_soon(read_keys, sys.stdin.fileno(), self._press)
-                await self._draw_until_finished()
-                nursery.cancel_scope.cancel()
-        finally:
-            self._restore.close()
-
-    def _take_terminal(self) -> None:
-        """Set the terminal up; `_restore` undoes it."""
-        from trindi.cli.keys import unbuffered
-
-        if self._has_keys:
-            self._restore.enter_context(unbuffered(sys.stdin.fileno()))
-        self._restore.enter_context(self._live)
-
-    async def _draw_until_finished(self) -> None:
-        while not self._table.finished:
-            self._changed = trio.Event()
-            self._draw()
-            await trio.sleep(_MIN_REDRAW_INTERVAL)
-            with trio.move_on_after(_MAX_REDRAW_INTERVAL - _MIN_REDRAW_INTERVAL):
-                await self._changed.wait()
-
-    def _draw(self) -> None:
-        from rich.console import ConsoleDimensions, Group
-
-        # rich would ask the environment first, which does not follow the size of a window.
-        size = os.get_terminal_size(sys.stdout.fileno())
-        if not all(size):
-            size = os.terminal_size((80, 24))
-        self._console.size = ConsoleDimensions(*size)
-        self._live.update(Group(*self._table.lines(*size)), refresh=True)
-
-    async def _read_events(self) -> None:
-        async for event in self._events:
-            self._table.take(event)
-            self._changed.set()
-
-    def _press(self, key: str) -> None:
-        self._table.press(key)
-        self._changed.set()
-
-    async def _handle_signals(self) -> None:
-        with trio.open_signal_receiver(signal.SIGWINCH, signal.SIGTSTP) as signals:
-            async for signum in signals:
-                if signum == signal.SIGTSTP:
-                    self._suspend()
-                self._changed.set()
-
-    def _suspend(self) -> None:
-        """Give the terminal back, stop as after Ctrl-Z, and set it up again when continued."""
-        self._restore.close()
-        os.kill(os.getpid(), signal.SIGSTOP)
-        self._take_terminal()
