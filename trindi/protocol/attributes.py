@@ -4,24 +4,14 @@ A text that is no legal value raises `ValueError` with a phrase that its sender 
 module reads the table of elements; it sees no bytes and no markup.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final, TypeAlias, TypeVar
 
+from trindi.protocol import values
 from trindi.protocol.elements import Element, Kind
 from trindi.protocol.events import Limits, NumberLabel, SizeFormat
-from trindi.protocol.values import (
-    BLOBPolicy,
-    Permission,
-    Rule,
-    State,
-    SwitchState,
-    parse_number,
-    parse_timestamp,
-)
 
 Attributes: TypeAlias = Mapping[str, str]
 
@@ -43,32 +33,28 @@ def _choice(enumeration: type[E], what: str) -> Callable[[str], E]:
 def _hint(text: str) -> float:
     """Return 0 where it cannot be read."""
     try:
-        return parse_number(text)
+        return values.parse_number(text)
     except ValueError:
         return 0.0
 
 
-def _nothing(_text: Any) -> None:
-    return None
+read_policy: Final = _choice(values.BLOBPolicy, "BLOB policy")
 
-
-read_policy: Final = _choice(BLOBPolicy, "BLOB policy")
-
-READ_VALUE: Final[dict[Kind, Callable[[str], Any]]] = {
-    Kind.SWITCH: _choice(SwitchState, "switch value"),
+READ_VALUE: Final[dict[Kind | None, Callable[[str], Any]]] = {
+    Kind.SWITCH: _choice(values.SwitchState, "switch value"),
     Kind.TEXT: str,
-    Kind.NUMBER: parse_number,
-    Kind.LIGHT: _choice(State, "light value"),
-    Kind.BLOB: _nothing,  # a definition of a BLOB has no value (§2)
+    Kind.NUMBER: values.parse_number,
+    Kind.LIGHT: _choice(values.State, "light value"),
+    Kind.BLOB: lambda _: None,  # a definition of a BLOB has no value (§2)
 }
 
 _READ_ATTRIBUTE: Final[dict[type[Any], Callable[[str], Any]]] = {
     str: str,
-    State: _choice(State, "state"),
-    Permission: _choice(Permission, "permission"),
-    Rule: _choice(Rule, "switch rule"),
+    values.State: _choice(values.State, "state"),
+    values.Permission: _choice(values.Permission, "permission"),
+    values.Rule: _choice(values.Rule, "switch rule"),
     float: _hint,
-    datetime: parse_timestamp,
+    datetime: values.parse_timestamp,
 }
 
 
@@ -110,7 +96,7 @@ def details_reader(element: Element) -> Callable[[Attributes], Any]:
     """Return what reads the `details` of an element's members."""
     if element.details == "memberlabels":
         return _number_label if element.kind is Kind.NUMBER else _label
-    return _new_limits if element.details else _nothing
+    return _new_limits if element.details else lambda _: None
 
 
 def blob_details(attributes: Attributes) -> tuple[SizeFormat, bool]:

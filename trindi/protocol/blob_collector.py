@@ -6,18 +6,13 @@ count in every bound, and their payload is found by its offset. This module know
 buffer and framer, and no events.
 """
 
-from __future__ import annotations
-
 import re
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from trindi.protocol.attributes import blob_details
-from trindi.protocol.blobs import COMPRESSED, Incoming
-from trindi.protocol.markup import ATTRIBUTES, BLANK, read_attributes
-
-if TYPE_CHECKING:
-    from trindi.protocol.blobs import Payloads
-    from trindi.protocol.framing import Framer
+from trindi.protocol.blobs import COMPRESSED, Incoming, Payloads
+from trindi.protocol.framing import Framer
+from trindi.protocol.markup import ATTRIBUTES, BLANK, Buffer, read_attributes
 
 # The text is taken out once it and its tag have more bytes: a smaller one is faster to read whole.
 _MIN_BYTES: Final = 32 * 1024
@@ -26,10 +21,7 @@ _START: Final = re.compile(f"<oneBLOB({ATTRIBUTES}){BLANK}*+>".encode())
 
 
 class Collector:
-    """Takes payloads out of the element that a decoder holds.
-
-    `compressed` counts bytes taken out whose payloads are decompressed only at the end.
-    """
+    """Takes payloads out of the element that a decoder holds."""
 
     def __init__(self, framer: Framer, payloads: Payloads) -> None:
         self._framer = framer
@@ -37,7 +29,7 @@ class Collector:
         self._incoming: Incoming | None = None
         self._offset = 0
         self._is_compressed = False
-        self.compressed = 0
+        self.compressed = 0  # bytes taken out whose payloads are decompressed only at the end
 
     def start(self, held: bytearray) -> None:
         """Take out the text at the end of `held`, if it is part of a long payload."""
@@ -53,7 +45,7 @@ class Collector:
             self._take(self._incoming, held, self._offset, len(held))
             del held[self._offset :]
 
-    def resume(self, data: bytes | bytearray, held: bytearray) -> bytes | bytearray:
+    def resume(self, data: Buffer, held: bytearray) -> Buffer:
         """Take the rest of a payload that is arriving, and return what follows it in `data`."""
         if self._incoming is None:
             return data
@@ -79,7 +71,7 @@ class Collector:
         self._is_compressed = suffix.endswith(COMPRESSED)
         return Incoming(0 if self._is_compressed else min(size, self._payloads.max_bytes))
 
-    def _take(self, incoming: Incoming, data: bytes | bytearray, start: int, end: int) -> None:
+    def _take(self, incoming: Incoming, data: Buffer, start: int, end: int) -> None:
         # The buffer is locked while a view of it exists.
         with memoryview(data)[start:end] as text:
             incoming.take(text)

@@ -3,8 +3,6 @@
 This module knows bytes only, no XML and no events.
 """
 
-from __future__ import annotations
-
 import binascii
 import io
 import zlib
@@ -150,20 +148,14 @@ def decompress(data: bytes, limit: int) -> bytes:
 
 
 class Payloads:
-    """Reads the payloads of BLOBs that a peer sends.
-
-    Attributes:
-        max_bytes: bound of the payloads of one element, decoded.
-        max_encoded: bound of the same payloads in the stream.
-        collected: payloads of the present element that are decoded already.
-    """
+    """Reads the payloads of BLOBs that a peer sends."""
 
     def __init__(self, max_bytes: int, attachments: Attachments | None = None) -> None:
-        self.max_bytes = max_bytes
+        self.max_bytes = max_bytes  # of one element, decoded
         # Base64 makes 4 characters of 3 bytes, and some senders break the line after each 72.
         encoded = max_bytes * 4 // 3
         self.max_encoded = encoded + encoded // 32
-        self.collected: Collected = {}
+        self.collected: Collected = {}  # those of the present element that are decoded already
         self._attachments = attachments
 
     def attached(self, size: int, suffix: str, room: int) -> bytes:

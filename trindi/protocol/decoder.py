@@ -8,30 +8,23 @@ entities, and names faults. The result is rewritten in the plain form and read a
 or a value is read in one place only.
 
 Every bound is a named constant; an element beyond one is refused, and reading goes on after it.
-This is the only importer of defusedxml. It knows no sockets, no tasks and no logging.
 """
 
-from __future__ import annotations
-
 import re
-from typing import TYPE_CHECKING, Final
+from typing import Final
 from xml.etree.ElementTree import ParseError
 
 from defusedxml.ElementTree import DefusedXMLParser
 
 from trindi.errors import ProtocolError, check_count
 from trindi.protocol.blob_collector import Collector
-from trindi.protocol.blobs import Payloads
+from trindi.protocol.blobs import Attachments, Collected, Payloads
 from trindi.protocol.element_reader import Malformed, Result, read, read_address
-from trindi.protocol.elements import ELEMENTS
+from trindi.protocol.elements import ELEMENTS, Element
+from trindi.protocol.events import Event
 from trindi.protocol.framing import Frame, Framer
-from trindi.protocol.markup import NAME
+from trindi.protocol.markup import NAME, Buffer
 from trindi.protocol.spans import Span
-
-if TYPE_CHECKING:
-    from trindi.protocol.blobs import Attachments, Collected
-    from trindi.protocol.elements import Element
-    from trindi.protocol.events import Event
 
 MAX_ELEMENT_BYTES: Final = 1024 * 1024
 """One element without the payloads of BLOBs: the largest of real drivers stay under 100 KiB."""
@@ -104,10 +97,9 @@ class _Rewriter:
     def _content(self, text: str) -> None:
         if not self._element.has_blobs:
             self.form += text.replace("<", "&lt;").encode("latin-1")
-        elif mark := text.strip():
-            self._payload(mark)
-
-    def _payload(self, mark: str) -> None:
+            return
+        if not (mark := text.strip()):
+            return
         # Each only once: repetition would take more memory than the bounds allow.
         payload = self._payloads.pop(mark, None)
         if payload is None:
@@ -185,7 +177,7 @@ class Decoder:
         """Those of its bytes that are decoded, or decompressed, only when it is complete."""
         return len(self._held) + self._collector.compressed
 
-    def feed(self, data: bytes | bytearray) -> list[Event]:
+    def feed(self, data: Buffer) -> list[Event]:
         """Read the next bytes of the stream, however they are cut; return the complete events.
 
         Raises:
@@ -227,7 +219,7 @@ class Decoder:
             raise error
         return events
 
-    def feed_all(self, data: bytes | bytearray) -> list[Event | ProtocolError]:
+    def feed_all(self, data: Buffer) -> list[Event | ProtocolError]:
         """Read as `feed` does, but put each `ProtocolError` in its place among the events."""
         items: list[Event | ProtocolError] = []
         while True:
@@ -237,7 +229,7 @@ class Decoder:
                 items += (*error.events, error)
                 data = b""
 
-    def feed_spans(self, data: bytes | bytearray) -> list[Span]:
+    def feed_spans(self, data: Buffer) -> list[Span]:
         """Read as `feed_all` does, and return what is read with its bytes, payloads included.
 
         All spans together are the stream, and where they end never depends on the cuts: each
@@ -284,7 +276,7 @@ class Decoder:
             del self._text[:_MAX_TEXT_SPAN]
         return spans
 
-    def _next_span(self, buffer: bytes | bytearray, start: int) -> Span | None:
+    def _next_span(self, buffer: Buffer, start: int) -> Span | None:
         self._is_rewritten = False
         found = None
         if not self._framer.begun:
@@ -298,7 +290,7 @@ class Decoder:
         data = bytes(memoryview(buffer)[start:end])
         return Span(item, data, event is not None and not self._is_rewritten)
 
-    def _hold(self, buffer: bytes | bytearray, position: int) -> None:
+    def _hold(self, buffer: Buffer, position: int) -> None:
         self.offset += position
         if self._held:
             del self._held[:position]
@@ -310,7 +302,7 @@ class Decoder:
         has_blobs = element is not None and element.has_blobs
         return self._max_markup + (self._payloads.max_encoded if has_blobs else 0)
 
-    def _framed(self, buffer: bytes | bytearray, start: int) -> Result:
+    def _framed(self, buffer: Buffer, start: int) -> Result:
         """Find the end of what starts at `start`, and read it; None where more bytes are needed."""
         taken = self._framer.taken
         frame = self._framer.advance(buffer, start)
@@ -328,9 +320,7 @@ class Decoder:
             self.offset += taken
         return frame.end, event, wrong
 
-    def _whole(
-        self, buffer: bytes | bytearray, start: int, frame: Frame
-    ) -> tuple[Event | None, str]:
+    def _whole(self, buffer: Buffer, start: int, frame: Frame) -> tuple[Event | None, str]:
         payloads, markup = self._payloads, self._max_markup
         found = read(buffer, start, min(frame.end, start + markup), payloads)
         if found is None:
@@ -346,9 +336,7 @@ class Decoder:
         return found[1:]
 
     @staticmethod
-    def _error(
-        reason: str, buffer: bytes | bytearray, start: int, end: int, offset: int
-    ) -> ProtocolError:
+    def _error(reason: str, buffer: Buffer, start: int, end: int, offset: int) -> ProtocolError:
         name = _NAME_AT.match(buffer, start, end)
         address = read_address(buffer, start, end)
         return ProtocolError(

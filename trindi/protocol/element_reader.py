@@ -9,13 +9,11 @@ attributes of members, are remembered with their meaning. This module knows no s
 parser.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import re
-from collections.abc import Callable, Sized
+from collections.abc import Callable
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
+from typing import Any, Final, TypeAlias, TypeVar
 
 from trindi.protocol.attributes import (
     READ_VALUE,
@@ -25,18 +23,14 @@ from trindi.protocol.attributes import (
     read_fields,
     read_policy,
 )
+from trindi.protocol.blobs import Payloads
 from trindi.protocol.elements import ELEMENTS, Element, Kind
 from trindi.protocol.events import Event, SizeFormat
-from trindi.protocol.markup import ATTRIBUTES, BLANK, HEAD, Memory, read_attributes, text_of
+from trindi.protocol.markup import ATTRIBUTES, BLANK, HEAD, Buffer, Memory, read_attributes, text_of
 from trindi.protocol.values import MAX_NUMBER_LENGTH, parse_timestamp
 
-if TYPE_CHECKING:
-    from trindi.protocol.blobs import Payloads
-
-K = TypeVar("K", bound=Sized)
 V = TypeVar("V")
 
-Buffer: TypeAlias = bytes | bytearray
 Values: TypeAlias = list[Any] | str
 """The arguments of an event's class as far as a start tag has them, or what is wrong with it."""
 StartTag: TypeAlias = tuple[Values, datetime | None]
@@ -44,6 +38,7 @@ StartTag: TypeAlias = tuple[Values, datetime | None]
 Result: TypeAlias = tuple[int, Event | None, str] | None
 """Where an element ends, its event (or None), and what is wrong (or ""); None where the element is
 not whole, or not in the plain form."""
+Rest: TypeAlias = Callable[[Buffer, int, int, StartTag, Payloads], Result]
 
 # This many tags of a kind are remembered, and none that is longer: hostile ones cannot fill the
 # memory.
@@ -53,11 +48,11 @@ _MAX_REMEMBERED_LENGTH: Final = 256
 _from_iso_format: Final = datetime.fromisoformat
 
 
-def _remember(read: Callable[[K], V]) -> Memory[K, V]:
+def _remember(read: Callable[[Any], V]) -> Memory[Any, V]:
     return Memory(read, _MAX_REMEMBERED, lambda key, _: len(key) <= _MAX_REMEMBERED_LENGTH)
 
 
-def _content_reader(kind: Kind) -> Callable[[bytes], tuple[str, Any]]:
+def _content_reader(kind: Kind | None) -> Callable[[bytes], tuple[str, Any]]:
     """Return what reads the content of a member: its text and its value."""
     read_value = READ_VALUE[kind]
 
@@ -101,11 +96,7 @@ class _Reader:
         self._content = self._index.get(element.content)
         self._end = re.compile(f"([^<]*+)</{element.xml}>".encode())
         self._nothing = f"</{element.xml}>".encode()
-        self._values = _remember(self._read_values)
-
-    def start(self, head: re.Match[bytes]) -> tuple[Rest, Values]:
-        """Return what reads the rest of the element, and the values of its start tag."""
-        return self.none if head[5] else self.rest, self._values[head[2] + head[4]]
+        self.values = _remember(self._read_values)
 
     def _read_values(self, attributes: bytes) -> Values:
         try:
@@ -133,9 +124,7 @@ class _Reader:
                 return end, None, str(error)
         return end, self._make(*values), ""
 
-    def none(
-        self, _buffer: Buffer, at: int, _stop: int, tag: StartTag, payloads: Payloads
-    ) -> Result:
+    def none(self, _: Buffer, at: int, _stop: int, tag: StartTag, payloads: Payloads) -> Result:
         """Read an element that ends with its start tag as one that is empty."""
         found = self.rest(self._nothing, 0, len(self._nothing), tag, payloads)
         return found and (at, *found[1:])
@@ -144,14 +133,14 @@ class _Reader:
 class _VectorReader(_Reader):
     """Reads a vector of any kind, but for payloads of BLOBs."""
 
-    def __init__(self, element: Element, kind: Kind) -> None:
+    def __init__(self, element: Element) -> None:
         super().__init__(element)
         name = element.member
         member = f"<{name}({ATTRIBUTES}){BLANK}*+(?:/>|>([^<]*+)</{name}>)"
         self._member = re.compile(member.encode())
         self._rest = re.compile(f"(?:{BLANK}*+{member})*+{BLANK}*+</{element.xml}>".encode())
         self._length = len(f"<{name}")
-        self._read_content = _content_reader(kind)
+        self._read_content = _content_reader(element.kind)
         self._read_details = details_reader(element)
         self._when = self._index["timestamp"]
         self._members = self._index["members"]
@@ -268,23 +257,18 @@ class _BLOBReader(_Reader):
 
 
 def _reader(element: Element) -> _Reader:
-    if element.kind is None:
-        return _Reader(element)
-    if element.has_blobs:
-        return _BLOBReader(element)
-    return _VectorReader(element, element.kind)
+    vector = _BLOBReader if element.has_blobs else _VectorReader
+    return vector(element) if element.kind else _Reader(element)
 
 
 _READERS: Final = {name.encode(): _reader(element) for name, element in ELEMENTS.items()}
 
 
-Rest: TypeAlias = Callable[[Buffer, int, int, StartTag, "Payloads"], Result]
-
-
 def _start(head: re.Match[bytes] | None) -> tuple[Rest, Values] | None:
     """Return what reads the rest of the element, and its values; None for an unknown name."""
-    reader = _READERS.get(head[1]) if head else None
-    return reader.start(head) if head and reader else None
+    if head is None or (reader := _READERS.get(head[1])) is None:
+        return None
+    return reader.none if head[5] else reader.rest, reader.values[head[2] + head[4]]
 
 
 def _read_start(text: str) -> tuple[Rest, Values] | None:

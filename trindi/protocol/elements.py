@@ -24,45 +24,26 @@ class Kind(Enum):
 
 
 class Attribute(NamedTuple):
-    """One attribute of an element.
-
-    Attributes:
-        xml: its name on the wire.
-        field: its name on the event.
-        type: the type of its value, which says how it is read and written.
-        required: an element without it is refused.
-        default: what the event holds where it is absent.
-        always: written even where it holds the default (§2: BaseClient has defaults of its own).
-    """
+    """One attribute of an element."""
 
     xml: str
-    field: str
-    type: Any = str
+    field: str  # of the event
+    type: Any = str  # says how its value is read and written
     required: bool = False
     default: Any = None
-    always: bool = False
+    always: bool = False  # written even if it is the default: BaseClient has others (§2)
 
 
 class Element(NamedTuple):
-    """One element.
-
-    Attributes:
-        xml: its name on the wire.
-        cls: the class of its events.
-        attributes: in the order in which they are written.
-        kind: the kind of its members, or None where it has none.
-        member: the element name of its members, or "".
-        content: the field that is written as the element's text, or "".
-        fixed: attributes that are always written so, whatever the event holds.
-    """
+    """One element."""
 
     xml: str
-    cls: type[Any]
-    attributes: tuple[Attribute, ...]
-    kind: Kind | None = None
-    member: str = ""
-    content: str = ""
-    fixed: str = ""
+    cls: type[Any]  # of its events
+    attributes: tuple[Attribute, ...]  # in the order in which they are written
+    kind: Kind | None = None  # of its members
+    member: str = ""  # the element name of its members
+    content: str = ""  # the field that is written as its text
+    fixed: str = ""  # attributes that are always written so
 
     @property
     def has_blobs(self) -> bool:

@@ -7,23 +7,17 @@ quote are escaped too. Each row of the table of elements has one writer, made on
 This module only writes: it trusts the types of an event, and refuses what must never be sent.
 """
 
-from __future__ import annotations
-
 import re
+from collections.abc import Callable
 from datetime import datetime
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
+from trindi.protocol import events
 from trindi.protocol.blobs import COMPRESSED, Base64, compress
 from trindi.protocol.elements import ELEMENTS, Attribute, Element, Kind
-from trindi.protocol.events import Limits, SizeFormat
 from trindi.protocol.markup import Memory
 from trindi.protocol.values import BLANKS, clean, format_timestamp, number_to_text
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from trindi.protocol.events import Event, NumberLabel, newBLOBVector, setBLOBVector
 
 # indi_getprop indexes before an empty string: a format has two characters at least (§4.1).
 _UNKNOWN_FORMAT: Final = ".bin"
@@ -61,7 +55,6 @@ _WRITE: Final[dict[type[Any], str]] = {
 _MAX_REMEMBERED: Final = 4096
 _MAX_REMEMBERED_LENGTH: Final = 1024
 
-
 # These attributes are likely to differ in each event.
 _VOLATILE: Final = {"timestamp", "message", "uid"}
 
@@ -78,7 +71,7 @@ def _compile_head(element: Element) -> Callable[[Any], str]:
     """
     lasting = [one for one in element.attributes if one.field not in _VOLATILE]
     volatile = [one for one in element.attributes if one.field in _VOLATILE]
-    names: dict[str, Any] = {
+    space: dict[str, Any] = {
         "escape": _escape,
         "number_to_text": number_to_text,
         "format_timestamp": format_timestamp,
@@ -96,15 +89,14 @@ def _compile_head(element: Element) -> Callable[[Any], str]:
         *(_append(one, f"event.{one.field}") for one in volatile),
         "    return text",
     ]
-    exec("\n".join(lines), names)
-    head: Callable[[Any], str] = names["head"]
+    exec("\n".join(lines), space)
+    head: Callable[[Any], str] = space["head"]
     return head
 
 
 def _append(attribute: Attribute, value: str) -> str:
-    line = (
-        f"text += ' {attribute.xml}=\"' + {_WRITE.get(attribute.type, '{}').format(value)} + '\"'"
-    )
+    written = _WRITE.get(attribute.type, "{}").format(value)
+    line = f"text += ' {attribute.xml}=\"' + {written} + '\"'"
     if not (attribute.required or attribute.always):
         # Of the optional ones only a text may be left out for being empty.
         given = value if attribute.type is str else f"{value} is not None"
@@ -132,16 +124,16 @@ def _label(name: str, label: str | None) -> str:
 
 def _limits(*limits: float) -> str:
     # A zero has no sign here: 0.0 and -0.0 are remembered as one.
-    texts = (number_to_text(limit + 0.0) for limit in limits)
-    return "".join(f' {name}="{text}"' for name, text in zip(Limits._fields, texts, strict=True))
+    low, high, step = (number_to_text(limit + 0.0) for limit in limits)
+    return f' min="{low}" max="{high}" step="{step}"'
 
 
-def _number_label(name: str, label: NumberLabel | None) -> str:
+def _number_label(name: str, label: events.NumberLabel | None) -> str:
     text, display, *limits = label or (name, "%g", 0, 0, 0)
     return f' label="{_escape(text)}" format="{_escape(display)}"{_limits(*limits)}'
 
 
-def _new_limits(_name: str, limits: Limits | None) -> str:
+def _new_limits(_name: str, limits: events.Limits | None) -> str:
     return _limits(*limits) if limits else ""
 
 
@@ -151,7 +143,7 @@ def _details_writer(element: Element) -> Callable[[str, Any], str]:
     return _new_limits
 
 
-_WRITE_VALUE: Final[dict[Kind, Callable[[Any], str]]] = {
+_WRITE_VALUE: Final[dict[Kind | None, Callable[[Any], str]]] = {
     Kind.SWITCH: str,
     Kind.TEXT: _content,
     Kind.NUMBER: number_to_text,
@@ -163,13 +155,13 @@ _WRITE_VALUE: Final[dict[Kind, Callable[[Any], str]]] = {
 class _VectorWriter(_Writer):
     """Writes a vector of any kind, but for payloads of BLOBs."""
 
-    def __init__(self, element: Element, kind: Kind) -> None:
+    def __init__(self, element: Element) -> None:
         super().__init__(element)
         details = _details_writer(element)
         self._details: Callable[[Any], Any] = (
             attrgetter(element.details) if element.details else lambda _: {}
         )
-        self._write_value = _WRITE_VALUE[kind]
+        self._write_value = _WRITE_VALUE[element.kind]
         self._close = f"</{element.member}>"
 
         def open_member(values: tuple[str, Any]) -> str:
@@ -198,7 +190,7 @@ class _BLOBWriter(_Writer):
     def parts(self, event: Any) -> list[bytes | Base64]:
         parts: list[bytes | Base64] = [f"{self._head(event)}>".encode()]
         for name, value in event.members.items():
-            size, suffix = event.sizeformat.get(name) or SizeFormat(len(value), "")
+            size, suffix = event.sizeformat.get(name) or events.SizeFormat(len(value), "")
             payload = value
             if suffix.endswith(COMPRESSED):
                 # The receiver reserves this many bytes before it decompresses (§4.1).
@@ -212,22 +204,19 @@ class _BLOBWriter(_Writer):
 
 
 def _writer(element: Element) -> _Writer:
-    if element.kind is None:
-        return _Writer(element)
-    if element.has_blobs:
-        return _BLOBWriter(element)
-    return _VectorWriter(element, element.kind)
+    vector = _BLOBWriter if element.has_blobs else _VectorWriter
+    return vector(element) if element.kind else _Writer(element)
 
 
 _WRITERS: Final = {element.cls: _writer(element) for element in ELEMENTS.values()}
 
 
-def encode(event: Event) -> bytes:
+def encode(event: events.Event) -> bytes:
     """Write one event as one line of UTF-8; ValueError where a number is NaN or infinite."""
     return _WRITERS[type(event)].write(event)
 
 
-def encode_parts(event: setBLOBVector | newBLOBVector) -> list[bytes | Base64]:
+def encode_parts(event: events.setBLOBVector | events.newBLOBVector) -> list[bytes | Base64]:
     """Write one event with BLOBs as `encode` does, its payloads compressed but not encoded yet."""
     writer = _WRITERS[type(event)]
     assert isinstance(writer, _BLOBWriter)

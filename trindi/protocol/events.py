@@ -107,9 +107,6 @@ def _as_received() -> Mapping[str, str]:
     return field(default_factory=lambda: _EMPTY, compare=False, repr=False)
 
 
-# Requests of a client --------------------------------------------------------------------------
-
-
 @event
 class getProperties:
     """A request for definitions that also subscribes; from a driver, a request to snoop.
@@ -181,9 +178,6 @@ class newBLOBVector(_Members[bytes]):
     vector: Any = _unseen()
 
 
-# Definitions of a driver -----------------------------------------------------------------------
-
-
 @event
 class _DefVector(_Members[V], Generic[V, L]):
     devicename: str
@@ -252,9 +246,6 @@ class defLightVector(_Members[State]):
 @event
 class defBLOBVector(_DefVector[None, str]):
     """Defines a vector of BLOBs; a definition has no payloads, so every value is None."""
-
-
-# Reports of a driver ---------------------------------------------------------------------------
 
 
 @event

@@ -8,17 +8,13 @@ How it recovers from a fault (protocol §9): a ``<`` inside a tag, or the start 
 inside another known one, means that the first was never finished; reading goes on at the second.
 """
 
-from __future__ import annotations
-
 import re
-from typing import TYPE_CHECKING, Final, NamedTuple
+from collections.abc import Callable
+from typing import Final, NamedTuple
 
 from trindi.protocol.elements import ELEMENTS
-from trindi.protocol.markup import BLANK, IS, MAX_NAME_LENGTH, QUOTED
+from trindi.protocol.markup import BLANK, IS, MAX_NAME_LENGTH, QUOTED, Buffer
 from trindi.protocol.values import BLANKS
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 _NAME: Final = re.compile(rb"[^ \t\r\n/>]+")
 _TAG_MARK: Final = re.compile(rb"[<>\"']")
@@ -54,7 +50,7 @@ class Framer:
         self._reset()
 
     def _reset(self) -> None:
-        self._step: Callable[[bytes | bytearray, int, int], Frame | None] = self._start
+        self._step: Callable[[Buffer, int, int], Frame | None] = self._start
         self.begun = False  # an element is begun whose end is not found yet
         self._seen = 0  # bytes after the start that are looked at
         self._opening = 0  # offset of the last "<" among them that has no ">" yet
@@ -64,7 +60,7 @@ class Framer:
         self._close = b""
         self._quote = b""
 
-    def advance(self, buffer: bytes | bytearray, start: int) -> Frame | None:
+    def advance(self, buffer: Buffer, start: int) -> Frame | None:
         """Look for the end of what starts at `start`, from where the last call stopped.
 
         Where it returns None, give it the same bytes and more, with the same element at `start`.
@@ -95,7 +91,7 @@ class Framer:
     # Each step looks at buffer[start + self._seen : stop]; it returns the frame, or sets the next
     # step, or notes in `_seen` how far it has looked.
 
-    def _start(self, buffer: bytes | bytearray, start: int, stop: int) -> Frame | None:
+    def _start(self, buffer: Buffer, start: int, stop: int) -> Frame | None:
         head = bytes(buffer[start : min(stop, start + _LONGEST_MARKUP)])
         self._seen = 1
         for opening, closing in _MARKUP:
@@ -111,7 +107,7 @@ class Framer:
         self._step = self._tag
         return None
 
-    def _markup(self, buffer: bytes | bytearray, start: int, stop: int) -> Frame | None:
+    def _markup(self, buffer: Buffer, start: int, stop: int) -> Frame | None:
         found = buffer.find(self._close, start + self._seen, stop)
         if found < 0:
             self._seen = max(self._seen, stop - start - len(self._close) + 1)
@@ -120,7 +116,7 @@ class Framer:
             return Frame(found + 1, fault="document types and entities are refused")
         return Frame(found + len(self._close))
 
-    def _tag(self, buffer: bytes | bytearray, start: int, stop: int) -> Frame | None:
+    def _tag(self, buffer: Buffer, start: int, stop: int) -> Frame | None:
         while True:
             mark = _QUOTED_MARK.get(self._quote, _TAG_MARK)
             match = mark.search(buffer, start + self._seen, stop)
@@ -136,7 +132,7 @@ class Framer:
                 return self._tag_end(buffer, start, at)
             self._quote = b"" if self._quote else found
 
-    def _tag_end(self, buffer: bytes | bytearray, start: int, at: int) -> Frame | None:
+    def _tag_end(self, buffer: Buffer, start: int, at: int) -> Frame | None:
         self._read_name(buffer, start, at)
         if len(self._name) > MAX_NAME_LENGTH:
             return Frame(at + 1, fault=f"a name of more than {MAX_NAME_LENGTH} characters")
@@ -148,7 +144,7 @@ class Framer:
         self._step = self._body
         return None
 
-    def _body(self, buffer: bytes | bytearray, start: int, stop: int) -> Frame | None:
+    def _body(self, buffer: Buffer, start: int, stop: int) -> Frame | None:
         known = self._name in ELEMENTS
         while True:
             before = start + self._seen
@@ -170,7 +166,7 @@ class Framer:
             elif known and opening > start and _ROOT_START.match(buffer, opening, at + 1):
                 return self._faulty(opening, "its end tag is missing")
 
-    def _read_name(self, buffer: bytes | bytearray, start: int, stop: int) -> None:
+    def _read_name(self, buffer: Buffer, start: int, stop: int) -> None:
         match = _NAME.match(buffer, start + 1, min(stop, start + MAX_NAME_LENGTH + 2))
         self._name = match[0].decode("latin-1") if match else ""
 

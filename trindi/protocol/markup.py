@@ -6,12 +6,14 @@ no element.
 
 import re
 from collections.abc import Callable
-from typing import Final, TypeVar
+from typing import Final, TypeAlias, TypeVar
 
 from trindi.protocol.values import BLANKS, clean
 
 K = TypeVar("K")
 V = TypeVar("V")
+
+Buffer: TypeAlias = bytes | bytearray
 
 MAX_NAME_LENGTH: Final = 256
 """Characters of the name of an element or attribute; a long wrong one crashes indiserver (§9)."""
@@ -43,10 +45,7 @@ def _resolve(text: str) -> str:
 
 
 def text_of(data: bytes) -> str:
-    """Read an element's text: UTF-8, or Latin-1 where it is not (§1.3); ValueError for a NUL byte.
-
-    Blanks around it are layout (§0 rule 2).
-    """
+    """Read an element's text, UTF-8 or Latin-1 (§1.3); the blanks around it are layout (§0)."""
     try:
         text = data.decode().strip(BLANKS)
     except UnicodeDecodeError:
@@ -57,10 +56,7 @@ def text_of(data: bytes) -> str:
 
 
 def attribute_text(data: bytes) -> str:
-    """Read an attribute's value as `text_of` does, but keep the blanks around it.
-
-    As in XML, a line end or a tab in it becomes a blank.
-    """
+    """Read an attribute's value, with its blanks; a line end or a tab becomes one, as in XML."""
     try:
         text = data.decode()
     except UnicodeDecodeError:
@@ -86,10 +82,7 @@ HEAD: Final = re.compile(
 
 
 class Memory(dict[K, V]):
-    """What keys were made into; all is forgotten when there are too many.
-
-    Hostile keys cannot fill it: only what `is_short` says of key and value is kept.
-    """
+    """What keys were made into, where key and value are short; all is forgotten at `most`."""
 
     def __init__(self, make: Callable[[K], V], most: int, is_short: Callable[[K, V], bool]) -> None:
         self._make = make

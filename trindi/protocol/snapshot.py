@@ -4,33 +4,15 @@ A `Snapshot` keeps one record for each property that is defined: a `Property`, o
 user's own. It keeps no payloads of BLOBs, and is bounded in bytes. Pure: no I/O, no clock.
 """
 
-from __future__ import annotations
-
+from collections.abc import Callable, Iterator, Mapping
 from enum import Enum
-from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, Protocol, TypeVar
+from typing import Any, Final, Generic, NamedTuple, Protocol, TypeVar
 
+from trindi.protocol import events
 from trindi.protocol.elements import ELEMENT_OF, ELEMENTS, Kind
 from trindi.protocol.event_class import replace
-from trindi.protocol.events import (
-    DefVector,
-    Limits,
-    Message,
-    SetVector,
-    SnoopEvent,
-    defBLOBVector,
-    defLightVector,
-    defNumberVector,
-    delProperty,
-    setBLOBVector,
-    setNumberVector,
-    setTextVector,
-)
 from trindi.protocol.matching import is_all
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
-
-    from trindi.protocol.values import State
+from trindi.protocol.values import State
 
 MAX_SNAPSHOT_BYTES: Final = 64 * 1024 * 1024
 """Bytes that a snapshot keeps: enough for tens of thousands of members."""
@@ -67,7 +49,7 @@ class Property:
     values: Mapping[str, Any]
     state: State
 
-    def __init__(self, definition: DefVector) -> None:
+    def __init__(self, definition: events.DefVector) -> None:
         self._take(definition)
 
     @property
@@ -76,20 +58,20 @@ class Property:
         return kind_of(self._definition)
 
     @property
-    def definition(self) -> DefVector:
+    def definition(self) -> events.DefVector:
         """The definition, with what later set… elements have changed; they leave its message."""
         if self._changes:
             self._take(self._merged())
         return self._definition
 
-    def define(self, event: DefVector) -> bool:
+    def define(self, event: events.DefVector) -> bool:
         """Take another definition; return whether it says anything new but its time and message."""
         known = self.definition
         changed = replace(event, timestamp=known.timestamp, message=known.message) != known
         self._take(event)
         return changed
 
-    def update(self, event: SetVector) -> None:
+    def update(self, event: events.SetVector) -> None:
         """Take a set… element of the same kind; pass over members that are not defined."""
         changes = self._changes
         for name in ("state", "timeout", "timestamp"):
@@ -98,7 +80,7 @@ class Property:
                 changes[name] = value
         if event.state is not None:
             self.state = event.state
-        if type(event) is setBLOBVector:
+        if type(event) is events.setBLOBVector:
             return
         values = changes.get("members")
         if values is None:
@@ -107,35 +89,35 @@ class Property:
         for name, value in event.members.items():
             if name in values:
                 values[name] = value
-        if type(event) is setNumberVector:
+        if type(event) is events.setNumberVector:
             self._limits |= {n: limits for n, limits in event.limits.items() if n in values}
 
-    def growth(self, event: SetVector) -> int:
+    def growth(self, event: events.SetVector) -> int:
         """Return by how many bytes an update with this event makes it larger."""
         return text_growth(event, self.values.get)
 
-    def as_set(self) -> SetVector:
+    def as_set(self) -> events.SetVector:
         """Return the values, the state and the timeout as a set… element."""
         known: Any = self.definition
         fields = {"state": known.state}
-        if type(known) is not defLightVector:
+        if type(known) is not events.defLightVector:
             fields["timeout"] = known.timeout
-        if type(known) is not defBLOBVector:
+        if type(known) is not events.defBLOBVector:
             fields["members"] = known.members
         cls = ELEMENTS[f"set{self.kind.value}Vector"].cls
-        event: SetVector = cls(known.devicename, known.vectorname, **fields)
+        event: events.SetVector = cls(known.devicename, known.vectorname, **fields)
         return event
 
-    def _take(self, definition: DefVector) -> None:
+    def _take(self, definition: events.DefVector) -> None:
         self._definition = definition
         self._changes: dict[str, Any] = {}
-        self._limits: dict[str, Limits] = {}
+        self._limits: dict[str, events.Limits] = {}
         self.values = definition.members
         self.state = definition.state
 
-    def _merged(self) -> DefVector:
+    def _merged(self) -> events.DefVector:
         known: Any = self._definition
-        if type(known) is defNumberVector:
+        if type(known) is events.defNumberVector:
             # Their texts are those of older numbers.
             self._changes["text"] = {}
             labels = {
@@ -144,7 +126,7 @@ class Property:
                 if name in known.memberlabels
             }
             self._changes["memberlabels"] = {**known.memberlabels, **labels}
-        merged: DefVector = replace(known, **self._changes)
+        merged: events.DefVector = replace(known, **self._changes)
         return merged
 
 
@@ -209,8 +191,8 @@ class Snapshot(Generic[P]):
         return [self.devices[device][vector] for device, vector in names]
 
     def definitions(
-        self: Snapshot[D], devicename: str | None = None, vectorname: str | None = None
-    ) -> list[DefVector]:
+        self: "Snapshot[D]", devicename: str | None = None, vectorname: str | None = None
+    ) -> list[events.DefVector]:
         """Return the definitions, as of now, that a getProperties with these names asks for."""
         return [record.definition for record in self.matching(devicename, vectorname)]
 
@@ -230,17 +212,17 @@ class Snapshot(Generic[P]):
         self.bytes += count
         return True
 
-    def apply(self, event: SnoopEvent) -> Change[P]:
+    def apply(self, event: events.SnoopEvent) -> Change[P]:
         """Take the next event of the stream, and return what it did."""
-        if isinstance(event, Message):
+        if isinstance(event, events.Message):
             return Change(Effect.NONE)
-        if isinstance(event, delProperty):
+        if isinstance(event, events.delProperty):
             return self._delete(event)
-        if isinstance(event, SetVector):
+        if isinstance(event, events.SetVector):
             return self._update(event)
         return self._define(event)
 
-    def _define(self, event: DefVector) -> Change[P]:
+    def _define(self, event: events.DefVector) -> Change[P]:
         names = event.devicename, event.vectorname
         size, before = _size_of(event), self._sizes.get(names, 0)
         if not self.reserve(size - before):
@@ -254,7 +236,7 @@ class Snapshot(Generic[P]):
         changed = record.define(event)
         return Change(Effect.REDEFINED if changed else Effect.REPEATED, (record,))
 
-    def _update(self, event: SetVector) -> Change[P]:
+    def _update(self, event: events.SetVector) -> Change[P]:
         record = self.find(event.devicename, event.vectorname)
         if record is None or record.kind is not ELEMENT_OF[type(event)].kind:
             return self._ignore(Effect.UNKNOWN)
@@ -266,7 +248,7 @@ class Snapshot(Generic[P]):
         record.update(event)
         return Change(Effect.UPDATED, (record,))
 
-    def _delete(self, event: delProperty) -> Change[P]:
+    def _delete(self, event: events.delProperty) -> Change[P]:
         names = self._names(event.devicename, event.vectorname)
         if not names and event.vectorname is not None:
             return self._ignore(Effect.UNKNOWN)
@@ -292,15 +274,15 @@ class Snapshot(Generic[P]):
         return [(device, vectorname) for device, properties in found if vectorname in properties]
 
 
-def kind_of(event: DefVector | SetVector) -> Kind:
+def kind_of(event: events.DefVector | events.SetVector) -> Kind:
     kind = ELEMENT_OF[type(event)].kind
     assert kind is not None, "it is a vector"
     return kind
 
 
-def text_growth(event: SetVector, value: Callable[[str], Any]) -> int:
+def text_growth(event: events.SetVector, value: Callable[[str], Any]) -> int:
     """Return by how much the texts of an event are longer than those that `value` returns."""
-    if type(event) is not setTextVector:
+    if type(event) is not events.setTextVector:
         return 0
     known = ((text, value(name)) for name, text in event.members.items())
     return sum(len(text) - len(before) for text, before in known if before is not None)

@@ -4,17 +4,12 @@ A relay passes on the bytes of plain elements, a recorder keeps the bytes of bro
 looks at how an element is written. This module decodes nothing.
 """
 
-from __future__ import annotations
-
 import re
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from trindi.errors import ProtocolError
-from trindi.protocol.events import getProperties
+from trindi.protocol.events import Event, getProperties
 from trindi.protocol.markup import ATTRIBUTES, BLANK, IS, NAME, QUOTED, read_attributes
-
-if TYPE_CHECKING:
-    from trindi.protocol.events import Event
 
 _CONTROL: Final = bytes([*range(9), 11, 12, *range(14, 32), 127])
 # No XML parser takes these two characters: U+FFFE and U+FFFF.
@@ -26,11 +21,10 @@ _ATTRIBUTE_NAME: Final = re.compile(f"({NAME}){IS}{QUOTED}".encode())
 
 
 class Span(NamedTuple):
-    """A stretch of a stream.
+    """A stretch of a stream: an element, or what is between two elements.
 
     Attributes:
-        item: its event, or its fault; None for layout and junk between elements, comments,
-            declarations, and elements that INDI does not have.
+        item: its event or fault; None for layout, junk, comments, declarations, unknown elements.
         data: its bytes; those of an element start at its ``<`` and end after its ``>``.
         plain_form: it is an element in the form that INDI programs write, and no other XML.
     """

@@ -57,8 +57,6 @@ class BLOBPolicy(StrEnum):
     ONLY = "Only"
 
 
-# Numbers ---------------------------------------------------------------------------------------
-
 BLANKS: Final = " \t\r\n"
 """White space in INDI; `str.strip` and ``\\s`` take more than XML does."""
 
@@ -77,9 +75,7 @@ def parse_number(text: str) -> float:
     """Read an INDI number: a decimal, or one to three sexagesimal components (protocol §3.1).
 
     Such as ``1.5``, ``-10:30:18``, ``10 20.5`` or ``-0;30``: a leading minus negates all.
-
-    Raises:
-        ValueError: the text is no INDI number (NaN, infinity, hexadecimal, trailing letters, …).
+    ValueError for anything else (NaN, infinity, hexadecimal, trailing letters, …).
     """
     text = text.strip(BLANKS)
     if len(text) > MAX_NUMBER_LENGTH:
@@ -102,9 +98,7 @@ def _from_sexagesimal(text: str) -> float:
 def to_float(value: str | float | Decimal) -> float:
     """Convert what an author may give for a number to a finite float.
 
-    Raises:
-        ValueError: text that is no INDI number, NaN or infinity.
-        TypeError: neither str, int, float nor Decimal.
+    ValueError for text that is no INDI number, NaN or infinity; TypeError for other types.
     """
     if isinstance(value, str):
         return parse_number(value)
@@ -134,19 +128,23 @@ _SEXAGESIMAL_FORMAT: Final = re.compile(r"%([0-9]{1,3})\.([0-9]{1,3})m")
 _PRINTF: Final = re.compile(
     r"(?:[^%]|%%)*%[-+ #0]*([0-9]{0,2})(?:\.([0-9]{0,2}))?(?:l|L)?[eEfFgG](?:[^%]|%%)*", re.DOTALL
 )
-# Units of the last place in one whole, by the number after the point (protocol §3.2).
-_UNITS: Final = {9: 360_000, 8: 36_000, 6: 3_600, 5: 600}
+# By the number after the point (protocol §3.2): units of the last place in one whole, in a minute,
+# in a second (0 where there are none), and decimals.
+_UNITS: Final = {
+    9: (360_000, 6_000, 100, 2),
+    8: (36_000, 600, 10, 1),
+    6: (3_600, 60, 1, 0),
+    5: (600, 10, 0, 1),
+}
 # libindi keeps 64 bytes for a formatted number.
 _MAX_FORMATTED: Final = 63
 
 
 @lru_cache(maxsize=1024)
 def check_format(text: str) -> str:
-    """Return a display format if it is legal.
+    """Return a display format if it is legal; otherwise ValueError.
 
-    Raises:
-        ValueError: the format has not exactly one conversion of a double (``%5.2f``, ``%g``,
-            ``%e`` …) or ``%<width>.<fraction>m`` at its start.
+    It has one conversion of a double (``%5.2f``, ``%g`` …), or starts as ``%<width>.<fraction>m``.
     """
     if _PRINTF.fullmatch(text) or _sexagesimal(text):
         return text
@@ -172,25 +170,18 @@ def format_number(value: float, display: str) -> str:
 
 
 def _format_sexagesimal(value: float, width: int, fraction: int) -> str:
-    base = _UNITS.get(fraction, 60)
+    base, minute, second, decimals = _UNITS.get(fraction, (60, 1, 0, 0))
     degrees, rest = divmod(math.floor(abs(value) * base + 0.5), base)
     room = width - fraction
     if value < 0 and degrees == 0:
         # As printf's "%*s-0": a negative width pads as many blanks as a positive one.
-        whole = " " * abs(room - 2) + "-0"
+        text = " " * abs(room - 2) + "-0"
     else:
-        whole = "%*d" % (room, -degrees if value < 0 else degrees)  # noqa: UP031 - printf is meant
-    match fraction:
-        case 9:
-            return f"{whole}:{rest // 6000:02d}:{rest % 6000 // 100:02d}.{rest % 100:02d}"
-        case 8:
-            return f"{whole}:{rest // 600:02d}:{rest % 600 // 10:02d}.{rest % 10}"
-        case 6:
-            return f"{whole}:{rest // 60:02d}:{rest % 60:02d}"
-        case 5:
-            return f"{whole}:{rest // 10:02d}.{rest % 10}"
-        case _:
-            return f"{whole}:{rest:02d}"
+        text = "%*d" % (room, -degrees if value < 0 else degrees)  # noqa: UP031 - printf is meant
+    for unit in filter(None, (minute, second)):
+        part, rest = divmod(rest, unit)
+        text += f":{part:02d}"
+    return f"{text}.{rest:0{decimals}d}" if decimals else text
 
 
 def to_utc(when: datetime) -> datetime:
@@ -239,11 +230,9 @@ def clean(text: str) -> str:
 
 
 def check_name(name: str, what: str) -> str:
-    """Return the name of a device, vector or member if it is non-empty printable ASCII.
+    """Return the name of a device, vector or member if it is legal; otherwise ValueError.
 
-    Raises:
-        TypeError: not a str.
-        ValueError: empty, or with a character that is not printable ASCII, or with blanks around.
+    It is printable ASCII, not empty, without blanks around it. TypeError where it is not a str.
     """
     if not isinstance(name, str):
         raise TypeError(f"the name of a {what} is a str, not {type(name).__name__}")
