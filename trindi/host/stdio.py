@@ -14,15 +14,9 @@ from typing import TYPE_CHECKING, Final
 import trio
 
 from trindi.errors import TrindiError
+from trindi.host.guard import guarded_stdio
 from trindi.protocol import SnoopEvent, encode
-from trindi.transport import (
-    Connection,
-    EncodedEvent,
-    EventQueue,
-    StdioStream,
-    guarded_stdio,
-    put_blob,
-)
+from trindi.transport import Connection, EncodedEvent, EventQueue, StdioStream, put_blob
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Iterator
@@ -30,8 +24,6 @@ if TYPE_CHECKING:
     from trindi.driver import IPyDriver
     from trindi.errors import ProtocolError
     from trindi.protocol import Event, setBLOBVector
-
-__all__ = ["run_on_stdio", "run_on_stream"]
 
 STDIN_LINGER: Final = 0.4
 """Seconds for outstanding replies after the end of input, and again for them to leave. With the
@@ -41,12 +33,7 @@ clean-up that follows, the driver ends within the second that indiserver gives i
 async def run_on_stdio(
     driver: IPyDriver, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
 ) -> None:
-    """Run a driver on standard input and output until input ends, or a signal arrives.
-
-    Raises:
-        ExceptionGroup: what the hardware loop or a task raised.
-        RuntimeError: the driver is running already.
-    """
+    """Run a driver on standard input and output until input ends, or a signal arrives."""
     scope = trio.CancelScope()
     # Signals come first: one that arrives while descriptors are given back must do no harm.
     with _cancelled_by_signals(scope), guarded_stdio() as (read_fd, write_fd), scope:

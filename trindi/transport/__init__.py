@@ -20,5 +20,5 @@ from trindi.transport.runtime import (
     InThread as InThread,
     Runtime as Runtime,
 )
-from trindi.transport.stdio import StdioStream as StdioStream, guarded_stdio as guarded_stdio
+from trindi.transport.stdio import StdioStream as StdioStream
 from trindi.transport.yield_budget import YieldBudget as YieldBudget
