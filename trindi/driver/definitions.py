@@ -16,8 +16,6 @@ from trindi.transport import EncodedBatch, EncodedEvent
 if TYPE_CHECKING:
     from trindi.properties import Device, Vector
 
-__all__ = ["Definitions", "matching"]
-
 
 class Definitions:
     """The definitions of the devices of one driver."""

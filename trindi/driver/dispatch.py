@@ -45,7 +45,6 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Generator
     from datetime import datetime
 
-__all__ = ["Dispatcher", "wait_for_all"]
 
 logger = logging.getLogger("trindi.driver")
 

@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
     from trindi.protocol import Event, setBLOBVector
 
-__all__ = ["DriverSink", "Publisher"]
-
 
 class Publisher(Protocol):
     """What connects a running driver to its peers."""

@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
     from trindi.transport import EncodedBatch, EncodedEvent
 
-__all__ = ["Snooping"]
 
 logger = logging.getLogger("trindi.driver")
 

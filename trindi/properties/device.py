@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import datetime
 
-__all__ = ["Device"]
-
 
 # To a type checker the values are Any: an author's `self["Thermostat"]["temperature"]` may call
 # what only one kind of vector has, such as `send_setVector`, without a cast.

@@ -37,7 +37,6 @@ from trindi.protocol import (
 if TYPE_CHECKING:
     from trindi.properties.owners import VectorOfMember
 
-__all__ = ["BLOBMember", "LightMember", "Member", "NumberMember", "SwitchMember", "TextMember"]
 
 V = TypeVar("V")
 

@@ -10,8 +10,6 @@ from typing import Any, ClassVar, TypeVar
 
 from trindi.errors import ConfigurationError
 
-__all__ = ["NamedMapping"]
-
 V = TypeVar("V")
 
 

@@ -13,8 +13,6 @@ if TYPE_CHECKING:
 
     from trindi.protocol import Event, setBLOBVector
 
-__all__ = ["DeviceOfVector", "EventSink", "VectorOfMember", "no_driver"]
-
 
 class VectorOfMember(Protocol):
     """What a member uses of the vector that it belongs to."""

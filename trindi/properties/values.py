@@ -15,10 +15,6 @@ from typing import IO, Any, TypeAlias, TypeVar
 from trindi.errors import ConfigurationError
 from trindi.protocol import Limits, SwitchState, clean, to_float
 
-__all__ = ["BLOBSource", "BLOBValue", "Numeric", "blob_format", "check_blob_format"]
-__all__ += ["check_sendable_text", "check_text", "convert_blob", "convert_choice"]
-__all__ += ["convert_limits", "convert_switch", "is_allowed", "read_blob"]
-
 E = TypeVar("E", bound=StrEnum)
 
 Numeric: TypeAlias = str | float | Decimal

@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from datetime import datetime
 
-__all__ = ["Vector"]
 
 V = TypeVar("V")
 M = TypeVar("M", bound=Member[Any])
@@ -254,7 +253,7 @@ class Vector(NamedMapping[V], Generic[M, V]):
         return self._report(members, message, self.sink.stamp(timestamp))
 
     def _report(self, members: list[M], message: str, time: datetime) -> SetVector:
-        values = {member.name: member.membervalue for member in self._sorted(members)}
+        values = {member.name: member._value for member in self._sorted(members)}
         return self._set_event_of(values, check_text(message, "a message"), time)
 
     def _sorted(self, members: list[M]) -> list[M]:

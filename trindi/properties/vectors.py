@@ -32,8 +32,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from datetime import datetime
 
-__all__ = ["BLOBVector", "LightVector", "NumberVector", "SwitchVector", "TextVector"]
-
 
 class ValueVector(Vector[M, V]):
     """A vector whose values are state, not data: all but BLOBs."""
@@ -59,7 +57,9 @@ class ValueVector(Vector[M, V]):
         sink = self.sink
         await sink.ready()
         self._update(timeout, state)
-        members = [member for member in self._by_name.values() if allvalues or member.changed]
+        members = list(self._by_name.values())
+        if not allvalues:
+            members = [member for member in members if member.changed]
         if members or message or state is not None or timeout is not None:
             self._send(sink, members, message, timestamp)
         await sink.yield_if_due()
@@ -193,8 +193,8 @@ class NumberVector(ValueVector[NumberMember, float]):
         report = setNumberVector(
             self.devicename, self.name, values, self._state, self._timeout, time, message
         )
-        members = [self._by_name[name] for name in values]
-        limits = {one.name: one.limits for one in members if one._has_unsent_limits}
+        all_members = self._by_name
+        limits = {n: all_members[n].limits for n in values if all_members[n]._has_unsent_limits}
         return replace(report, limits=limits) if limits else report
 
 

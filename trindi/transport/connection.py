@@ -34,8 +34,6 @@ from trindi.transport.rawio import raw_io_of
 from trindi.transport.runtime import DEFAULT_RUNTIME, Runtime
 from trindi.transport.yield_budget import YieldBudget
 
-__all__ = ["Connection", "Handler"]
-
 logger = logging.getLogger("trindi.connection")
 
 RECEIVE_BYTES: Final = 64 * 1024

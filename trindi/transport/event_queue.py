@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 
     from trindi.transport.encoded import EncodedBatch
 
-__all__ = ["BLOB_TIMEOUT", "BOUND", "HIGH_WATER", "NEWEST_STATE_WINS", "EventQueue"]
-__all__ += ["OverflowPolicy", "put_blob"]
 
 HIGH_WATER: Final = 8 * 1024 * 1024
 """Bytes that may wait before a peer is lagging; a BLOB that is larger does not count."""

@@ -15,7 +15,6 @@ import trio
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["RawIO", "raw_io_of"]
 
 Data: TypeAlias = bytes | memoryview
 

@@ -13,8 +13,6 @@ from typing import Any, Final, TypeAlias
 
 import trio
 
-__all__ = ["DEFAULT_RUNTIME", "InThread", "Runtime"]
-
 InThread: TypeAlias = Callable[..., Awaitable[Any]]
 """Calls a function with arguments in a worker thread, and returns what it returns. If cancelled, it
 waits for the end of the function nevertheless."""
