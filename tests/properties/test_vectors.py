@@ -100,7 +100,7 @@ class TestDeclaring:
             SwitchVector(**good | {"switchmembers": [SwitchMember("a")]} | wrong)
 
     def test_members_of_another_kind_are_refused(self) -> None:
-        with pytest.raises(TypeError, match="NumberVector are NumberMember instances, not TextM"):
+        with pytest.raises(TypeError, match="vector 'n' are NumberMember instances, not TextM"):
             NumberVector("n", numbermembers=[TextMember("a")])  # type: ignore[list-item]
 
     def test_a_member_belongs_to_one_vector(self) -> None:
@@ -428,7 +428,7 @@ class TestDevice:
             Device("Gerät", [])
         with pytest.raises(ValueError, match="two vectors named 'n'"):
             Device("Dev", [numbers("a"), numbers("a")])
-        with pytest.raises(TypeError, match="are vectors, not NumberMember"):
+        with pytest.raises(TypeError, match="are Vector instances, not NumberMember"):
             Device("Dev", [NumberMember("a")])  # type: ignore[list-item]
         vector = numbers("a")
         Device("Dev", [vector])
@@ -458,5 +458,5 @@ class TestDevice:
 def test_a_driver_takes_each_device_once() -> None:
     device = Device("Dev", [])
     IPyDriver([device])
-    with pytest.raises(ValueError, match="part of another driver"):
+    with pytest.raises(ValueError, match="part of driver IPyDriver: make another device"):
         IPyDriver([device])

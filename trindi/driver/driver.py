@@ -77,12 +77,7 @@ class IPyDriver(NamedMapping[Device]):
         self.driverdata = driverdata
         self._tasks = _check_tasks(tasks)
         self._by_name: dict[str, Device] = {}
-        for device in devices:
-            if not isinstance(device, Device):
-                raise TypeError(f"devices are Device instances, not {type(device).__name__}")
-            owner = None if device.driver is None else "another driver"
-            self._add(device.devicename, device, owner)
-            device.driver = self
+        self._adopt(devices, Device, "driver", "devicename")
         self._definitions = Definitions(self._by_name)
         self.sink = DriverSink()
         self._nursery: trio.Nursery | None = None
@@ -91,7 +86,7 @@ class IPyDriver(NamedMapping[Device]):
 
     @property
     def _error_name(self) -> str:
-        return "the driver"
+        return f"driver {type(self).__name__}"
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} of {', '.join(self._by_name)}>"

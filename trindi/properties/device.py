@@ -15,8 +15,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 
-# To a type checker the values are Any: an author's `self["Thermostat"]["temperature"]` may call
-# what only one kind of vector has, such as `send_setVector`, without a cast.
+# Values are Any: an author may call what only one kind of vector has, without a cast.
 class Device(NamedMapping[Any]):
     """One instrument: a mapping of vector name to vector.
 
@@ -26,8 +25,6 @@ class Device(NamedMapping[Any]):
         **devicedata: anything the author wants to keep with the device.
 
     Attributes:
-        devicename: its name.
-        devicedata: the keyword arguments that were given.
         driver: the driver it belongs to, or None.
         revision: how often its definitions have changed, those of its vectors included.
 
@@ -46,14 +43,7 @@ class Device(NamedMapping[Any]):
         self.devicedata = devicedata
         self.driver: Any = None
         self._by_name = {}
-        for vector in properties:
-            if not isinstance(vector, Vector):
-                raise TypeError(
-                    f"properties of {self._error_name} are vectors, not {type(vector).__name__}"
-                )
-            owner = f"device {vector.devicename!r}" if vector.device is not None else None
-            self._add(vector.name, vector, owner)
-            vector.device = self
+        self._adopt(properties, Vector, "device")
 
     @property
     def _error_name(self) -> str:
@@ -74,11 +64,7 @@ class Device(NamedMapping[Any]):
 
     @property
     def sink(self) -> EventSink:
-        """What the device sends through.
-
-        Raises:
-            RuntimeError: the device is not part of a driver.
-        """
+        """What the device sends through; RuntimeError if it is not part of a driver."""
         if self.driver is None:
             raise no_driver(self._error_name)
         sink: EventSink = self.driver.sink
@@ -87,10 +73,8 @@ class Device(NamedMapping[Any]):
     async def send_device_message(self, message: str, timestamp: datetime | None = None) -> None:
         """Send a line about this device to all clients that want it.
 
-        Never waits for a client. If cancelled, nothing was sent.
-
-        Raises:
-            RuntimeError: the driver is not running.
+        Never waits for a client. If cancelled, nothing was sent. RuntimeError: the driver is not
+        running.
         """
         sink = self.sink
         await sink.ready()
@@ -103,10 +87,7 @@ class Device(NamedMapping[Any]):
         """Tell clients that the device is gone, and disable it.
 
         Set `enable` to True and send the definitions of its vectors to bring it back. Never waits
-        for a client. If cancelled, nothing was sent.
-
-        Raises:
-            RuntimeError: the driver is not running.
+        for a client. If cancelled, nothing was sent. RuntimeError: the driver is not running.
         """
         sink = self.sink
         await sink.ready()
@@ -117,10 +98,10 @@ class Device(NamedMapping[Any]):
         await sink.yield_if_due()
 
     async def devclientevent(self, event: ClientEvent, *args: Any, **kwargs: Any) -> None:
-        """A place for the device's part of `clientevent`; the driver's author calls it."""
+        """Override: the device's part of `clientevent`; the driver's author calls it."""
 
     async def devsnoopevent(self, event: SnoopEvent, *args: Any, **kwargs: Any) -> None:
-        """A place for the device's part of `snoopevent`; the driver's author calls it."""
+        """Override: the device's part of `snoopevent`; the driver's author calls it."""
 
     async def devhardware(self, *args: Any, **kwargs: Any) -> None:
-        """A place for the device's part of `hardware`; the driver's author calls it."""
+        """Override: the device's part of `hardware`; the driver's author calls it."""

@@ -6,6 +6,7 @@ Members know what they need of their vector, and nothing of drivers, events or t
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from trindi.errors import ConfigurationError
@@ -35,6 +36,8 @@ from trindi.protocol import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from trindi.properties.owners import VectorOfMember
 
 
@@ -49,6 +52,9 @@ class Member(Generic[V]):
         changed: the value is new since it was last sent; True at first.
         vector: the vector it belongs to, or None.
     """
+
+    _convert: Callable[[Any], V]
+    """Returns a value as this kind holds it; raises ValueError or TypeError if it cannot."""
 
     def __init__(self, name: str, label: str | None, membervalue: Any) -> None:
         self.name = check_name(name, "member")
@@ -84,10 +90,6 @@ class Member(Generic[V]):
 
     # What the vector calls -----------------------------------------------------------------------
 
-    def _convert(self, value: Any) -> V:
-        """Return a value as this kind holds it; raise ValueError or TypeError if it cannot."""
-        raise NotImplementedError
-
     def _assign(self, value: V) -> None:
         """Assign an already converted value."""
         if value != self._value:
@@ -102,7 +104,6 @@ class Member(Generic[V]):
         return self._value
 
     def _definition_label(self) -> Any:
-        """Return what a definition says of this member beside its value."""
         return self._label
 
     def _invalidate_definition(self) -> None:
@@ -113,33 +114,30 @@ class Member(Generic[V]):
 class SwitchMember(Member[SwitchState]):
     """A switch: On or Off. A bool is taken too."""
 
+    _convert = staticmethod(convert_switch)
+
     def __init__(
         self, name: str, label: str | None = None, membervalue: str | bool = "Off"
     ) -> None:
         super().__init__(name, label, membervalue)
 
-    def _convert(self, value: Any) -> SwitchState:
-        return convert_switch(value)
-
 
 class LightMember(Member[State]):
     """A light: Idle, Ok, Busy or Alert."""
 
+    _convert = staticmethod(partial(convert_choice, State, what="state"))
+
     def __init__(self, name: str, label: str | None = None, membervalue: str = "Idle") -> None:
         super().__init__(name, label, membervalue)
-
-    def _convert(self, value: Any) -> State:
-        return convert_choice(State, value, "state")
 
 
 class TextMember(Member[str]):
     """A text; the protocol cannot carry blanks around it."""
 
+    _convert = staticmethod(partial(check_text, what="a text"))
+
     def __init__(self, name: str, label: str | None = None, membervalue: str = "") -> None:
         super().__init__(name, label, membervalue)
-
-    def _convert(self, value: Any) -> str:
-        return check_text(value, "a text")
 
 
 class NumberMember(Member[float]):
@@ -147,7 +145,6 @@ class NumberMember(Member[float]):
 
     Args:
         name: printable ASCII.
-        label: what a client shows.
         format: how a client shows the value, such as ``%5.2f`` or ``%10.6m``; "" means ``%g``.
         min: the least value that a client may set.
         max: the greatest value that a client may set; `min` == `max` means no limits.
@@ -157,6 +154,8 @@ class NumberMember(Member[float]):
     Raises:
         ValueError: a text is no INDI number, or the format is none, or `min` is above `max`.
     """
+
+    _convert = staticmethod(to_float)
 
     def __init__(
         self,
@@ -218,9 +217,6 @@ class NumberMember(Member[float]):
         """The value as its format shows it."""
         return format_number(self._value, self._format)
 
-    def _convert(self, value: Any) -> float:
-        return to_float(value)
-
     def _note_sent(self) -> None:
         self.changed = self._has_unsent_limits = False
 
@@ -233,9 +229,7 @@ class BLOBMember(Member[BLOBValue | None]):
 
     Args:
         name: printable ASCII.
-        label: what a client shows.
-        blobsize: bytes before any compression; 0 means the length of the value. Clients are told
-            the true length in any case.
+        blobsize: bytes before any compression; 0 means the length of the value.
         blobformat: file suffix such as ``.fits``. If it ends in ``.z``, the bytes are compressed on
             their way; a `blobsize` that is not their length says that they are compressed already.
             "" means the suffix of the path, or else ``.bin``.
@@ -286,17 +280,11 @@ class BLOBMember(Member[BLOBValue | None]):
         """Return None: a definition carries no payload."""
 
     def _is_loaded(self) -> bool:
-        """Return whether `_load` returns at once: there is nothing to read or decompress."""
         value = self._value
         return value is None or (isinstance(value, bytes) and not self._is_compressed(value))
 
     def _load(self) -> bytes:
-        """Return the plain bytes of the value; may take long.
-
-        Raises:
-            OSError: the file cannot be read.
-            ValueError: there is no value, or it is not compressed as `blobsize` claims.
-        """
+        """Return the plain bytes of the value; may take long. OSError: it cannot be read."""
         if self._value is None:
             raise ConfigurationError(f"BLOB {self.name!r} has no value to send: set it first")
         data = read_blob(self._value, self.name)

@@ -5,7 +5,7 @@ It knows nothing of what it holds.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, ClassVar, TypeVar
 
 from trindi.errors import ConfigurationError
@@ -16,9 +16,8 @@ V = TypeVar("V")
 class NamedMapping(Mapping[str, V]):
     """A mapping of name to item that is equal only to itself, so it can be a key.
 
-    A subclass keeps its items in `_by_name`, and says what errors call them and itself. If its
-    values are not the items, it overrides `__getitem__`. The names are chosen so that those of an
-    author's own attributes do not meet them.
+    A subclass keeps its items in `_by_name`, and says what errors call them and itself. Its names
+    are such that an author's own attributes do not meet them.
     """
 
     _item_kind: ClassVar[str]
@@ -47,22 +46,24 @@ class NamedMapping(Mapping[str, V]):
         return self is other
 
     def _unknown(self, name: str) -> KeyError:
-        """Make the error for a name that is not here; it names those that are."""
         known = f"only {', '.join(self._by_name)}" if self._by_name else "nor any other"
         return KeyError(f"{self._error_name} has no {self._item_kind} {name!r}, {known}")
 
-    def _add(self, name: str, item: Any, owner: str | None) -> None:
-        """Add an item that has no owner yet.
-
-        Raises:
-            ValueError: the name is taken, or the item is part of `owner`.
-        """
-        if name in self._by_name:
-            raise ConfigurationError(
-                f"{self._error_name} has two {self._item_kind}s named {name!r}"
-            )
-        if owner is not None:
-            raise ConfigurationError(
-                f"{self._item_kind} {name!r} is part of {owner}: make another {self._item_kind}"
-            )
-        self._by_name[name] = item
+    def _adopt(self, items: Iterable[Any], cls: type[Any], owner: str, key: str = "name") -> None:
+        """Add items, and make this the one that their attribute `owner` names."""
+        kind = self._item_kind
+        for item in items:
+            if not isinstance(item, cls):
+                raise TypeError(
+                    f"{kind}s of {self._error_name} are {cls.__name__} instances, "
+                    f"not {type(item).__name__}"
+                )
+            name, present = getattr(item, key), getattr(item, owner)
+            if name in self._by_name:
+                raise ConfigurationError(f"{self._error_name} has two {kind}s named {name!r}")
+            if present is not None:
+                raise ConfigurationError(
+                    f"{kind} {name!r} is part of {present._error_name}: make another {kind}"
+                )
+            self._by_name[name] = item
+            setattr(item, owner, self)

@@ -74,15 +74,7 @@ class Vector(NamedMapping[V], Generic[M, V]):
         self._timeout = 0.0
         self._by_name: dict[str, M] = {}
         self.members: Mapping[str, M] = MappingProxyType(self._by_name)
-        for member in members:
-            if not isinstance(member, self._member):
-                raise TypeError(
-                    f"members of a {type(self).__name__} are {self._member.__name__} instances, "
-                    f"not {type(member).__name__}"
-                )
-            vector = member.vector
-            self._add(member.name, member, None if vector is None else f"vector {vector.name!r}")
-            member.vector = self
+        self._adopt(members, self._member, "vector")
         if not self.members:
             raise ConfigurationError(f"{self._error_name} has no members: give it at least one")
 
@@ -109,9 +101,8 @@ class Vector(NamedMapping[V], Generic[M, V]):
     def update(self, values: Mapping[str, Any]) -> None:
         """Set several members, such as those of an event that a client sent.
 
-        Raises:
-            KeyError: a name that is no member's; then none is set.
-            ValueError: a value that is not legal; then none is set.
+        KeyError or ValueError: a name that is no member's, a value that is not legal; then none is
+        set.
         """
         for member, value in self._converted(values):
             self._assign(member, value)
@@ -121,11 +112,7 @@ class Vector(NamedMapping[V], Generic[M, V]):
         return [(member, member._convert(values[member.name])) for member in members]
 
     def member(self, name: str) -> M:
-        """The member of this name.
-
-        Raises:
-            KeyError: there is none.
-        """
+        """The member of this name."""
         try:
             return self._by_name[name]
         except KeyError:
@@ -225,16 +212,15 @@ class Vector(NamedMapping[V], Generic[M, V]):
 
     def definition(self, message: str = "", timestamp: datetime | None = None) -> DefVector:
         """Make the def…Vector event of the present values."""
+        members = self._by_name.items()
         definition: DefVector = self._def_event(
             devicename=self.devicename,
             vectorname=self.name,
-            label=self.label,
-            group=self.group,
+            label=self._label,
+            group=self._group,
             state=self._state,
-            members={name: member._definition_value() for name, member in self._by_name.items()},
-            memberlabels={
-                name: member._definition_label() for name, member in self._by_name.items()
-            },
+            members={name: member._definition_value() for name, member in members},
+            memberlabels={name: member._definition_label() for name, member in members},
             timestamp=self.sink.stamp(timestamp),
             message=check_text(message, "a message"),
             **self._extra_attributes(),
@@ -242,7 +228,6 @@ class Vector(NamedMapping[V], Generic[M, V]):
         return definition
 
     def _extra_attributes(self) -> dict[str, Any]:
-        """Return what the definition of this kind says beside what all say."""
         return {"perm": self._perm, "timeout": self._timeout}
 
     def report(
@@ -271,11 +256,7 @@ class Vector(NamedMapping[V], Generic[M, V]):
         return report
 
     def check(self, event: NewVector) -> None:
-        """Check whether a client may ask for this.
-
-        Raises:
-            RefusedError: it is not allowed; the text says why, for the client's eyes.
-        """
+        """Check whether a client may ask for this; a `RefusedError` tells the client why not."""
         if type(event) is not self._new_event:
             asked = type(event).__name__.removeprefix("new").removesuffix("Vector")
             raise RefusedError(f"it is a {self.kind} vector, not a {asked} vector")
@@ -295,11 +276,7 @@ class Vector(NamedMapping[V], Generic[M, V]):
 
     @property
     def sink(self) -> EventSink:
-        """What the vector sends through.
-
-        Raises:
-            RuntimeError: the vector is not part of a driver.
-        """
+        """What the vector sends through; RuntimeError if it is not part of a driver."""
         device = self.device
         if device is None or device.driver is None:
             raise no_driver(self._error_name)
@@ -325,17 +302,10 @@ class Vector(NamedMapping[V], Generic[M, V]):
     ) -> None:
         """Send the definition with all values to all clients that want it.
 
-        Never waits for a client. If cancelled, nothing was sent.
-
-        Args:
-            message: a line for the user.
-            timestamp: None means now; a naive time is UTC.
-            timeout: worst-case seconds of a change; kept.
-            state: Idle, Ok, Busy or Alert; kept.
-
-        Raises:
-            ValueError: a state or timeout that is not legal.
-            RuntimeError: the driver is not running.
+        Never waits for a client. If cancelled, nothing was sent. `message` is a line for the user.
+        `timestamp` None means now; a naive time is UTC. `timeout`, in worst-case seconds of a
+        change, and `state` are kept. ValueError: one of them is not legal. RuntimeError: the driver
+        is not running.
         """
         sink = self.sink
         await sink.ready()
@@ -348,10 +318,7 @@ class Vector(NamedMapping[V], Generic[M, V]):
         """Tell clients that the property is gone, and disable it.
 
         Set `enable` to True and send the definition to bring it back. Never waits for a client.
-        If cancelled, nothing was sent.
-
-        Raises:
-            RuntimeError: the driver is not running.
+        If cancelled, nothing was sent. RuntimeError: the driver is not running.
         """
         sink = self.sink
         await sink.ready()
@@ -371,13 +338,8 @@ class Vector(NamedMapping[V], Generic[M, V]):
     ) -> None:
         """Send the values of just the named members, with state and message.
 
-        Never waits for a client. If cancelled, nothing was sent. The other arguments are those of
-        `send_defVector`.
-
-        Raises:
-            KeyError: a name that is no member's.
-            ValueError: a state or timeout that is not legal.
-            RuntimeError: the driver is not running.
+        Never waits for a client. If cancelled, nothing was sent. KeyError: a name that is no
+        member's. The other arguments and errors are those of `send_defVector`.
         """
         chosen = [self.member(name) for name in members]
         sink = self.sink

@@ -48,11 +48,7 @@ class ValueVector(Vector[M, V]):
 
         Never waits for a client. If cancelled, nothing was sent. `allvalues=False` sends only the
         members that changed since they were last sent; if none did, only a given state, timeout or
-        message is sent, or nothing. The other arguments are those of `send_defVector`.
-
-        Raises:
-            ValueError: a state or timeout that is not legal.
-            RuntimeError: the driver is not running.
+        message is sent, or nothing. The other arguments and errors are those of `send_defVector`.
         """
         sink = self.sink
         await sink.ready()
@@ -230,9 +226,8 @@ class LightVector(ValueVector[LightMember, State]):
 class BLOBVector(Vector[BLOBMember, BLOBValue | None]):
     """BLOBs: images and other files.
 
-    There is no `send_setVector`: BLOBs are data, and just those named are sent.
-
-    The arguments are those of `SwitchVector` but for `rule`; `blobmembers` are at least one.
+    There is no `send_setVector`: BLOBs are data, and just those named are sent. The arguments are
+    those of `SwitchVector` but for `rule`; `blobmembers` are at least one.
     """
 
     kind = "BLOB"
@@ -272,14 +267,9 @@ class BLOBVector(Vector[BLOBMember, BLOBValue | None]):
         """Send the BLOBs of just the named members, with state and message.
 
         Files are read in a worker thread. Waits until each client that keeps up has room for them,
-        at most 5 s together. If cancelled, some clients may have been sent the frame. The other
-        arguments are those of `send_defVector`.
-
-        Raises:
-            KeyError: a name that is no member's.
-            ValueError: a member has no value, or a state or timeout is not legal.
-            OSError: a file cannot be read.
-            RuntimeError: the driver is not running.
+        at most 5 s together. If cancelled, some clients may have been sent the frame. KeyError: a
+        name that is no member's. ValueError: a member has no value. OSError: a file cannot be read.
+        The other arguments and errors are those of `send_defVector`.
         """
         chosen = [self.member(name) for name in members]
         sink = self.sink
