@@ -52,7 +52,7 @@ class TestDeclaring:
 
     @pytest.mark.parametrize("devices", [[numbers()], Device("Dev", [numbers()]), ["Dev"]])
     def test_what_is_no_device_is_refused(self, devices: Any) -> None:
-        with pytest.raises(TypeError, match="devices are Device instances"):
+        with pytest.raises(TypeError, match="devices of driver IPyDriver are Device instances"):
             IPyDriver(devices)
 
     def test_numbers_are_read_from_anything(self) -> None:
