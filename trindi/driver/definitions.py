@@ -1,8 +1,7 @@
 """The definitions of a driver's properties: encoded once, until one of them changes.
 
-Clients ask for all of them when they connect, and some ask again and again. The timestamp of a
-definition says when its values last changed or were sent, not when a peer asked. This module knows
-no peers.
+The timestamp of a definition says when its values last changed or were sent, not when a peer asked.
+This module knows no peers.
 """
 
 from __future__ import annotations
@@ -18,8 +17,6 @@ if TYPE_CHECKING:
 
 
 class Definitions:
-    """The definitions of the devices of one driver."""
-
     def __init__(self, devices: dict[str, Device]) -> None:
         self._devices = devices
         self._encoded: dict[Vector[Any, Any], EncodedEvent] = {}
@@ -32,7 +29,6 @@ class Definitions:
                 vector.invalidate_definition()
 
     def encoded(self, devicename: str | None, vectorname: str | None) -> EncodedBatch:
-        """Return the present definitions that a getProperties with these names asks for."""
         known_name = is_all(devicename) or devicename in self._devices
         if vectorname is not None or not known_name:
             return self._encode(devicename, vectorname)

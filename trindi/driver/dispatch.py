@@ -59,15 +59,9 @@ _Intake: TypeAlias = "trio.MemorySendChannel[Request]"
 
 
 class Dispatcher:
-    """Takes the requests for the devices of one driver.
+    """Takes the requests for the devices of one driver, and calls the author's `clientevent`.
 
-    Args:
-        devices: device name to device.
-        handler: the author's `clientevent`.
-        publish: sends an event to every peer that wants it, without waiting.
-
-    Attributes:
-        contain_errors: an exception of the handler costs only its request. False: it ends `run`.
+    `contain_errors`: an exception of the handler costs only its request. False: it ends `run`.
     """
 
     def __init__(
@@ -82,19 +76,15 @@ class Dispatcher:
         self.contain_errors = True
         self._queues: dict[tuple[str, str | None], PropertyQueue] = {}
         self._intake: _Intake | None = None
-        self._has_leader = False
-        self._wakeup_pending = False  # a worker is on its way to lead
-        self._unread = 0  # requests in the channel
         self._nursery: trio.Nursery | None = None
-        self._budget = YieldBudget()
         self._idle = trio.lowlevel.ParkingLot()
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Take requests, and work on them, until cancelled."""
         self._intake, self._requests = trio.open_memory_channel[Request](INTAKE)
-        self._has_leader = self._wakeup_pending = False
+        self._has_leader = False
+        self._wakeup_pending = False  # a worker is on its way to lead
+        self._unread = 0  # requests in the channel
         self._budget = YieldBudget()
-        self._unread = 0
         try:
             async with trio.open_nursery() as nursery:
                 self._nursery = nursery
@@ -104,7 +94,6 @@ class Dispatcher:
             self._stop()
 
     def _stop(self) -> None:
-        """Forget all requests: no worker works on what is left."""
         self._intake = self._nursery = None
         left = [request for queue in self._queues.values() for request in queue.waiting]
         with contextlib.suppress(trio.WouldBlock):
@@ -119,12 +108,9 @@ class Dispatcher:
 
     # Taking requests -----------------------------------------------------------------------------
 
-    def take(self, event: NewVector, sender: Sender) -> Awaitable[None] | None:
-        """Take what a client wants set, or refuse it.
+    # These return something to await if the queue of the property is full.
 
-        Returns:
-            None, or something to await if the property's queue is full.
-        """
+    def take(self, event: NewVector, sender: Sender) -> Awaitable[None] | None:
         device = self._devices.get(event.devicename)
         if device is None or not device.enable:
             return None
@@ -147,10 +133,9 @@ class Dispatcher:
             own = event
             if vector is not None:
                 own = replace(event, devicename=vector.devicename, vectorname=vector.name)
-            wait = self._enqueue(own, vector, sender)
-            if wait is not None:
-                waits.append(wait)
-        return wait_for_all(waits) if waits else None
+            waits.append(self._enqueue(own, vector, sender))
+        full = [wait for wait in waits if wait is not None]
+        return wait_for_all(full) if full else None
 
     def _asked(self, event: getProperties | enableBLOB) -> list[Vector[Any, Any] | None]:
         if isinstance(event, enableBLOB) and event.vectorname is None:
@@ -187,15 +172,14 @@ class Dispatcher:
     def _enqueue(
         self, event: ClientEvent, vector: Vector[Any, Any] | None, sender: Sender
     ) -> Awaitable[None] | None:
-        """Put an event that has passed all checks into the channel.
-
-        Returns:
-            None, or something to await if the queue of its property is full.
-        """
+        """Put an event that has passed all checks into the channel."""
         intake = self._intake
         if intake is None or event.devicename is None:
             return None
-        queue = self._queue((event.devicename, vector.name if vector is not None else None), vector)
+        key = event.devicename, vector.name if vector is not None else None
+        queue = self._queues.get(key)
+        if queue is None:
+            queue = self._queues[key] = PropertyQueue(isinstance(vector, BLOBVector))
         request = Request(event, vector, sender, queue)
         if queue.is_full_for(sender):
             return _Deferred(partial(self._enqueue_later, request, intake))
@@ -224,8 +208,7 @@ class Dispatcher:
             sent = True
             self._note_enqueued()
         except trio.BrokenResourceError:
-            # The driver has ended in the meantime, and its requests with it.
-            pass
+            pass  # The driver has ended in the meantime, and its requests with it.
         finally:
             if not sent:
                 if acquired:
@@ -236,12 +219,6 @@ class Dispatcher:
         self._unread += 1
         if not self._has_leader:
             self._wake_worker()
-
-    def _queue(self, key: tuple[str, str | None], vector: Vector[Any, Any] | None) -> PropertyQueue:
-        queue = self._queues.get(key)
-        if queue is None:
-            queue = self._queues[key] = PropertyQueue(isinstance(vector, BLOBVector))
-        return queue
 
     # Working on them -----------------------------------------------------------------------------
 
@@ -312,8 +289,7 @@ class Dispatcher:
     async def _handle(self, event: ClientEvent, vector: Vector[Any, Any] | None) -> None:
         """Run the author's handler; its exception is contained, and costs only this request."""
         if vector is not None and not vector.enabled:
-            # It has been disabled while the request waited.
-            return
+            return  # It has been disabled while the request waited.
         try:
             await self._handler(replace(event, vector=vector, timestamp=self._time(event)))
         except Exception as error:
@@ -328,7 +304,6 @@ class Dispatcher:
                 self._publish(vector.status(text))
 
     def _time(self, event: ClientEvent) -> datetime:
-        """Return when the peer says it sent the event, or else the present time."""
         return event.timestamp or self._devices[event.devicename or ""].sink.stamp(None)
 
 

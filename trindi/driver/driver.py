@@ -52,10 +52,9 @@ class IPyDriver(NamedMapping[Device]):
     Args:
         devices: its devices.
         tasks: async functions of no arguments that run beside the hardware loop.
-        **driverdata: anything the author's code needs.
+        **driverdata: anything the author's code needs; kept in `driverdata`.
 
     Attributes:
-        driverdata: the keyword arguments that were given.
         sink: what the driver's vectors and devices send through.
         auto_send_def: answer getProperties with definitions. False: `clientevent` gets one
             getProperties event for each vector, and answers with `event.vector.send_defVector()`.
@@ -105,30 +104,21 @@ class IPyDriver(NamedMapping[Device]):
         """Override: act on what a client asks.
 
         Events of one property come one after another; those of different properties may be handled
-        at the same time. An exception is logged, and turns the property to Alert; the driver goes
-        on.
-
-        Args:
-            event: a new…Vector that has passed all checks, an enableBLOB (for information) or,
-                if `auto_send_def` is False, a getProperties. `event.vector` is the property.
+        at the same time. An event is a new…Vector that has passed all checks, an enableBLOB (for
+        information) or, if `auto_send_def` is False, a getProperties; `event.vector` is the
+        property. An exception is logged, and turns the property to Alert; the driver goes on.
         """
 
     async def snoopevent(self, event: SnoopEvent) -> None:
         """Override: act on what a snooped device says, in order.
 
-        An exception is logged, and the driver goes on.
-
-        Args:
-            event: a def…Vector, a set…Vector, a Message or a delProperty.
+        An event is a def…Vector, a set…Vector, a Message or a delProperty. An exception is logged,
+        and the driver goes on.
         """
 
     @staticmethod
     def indi_number_to_float(value: Any) -> float:
-        """Turn an INDI number into a float: text, decimal or sexagesimal, or a number already.
-
-        Raises:
-            ValueError: the text is no INDI number.
-        """
+        """Turn an INDI number into a float: text, decimal or sexagesimal, or a number already."""
         return to_float(value)
 
     # What an author calls ----------------------------------------------------------------------
@@ -160,10 +150,8 @@ class IPyDriver(NamedMapping[Device]):
     def start_soon(self, async_fn: Callable[[*Ts], Awaitable[object]], *args: *Ts) -> None:
         """Start a task in the driver's nursery, such as a long move begun by a handler.
 
-        It is cancelled when the driver ends, and its exception ends the driver.
-
-        Raises:
-            RuntimeError: the driver is not running.
+        It is cancelled when the driver ends, and its exception ends the driver. RuntimeError: the
+        driver is not running.
         """
         if self._nursery is None:
             raise RuntimeError("the driver is not running: start tasks from its handlers and tasks")
@@ -172,10 +160,8 @@ class IPyDriver(NamedMapping[Device]):
     async def send_message(self, message: str = "", timestamp: datetime | None = None) -> None:
         """Send a line about no device in particular to all clients.
 
-        Never waits for a client. If cancelled, nothing was sent.
-
-        Raises:
-            RuntimeError: the driver is not running.
+        Never waits for a client. If cancelled, nothing was sent. RuntimeError: the driver is not
+        running.
         """
         text = check_text(message, "a message")
         await self._send(Message(None, text, self.sink.stamp(timestamp)))
@@ -186,11 +172,8 @@ class IPyDriver(NamedMapping[Device]):
         """Start to snoop: on everything, on a device, or on one of its vectors.
 
         The first answer is the definitions as they are. BLOBs come only after `send_enableBLOB`.
-        Never waits for a peer. If cancelled, nothing was sent.
-
-        Raises:
-            ValueError: the device is one of the driver's own, or a vector is named without device.
-            RuntimeError: the driver is not running.
+        Never waits for a peer. If cancelled, nothing was sent. ValueError: the device is one of the
+        driver's own, or a vector is named without device. RuntimeError: the driver is not running.
         """
         await self._send(self._snooping.add(devicename, vectorname))
 
@@ -199,27 +182,17 @@ class IPyDriver(NamedMapping[Device]):
     ) -> None:
         """Ask for the BLOBs of a device, or of a vector, that is snooped on (§5.4).
 
-        Never waits for a peer. If cancelled, nothing was sent.
-
-        Raises:
-            ValueError: the device is one of the driver's own, or the policy is not Never, Also or
-                Only.
-            RuntimeError: the driver is not running.
+        Never waits for a peer. If cancelled, nothing was sent. ValueError: the device is one of the
+        driver's own, or the policy is not Never, Also or Only. RuntimeError: the driver is not
+        running.
         """
         await self._send(self._snooping.add_blobs(devicename, vectorname, policy))
 
     def snoop(self, devicename: str, vectorname: str, timeout: float = 30) -> None:
-        """Snoop on a vector, and ask again after each time of silence.
+        """Snoop on a vector of another driver; ask again after each `timeout` seconds of silence.
 
-        It may be called before the driver runs. Never blocks.
-
-        Args:
-            devicename: a device of another driver.
-            vectorname: one of its vectors.
-            timeout: seconds of silence after which the request is repeated.
-
-        Raises:
-            ValueError: the device is one of the driver's own, or the timeout is not above 0.
+        It may be called before the driver runs. Never blocks. ValueError: the device is one of the
+        driver's own, or the timeout is not above 0.
         """
         self._snooping.watch(devicename, vectorname, timeout)
 
@@ -234,10 +207,7 @@ class IPyDriver(NamedMapping[Device]):
     ) -> None:
         """Run the driver with a publisher until it is cancelled or fails.
 
-        Args:
-            publisher: connects the driver to its peers.
-            runtime: the clock and threads to use; a test has its own.
-            task_status: started as soon as the driver takes requests.
+        It is started as soon as it takes requests. A test has its own runtime.
 
         Raises:
             ExceptionGroup: what the hardware loop or a task raised; if the runtime does not contain
@@ -265,11 +235,7 @@ class IPyDriver(NamedMapping[Device]):
             self._snooping.stop()
 
     def receive(self, item: Event | ProtocolError, sender: Sender) -> Awaitable[None] | None:
-        """Take what a client sent. Never blocks.
-
-        Returns:
-            None, or something to await if the queue of the property is full.
-        """
+        """Take what a client sent; return something to await if the property's queue is full."""
         if isinstance(item, ProtocolError):
             self._dispatcher.refuse(item, sender)
         elif isinstance(item, NewVector):
@@ -297,10 +263,7 @@ class IPyDriver(NamedMapping[Device]):
 
     @property
     def snoop_queue(self) -> EventQueue:
-        """The queue for what other drivers say; it takes only what is snooped on.
-
-        Each run of the driver has its own queue.
-        """
+        """The queue of this run for what other drivers say; it takes only what is snooped on."""
         return self._snooping.queue
 
     def hear(self, encoded: EncodedEvent) -> None:
@@ -311,11 +274,8 @@ class IPyDriver(NamedMapping[Device]):
         """Speak INDI on standard input and output, as indiserver wants it.
 
         Returns when standard input ends, or on SIGTERM or SIGINT, with every task cancelled. While
-        it runs, printed text goes to standard error. If cancelled, it ends at once.
-
-        Raises:
-            ExceptionGroup: what the hardware loop or a task raised.
-            RuntimeError: the driver is running already.
+        it runs, printed text goes to standard error. If cancelled, it ends at once. It raises what
+        `serve` raises.
         """
         # By name: the host stands one floor above, and this floor must not depend on it.
         host = importlib.import_module("trindi.host")

@@ -1,7 +1,4 @@
-"""The requests that wait for one property: in order, bounded for each peer and for all together.
-
-This module knows neither what a request asks for nor how it is worked on.
-"""
+"""The requests that wait for one property: in order, bounded for each peer and for all together."""
 
 from __future__ import annotations
 
@@ -44,8 +41,6 @@ class Sender(Protocol):
 
 
 class Request(NamedTuple):
-    """A request that has passed all checks."""
-
     event: ClientEvent
     vector: Vector[Any, Any] | None
     sender: Sender
@@ -57,11 +52,6 @@ class PropertyQueue:
 
     Each peer has its own share, so that a peer that fills it holds up no other. Only BLOBs are
     counted together, for the memory they take.
-
-    Attributes:
-        busy: a worker works on a request of this property.
-        waiting: the requests behind that.
-        room: tasks of peers whose share is full.
     """
 
     __slots__ = ("_counts", "_of_blobs", "busy", "room", "waiting")
@@ -69,23 +59,20 @@ class PropertyQueue:
     def __init__(self, of_blobs: bool) -> None:
         self._of_blobs = of_blobs
         self._counts: dict[Sender | None, int] = {}
-        self.busy = False
-        self.waiting: deque[Request] = deque()
-        self.room = trio.lowlevel.ParkingLot()
+        self.busy = False  # a worker works on a request
+        self.waiting: deque[Request] = deque()  # the requests behind that one
+        self.room = trio.lowlevel.ParkingLot()  # tasks of peers whose share is full
 
     def is_full_for(self, sender: Sender) -> bool:
-        """Return whether the share of a peer is full."""
         # One request is not waiting, but being worked on.
         bound = BLOB_QUEUE if self._of_blobs else PROPERTY_QUEUE
         return self._counts.get(self._share(sender), 0) > bound
 
     def acquire(self, sender: Sender) -> None:
-        """Count a request in the share of its peer."""
         share = self._share(sender)
         self._counts[share] = self._counts.get(share, 0) + 1
 
     def release(self, sender: Sender) -> None:
-        """Count a request of a peer no longer."""
         share = self._share(sender)
         left = self._counts.pop(share, 1) - 1
         if left:
@@ -94,7 +81,7 @@ class PropertyQueue:
             self.room.unpark_all()
 
     def release_all(self) -> None:
-        """Make room for all tasks that wait, so that they see that the driver has ended."""
+        """Wake all tasks that wait for room, so that they see that the driver has ended."""
         self._counts.clear()
         self.room.unpark_all()
 

@@ -33,10 +33,10 @@ class Publisher(Protocol):
 
 
 class DriverSink:
-    """Sends to the publisher that the driver runs with; see `trindi.properties.EventSink`.
+    """Sends to the publisher that the driver runs with: an `EventSink` of properties.
 
     Attributes:
-        publisher: connects the driver to its peers; None while the driver is not running.
+        publisher: None while the driver is not running.
         runtime: the runtime under which the driver runs, or ran last.
     """
 
@@ -46,7 +46,6 @@ class DriverSink:
         self._budget = YieldBudget()
 
     def start(self, publisher: Publisher) -> None:
-        """Send to this publisher from now on."""
         self.publisher = publisher
         self._budget = YieldBudget()
 
@@ -55,11 +54,7 @@ class DriverSink:
         return self.runtime.now() if timestamp is None else to_utc(timestamp)
 
     def ready(self) -> Awaitable[None]:
-        """Return an awaitable that raises Cancelled if cancelled: then nothing was sent.
-
-        Raises:
-            RuntimeError: the driver is not running.
-        """
+        """Raise RuntimeError if the driver is not running; awaited, Cancelled if cancelled."""
         if self.publisher is None:
             raise RuntimeError("the driver is not running: send from its handlers and tasks")
         return trio.lowlevel.checkpoint_if_cancelled()  # noqa: ASYNC105 - the caller awaits it
@@ -70,16 +65,13 @@ class DriverSink:
             await self._budget.checkpoint(done=True)
 
     def publish(self, event: Event) -> None:
-        """Send an event without waiting for a peer; nothing if the driver is not running."""
         if self.publisher is not None:
             self.publisher.publish(event)
 
     async def publish_blob(self, event: setBLOBVector) -> None:
-        """Send BLOBs, waiting a bounded time for peers that keep up."""
         if self.publisher is not None:
             await self.publisher.publish_blob(event)
 
     async def in_thread(self, load: Callable[[], bytes]) -> bytes:
-        """Call a function in a worker thread. If cancelled, wait for its end nevertheless."""
         data: bytes = await self.runtime.in_thread(load)
         return data

@@ -35,20 +35,10 @@ logger = logging.getLogger("trindi.driver")
 
 
 class Snooping:
-    """What one driver snoops on.
+    """What one driver snoops on: everything, devices, and pairs of device and vector name.
 
-    Args:
-        own: names of the driver's own devices.
-        handler: the author's `snoopevent`.
-        publish: sends a request to the peers that it concerns, without waiting.
-
-    Attributes:
-        everything: all devices are snooped on.
-        devices: names of devices that are.
-        vectors: pairs of device and vector name that are.
-        queue: what was heard and waits for the handler.
-        contain_errors: an exception of the handler costs only the event. False: it ends the nursery
-            that `start` was given.
+    `contain_errors`: an exception of the handler costs only the event. False: it ends the nursery
+    that `start` was given.
     """
 
     def __init__(
@@ -72,11 +62,7 @@ class Snooping:
     # Requests ------------------------------------------------------------------------------------
 
     def add(self, devicename: str | None, vectorname: str | None) -> getProperties:
-        """Note what is snooped on, and return the request for it.
-
-        Raises:
-            ValueError: the device is the driver's own, or a vector is named without device.
-        """
+        """Note what is snooped on, and return the request for it."""
         if devicename is None:
             if vectorname is not None:
                 raise ConfigurationError("name the device of the vector to snoop on")
@@ -90,21 +76,13 @@ class Snooping:
         return getProperties(name, vectorname)
 
     def add_blobs(self, devicename: str, vectorname: str | None, policy: str) -> enableBLOB:
-        """Note which BLOBs are wanted, and return the request for them.
-
-        Raises:
-            ValueError: the device is the driver's own, or the policy is none.
-        """
+        """Note which BLOBs are wanted, and return the request for them."""
         request = enableBLOB(self._check_device(devicename), vectorname, BLOBPolicy(policy))
         self._blobs[devicename, vectorname] = request
         return request
 
     def watch(self, devicename: str, vectorname: str, timeout: float) -> None:
-        """Snoop on a vector, and ask again after each `timeout` seconds of silence.
-
-        Raises:
-            ValueError: the device is the driver's own, or the timeout is not above 0.
-        """
+        """Snoop on a vector, and ask again after each `timeout` seconds of silence."""
         if not timeout > 0:
             raise ConfigurationError(f"timeout is more than 0 seconds, not {timeout!r}")
         request = self.add(devicename, vectorname)
@@ -139,21 +117,17 @@ class Snooping:
     # Events --------------------------------------------------------------------------------------
 
     def wants(self, event: Any) -> bool:
-        """Return whether an event is snooped on."""
         devicename, vectorname = event.devicename, getattr(event, "vectorname", None)
         if devicename in self._own:
             return False
-        if (
-            self.everything
-            or devicename in self.devices
-            or (devicename, vectorname) in self.vectors
-        ):
+        if self.everything or devicename in self.devices:
+            return True
+        if (devicename, vectorname) in self.vectors:
             return True
         # The end of a device is the end of each vector that is snooped on.
         return isinstance(event, delProperty) and any(covers(*n, event) for n in self._interests())
 
     def note_activity(self, event: Any) -> None:
-        """Restart the timeout of the watch on the vector of an event, if there is one."""
         watch = self._watches.get((event.devicename, getattr(event, "vectorname", None)))
         if watch is not None:
             watch.note_activity()
@@ -170,7 +144,6 @@ class Snooping:
         nursery.start_soon(self._call_handler)
 
     def stop(self) -> None:
-        """Take nothing more in."""
         self._nursery = None
         self.queue.close()
 
@@ -197,13 +170,11 @@ class _SnoopQueue(EventQueue):
         self._snooping = snooping
 
     def put(self, encoded: EncodedEvent) -> None:
-        """Note the activity of the vector, and add the event if it is snooped on. Never blocks."""
         self._snooping.note_activity(encoded.event)
         if self._snooping.wants(encoded.event):
             super().put(encoded)
 
     def put_all(self, batch: EncodedBatch) -> None:
-        """Add each event that is snooped on."""
         for encoded in batch.items:
             self.put(encoded)
 
