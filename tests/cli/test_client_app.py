@@ -20,7 +20,6 @@ from tests.kit.cli import at, lines, refusal, trindi
 from tests.kit.processes import DEADLINE, ENVIRONMENT, ROOT, free_port, wait_until
 from trindi import __version__
 from trindi.cli import client_app, main
-from trindi.cli.farewell import say_farewell
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -248,7 +247,7 @@ class Reset(trio.abc.HalfCloseableStream):
 async def test_who_has_gone_is_not_waited_for(mock_clock: MockClock) -> None:
     # The clock stands still: it would wait for ever.
     with pytest.raises(click.ClickException, match="requests may be lost"):
-        await say_farewell(Reset())
+        await client_app.say_farewell(Reset())
 
 
 # What a command runs into ------------------------------------------------------------------------

@@ -7,26 +7,31 @@ with the exit status that shells expect.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import socket
 import sys
-from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, NoReturn, TypeAlias
+import termios
+from typing import TYPE_CHECKING, Final, NoReturn
 
 import click
 import trio
 
-from trindi.cli.farewell import say_farewell
 from trindi.client.connector import open_tcp
 from trindi.errors import TrindiError
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from trindi.client import IPyClient
 
 
-Work: TypeAlias = "Callable[[IPyClient], Awaitable[None]]"
-Wrap: TypeAlias = Callable[[trio.abc.Stream], trio.abc.Stream]
+_SILENCE: Final = 1.0
+"""Seconds of silence after which a server is not expected to close the connection itself."""
+
+_FAREWELL_TIMEOUT: Final = 10.0
+"""Seconds in which a server must have taken all that was sent."""
 
 
 class Reconnecting:
@@ -43,11 +48,11 @@ class Reconnecting:
 
 
 def run_client(
-    work: Work,
+    work: Callable[[IPyClient], Awaitable[None]],
     client: IPyClient,
     *,
     farewell: bool = False,
-    wrap: Wrap | None = None,
+    wrap: Callable[[trio.abc.Stream], trio.abc.Stream] | None = None,
     reconnecting: Reconnecting | None = None,
 ) -> None:
     """Connect a client that is not running yet, do the work, and end.
@@ -116,6 +121,44 @@ async def connect(host: str, port: int, *, timeout: float = 10.0) -> trio.Socket
             # UnicodeError: the name of the host cannot be encoded for DNS.
             reason = _reason(error)
     raise click.ClickException(f"cannot connect to {host}:{port}: {reason}")
+
+
+# The end -----------------------------------------------------------------------------------------
+
+
+async def say_farewell(stream: trio.abc.HalfCloseableStream) -> None:
+    """Close our side, and wait until the server has all that was sent.
+
+    A connection that is closed with unread data in it is reset, and a reset loses requests. A
+    server that has read everything closes the connection. Another one stays silent; then its system
+    must have acknowledged everything. What it sends until then is dropped. ClickException if it
+    may not have everything.
+    """
+    try:
+        await stream.send_eof()
+        with trio.move_on_after(_FAREWELL_TIMEOUT):
+            while True:
+                with trio.move_on_after(_SILENCE) as silence:
+                    if not await stream.receive_some():
+                        return
+                if silence.cancelled_caught and _is_acknowledged(stream):
+                    return
+    except trio.BrokenResourceError:
+        reason = "the connection broke before the server had taken everything"
+        raise click.ClickException(f"{reason}: requests may be lost") from None
+    if not _is_acknowledged(stream):
+        reason = f"the server has not taken everything within {_FAREWELL_TIMEOUT:g} s"
+        raise click.ClickException(f"{reason}: requests may be lost")
+
+
+def _is_acknowledged(stream: trio.abc.Stream) -> bool:
+    """Whether the server's system has all that was sent; True where this one cannot tell."""
+    assert isinstance(stream, trio.SocketStream)
+    try:
+        unsent = fcntl.ioctl(stream.socket.fileno(), termios.TIOCOUTQ, bytes(4))
+    except OSError:
+        return True
+    return not int.from_bytes(unsent, sys.byteorder)
 
 
 # Errors ----------------------------------------------------------------------------------------

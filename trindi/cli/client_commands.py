@@ -6,6 +6,7 @@ Each command imports what it runs when it is called, so that help and completion
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -28,18 +29,13 @@ from trindi.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from trindi.cli.conditions import Condition
 
 
-def _completer(what: str) -> Callable[[click.Context, click.Parameter, str], list[str]]:
-    def complete(ctx: click.Context, _param: click.Parameter, typed: str) -> list[str]:
-        from trindi.cli.completion import complete
+def _complete(what: str, ctx: click.Context, _param: click.Parameter, typed: str) -> list[str]:
+    from trindi.cli.completion import complete
 
-        return complete(what, ctx, typed)
-
-    return complete
+    return complete(what, ctx, typed)
 
 
 def _parse_condition(text: str) -> Condition:
@@ -54,10 +50,10 @@ def _parse_condition(text: str) -> Condition:
     metavar="[DEV.VEC.MEMBER]...",
     nargs=-1,
     type=parse_pattern,
-    shell_complete=_completer("members"),
+    shell_complete=partial(_complete, "members"),
 )
 @timeout_option(
-    help="How long to wait for what is not there, or for more where a * may match more.",
+    help="How long to wait for what is not there, or for more where a * may match more."
 )
 @click.option(
     "-1", "--value", "only_value", is_flag=True, help="Print just the value, of one member."
@@ -96,7 +92,7 @@ def get(patterns: tuple[Pattern, ...], only_value: bool, as_json: bool, **option
     nargs=-1,
     required=True,
     type=parse_assignment,
-    shell_complete=_completer("assignments"),
+    shell_complete=partial(_complete, "assignments"),
 )
 @click.option("--wait", is_flag=True, help="Wait until each is done, before the next is asked for.")
 @timeout_option(
@@ -126,7 +122,7 @@ def set_values(**options: Any) -> None:
 
 
 @click.command()
-@click.argument("condition", type=_parse_condition, shell_complete=_completer("conditions"))
+@click.argument("condition", type=_parse_condition, shell_complete=partial(_complete, "conditions"))
 @timeout_option(default=math.inf, show_default=False, help="How long to wait.  [default: for ever]")
 @server_options
 def wait(condition: Condition, **options: Any) -> None:
@@ -160,7 +156,7 @@ def wait(condition: Condition, **options: Any) -> None:
     required=False,
     default="*",
     type=parse_pattern,
-    shell_complete=_completer("members"),
+    shell_complete=partial(_complete, "members"),
 )
 @click.option("--plain", is_flag=True, help="Print lines in a terminal, too.")
 @json_option(help="Print lines, each one JSON object.")
@@ -185,7 +181,7 @@ def watch(**options: Any) -> None:
 
 @click.command("save-blobs")
 @click.argument(
-    "address", metavar="DEV.VEC", type=parse_property, shell_complete=_completer("blobs")
+    "address", metavar="DEV.VEC", type=parse_property, shell_complete=partial(_complete, "blobs")
 )
 @click.argument("directory", metavar="DIR", type=OUTPUT_DIRECTORY)
 @click.option("-n", "--count", type=COUNT, help="How many to save.  [default: all, until Ctrl-C]")
@@ -208,7 +204,9 @@ def save_blobs(**options: Any) -> None:
 
 @click.command()
 @click.argument("file", type=OUTPUT_FILE)
-@click.argument("devices", metavar="[DEV]...", nargs=-1, shell_complete=_completer("devices"))
+@click.argument(
+    "devices", metavar="[DEV]...", nargs=-1, shell_complete=partial(_complete, "devices")
+)
 @click.option("--blobs", is_flag=True, help="Receive BLOBs, too, into the directory FILE.blobs.")
 @click.option(
     "--duration",

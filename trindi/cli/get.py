@@ -40,7 +40,6 @@ class Search:
         self._missing = dict.fromkeys(self.wanted)
         self._seen: set[tuple[str, str]] = set()
         self._reasons: dict[str, None] = {}
-        self._scope = trio.CancelScope()
 
     def run(self) -> None:
         """Print what is found, and raise ClickException if something is not."""
@@ -49,11 +48,10 @@ class Search:
     async def _run(self, client: IPyClient) -> None:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._watch_for_ping_reply)
-            self._restart_timeout()
-            with self._scope:
-                await self._read(self._events)
+            with trio.move_on_after(self.timeout) as scope:
+                await self._read(self._events, scope)
                 if self._missing and self._later is not None:
-                    await self._read(self._later)
+                    await self._read(self._later, scope)
             nursery.cancel_scope.cancel()
         await self._raise_if_missing(client)
 
@@ -67,25 +65,19 @@ class Search:
                 self._later = self._client.events()
                 self._events.close()
 
-    async def _read(self, events: Events) -> None:
-        """Take definitions until nothing more can match, or the events end."""
+    async def _read(self, events: Events, scope: trio.CancelScope) -> None:
+        """Take definitions, each in time, until nothing more can match, or the events end."""
         more_may_match = events is self._events and not all(one.is_exact for one in self.wanted)
         async for event in events:
             if isinstance(event, DefVector):
-                self._take(event)
+                names = (event.devicename, event.vectorname)
+                # A property is defined again whenever any client asks for it.
+                if names not in self._seen:
+                    self._seen.add(names)
+                    self._print_matches(event)
+                    scope.deadline = trio.current_time() + self.timeout
             if not (self._missing or more_may_match):
                 return
-
-    def _restart_timeout(self) -> None:
-        self._scope.deadline = trio.current_time() + self.timeout
-
-    def _take(self, event: DefVector) -> None:
-        # A property is defined again whenever any client asks for it.
-        names = (event.devicename, event.vectorname)
-        if names not in self._seen:
-            self._seen.add(names)
-            self._print_matches(event)
-            self._restart_timeout()
 
     def _print_matches(self, event: DefVector) -> None:
         matches: dict[str, Line] = {}

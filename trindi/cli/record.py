@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Final
 
 import click
 import trio
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from trindi.recording import RecordedStream
-
-    Start: TypeAlias = "Callable[[trio.abc.Stream, str], RecordedStream]"
 
 
 _MAX_ENABLED: Final = 10_000
@@ -40,7 +38,7 @@ class Recorder:
     blobs: bool = False
     duration: float = math.inf
     notice_after: float = _NOTICE_AFTER
-    start: Start = record_stream
+    start: Callable[[trio.abc.Stream, str], RecordedStream] = record_stream
 
     def __post_init__(self) -> None:
         self._where = f"{self.host}:{self.port}"

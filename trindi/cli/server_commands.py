@@ -15,9 +15,6 @@ from trindi.cli.addresses import parse_assignment
 from trindi.cli.options import COUNT, FACTOR, LISTEN_PORT, PORT, POSITIVE_SECONDS
 from trindi.cli.shells import completion_script
 
-_SHELLS = ("bash", "zsh", "fish")
-_LEVELS = ("debug", "info", "warning", "error")
-
 _listen_host = click.option(
     "--host", metavar="HOST", default="localhost", help="Name or address to listen on."
 )
@@ -35,7 +32,7 @@ _listen_port = partial(
     "--log-level",
     metavar="LEVEL",
     default="info",
-    type=click.Choice(_LEVELS, case_sensitive=False),
+    type=click.Choice(["debug", "info", "warning", "error"], case_sensitive=False),
     help="How much to say on standard error: debug, info, warning or error.",
 )
 def serve(**options: Any) -> None:
@@ -55,10 +52,7 @@ def serve(**options: Any) -> None:
 @_listen_port("--serve", "port")
 @_listen_host
 @click.option(
-    "--speed",
-    default=1.0,
-    type=FACTOR,
-    help="Recorded seconds in a second; inf leaves no pauses.",
+    "--speed", default=1.0, type=FACTOR, help="Recorded seconds in a second; inf leaves no pauses."
 )
 def replay(**options: Any) -> None:
     """Serve a recording to INDI clients until Ctrl-C.
@@ -132,7 +126,7 @@ def check(strict: bool, findings: bool, as_json: bool, **options: Any) -> None:
 
 
 @click.command()
-@click.argument("shell", type=click.Choice(_SHELLS))
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def completion(shell: str) -> None:
     """Print a script that lets a shell complete trindi's commands.
 
