@@ -11,13 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from trindi.cli.addresses import (
-    EVERYTHING,
-    Pattern,
-    parse_assignment,
-    parse_pattern,
-    parse_property,
-)
+from trindi.cli.addresses import parse_assignment, parse_pattern, parse_property
 from trindi.cli.options import (
     COUNT,
     OUTPUT_DIRECTORY,
@@ -61,7 +55,7 @@ def _parse_condition(text: str) -> Condition:
 @click.option("-w", "--write-only", is_flag=True, help="Include write-only properties.")
 @json_option(help="Print one JSON object a line.")
 @server_options
-def get(patterns: tuple[Pattern, ...], only_value: bool, as_json: bool, **options: Any) -> None:
+def get(**options: Any) -> None:
     """Print the values of properties.
 
     Each line is DEVICE.VECTOR.MEMBER=VALUE, as indi_getprop of libindi prints it. A * stands for
@@ -74,15 +68,9 @@ def get(patterns: tuple[Pattern, ...], only_value: bool, as_json: bool, **option
 
     Exit status: 0 if there was something for each, 1 if not.
     """
-    wanted = patterns or (EVERYTHING,)
-    if only_value and as_json:
-        raise click.UsageError("-1 prints a value alone, and --json all about it: give one of them")
-    if only_value and not (len(wanted) == 1 and wanted[0].is_exact):
-        raise click.UsageError("-1 prints one value: name one DEVICE.VECTOR.MEMBER, without a *")
-
     from trindi.cli.get import Search
 
-    Search(wanted=wanted, only_value=only_value, as_json=as_json, **options).run()
+    Search(**options).run()
 
 
 @click.command("set")

@@ -26,18 +26,26 @@ class Search:
 
     host: str
     port: int
-    wanted: tuple[Pattern, ...]
+    patterns: tuple[Pattern, ...]
     timeout: float
     write_only: bool
     only_value: bool
     as_json: bool
 
     def __post_init__(self) -> None:
-        self._client = IPyClient(self.host, self.port, ask_for=devices_of(self.wanted))
+        wanted = self.patterns or (EVERYTHING,)
+        if self.only_value and self.as_json:
+            reason = "-1 prints a value alone, and --json all about it: give one of them"
+            raise click.UsageError(reason)
+        if self.only_value and not (len(wanted) == 1 and wanted[0].is_exact):
+            reason = "-1 prints one value: name one DEVICE.VECTOR.MEMBER, without a *"
+            raise click.UsageError(reason)
+        self._wanted = wanted
+        self._client = IPyClient(self.host, self.port, ask_for=devices_of(wanted))
         # Subscribed before the client runs: the server may define all at once.
         self._events = self._client.events()
         self._later: Events | None = None
-        self._missing = dict.fromkeys(self.wanted)
+        self._missing = dict.fromkeys(wanted)
         self._seen: set[tuple[str, str]] = set()
         self._reasons: dict[str, None] = {}
 
@@ -67,7 +75,7 @@ class Search:
 
     async def _read(self, events: Events, scope: trio.CancelScope) -> None:
         """Take definitions, each in time, until nothing more can match, or the events end."""
-        more_may_match = events is self._events and not all(one.is_exact for one in self.wanted)
+        more_may_match = events is self._events and not all(one.is_exact for one in self._wanted)
         async for event in events:
             if isinstance(event, DefVector):
                 names = (event.devicename, event.vectorname)
@@ -82,7 +90,7 @@ class Search:
     def _print_matches(self, event: DefVector) -> None:
         matches: dict[str, Line] = {}
         hidden = event.perm is Permission.WO and not self.write_only
-        for pattern in self.wanted:
+        for pattern in self._wanted:
             found = [] if hidden else list(lines_of(event, pattern))
             matches |= {line.name: line for line in found}
             if found or self._note_reason(event, pattern):
@@ -114,7 +122,7 @@ class Search:
             # Loaded only here: comparing names takes modules that a success does not need.
             from trindi.cli.lookup import refusal
 
-            all_asked = not devices_of(self.wanted)
+            all_asked = not devices_of(self._wanted)
             error = await refusal(client, list(self._missing), all_asked=all_asked)
             message = error.message
             if EVERYTHING in self._missing:

@@ -23,9 +23,6 @@ if TYPE_CHECKING:
 _MAX_ENABLED: Final = 10_000
 """Properties whose BLOBs are asked for: a bound against a hostile server."""
 
-_NOTICE_AFTER: Final = 5.0
-"""Seconds after which the user is told that nothing was heard yet."""
-
 
 @dataclass
 class Recorder:
@@ -37,7 +34,8 @@ class Recorder:
     devices: Sequence[str] = ()
     blobs: bool = False
     duration: float = math.inf
-    notice_after: float = _NOTICE_AFTER
+    notice_after: float = 5.0
+    """Seconds after which the user is told that nothing was heard yet."""
     start: Callable[[trio.abc.Stream, str], RecordedStream] = record_stream
 
     def __post_init__(self) -> None:

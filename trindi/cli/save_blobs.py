@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 import trio
 
-from trindi.cli.blob_progress import ProgressDisplay, RateMeter, open_display
+from trindi.cli.blob_progress import RateMeter, open_display
 from trindi.cli.client_app import closed_connection, run_client
 from trindi.cli.getprop_format import to_json
 from trindi.cli.lookup import find_vector
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from trindi.cli.addresses import Address
-    from trindi.client import SavedFrames
 
 
 @dataclass
@@ -50,18 +49,15 @@ class Saver:
             meter = RateMeter(display)
             frames = vector.save_frames(self.directory, meter)
             await client.enable_blobs(*self.address[:2])
-            await self._save(frames, meter, display)
-
-    async def _save(self, frames: SavedFrames, meter: RateMeter, display: ProgressDisplay) -> None:
-        saved = 0
-        async for path in frames:
-            saved += 1
-            # Not read from the file: another program may have moved it already.
-            size = frames.size
-            rate = meter.rate(size)
-            data = {"path": str(path), "size": size, "bytes_per_second": rate}
-            line = to_json(data) if self.as_json else str(path)
-            display.saved(line, size, rate, frames.drops)
-            if saved == self.count:
-                return
+            saved = 0
+            async for path in frames:
+                saved += 1
+                # Not read from the file: another program may have moved it already.
+                size = frames.size
+                rate = meter.rate(size)
+                data = {"path": str(path), "size": size, "bytes_per_second": rate}
+                line = to_json(data) if self.as_json else str(path)
+                display.saved(line, size, rate, frames.drops)
+                if saved == self.count:
+                    return
         raise closed_connection(f"; {saved} saved")

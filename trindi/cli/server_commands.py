@@ -12,7 +12,15 @@ from typing import Any
 import click
 
 from trindi.cli.addresses import parse_assignment
-from trindi.cli.options import COUNT, FACTOR, LISTEN_PORT, PORT, POSITIVE_SECONDS
+from trindi.cli.options import (
+    COUNT,
+    FACTOR,
+    LISTEN_PORT,
+    PORT,
+    POSITIVE_SECONDS,
+    json_option,
+    timeout_option,
+)
 from trindi.cli.shells import completion_script
 
 _listen_host = click.option(
@@ -88,16 +96,14 @@ def replay(**options: Any) -> None:
     type=parse_assignment,
     help="Set this first, and wait until it is done; can be given several times.",
 )
-@click.option(
-    "-t",
-    "--timeout",
+@timeout_option(
     default=5.0,
     type=POSITIVE_SECONDS,
     help="How long each answer may take; a program may take 15 to start with.",
 )
 @click.option("--strict", is_flag=True, help="Let warnings count as findings.")
 @click.option("--findings", is_flag=True, help="Show only the rules that are broken.")
-@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
+@json_option(help="Print the report as JSON.")
 @click.option("-v", "--verbose", is_flag=True, help="Print what is checked, line by line.")
 def check(strict: bool, findings: bool, as_json: bool, **options: Any) -> None:
     """Check an INDI driver or server against the protocol.
@@ -139,4 +145,4 @@ def completion(shell: str) -> None:
     Names of devices, properties and members are completed, too, from the server at --host and
     --port, if one answers within a second.
     """  # noqa: D301 - for click
-    click.echo(completion_script(click.get_current_context().find_root().command, shell))
+    click.echo(completion_script(shell))

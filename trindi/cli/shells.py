@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import os
 import re
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
+import click
 from click.shell_completion import (
     BashComplete,
     CompletionItem,
@@ -19,14 +20,12 @@ from click.shell_completion import (
     split_arg_string,
 )
 
-if TYPE_CHECKING:
-    import click
 
-
-def completion_script(command: click.Command, shell: str) -> str:
+def completion_script(shell: str) -> str:
     """Return what a shell runs to complete the program ``trindi``."""
     found = get_completion_class(shell)
     assert found is not None, "click knows these shells"
+    command = click.get_current_context().find_root().command
     return found(command, {}, "trindi", "_TRINDI_COMPLETE").source()
 
 

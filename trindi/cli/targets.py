@@ -43,7 +43,7 @@ def load_drivers(target: str) -> list[IPyDriver]:
         made = factory()
     # SystemExit: a script that exits must not end trindi without an error.
     except (Exception, SystemExit) as error:
-        raise TargetError(f"{name} of {source} has failed: {_describe(error)}") from error
+        raise _failure(f"{name} of {source} has failed", error) from error
     return _check_made(made, f"{name} of {source}")
 
 
@@ -85,7 +85,7 @@ def _load_file(source: str) -> ModuleType:
         spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:
         del sys.modules[name]
-        raise _cannot_load(source, error) from error
+        raise _failure(f"{source} cannot be loaded", error) from error
     return module
 
 
@@ -99,16 +99,12 @@ def _load_module(source: str) -> ModuleType:
         missing = error.name if isinstance(error, ModuleNotFoundError) else None
         if missing is not None and f"{source}.".startswith(f"{missing}."):
             raise TargetError(f"there is no module {source}") from error
-        raise _cannot_load(source, error) from error
+        raise _failure(f"{source} cannot be loaded", error) from error
 
 
-def _cannot_load(source: str, error: BaseException) -> TargetError:
-    return TargetError(f"{source} cannot be loaded: {_describe(error)}")
-
-
-def _describe(error: BaseException) -> str:
+def _failure(what: str, error: BaseException) -> TargetError:
     text = " ".join(str(error).split())
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+    return TargetError(": ".join(filter(None, [what, type(error).__name__, text])))
 
 
 def _check_made(made: Any, origin: str) -> list[IPyDriver]:
