@@ -14,7 +14,7 @@ from tests.kit.processes import wait_until
 from tests.kit.terminal import Terminal, plain
 from trindi import enableBLOB
 from trindi.cli import main
-from trindi.cli.blob_progress import RateMeter
+from trindi.cli.blob_progress import ProgressDisplay, RateMeter
 from trindi.client import Progress
 
 if TYPE_CHECKING:
@@ -163,7 +163,7 @@ def test_a_bar_beside_a_file(
 # How fast ----------------------------------------------------------------------------------------
 
 
-class Shown:
+class Shown(ProgressDisplay):
     """What a display is told."""
 
     def __init__(self) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING
 
 import click
 import trio
@@ -16,18 +16,18 @@ if TYPE_CHECKING:
     from trindi.client import Progress
 
 
-_REFRESH_INTERVAL: Final = 0.1
-"""Seconds between two drawings of the bar."""
-
-
-class ProgressDisplay(Protocol):
-    """Shows BLOBs as they arrive."""
+class ProgressDisplay:
+    """Prints one line for each BLOB."""
 
     def arriving(self, received: int, total: int | None) -> None:
         """Show how many bytes of a BLOB have arrived; `total` is None where not known yet."""
 
     def saved(self, line: str, size: int, rate: float | None, drops: int) -> None:
         """Print the line of a saved BLOB, and show its size, its rate, and all drops so far."""
+        click.echo(line)
+        speed = "" if rate is None else f", {decimal(int(rate))}/s"
+        dropped = f", {drops} dropped so far" if drops else ""
+        click.echo(decimal(size) + speed + dropped, err=True)
 
 
 class RateMeter:
@@ -54,21 +54,7 @@ class RateMeter:
         return size / self._seconds if self._seconds > 0 else None
 
 
-class ProgressLines:
-    """Prints one line for each BLOB."""
-
-    def arriving(self, received: int, total: int | None) -> None:
-        pass
-
-    def saved(self, line: str, size: int, rate: float | None, drops: int) -> None:
-        click.echo(line)
-        parts = [decimal(size)]
-        parts += [] if rate is None else [f"{decimal(int(rate))}/s"]
-        parts += [f"{drops} dropped so far"] if drops else []
-        click.echo(", ".join(parts), err=True)
-
-
-class ProgressBar:
+class ProgressBar(ProgressDisplay):
     """Draws a bar for the BLOB that is arriving."""
 
     def __init__(self) -> None:
@@ -88,30 +74,19 @@ class ProgressBar:
             DownloadColumn(),
             TransferSpeedColumn(),
             console=Console(stderr=True),
-            auto_refresh=False,
             redirect_stdout=False,
             redirect_stderr=False,
         )
         self._task = self.progress.add_task("waiting", total=None)
         self._saved = 0
         self._received = 0
-        self._due = 0.0
 
     def arriving(self, received: int, total: int | None) -> None:
-        now = trio.current_time()
         if received < self._received:
             self.progress.reset(self._task, total=total)
-        elif now < self._due and received != total:
-            return
-        self._due = now + _REFRESH_INTERVAL
         self._received = received
-        self.progress.update(
-            self._task,
-            description=f"number {self._saved + 1}",
-            completed=received,
-            total=total,
-            refresh=True,
-        )
+        number = f"number {self._saved + 1}"
+        self.progress.update(self._task, description=number, completed=received, total=total)
 
     def saved(self, line: str, size: int, rate: float | None, drops: int) -> None:
         self._saved += 1
@@ -123,15 +98,15 @@ class ProgressBar:
         else:
             click.echo(line)
         dropped = f", {drops} dropped" if drops else ""
-        self.progress.update(self._task, description=f"{self._saved} saved{dropped}", refresh=True)
+        self.progress.update(self._task, description=f"{self._saved} saved{dropped}")
 
 
 @contextmanager
 def open_display() -> Iterator[ProgressDisplay]:
     """Show a bar where standard error is a terminal, and lines elsewhere, within this block."""
-    if not sys.stderr.isatty():
-        yield ProgressLines()
-        return
-    bar = ProgressBar()
-    with bar.progress:
-        yield bar
+    if sys.stderr.isatty():
+        bar = ProgressBar()
+        with bar.progress:
+            yield bar
+    else:
+        yield ProgressDisplay()

@@ -5,53 +5,41 @@ from __future__ import annotations
 import os
 import sys
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, TypeAlias
+from functools import cache
+from typing import TYPE_CHECKING
 
 import click
+from rich.console import Console
+from rich.live import Live
+from rich.text import Text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    ShowStep: TypeAlias = "Callable[[str, str], None]"
-
 
 @contextmanager
-def show_steps(*, as_lines: bool) -> Iterator[ShowStep]:
+def show_steps(*, as_lines: bool) -> Iterator[Callable[[str, str], None]]:
     """Give a function to call with the heading and the name of each step as it begins.
 
-    Args:
-        as_lines: print a line for each step; otherwise a terminal shows one line, which is erased
-            after this block, and anything else shows nothing.
+    Each step is printed once if `as_lines`; otherwise a terminal shows one line, which is erased
+    after this block, and anything else shows nothing.
     """
     if as_lines:
-        printed: set[str] = set()
+        yield cache(lambda heading, step: click.echo(f"{heading}: {step}", err=True))
+        return
+    is_terminal = sys.stderr.isatty() and os.environ.get("TERM", "dumb") != "dumb"
+    console = Console(stderr=True, force_terminal=is_terminal)
 
-        def print_once(heading: str, step: str) -> None:
-            line = f"{heading}: {step}"
-            if line not in printed:
-                printed.add(line)
-                click.echo(line, err=True)
-
-        yield print_once
-    elif sys.stderr.isatty() and os.environ.get("TERM", "dumb") != "dumb":
-        from rich.console import Console
-        from rich.live import Live
-        from rich.text import Text
-
-        console = Console(stderr=True)
-
-        def draw(heading: str, step: str) -> None:
+    def draw(heading: str, step: str) -> None:
+        if is_terminal:
             console.width = os.get_terminal_size(sys.stderr.fileno()).columns or 80
-            line = Text(f"{heading}: {step}", no_wrap=True, overflow="ellipsis")
-            live.update(line, refresh=True)
+        live.update(Text(f"{heading}: {step}", no_wrap=True, overflow="ellipsis"), refresh=True)
 
-        with Live(
-            console=console,
-            auto_refresh=False,
-            transient=True,
-            redirect_stdout=False,
-            redirect_stderr=False,
-        ) as live:
-            yield draw
-    else:
-        yield lambda _heading, _step: None
+    with Live(
+        console=console,
+        auto_refresh=False,
+        transient=True,
+        redirect_stdout=False,
+        redirect_stderr=False,
+    ) as live:
+        yield draw
