@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -35,17 +36,16 @@ class RateMeter:
 
     def __init__(self, display: ProgressDisplay) -> None:
         self._display = display
-        self._received = 0
-        self._complete = True
+        self._received = math.inf
         self._started = 0.0
         self._seconds = 0.0
 
     def __call__(self, progress: Progress) -> None:
         now = trio.current_time()
-        if self._complete or progress.received < self._received:
+        if progress.received < self._received:
             self._started = now
-        self._received = progress.received
-        self._complete = progress.received == progress.total
+        # After a BLOB that is complete, another one begins with any number.
+        self._received = math.inf if progress.received == progress.total else progress.received
         self._seconds = now - self._started
         self._display.arriving(progress.received, progress.total)
 
@@ -79,7 +79,7 @@ class ProgressBar(ProgressDisplay):
         )
         self._task = self.progress.add_task("waiting", total=None)
         self._saved = 0
-        self._received = 0
+        self._received = math.inf
 
     def arriving(self, received: int, total: int | None) -> None:
         if received < self._received:
@@ -90,8 +90,7 @@ class ProgressBar(ProgressDisplay):
 
     def saved(self, line: str, size: int, rate: float | None, drops: int) -> None:
         self._saved += 1
-        # The next BLOB starts anew, however much of it has arrived.
-        self._received = sys.maxsize
+        self._received = math.inf
         if sys.stdout.isatty():
             # Standard output is the terminal of the bar: print above it.
             self.progress.console.print(line, markup=False, highlight=False, soft_wrap=True)

@@ -6,7 +6,7 @@ All commands that look for a device, a property or a member refuse in these word
 from __future__ import annotations
 
 import difflib
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import click
 import trio
@@ -22,17 +22,11 @@ if TYPE_CHECKING:
     from trindi.client import RemoteVector
 
 
-_BROWSE_TIMEOUT: Final = 0.5
-"""Seconds in which a server is to define its other devices, to compare their names."""
+_BROWSE_TIMEOUT, _BROWSE_QUIET = 0.5, 0.1
+"""Seconds for a server to define its other devices, and without a definition once it has."""
 
-_BROWSE_QUIET: Final = 0.1
-"""Seconds without a definition after which the server has defined all."""
-
-_MAX_ALIKE: Final = 3
-"""Similar addresses in an error."""
-
-_MAX_MEMBERS: Final = 10
-"""Members in an error where no name is similar."""
+_MAX_ALIKE, _MAX_MEMBERS = 3, 10
+"""Similar addresses in an error, or members where there are none."""
 
 Wanted: TypeAlias = Address | Pattern
 Names: TypeAlias = tuple[str, ...]
@@ -40,11 +34,7 @@ Names: TypeAlias = tuple[str, ...]
 
 
 async def find_vector(client: IPyClient, wanted: Address, timeout: float) -> RemoteVector:
-    """Wait for a property.
-
-    Raises:
-        ClickException: it is not defined within that time.
-    """
+    """Wait for a property; raise ClickException if it is not defined within that time."""
     with trio.move_on_after(timeout):
         return await client.wait_defined(wanted.devicename, wanted.vectorname)
     raise await refusal(client, [wanted.vector])
@@ -53,12 +43,9 @@ async def find_vector(client: IPyClient, wanted: Address, timeout: float) -> Rem
 async def refusal(
     client: IPyClient, wanted: Iterable[Wanted], *, all_asked: bool = False
 ) -> click.ClickException:
-    """Return the error to raise for what the server does not have.
+    """Return the error to raise for what the server does not have, as the client has heard.
 
-    Args:
-        client: has heard what the server has.
-        wanted: what is missing.
-        all_asked: the client has asked for all devices, not for some by name.
+    `all_asked`: the client has asked for all devices, not for some by name.
     """
     names = ", ".join((await hints(client, wanted, all_asked=all_asked)).values())
     reason = "" if client.connected else ", which has closed the connection"
@@ -121,22 +108,19 @@ def _missing_part(devices: Mapping[str, Any], parts: Sequence[Part]) -> tuple[st
     """
     found: list[tuple[Names, Any]] = [((), devices)]
     for part in parts:
-        siblings = [one for names, inside in found for one in _below(names, inside)]
+        siblings = [
+            ((*names, key), inside.get(key))
+            for names, inside in found
+            for key in [*inside, *(ATTRIBUTES if len(names) == 2 else ())]
+        ]
         found = [one for one in siblings if part.matches(one[0][-1])]
         if not found:
             return part.name, [names for names, _ in siblings if part.is_exact]
     return "", []
 
 
-def _below(names: Names, inside: Mapping[str, Any]) -> Iterable[tuple[Names, Any]]:
-    keys = [*inside, *ATTRIBUTES] if len(names) == 2 else inside
-    return [((*names, key), inside.get(key)) for key in keys]
-
-
 def _most_like(wanted: str, candidates: Iterable[Names]) -> list[Names]:
     """Return the candidates whose last names are most like the one that is wanted, in any case."""
-    folded: dict[str, list[Names]] = {}
-    for names in candidates:
-        folded.setdefault(names[-1].casefold(), []).append(names)
-    alike = difflib.get_close_matches(wanted.casefold(), folded, _MAX_ALIKE)
-    return [names for name in alike for names in folded[name]][:_MAX_ALIKE]
+    folded = {names: names[-1].casefold() for names in candidates}
+    alike = difflib.get_close_matches(wanted.casefold(), dict.fromkeys(folded.values()), _MAX_ALIKE)
+    return [names for one in alike for names in folded if folded[names] == one][:_MAX_ALIKE]

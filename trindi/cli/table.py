@@ -15,7 +15,8 @@ from rich.cells import cell_len
 from rich.text import Text
 
 from trindi.cli.columns import STYLES, Row, draw, fit, max_name_width, sparkline
-from trindi.protocol import Kind, defNumberVector, delProperty, setNumberVector
+from trindi.protocol import Kind, defNumberVector, setNumberVector
+from trindi.protocol.matching import ends
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -71,8 +72,8 @@ class Table:
             self._messages.append(_message_line(event.devicename, event.message, event.timestamp))
         if isinstance(event, defNumberVector | setNumberVector):
             self._note_numbers(event)
-        elif isinstance(event, delProperty):
-            self._forget(event)
+        for names in [names for names in self._history if ends(event, *names)]:
+            del self._history[names]
 
     def _note_numbers(self, event: defNumberVector | setNumberVector) -> None:
         names = (event.devicename, event.vectorname)
@@ -89,11 +90,6 @@ class Table:
             # A property is defined again whenever any client asks for it.
             if isinstance(event, setNumberVector) or not numbers:
                 numbers.append(event[name])
-
-    def _forget(self, event: delProperty) -> None:
-        for names in list(self._history):
-            if event.devicename in (None, names[0]) and event.vectorname in (None, names[1]):
-                del self._history[names]
 
     # Keys --------------------------------------------------------------------------------------
 

@@ -15,6 +15,7 @@ from trindi.cli.getprop_format import ATTRIBUTES, kind_of
 from trindi.cli.lookup import hints, refusal
 from trindi.client import IPyClient
 from trindi.protocol import DefVector, Kind, Message, SetVector, delProperty, format_timestamp
+from trindi.protocol.matching import ends
 
 if TYPE_CHECKING:
     from trindi.cli.addresses import Address, Pattern
@@ -76,38 +77,30 @@ class Waiter:
             click.echo(f"So far there is no {', '.join(names.values())}; still waiting", err=True)
 
     async def _take(self, event: SnoopEvent) -> None:
-        if isinstance(event, Message):
-            return
         for address in self._values:
-            if event.devicename not in (None, address.devicename):
-                continue
-            if event.vectorname not in (None, address.vectorname):
-                continue
-            if isinstance(event, delProperty):
+            names, name = address[:2], address.membername
+            if ends(event, *names):
                 self._values[address] = None
-            else:
-                await self._take_one(event, address)
-
-    async def _take_one(self, event: DefVector | SetVector, address: Address) -> None:
-        if isinstance(event, DefVector):
-            await self._check_definition(event, address)
-        name = address.membername
-        value = _attribute(event, name) if name in ATTRIBUTES else event.get(name)
-        if value is not None:
-            self._values[address] = value
+            if isinstance(event, Message | delProperty):
+                continue
+            if names != (event.devicename, event.vectorname):
+                continue
+            if isinstance(event, DefVector):
+                await self._check_definition(event, address)
+            value = _attribute(event, name) if name in ATTRIBUTES else event.get(name)
+            if value is not None:
+                self._values[address] = value
 
     async def _check_definition(self, event: DefVector, address: Address) -> None:
         name = address.membername
         if name not in event and not (name in ATTRIBUTES and hasattr(event, ATTRIBUTES[name])):
             raise await refusal(self._client, [address])
         if kind_of(event) is Kind.BLOB:
-            vector = address.vector
             if name not in ATTRIBUTES:
-                raise ConditionError(
-                    f"{address} is a BLOB, and has no value to compare: compare {vector}._STATE"
-                )
+                instead = f"compare {address.vector}._STATE"
+                raise ConditionError(f"{address} is a BLOB, and has no value to compare: {instead}")
             # Servers send the state of a BLOB vector only to clients that have enabled its BLOBs.
-            await self._client.enable_blobs(vector.devicename, vector.vectorname)
+            await self._client.enable_blobs(*address[:2])
 
 
 def _attribute(event: DefVector | SetVector, name: str) -> Any:

@@ -13,6 +13,7 @@ from trindi.cli.client_app import Reconnecting, closed_connection, run_client
 from trindi.cli.getprop_format import ATTRIBUTES, Line, lines_of, to_json
 from trindi.client import IPyClient
 from trindi.protocol import DefVector, Message, SetVector, delProperty, format_timestamp
+from trindi.protocol.matching import ends
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -106,11 +107,7 @@ class _LineView:
         return before != line.text
 
     def _deletions(self, event: delProperty) -> Iterator[tuple[str, Mapping[str, Any]]]:
-        keys = [
-            key
-            for key in self._known
-            if event.devicename in (None, key[0]) and event.vectorname in (None, key[1])
-        ]
+        keys = [key for key in self._known if ends(event, *key[:2])]
         for key in keys:
             del self._known[key]
         for names in dict.fromkeys(key[:2] for key in keys):
