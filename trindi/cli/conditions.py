@@ -33,18 +33,14 @@ Values: TypeAlias = "Mapping[str, Value | None]"
 _MAX_DEPTH: Final = 50
 """Parentheses, and "not", within each other."""
 _TOO_DEEP: Final = "it is nested too deeply"
-
 _STATES: Final = frozenset([*SwitchState, *State])
-
-_COMPARE: Final[Mapping[type[ast.cmpop], Callable[[Any, Any], bool]]] = {
+_OPERATIONS: Final[Mapping[type[ast.AST], Callable[..., Any]]] = {
     ast.Eq: operator.eq,
     ast.NotEq: operator.ne,
     ast.Lt: operator.lt,
     ast.LtE: operator.le,
     ast.Gt: operator.gt,
     ast.GtE: operator.ge,
-}
-_CALCULATE: Final[Mapping[type[ast.AST], Callable[..., float]]] = {
     ast.Add: operator.add,
     ast.Sub: operator.sub,
     ast.Mult: operator.mul,
@@ -193,12 +189,9 @@ class Condition:
         return list(dict.fromkeys(o for o in self._operands.values() if isinstance(o, Address)))
 
     def holds(self, lookup: Callable[[Address], Value | None]) -> bool | None:
-        """Return whether it is true; None where that is not known.
+        """Return whether it is true; None where that, or a value that it needs, is not known.
 
-        `lookup` returns the value of a member; None where it is not known.
-
-        Raises:
-            ConditionError: it compares what cannot be compared.
+        Raises ConditionError if it compares what cannot be compared.
         """
         values = {
             name: lookup(operand) if isinstance(operand, Address) else operand
@@ -232,30 +225,27 @@ class Condition:
             return None
         first, second = self._like(first, second, right), self._like(second, first, left)
         if isinstance(first, str) is isinstance(second, str):
-            return _COMPARE[type(relation)](first, second)
+            return bool(_OPERATIONS[type(relation)](first, second))
         # A text of the device that is no number now.
         return isinstance(relation, ast.NotEq)
 
     def _value(self, node: ast.expr, values: Values) -> Value | None:
+        """Return a value; None where it is not known, no number now, or divided by zero."""
         match node:
             case ast.Name(id=name) if name in values:
                 return values[name]
-            case ast.BinOp(left=left, op=sign, right=right) if type(sign) in _CALCULATE:
-                return self._calculate(_CALCULATE[type(sign)], [left, right], values)
-            case ast.UnaryOp(op=sign, operand=operand) if type(sign) in _CALCULATE:
-                return self._calculate(_CALCULATE[type(sign)], [operand], values)
-            case ast.Call(func=ast.Name(id="abs"), args=[operand]):
-                return self._calculate(abs, [operand], values)
-        raise ConditionError(f"{self._text(node)} is no value to compare")
-
-    def _calculate(
-        self, function: Callable[..., float], nodes: Sequence[ast.expr], values: Values
-    ) -> float | None:
-        """Return a result; None where an operand is unknown, no number now, or a zero divisor."""
-        numbers = [self._number(node, values) for node in nodes]
+            case ast.BinOp(left=left, op=sign, right=right) if type(sign) in _OPERATIONS:
+                function, parts = _OPERATIONS[type(sign)], [left, right]
+            case ast.UnaryOp(op=sign, operand=part) if type(sign) in _OPERATIONS:
+                function, parts = _OPERATIONS[type(sign)], [part]
+            case ast.Call(func=ast.Name(id="abs"), args=[part]):
+                function, parts = abs, [part]
+            case _:
+                raise ConditionError(f"{self._text(node)} is no value to compare")
+        numbers = [self._number(part, values) for part in parts]
         if None not in numbers:
             with suppress(ZeroDivisionError):
-                return function(*numbers)
+                return float(function(*numbers))
         return None
 
     def _number(self, node: ast.expr, values: Values) -> float | None:
@@ -298,9 +288,6 @@ class Condition:
 def _decide(truths: Sequence[bool | None], decisive: bool) -> bool | None:
     """Join truths with "and", which one False decides, or with "or", which one True decides."""
     return decisive if decisive in truths else None if None in truths else not decisive
-
-
-# Writing -----------------------------------------------------------------------------------------
 
 
 def written(value: Value) -> str:

@@ -44,12 +44,8 @@ def printable(text: str) -> str:
 class Table:
     """The table, how far it is scrolled, and its filter.
 
-    Attributes:
-        has_keys: there is a keyboard: name the keys.
-        filter: a text that shown rows must contain, in any case.
-        editing: keys go to the filter.
-        top: number of rows above the first one in sight.
-        finished: the user has quit.
+    Keys are named only where `has_keys`, and go to the filter while `editing` it. Shown rows
+    contain the filter, in any case; `top` rows are above the first one in sight.
     """
 
     client: IPyClient

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING, Any, Final, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
@@ -21,20 +21,13 @@ if TYPE_CHECKING:
     from trindi.protocol import SnoopEvent
 
 
-_MAX_KNOWN: Final = 100_000
-"""Values that are remembered, to print only new ones; beyond that all are forgotten."""
-
-
 def run_watch(
-    host: str,
-    port: int,
-    pattern: Pattern,
-    *,
-    plain: bool,
-    as_json: bool,
-    max_known: int = _MAX_KNOWN,
+    host: str, port: int, pattern: Pattern, *, plain: bool, as_json: bool, max_known: int = 100_000
 ) -> None:
-    """Show a table if standard output is a terminal, and lines otherwise."""
+    """Show a table if standard output is a terminal, and lines otherwise.
+
+    To print only new values, `max_known` of them are remembered; beyond that all are forgotten.
+    """
     devices = devices_of([pattern])
     can_draw = _is_terminal(sys.stdout) and os.environ.get("TERM", "dumb") != "dumb"
     if plain or as_json or not can_draw:
@@ -65,8 +58,7 @@ class _LineView:
         self._max_known = max_known
         self._known: dict[tuple[str, str, str], str] = {}
         # States are shown unless the pattern names a member.
-        all_members = pattern.member == ANY
-        self._states = pattern._replace(member=Part("_STATE")) if all_members else None
+        self._states = pattern._replace(member=Part("_STATE")) if pattern.member == ANY else None
 
     async def run(self, _client: IPyClient) -> None:
         async for event in self._events:
@@ -83,7 +75,10 @@ class _LineView:
                 # A message has a line of its own.
                 yield str(line), {key: line.data[key] for key in line.data if key != "message"}
         if event.message and self._pattern.covers_device(event.devicename):
-            yield _message(event)
+            timestamp = None if event.timestamp is None else format_timestamp(event.timestamp)
+            name = "" if event.devicename is None else f"{event.devicename}: "
+            about = {"device": event.devicename, "message": event.message, "timestamp": timestamp}
+            yield f"{name}{event.message}", about
 
     def _changed_lines(self, event: DefVector | SetVector) -> Iterator[Line]:
         """Yield members that are reported, or defined with a new value, and new states."""
@@ -99,12 +94,11 @@ class _LineView:
 
     def _remember(self, line: Line) -> bool:
         """Remember the value of a line, and return whether it is new."""
-        key = line[:3]
-        before = self._known.get(key)
+        is_new = self._known.get(line[:3]) != line.text
         if len(self._known) >= self._max_known:
             self._known.clear()
-        self._known[key] = line.text
-        return before != line.text
+        self._known[line[:3]] = line.text
+        return is_new
 
     def _deletions(self, event: delProperty) -> Iterator[tuple[str, Mapping[str, Any]]]:
         keys = [key for key in self._known if ends(event, *key[:2])]
@@ -113,10 +107,3 @@ class _LineView:
         for names in dict.fromkeys(key[:2] for key in keys):
             data = {"device": names[0], "vector": names[1], "deleted": True}
             yield f"{join(*names)} is deleted", data
-
-
-def _message(event: SnoopEvent) -> tuple[str, Mapping[str, Any]]:
-    timestamp = None if event.timestamp is None else format_timestamp(event.timestamp)
-    name = "" if event.devicename is None else f"{event.devicename}: "
-    data = {"device": event.devicename, "message": event.message, "timestamp": timestamp}
-    return f"{name}{event.message}", data
