@@ -161,7 +161,5 @@ def devices_of(patterns: Iterable[Pattern]) -> list[str]:
 
     Whole devices are asked for: not every driver answers for one property alone.
     """
-    parts = [pattern.device for pattern in patterns]
-    if not all(part.is_exact for part in parts):
-        return []
-    return list(dict.fromkeys(part.name for part in parts))
+    devices = dict.fromkeys(pattern.device for pattern in patterns)
+    return [part.name for part in devices] if all(part.is_exact for part in devices) else []

@@ -95,11 +95,9 @@ def _widths(rows: Sequence[Row], width: int) -> _Widths:
     number = max([_MIN_WIDTH, *(size for row, size in values if row.trend is not None)])
     time = _TIME if width >= 70 else 0
     room = max(1, width - name - _GAP - _GAP - _STATE - (time and _GAP + time))
-    if width < 50:
-        value = min(text, room)
-        return _Widths(name, value, value, time)
-    value = min(max(number + _GAP + _MAX_TREND, text), room)
-    return _Widths(name, value, min(number, value - _GAP - _MIN_TREND), time)
+    trend = _MAX_TREND if width >= 50 else 0
+    value = min(max(number + (trend and _GAP + trend), text), room)
+    return _Widths(name, value, min(number, value - _GAP - _MIN_TREND) if trend else value, time)
 
 
 def _line(row: Row, widths: _Widths) -> Text:

@@ -68,8 +68,9 @@ class Table:
             self._messages.append(_message_line(event.devicename, event.message, event.timestamp))
         if isinstance(event, defNumberVector | setNumberVector):
             self._note_numbers(event)
-        for names in [names for names in self._history if ends(event, *names)]:
-            del self._history[names]
+        else:
+            for names in [names for names in self._history if ends(event, *names)]:
+                del self._history[names]
 
     def _note_numbers(self, event: defNumberVector | setNumberVector) -> None:
         names = (event.devicename, event.vectorname)
