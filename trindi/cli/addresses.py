@@ -161,5 +161,6 @@ def devices_of(patterns: Iterable[Pattern]) -> list[str]:
 
     Whole devices are asked for: not every driver answers for one property alone.
     """
-    devices = dict.fromkeys(pattern.device for pattern in patterns)
-    return [part.name for part in devices] if all(part.is_exact for part in devices) else []
+    parts = [pattern.device for pattern in patterns]
+    exact = all(part.is_exact for part in parts)
+    return list(dict.fromkeys(part.name for part in parts)) if exact else []
