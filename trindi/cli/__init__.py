@@ -1,16 +1,27 @@
-"""The ``trindi`` command."""
+"""The ``trindi`` command: its help page in sections, and how every command ends.
+
+An error is one line on standard error. Wrong usage has exit status 2, any other error 1.
+"""
 
 from __future__ import annotations
 
-from typing import Final
+import contextlib
+import sys
+from io import TextIOWrapper
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from trindi import __version__
 from trindi.cli import client_commands as client, server_commands as server
-from trindi.cli.group import CommandGroup
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 __all__ = ["main"]
+
+_MAX_ERROR_LENGTH: Final = 800
+"""Characters; of a longer error the middle is left out."""
 
 _SECTIONS: Final = {
     "Serve": [server.serve],
@@ -33,9 +44,59 @@ Examples:
 """
 
 
+@contextlib.contextmanager
+def _one_line_errors() -> Iterator[None]:
+    """Turn click's errors into errors of one line, and Ctrl-C into exit status 130."""
+    try:
+        yield
+    except click.exceptions.NoArgsIsHelpError:
+        raise
+    except click.ClickException as error:
+        message = _one_line(error.format_message())
+        if isinstance(error, click.UsageError):
+            command = error.ctx.command_path if error.ctx is not None else "trindi"
+            message = f"{' '.join(message.split()).removesuffix('.')} (see {command} --help)"
+        short = click.ClickException(message)
+        short.exit_code = error.exit_code  # type: ignore[misc]  # click reads it from the instance
+        raise short from None
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+def _one_line(message: str) -> str:
+    # The message may hold what the user has typed, of any length and with line breaks.
+    line = " ".join(message.splitlines())
+    if len(line) > _MAX_ERROR_LENGTH:
+        line = f"{line[: _MAX_ERROR_LENGTH // 2]} … {line[-_MAX_ERROR_LENGTH // 4 :]}"
+    return line
+
+
+class _Commands(click.Group):
+    """The commands under headings; each ends with one line if it fails."""
+
+    def make_context(self, *args: Any, **more: Any) -> click.Context:
+        with _one_line_errors():
+            return super().make_context(*args, **more)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        # A device may send characters that the encoding of the terminal does not have.
+        if isinstance(sys.stdout, TextIOWrapper):
+            sys.stdout.reconfigure(errors="replace")
+        with _one_line_errors():
+            return super().invoke(ctx)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        width = max(map(len, self.commands))
+        for heading, commands in _SECTIONS.items():
+            with formatter.section(heading):
+                formatter.write_dl(
+                    [(f"{one.name or '':{width}}", one.get_short_help_str(80)) for one in commands]
+                )
+
+
 @click.group(
-    cls=CommandGroup,
-    sections=_SECTIONS,
+    cls=_Commands,
+    commands=[command for commands in _SECTIONS.values() for command in commands],
     epilog=_EXAMPLES,
     context_settings={"help_option_names": ["-h", "--help"], "show_default": True},
 )
