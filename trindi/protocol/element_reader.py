@@ -261,12 +261,20 @@ def _reader(element: Element) -> _Reader:
     return vector(element) if element.kind else _Reader(element)
 
 
-_READERS: Final = {name.encode(): _reader(element) for name, element in ELEMENTS.items()}
+class _Readers(dict[bytes, _Reader]):
+    """The readers by name of element; each is made when it is first needed."""
+
+    def __missing__(self, name: bytes) -> _Reader | None:
+        element = ELEMENTS.get(name.decode())
+        return self.setdefault(name, _reader(element)) if element else None
+
+
+_READERS: Final = _Readers()
 
 
 def _start(head: re.Match[bytes] | None) -> tuple[Rest, Values] | None:
     """Return what reads the rest of the element, and its values; None for an unknown name."""
-    if head is None or (reader := _READERS.get(head[1])) is None:
+    if head is None or (reader := _READERS[head[1]]) is None:
         return None
     return reader.none if head[5] else reader.rest, reader.values[head[2] + head[4]]
 

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from trindi.protocol import events
 from trindi.protocol.blobs import COMPRESSED, Base64, compress
-from trindi.protocol.elements import ELEMENTS, Attribute, Element, Kind
+from trindi.protocol.elements import ELEMENT_OF, Attribute, Element, Kind
 from trindi.protocol.markup import Memory
 from trindi.protocol.values import BLANKS, clean, format_timestamp, number_to_text
 
@@ -208,7 +208,14 @@ def _writer(element: Element) -> _Writer:
     return vector(element) if element.kind else _Writer(element)
 
 
-_WRITERS: Final = {element.cls: _writer(element) for element in ELEMENTS.values()}
+class _Writers(dict[type[Any], _Writer]):
+    """The writers by class of event; each is made when it is first needed."""
+
+    def __missing__(self, cls: type[Any]) -> _Writer:
+        return self.setdefault(cls, _writer(ELEMENT_OF[cls]))
+
+
+_WRITERS: Final = _Writers()
 
 
 def encode(event: events.Event) -> bytes:
