@@ -8,13 +8,14 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from rich.progress import Progress as Bar
 
 from tests.kit.cli import BRIEFLY, at, refusal, trindi
 from tests.kit.processes import wait_until
 from tests.kit.terminal import Terminal, plain
 from trindi import enableBLOB
 from trindi.cli import main
-from trindi.cli.blob_progress import ProgressDisplay, RateMeter
+from trindi.cli.save_blobs import ProgressDisplay
 from trindi.client import Progress
 
 if TYPE_CHECKING:
@@ -163,36 +164,27 @@ def test_a_bar_beside_a_file(
 # How fast ----------------------------------------------------------------------------------------
 
 
-class Shown(ProgressDisplay):
-    """What a display is told."""
-
-    def __init__(self) -> None:
-        self.told: list[tuple[int, int | None]] = []
-
-    def arriving(self, received: int, total: int | None) -> None:
-        self.told.append((received, total))
-
-    def saved(self, line: str, size: int, rate: float | None, drops: int) -> None:
-        raise AssertionError
-
-
 async def test_the_rate_is_that_of_each_blob(mock_clock: MockClock) -> None:
-    display = Shown()
-    meter = RateMeter(display)
+    bar = Bar(disable=True)
+    bar.add_task("")
+    (task,) = bar.tasks
+    display = ProgressDisplay(bar)
+    told: list[tuple[float, float | None]] = []
     rates: list[float | None] = []
     for received, seconds in ((0, 2.0), (500, 2.0), (1000, 100.0), (10, 1.0), (1000, 0.0)):
-        meter(Progress("D", "v", received, 1000))
-        rates.append(meter.rate(received))
+        display(Progress("D", "v", received, 1000))
+        told.append((task.completed, task.total))
+        rates.append(display.rate(received))
         mock_clock.jump(seconds)
-    assert display.told == [(0, 1000), (500, 1000), (1000, 1000), (10, 1000), (1000, 1000)]
+    assert told == [(0, 1000), (500, 1000), (1000, 1000), (10, 1000), (1000, 1000)]
     assert rates == [None, 250, 250, None, 1000]
-    meter(Progress("D", "v", 2000, 2000))
-    assert meter.rate(2000) is None
+    display(Progress("D", "v", 2000, 2000))
+    assert display.rate(2000) is None
 
 
 async def test_a_blob_that_is_given_up_does_not_count(mock_clock: MockClock) -> None:
-    meter = RateMeter(Shown())
+    display = ProgressDisplay()
     for received, total in ((500, None), (100, None), (200, None)):
-        meter(Progress("D", "v", received, total))
+        display(Progress("D", "v", received, total))
         mock_clock.jump(1)
-    assert meter.rate(200) == 200
+    assert display.rate(200) == 200
