@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import tracemalloc
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 import trio
@@ -35,13 +35,9 @@ from trindi.transport import (
     EncodedBatch,
     EncodedEvent,
     EventQueue,
-    OverflowPolicy,
     pieces_of,
     put_blob,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 ON, OFF = SwitchState.ON, SwitchState.OFF
 
@@ -87,16 +83,6 @@ def lagging_outbox(**kwargs: Any) -> EventQueue:
     outbox.put(text("more filler", 500))
     assert outbox.lagging
     return outbox
-
-
-def dropping(then: Callable[[], object]) -> OverflowPolicy:
-    """Drop all at the bound, and call a function."""
-
-    def at_bound(outbox: EventQueue) -> None:
-        outbox.drop_all()
-        then()
-
-    return OverflowPolicy(at_bound=at_bound)
 
 
 def after_filler(outbox: EventQueue) -> list[Any]:
@@ -371,9 +357,7 @@ class TestLagging:
 class TestOverflow:
     def test_beyond_the_bound_what_waits_is_dropped_and_said(self) -> None:
         told: list[int] = []
-        outbox = EventQueue(
-            high_water=100, bound=1000, policy=dropping(lambda: told.append(len(outbox)))
-        )
+        outbox = EventQueue(high_water=100, bound=1000, at_bound=lambda: told.append(len(outbox)))
         for _ in range(5):
             outbox.put(encoded(Message("Dev", "x" * 300)))
         assert told == [0]
@@ -381,7 +365,7 @@ class TestOverflow:
 
     def test_it_is_said_each_time(self) -> None:
         told: list[None] = []
-        outbox = EventQueue(bound=1000, policy=dropping(lambda: told.append(None)))
+        outbox = EventQueue(bound=1000, at_bound=lambda: told.append(None))
         for _ in range(3):
             outbox.put(text("t", 2000))
         assert len(told) == 3
@@ -391,7 +375,7 @@ class TestOverflow:
             outbox.put(encoded(Message("Dev", "goodbye" * 500)))
             outbox.close()
 
-        outbox = EventQueue(bound=1000, policy=dropping(farewell))
+        outbox = EventQueue(bound=1000, at_bound=farewell)
         outbox.put(text("t", 2000))
         outbox.put(text("t", 2000))
         assert [event.message for event in waiting(outbox)] == ["goodbye" * 500]
@@ -402,26 +386,14 @@ class TestOverflow:
             outbox.put(text("t", size))
         assert (outbox.drops, len(outbox)) == (2, 1)
 
-    def test_a_policy_may_keep_every_event_above_the_mark(self) -> None:
-        outbox = EventQueue(high_water=10, policy=OverflowPolicy(conflate=False))
-        items = [number("n", a=value) for value in range(5)]
-        for item in items:
-            outbox.put(item)
-        assert outbox.lagging
-        assert (waiting(outbox), outbox.drops) == ([item.event for item in items], 0)
-
     def test_one_blob_more_is_allowed(self) -> None:
-        outbox = EventQueue(
-            high_water=100, bound=1000, policy=dropping(lambda: pytest.fail("too early"))
-        )
+        outbox = EventQueue(high_water=100, bound=1000, at_bound=lambda: pytest.fail("too early"))
         outbox.put(frame(50_000))
         outbox.put(text("t", 500))
         assert len(outbox) == 2
 
     def test_an_upload_has_its_place_beside_the_bound_as_a_frame_has(self) -> None:
-        outbox = EventQueue(
-            high_water=100, bound=1000, policy=dropping(lambda: pytest.fail("too early"))
-        )
+        outbox = EventQueue(high_water=100, bound=1000, at_bound=lambda: pytest.fail("too early"))
         about = {"b": SizeFormat(5000, ".bin")}
         upload = encoded(newBLOBVector("Dev", "blob", {"b": bytes(5000)}, about))
         outbox.put(upload)
@@ -576,9 +548,7 @@ class TestBLOBs:
     ) -> None:
         given_up: list[int] = []
         outboxes = [
-            EventQueue(
-                high_water=2000, bound=100, policy=dropping(partial(given_up.append, number))
-            )
+            EventQueue(high_water=2000, bound=100, at_bound=partial(given_up.append, number))
             for number in reversed(range(20))
         ]
         outboxes.reverse()

@@ -23,7 +23,7 @@ from trindi.protocol import (
     getProperties,
 )
 from trindi.protocol.matching import covers
-from trindi.transport import EventQueue, OverflowPolicy
+from trindi.transport import EventQueue
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Container, Iterator
@@ -166,7 +166,7 @@ class _SnoopQueue(EventQueue):
 
     def __init__(self, snooping: Snooping) -> None:
         # A handler that is too slow gets the newest state; at the bound all is requested again.
-        super().__init__(policy=OverflowPolicy(at_bound=self._overflow))
+        super().__init__(at_bound=self._overflow)
         self._snooping = snooping
 
     def put(self, encoded: EncodedEvent) -> None:
@@ -178,8 +178,7 @@ class _SnoopQueue(EventQueue):
         for encoded in batch.items:
             self.put(encoded)
 
-    def _overflow(self, _queue: EventQueue) -> None:
-        self.drop_all()
+    def _overflow(self) -> None:
         logger.warning("snoopevent is too slow: events are dropped and requested again")
         self._snooping.ask_again()
 

@@ -15,8 +15,8 @@ import trio
 
 from trindi.errors import TrindiError
 from trindi.host.guard import guarded_stdio
-from trindi.protocol import SnoopEvent, encode
-from trindi.transport import Connection, EncodedEvent, EventQueue, StdioStream, put_blob
+from trindi.protocol import SnoopEvent
+from trindi.transport import Connection, EncodedEvent, StdioStream, put_blob
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Iterator
@@ -46,13 +46,7 @@ async def run_on_stream(
     *,
     task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> None:
-    """Run a driver on a stream until its input ends, and close the stream.
-
-    Raises:
-        ExceptionGroup: what the hardware loop or a task raised.
-        RuntimeError: the driver is running already.
-        TrindiError: standard output is not read, and too much waits for it.
-    """
+    """Run a driver on a stream until its input ends, and close the stream."""
     connection = Connection(
         stream,
         name="standard input",
@@ -72,7 +66,7 @@ async def run_on_stream(
         if driver.running:
             raise RuntimeError("the driver is running already")
         async with trio.open_nursery() as nursery:
-            await nursery.start(driver.serve, _StdioPublisher(connection.outbox))
+            await nursery.start(driver.serve, _StdioPublisher(connection))
             task_status.started()
             await connection.run(receive)
             nursery.cancel_scope.cancel()
@@ -83,12 +77,9 @@ async def run_on_stream(
 
 
 class _StdioPublisher:
-    def __init__(self, outbox: EventQueue) -> None:
-        self._outbox = outbox
-
-    def publish(self, event: Event) -> None:
-        # Encoded at once: an event that cannot be encoded is an error of the driver that sends it.
-        self._outbox.put(EncodedEvent(event, encode(event)))
+    def __init__(self, connection: Connection) -> None:
+        self._outbox = connection.outbox
+        self.publish = connection.reply
 
     async def publish_blob(self, event: setBLOBVector) -> None:
         encoded = EncodedEvent(event)

@@ -10,15 +10,9 @@ from trindi.transport.event_queue import (
     BLOB_TIMEOUT as BLOB_TIMEOUT,
     BOUND as BOUND,
     HIGH_WATER as HIGH_WATER,
-    NEWEST_STATE_WINS as NEWEST_STATE_WINS,
     EventQueue as EventQueue,
-    OverflowPolicy as OverflowPolicy,
     put_blob as put_blob,
 )
-from trindi.transport.runtime import (
-    DEFAULT_RUNTIME as DEFAULT_RUNTIME,
-    InThread as InThread,
-    Runtime as Runtime,
-)
+from trindi.transport.runtime import DEFAULT_RUNTIME as DEFAULT_RUNTIME, Runtime as Runtime
 from trindi.transport.stdio import StdioStream as StdioStream
 from trindi.transport.yield_budget import YieldBudget as YieldBudget

@@ -46,16 +46,13 @@ _Key: TypeAlias = tuple[str, str]
 
 
 def encoded_of(item: Queued) -> EncodedEvent:
-    """Return the event that stands in a queue."""
     return item.encoded if isinstance(item, Slot) else item
 
 
 class Conflation:
-    """The last set of each property in a queue, for newer ones to replace.
+    """The last set of each property in a queue, put into slots for newer ones to replace.
 
-    Args:
-        queue: what waits; the last sets in it are put into slots. A set that stands far in front
-            stays as it is, and the newer one comes behind it.
+    A set that stands far in front stays as it is, and the newer one comes behind it.
     """
 
     def __init__(self, queue: deque[Queued]) -> None:
@@ -77,11 +74,7 @@ class Conflation:
             queue[-back] = slot
 
     def replace(self, encoded: EncodedEvent) -> int | None:
-        """Merge an event into the waiting set of its property.
-
-        Returns:
-            By how many bytes that has become larger, or None if there is none to replace.
-        """
+        """Merge an event into the waiting set, if any; return by how many bytes that has grown."""
         key = _key(encoded.event)
         slot = self._slots.get(key) if key is not None else None
         if slot is None:
@@ -105,7 +98,6 @@ class Conflation:
         return slot
 
     def remove(self, item: Queued) -> None:
-        """Forget a slot that is taken out of the queue."""
         key = _key(encoded_of(item).event)
         if key is not None and self._slots.get(key) is item:
             del self._slots[key]

@@ -10,6 +10,7 @@ route anything.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable
 from typing import Final, TypeAlias
@@ -29,7 +30,7 @@ from trindi.protocol import (
     pingRequest,
 )
 from trindi.transport.encoded import EncodedBatch, EncodedEvent, pieces_of
-from trindi.transport.event_queue import BOUND, HIGH_WATER, EventQueue, OverflowPolicy
+from trindi.transport.event_queue import BOUND, HIGH_WATER, EventQueue
 from trindi.transport.rawio import raw_io_of
 from trindi.transport.runtime import DEFAULT_RUNTIME, Runtime
 from trindi.transport.yield_budget import YieldBudget
@@ -66,33 +67,24 @@ neither it nor its pings are read."""
 FAREWELL: Final = 1.0
 """Seconds for telling a peer why it is disconnected."""
 
+_BROKEN: Final = (trio.BrokenResourceError, trio.ClosedResourceError)
 _NO_PING: Final = "none"
 _GET_PROPERTIES: Final = ELEMENT_OF[getProperties].xml
 
+# It returns something to await if the receiver's queue is full.
 Handler: TypeAlias = Callable[[Event | ProtocolError], Awaitable[None] | None]
-"""Takes what a peer sent; returns something to await if the receiver's queue is full."""
 
 
 class Connection:
     """One peer on one stream.
 
     Args:
-        stream: the stream; it is closed at the end of `run`.
+        stream: it is closed at the end of `run`.
         name: what the log calls the peer.
-        decoder: reads its bytes.
         high_water: bytes that may wait for it before it is lagging.
         bound: bytes that may wait for it, beyond one BLOB, before it is disconnected.
         max_errors: malformed elements after which it is disconnected, or None.
         linger: seconds for outstanding replies after its last word, and again for them to leave.
-        runtime: the runtime under which it is served.
-
-    Attributes:
-        outbox: what waits for the peer.
-        events_in: how many events it has sent.
-        errors: how many malformed elements it has sent.
-        in_flight: how many of its requests are being worked on.
-        disconnect_reason: why it was disconnected, or "".
-        broken: the stream broke while it was being read; False if the peer ended it.
     """
 
     def __init__(
@@ -122,38 +114,34 @@ class Connection:
         self._open_questions = 0  # getProperties that are being worked on
         self._held: list[pingRequest] = []
         self.disconnect_reason = ""
-        self.broken = False
+        self.broken = False  # the stream broke while it was being read; the peer did not end it
         self.name = name
         self.outbox = EventQueue(
             high_water=high_water,
             bound=bound,
             # A peer that does not read gets the newest state, and is disconnected at the bound.
-            policy=OverflowPolicy(at_bound=self._overflow),
+            at_bound=self._overflow,
             send_nowait=self._io.send_nowait,
         )
         self.events_in = 0
-        self.errors = 0
-        self.in_flight = 0
+        self.errors = 0  # malformed elements that the peer has sent
+        self.in_flight = 0  # requests of the peer that are being worked on
 
     # What drivers see of the peer ----------------------------------------------------------------
 
     def reply(self, event: Event) -> None:
-        """Send an event to this peer alone. Never blocks."""
-        # Encoded at once, so that the outbox knows its weight.
+        # Encoded at once, so that the outbox knows its weight, and errors are those of the sender.
         self.outbox.put(EncodedEvent(event, encode(event)))
 
     def forward(self, batch: EncodedBatch) -> None:
-        """Send encoded events to this peer alone. Never blocks."""
         self.outbox.put_all(batch)
 
     def request_started(self, event: ClientEvent) -> None:
-        """Note that a request of this peer is being worked on."""
         self.in_flight += 1
         if isinstance(event, getProperties):
             self._open_questions += 1
 
     def request_finished(self, event: ClientEvent) -> None:
-        """Note that a request is no longer being worked on."""
         self.in_flight -= 1
         if isinstance(event, getProperties):
             self._open_questions -= 1
@@ -168,10 +156,7 @@ class Connection:
     # Life ----------------------------------------------------------------------------------------
 
     async def run(self, handler: Handler) -> None:
-        """Talk to the peer until it has gone, or is disconnected.
-
-        A broken stream ends this without an error. If cancelled, the stream is closed at once.
-        """
+        """Talk to the peer until it has gone, its stream is broken, or it is disconnected."""
         try:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._write)
@@ -195,8 +180,7 @@ class Connection:
         self.outbox.close()
         self._reading.cancel()
 
-    def _overflow(self, outbox: EventQueue) -> None:
-        outbox.drop_all()
+    def _overflow(self) -> None:
         self.disconnect("this client does not read fast enough: too much is waiting for it")
 
     # Reading -------------------------------------------------------------------------------------
@@ -206,7 +190,7 @@ class Connection:
             try:
                 large = self._decoder.held > RECEIVE_BYTES
                 data = await self._io.receive(RECEIVE_BLOB_BYTES if large else RECEIVE_BYTES)
-            except (trio.BrokenResourceError, trio.ClosedResourceError):
+            except _BROKEN:
                 self.broken = True
                 self._abandon()
                 return
@@ -226,10 +210,7 @@ class Connection:
                 del item
 
     async def _wait_with_keepalive(self, waiting: Awaitable[None]) -> None:
-        """Read nothing until there is room for a request.
-
-        A peer takes a server that reads none of its pings for dead, so it gets ping replies.
-        """
+        """Read nothing until there is room for a request; a peer must not take that for death."""
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._keepalive)
             await waiting
@@ -244,12 +225,11 @@ class Connection:
 
     async def _decode(self, data: bytes) -> list[Event | ProtocolError]:
         """Decode; the end of a large BLOB in a worker thread, since other tasks must run."""
+        feed = self._decoder.feed_all
         if self._decoder.undecoded > THREAD_BYTES and b"<" in data:
-            items: list[Event | ProtocolError] = await self._runtime.in_thread(
-                self._decoder.feed_all, data
-            )
+            items: list[Event | ProtocolError] = await self._runtime.in_thread(feed, data)
             return items
-        return self._decoder.feed_all(data)
+        return feed(data)
 
     def _receive(self, item: Event | ProtocolError, handler: Handler) -> Awaitable[None] | None:
         if isinstance(item, pingRequest):
@@ -298,14 +278,13 @@ class Connection:
                 self.outbox.task_done()
                 if self.outbox and self._write_budget.exhausted():
                     await self._write_budget.checkpoint()
-        except (trio.BrokenResourceError, trio.ClosedResourceError):
+        except _BROKEN:
             self._abandon()
             # What the peer said before it left is still read (§7), for a limited time.
             await trio.sleep(self._linger)
             self._reading.cancel()
 
     def _abandon(self) -> None:
-        """Drop what waits: the peer does not read any more."""
         self._unwritable = True
         self.outbox.clear()
         self.outbox.close()
@@ -329,9 +308,7 @@ class Connection:
         """End our side and read what is left: closing on unread bytes would reset the peer (§7)."""
         if not self.disconnect_reason or not isinstance(self._stream, trio.abc.HalfCloseableStream):
             return
-        try:
+        with contextlib.suppress(*_BROKEN):
             await self._stream.send_eof()
             while await self._stream.receive_some(RECEIVE_BYTES):
                 pass
-        except (trio.BrokenResourceError, trio.ClosedResourceError):
-            pass

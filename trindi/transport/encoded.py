@@ -35,13 +35,10 @@ _BLOBS: Final = (setBLOBVector, newBLOBVector)
 class EncodedEvent:
     """One event on its way to any number of peers.
 
-    Args:
-        event: the event.
-        data: its bytes: as `encode` makes them or, of an event that is relayed, as it was received.
-            Without them it is encoded when the first peer needs them.
+    `data` is as `encode` makes it or, of an event that is relayed, as it was received. Without it
+    the event is encoded when the first peer needs it.
 
     Attributes:
-        event: the event.
         blob: it carries payloads.
         parts: its bytes in order, each payload as a `Base64` that holds the plain bytes; empty if
             it has no payloads, or before `prepare`.
@@ -59,7 +56,6 @@ class EncodedEvent:
 
     @property
     def data(self) -> bytes:
-        """The event as bytes in one piece."""
         if self._data is None:
             self._data = b"".join(self.pieces()) if self.parts else encode(self.event)
         return self._data
@@ -78,7 +74,6 @@ class EncodedEvent:
             self.set_parts(encode_parts(event))
 
     def set_parts(self, parts: list[bytes | Base64]) -> None:
-        """Take the parts, and weigh the event."""
         self.parts = parts
         self.weight = sum(map(len, parts))
 
@@ -92,12 +87,7 @@ class EncodedEvent:
 
 
 class EncodedBatch:
-    """Events that go together.
-
-    Attributes:
-        items: in their order.
-        weight: bytes that they take together.
-    """
+    """Events that go together, in their order."""
 
     __slots__ = ("items", "weight")
 

@@ -3,7 +3,7 @@
 An `EventQueue` is bounded in bytes and has two marks. Below the high-water mark the peer gets every
 event in order. Above it the peer is lagging: a newer set of a property replaces the one that waits
 (see `conflation`), and so does a newer frame of a BLOB; definitions, deletions and messages are
-never dropped. Above the bound the queue's `OverflowPolicy` decides.
+never dropped. Above the bound all that waits is dropped, and the owner of the queue is told.
 
 Putting never waits. Only BLOBs wait for room, and only for peers that keep up (`put_blob`).
 This module knows events and tasks, but no streams.
@@ -12,7 +12,6 @@ This module knows events and tasks, but no streams.
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import trio
@@ -30,7 +29,7 @@ HIGH_WATER: Final = 8 * 1024 * 1024
 """Bytes that may wait before a peer is lagging; a BLOB that is larger does not count."""
 
 BOUND: Final = 64 * 1024 * 1024
-"""Bytes that may wait beyond one BLOB before the overflow policy decides."""
+"""Bytes that may wait beyond one BLOB before all is dropped."""
 
 BLOB_TIMEOUT: Final = 5.0
 """Seconds that a BLOB waits for room, as long as libindi waits for its pings (§4.6)."""
@@ -39,35 +38,15 @@ BLOB_TIMEOUT: Final = 5.0
 _MANY: Final = 3
 
 
-@dataclass(frozen=True, slots=True)
-class OverflowPolicy:
-    """What a queue does for a peer that is too slow.
-
-    Attributes:
-        conflate: above the high-water mark, a newer set replaces the one that waits. False: every
-            event is kept, up to the bound.
-        at_bound: called with the queue right after the event that has passed the bound was put. It
-            makes room, and may put something in place of what it drops, such as a farewell.
-    """
-
-    conflate: bool = True
-    at_bound: Callable[[EventQueue], None] = lambda queue: queue.drop_all()
-
-
-NEWEST_STATE_WINS: Final = OverflowPolicy()
-"""For a peer that is never given up: at the bound, all that waits is dropped."""
-
-
 class EventQueue:
     """What waits for one peer.
 
     Args:
         high_water: bytes that may wait before the peer is lagging; a BLOB that is larger does not
             count.
-        bound: bytes that may wait, beyond the largest BLOB seen, before the policy decides.
-        policy: what happens above the two marks.
-        send_nowait: sends the first bytes of some data at once, and returns how many; for peers
-            that wait for an answer.
+        bound: bytes that may wait, beyond the largest BLOB seen, before all is dropped.
+        at_bound: called then; it may put something in place of what was dropped.
+        send_nowait: sends the first bytes of some data at once, and returns how many.
 
     Attributes:
         size: bytes that wait, those being sent just now included.
@@ -82,12 +61,12 @@ class EventQueue:
         *,
         high_water: int = HIGH_WATER,
         bound: int = BOUND,
-        policy: OverflowPolicy = NEWEST_STATE_WINS,
+        at_bound: Callable[[], object] = lambda: None,
         send_nowait: Callable[[bytes], int] = lambda _data: 0,
     ) -> None:
         self._high_water = high_water
         self._bound = bound
-        self._policy = policy
+        self._at_bound = at_bound
         self._send_nowait = send_nowait
         # The end of an event whose start was sent at once.
         self._rest: EncodedEvent | None = None
@@ -156,22 +135,20 @@ class EventQueue:
             slots = self._conflation
             self._queue.append(encoded if slots is None else slots.add(encoded))
         if self.size > self._bound + self._largest and not self._overflowing:
-            # What the policy puts in is taken, however large.
+            self.drop_all()
+            # What is put in its place is taken, however large.
             self._overflowing = True
-            self._policy.at_bound(self)
+            self._at_bound()
             self._overflowing = False
 
     def _mark(self, largest: int) -> int:
         """Return the high-water mark; a BLOB that is larger does not count.
 
-        Otherwise all that is published while it is on its way would count as too much, for a peer
-        that reads as fast as it can.
+        Otherwise all that is published while it is on its way would be too much for any peer.
         """
         return self._high_water + (largest if largest > self._high_water else 0)
 
     def _replace(self, encoded: EncodedEvent) -> bool:
-        if not self._policy.conflate:
-            return False
         if self._conflation is None:
             self._conflation = Conflation(self._queue)
         growth = self._conflation.replace(encoded)
@@ -207,9 +184,8 @@ class EventQueue:
 
     def has_room(self, weight: int) -> bool:
         """Return whether a BLOB of this many bytes leaves the peer below its high-water mark."""
-        size = self.size
         mark = self._mark(max(self._largest, weight))
-        return self._closed or size == 0 or size + weight <= mark
+        return self._closed or self.size == 0 or self.size + weight <= mark
 
     async def wait_room(self, weight: int) -> None:
         """Wait until `has_room`. If cancelled, nothing has changed."""
@@ -226,11 +202,7 @@ class EventQueue:
         return bool(self._queue) or self._rest is not None
 
     def pop(self) -> EncodedEvent:
-        """Take the oldest event; it counts as waiting until `task_done` is called.
-
-        Raises:
-            IndexError: nothing waits.
-        """
+        """Take the oldest event; it counts as waiting until `task_done` is called."""
         item = self._queue.popleft()
         if self._conflation is not None:
             self._conflation.remove(item)
@@ -245,7 +217,12 @@ class EventQueue:
             rest, self._rest = self._rest, None
             return [rest]
         if self._conflation is None and self.size <= enough:
-            return self._take_all()
+            # Without conflation nothing stands in slots.
+            everything: list[EncodedEvent] = list(self._queue)  # type: ignore[arg-type]
+            self._queue.clear()
+            self._leaving_bytes = self.size
+            self.taken += len(everything)
+            return everything
         taken = [self.pop()]
         length = taken[0].weight
         while self._queue and length < enough:
@@ -254,14 +231,6 @@ class EventQueue:
                 break
             taken.append(self.pop())
             length += weight
-        return taken
-
-    def _take_all(self) -> list[EncodedEvent]:
-        # Without conflation nothing stands in slots.
-        taken: list[EncodedEvent] = list(self._queue)  # type: ignore[arg-type]
-        self._queue.clear()
-        self._leaving_bytes = self.size
-        self.taken += len(taken)
         return taken
 
     def task_done(self) -> None:
@@ -315,11 +284,9 @@ async def put_blob(
             queue.put(encoded)
         else:
             full[queue] = None
-    if full:
-        await _put_within(encoded, full, timeout)
+    if not full:
+        return
 
-
-async def _put_within(encoded: EncodedEvent, full: dict[EventQueue, None], timeout: float) -> None:
     async def put(queue: EventQueue) -> None:
         await queue.wait_room(encoded.weight)
         del full[queue]

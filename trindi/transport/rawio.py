@@ -26,11 +26,7 @@ class RawIO:
         self._stream = stream
 
     async def receive(self, max_bytes: int) -> bytes:
-        """Wait for bytes; b"" at the end. If cancelled, nothing was read.
-
-        Raises:
-            BrokenResourceError, ClosedResourceError: the stream is broken, or closed.
-        """
+        """Wait for bytes; b"" at the end. If cancelled, nothing was read."""
         return bytes(await self._stream.receive_some(max_bytes))
 
     def send_nowait(self, _data: Data) -> int:
@@ -38,11 +34,7 @@ class RawIO:
         return 0
 
     async def send(self, data: Data) -> None:
-        """Send all bytes; no checkpoint if that needs no waiting. If cancelled, some are sent.
-
-        Raises:
-            BrokenResourceError, ClosedResourceError: the stream is broken, or closed.
-        """
+        """Send all bytes; no checkpoint if that needs no waiting. If cancelled, some are sent."""
         await self._stream.send_all(data)
 
 
@@ -89,7 +81,6 @@ class _SocketIO(RawIO):
 
 
 def raw_io_of(stream: trio.abc.Stream) -> RawIO:
-    """Return how to read and write a stream."""
     if isinstance(stream, trio.SocketStream) and os.name == "posix":
         return _SocketIO(stream.socket.fileno)
     return RawIO(stream)

@@ -9,21 +9,15 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Final, TypeAlias
 
 import trio
 
+# Calls a function in a worker thread. If cancelled, it waits for its end nevertheless.
 InThread: TypeAlias = Callable[..., Awaitable[Any]]
-"""Calls a function with arguments in a worker thread, and returns what it returns. If cancelled, it
-waits for the end of the function nevertheless."""
 
-
-def _wall_time() -> datetime:
-    return datetime.now(UTC)
-
-
-async def _in_worker_thread(function: Callable[..., Any], *args: Any) -> Any:
-    return await trio.to_thread.run_sync(function, *args)
+_wall_time: Final = partial(datetime.now, UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +32,8 @@ class Runtime:
     """
 
     now: Callable[[], datetime] = _wall_time
-    in_thread: InThread = _in_worker_thread
+    in_thread: InThread = trio.to_thread.run_sync
     contain_errors: bool = True
 
 
 DEFAULT_RUNTIME: Final = Runtime()
-"""The real time of day and worker threads; errors are contained."""

@@ -30,21 +30,15 @@ MAX_READ: Final = 1024 * 1024 * 1024
 
 
 class _Descriptor(NamedTuple):
-    """A descriptor that was passed, and how many bytes the stream had received by then."""
-
     fd: int
-    offset: int
+    offset: int  # bytes that the stream had received by then
 
 
 class StdioStream(trio.abc.Stream):
     """Standard input and output, or any two descriptors, as one stream.
 
     The descriptors are made non-blocking. `close` does not close them, and makes them as they were.
-    A regular file is read without waiting.
-
-    Args:
-        read_fd: where to read from.
-        write_fd: where to write to; it may be the same socket.
+    A regular file is read without waiting. Both may be the same socket.
     """
 
     def __init__(self, read_fd: int = 0, write_fd: int = 1) -> None:
@@ -103,10 +97,7 @@ class StdioStream(trio.abc.Stream):
         """Read the first `size` bytes of the next passed descriptor.
 
         A descriptor comes with the bytes of its element, or before them, so it is here when the
-        element is complete.
-
-        Raises:
-            ValueError: there is none, it is no file, or it holds fewer bytes.
+        element is complete. ValueError: there is none, it is no file, or it holds fewer bytes.
         """
         if not self._descriptors:
             raise ValueError("the descriptor of an attached BLOB is missing")
@@ -127,7 +118,6 @@ class StdioStream(trio.abc.Stream):
     # Sending -----------------------------------------------------------------------------------
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
-        """Send all of the data. If cancelled, any part of it may have been sent."""
         await trio.lowlevel.checkpoint_if_cancelled()
         with memoryview(data) as view:
             sent = 0
@@ -142,7 +132,6 @@ class StdioStream(trio.abc.Stream):
         await trio.lowlevel.checkpoint()
 
     async def wait_send_all_might_not_block(self) -> None:
-        """Wait until something can be written."""
         self._check_open()
         try:
             await trio.lowlevel.wait_writable(self._write_fd)
@@ -153,15 +142,11 @@ class StdioStream(trio.abc.Stream):
     # The end -----------------------------------------------------------------------------------
 
     async def aclose(self) -> None:
-        """Do what `close` does."""
         self.close()
         await trio.lowlevel.checkpoint()
 
     def close(self) -> None:
-        """Give the descriptors back as they were, and close passed ones.
-
-        Tasks that wait to read or write get `trio.ClosedResourceError`.
-        """
+        """Give the descriptors back as they were, and close passed ones."""
         if self._closed:
             return
         self._closed = True
