@@ -106,8 +106,6 @@ class Dispatcher:
             queue.release_all()
         self._queues.clear()
 
-    # Taking requests -----------------------------------------------------------------------------
-
     # These return something to await if the queue of the property is full.
 
     def take(self, event: NewVector, sender: Sender) -> Awaitable[None] | None:
@@ -219,8 +217,6 @@ class Dispatcher:
         self._unread += 1
         if not self._has_leader:
             self._wake_worker()
-
-    # Working on them -----------------------------------------------------------------------------
 
     async def _work(self) -> None:
         self._wakeup_pending = False

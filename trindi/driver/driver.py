@@ -80,8 +80,10 @@ class IPyDriver(NamedMapping[Device]):
         self._definitions = Definitions(self._by_name)
         self.sink = DriverSink()
         self._nursery: trio.Nursery | None = None
-        self._dispatcher = Dispatcher(self._by_name, self._clientevent, self.sink.publish)
-        self._snooping = Snooping(self._by_name, self._snoopevent, self.sink.publish)
+        publish = self.sink.publish
+        # The methods are looked up at each call, so that a test may replace them.
+        self._dispatcher = Dispatcher(self._by_name, lambda e: self.clientevent(e), publish)  # noqa: PLW0108
+        self._snooping = Snooping(self._by_name, lambda e: self.snoopevent(e), publish)  # noqa: PLW0108
 
     @property
     def _error_name(self) -> str:
@@ -288,20 +290,11 @@ class IPyDriver(NamedMapping[Device]):
         self.sink.publish(event)
         await self.sink.yield_if_due()
 
-    # The methods are looked up at each call, so that a test may replace them.
-
-    async def _clientevent(self, event: ClientEvent) -> None:
-        await self.clientevent(event)
-
-    async def _snoopevent(self, event: SnoopEvent) -> None:
-        await self.snoopevent(event)
-
 
 def _check_tasks(tasks: Any) -> list[Callable[[], Awaitable[object]]]:
     checked: list[Any] = [tasks] if inspect.iscoroutine(tasks) else list(tasks)
     for task in filter(inspect.iscoroutine, checked):
-        # Otherwise Python warns that it was never awaited.
-        task.close()
+        task.close()  # Otherwise Python warns that it was never awaited.
     for task in checked:
         if inspect.iscoroutine(task):
             name = task.__qualname__.rpartition(".")[2]

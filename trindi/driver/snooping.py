@@ -59,8 +59,6 @@ class Snooping:
         self.vectors: set[tuple[str, str]] = set()
         self.queue = _SnoopQueue(self)
 
-    # Requests ------------------------------------------------------------------------------------
-
     def add(self, devicename: str | None, vectorname: str | None) -> getProperties:
         """Note what is snooped on, and return the request for it."""
         if devicename is None:
@@ -114,8 +112,6 @@ class Snooping:
         for request in self._blobs.values():
             self._publish(request)
 
-    # Events --------------------------------------------------------------------------------------
-
     def wants(self, event: Any) -> bool:
         devicename, vectorname = event.devicename, getattr(event, "vectorname", None)
         if devicename in self._own:
@@ -131,8 +127,6 @@ class Snooping:
         watch = self._watches.get((event.devicename, getattr(event, "vectorname", None)))
         if watch is not None:
             watch.note_activity()
-
-    # Life ----------------------------------------------------------------------------------------
 
     def start(self, nursery: trio.Nursery) -> None:
         """Send all requests, and begin to call the handler; `stop` is to follow."""

@@ -88,8 +88,6 @@ class Member(Generic[V]):
         else:
             self.vector[self.name] = value
 
-    # What the vector calls -----------------------------------------------------------------------
-
     def _assign(self, value: V) -> None:
         """Assign an already converted value."""
         if value != self._value:
@@ -144,7 +142,6 @@ class NumberMember(Member[float]):
     """A number, held as a float.
 
     Args:
-        name: printable ASCII.
         format: how a client shows the value, such as ``%5.2f`` or ``%10.6m``; "" means ``%g``.
         min: the least value that a client may set.
         max: the greatest value that a client may set; `min` == `max` means no limits.
@@ -228,7 +225,6 @@ class BLOBMember(Member[BLOBValue | None]):
     """A BLOB: bytes, or a file that is read in a worker thread when it is sent.
 
     Args:
-        name: printable ASCII.
         blobsize: bytes before any compression; 0 means the length of the value.
         blobformat: file suffix such as ``.fits``. If it ends in ``.z``, the bytes are compressed on
             their way; a `blobsize` that is not their length says that they are compressed already.

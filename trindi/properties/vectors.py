@@ -20,12 +20,8 @@ from trindi.protocol import (
     SizeFormat,
     State,
     SwitchState,
-    newNumberVector,
-    newSwitchVector,
     replace,
     setBLOBVector,
-    setLightVector,
-    setNumberVector,
 )
 
 if TYPE_CHECKING:
@@ -118,17 +114,16 @@ class SwitchVector(ValueVector[SwitchMember, SwitchState]):
                 f"vector {self.name!r} has no switch On: OneOfMany wants one, AtMostOne need not"
             )
 
-    def _check_values(self, event: newSwitchVector) -> None:
+    def _check_values(self, event: Any) -> None:
         on = [name for name, value in event.items() if value is SwitchState.ON]
         if len(on) > 1 and self._rule is not Rule.ANY_OF_MANY:
             raise RefusedError(f"too many switches are On: {', '.join(on)}")
         if not on and self._rule is Rule.ONE_OF_MANY:
             raise RefusedError("no switch is On: turn another On instead")
 
-    def update(self, values: Mapping[str, Any]) -> None:
-        """Set several switches, such as those of an event; those going Off come first."""
-        for member, value in sorted(self._converted(values), key=lambda item: item[1] == "On"):
-            self._assign(member, value)
+    def _converted(self, values: Mapping[str, Any]) -> list[tuple[SwitchMember, Any]]:
+        # Those going Off come first.
+        return sorted(super()._converted(values), key=lambda item: item[1] == "On")
 
     def _extra_attributes(self) -> dict[str, Any]:
         return super()._extra_attributes() | {"rule": self._rule}
@@ -179,14 +174,14 @@ class NumberVector(ValueVector[NumberMember, float]):
     ) -> None:
         super().__init__(name, label, group, perm, state, numbermembers)
 
-    def _check_values(self, event: newNumberVector) -> None:
+    def _check_values(self, event: Any) -> None:
         for name, value in event.items():
             low, high, _ = self.members[name].limits
             if not is_allowed(value, low, high):
                 raise RefusedError(f"{name} {value:g} is not within {low:g} and {high:g}")
 
     def _set_event_of(self, values: Mapping[str, Any], message: str, time: datetime) -> SetVector:
-        report = setNumberVector(
+        report: SetVector = self._set_event(
             self.devicename, self.name, values, self._state, self._timeout, time, message
         )
         all_members = self._by_name
@@ -214,13 +209,14 @@ class LightVector(ValueVector[LightMember, State]):
     ) -> None:
         super().__init__(name, label, group, "ro", state, lightmembers)
 
-    # Lights have neither permission nor timeout on the wire.
-
     def _extra_attributes(self) -> dict[str, Any]:
-        return {}
+        return {}  # Lights have neither permission nor timeout on the wire.
 
     def _set_event_of(self, values: Mapping[str, Any], message: str, time: datetime) -> SetVector:
-        return setLightVector(self.devicename, self.name, values, self._state, time, message)
+        report: SetVector = self._set_event(
+            self.devicename, self.name, values, self._state, time, message
+        )
+        return report
 
 
 class BLOBVector(Vector[BLOBMember, BLOBValue | None]):

@@ -86,8 +86,6 @@ class StdioStream(trio.abc.Stream):
             os.close(self._descriptors.popleft().fd)
         return data
 
-    # Passed descriptors --------------------------------------------------------------------------
-
     def decoder(self) -> Decoder:
         """Make the decoder for this stream; it takes attached BLOBs from passed descriptors."""
         self._decoder = Decoder(attachments=self.take_attachment)
@@ -115,8 +113,6 @@ class StdioStream(trio.abc.Stream):
         while self._descriptors and self._descriptors[0].offset <= done:
             os.close(self._descriptors.popleft().fd)
 
-    # Sending -----------------------------------------------------------------------------------
-
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
         await trio.lowlevel.checkpoint_if_cancelled()
         with memoryview(data) as view:
@@ -138,8 +134,6 @@ class StdioStream(trio.abc.Stream):
         except PermissionError:
             # epoll does not take a regular file, which never blocks.
             await trio.lowlevel.checkpoint()
-
-    # The end -----------------------------------------------------------------------------------
 
     async def aclose(self) -> None:
         self.close()
