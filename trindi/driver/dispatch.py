@@ -45,7 +45,6 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Generator
     from datetime import datetime
 
-
 logger = logging.getLogger("trindi.driver")
 
 INTAKE: Final = 1024

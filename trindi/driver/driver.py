@@ -40,7 +40,6 @@ if TYPE_CHECKING:
     from trindi.driver.property_queue import Sender
     from trindi.transport import EncodedBatch, EncodedEvent, EventQueue, Runtime
 
-
 Ts = TypeVarTuple("Ts")
 
 

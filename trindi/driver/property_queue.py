@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from trindi.protocol import ClientEvent, Event
     from trindi.transport import EncodedBatch
 
-
 PROPERTY_QUEUE: Final = 64
 """Requests of one peer that may wait for one property; if it sends more, it is not read."""
 

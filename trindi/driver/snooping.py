@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
     from trindi.transport import EncodedBatch, EncodedEvent
 
-
 logger = logging.getLogger("trindi.driver")
 
 

@@ -40,7 +40,6 @@ if TYPE_CHECKING:
 
     from trindi.properties.owners import VectorOfMember
 
-
 V = TypeVar("V")
 
 

@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from datetime import datetime
 
-
 V = TypeVar("V")
 M = TypeVar("M", bound=Member[Any])
 

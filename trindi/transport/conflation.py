@@ -24,7 +24,6 @@ from trindi.transport.encoded import EncodedEvent
 if TYPE_CHECKING:
     from collections import deque
 
-
 # Events that are looked through for sets to replace when a peer begins to lag: a few milliseconds.
 _LOOK_BACK: Final = 4096
 

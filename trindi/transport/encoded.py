@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
     from trindi.transport.runtime import InThread
 
-
 # A guess at what an event takes beyond its values if it is not encoded: a snooping driver gets the
 # event itself.
 _UNENCODED_WEIGHT: Final = 512

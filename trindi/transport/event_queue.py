@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
     from trindi.transport.encoded import EncodedBatch
 
-
 HIGH_WATER: Final = 8 * 1024 * 1024
 """Bytes that may wait before a peer is lagging; a BLOB that is larger does not count."""
 

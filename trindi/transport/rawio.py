@@ -15,7 +15,6 @@ import trio
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-
 Data: TypeAlias = bytes | memoryview
 
 

@@ -13,7 +13,6 @@ import trio
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-
 STREAK: Final = 0.001
 """Seconds that a task may go on without a checkpoint; each step looks at the clock."""
 
