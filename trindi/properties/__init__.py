@@ -9,8 +9,7 @@ from trindi.properties.members import (
     SwitchMember as SwitchMember,
     TextMember as TextMember,
 )
-from trindi.properties.named import NamedMapping as NamedMapping
-from trindi.properties.owners import EventSink as EventSink
+from trindi.properties.owners import EventSink as EventSink, NamedMapping as NamedMapping
 from trindi.properties.values import (
     BLOBValue as BLOBValue,
     blob_format as blob_format,

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from trindi.properties.named import NamedMapping
-from trindi.properties.owners import EventSink, no_driver
+from trindi.properties.owners import EventSink, NamedMapping, no_driver
 from trindi.properties.values import check_text
 from trindi.properties.vector import Vector
 from trindi.protocol import ClientEvent, Message, SnoopEvent, check_name, delProperty

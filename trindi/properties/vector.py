@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from trindi.errors import ConfigurationError, RefusedError
 from trindi.properties.members import Member
-from trindi.properties.named import NamedMapping
-from trindi.properties.owners import DeviceOfVector, EventSink, no_driver
+from trindi.properties.owners import DeviceOfVector, EventSink, NamedMapping, no_driver
 from trindi.properties.values import check_text, convert_choice
 from trindi.protocol import (
     ELEMENTS,

@@ -7,6 +7,7 @@ definition or a deletion of its property. This module knows events and their enc
 from __future__ import annotations
 
 import itertools
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from trindi.protocol import (
@@ -31,13 +32,11 @@ _MAPPINGS: Final = ("members", "limits", "sizeformat", "text")
 _SCALARS: Final = ("state", "timeout", "message")
 
 
+@dataclass(slots=True, eq=False)
 class Slot:
     """A set in a queue that a newer one may replace."""
 
-    __slots__ = ("encoded",)
-
-    def __init__(self, encoded: EncodedEvent) -> None:
-        self.encoded = encoded
+    encoded: EncodedEvent
 
 
 Queued: TypeAlias = EncodedEvent | Slot

@@ -127,8 +127,6 @@ class Connection:
         self.errors = 0  # malformed elements that the peer has sent
         self.in_flight = 0  # requests of the peer that are being worked on
 
-    # What drivers see of the peer ----------------------------------------------------------------
-
     def reply(self, event: Event) -> None:
         # Encoded at once, so that the outbox knows its weight, and errors are those of the sender.
         self.outbox.put(EncodedEvent(event, encode(event)))
@@ -152,8 +150,6 @@ class Connection:
     def has_spoken(self) -> bool:
         """Whether the peer has ever sent a valid element."""
         return self.events_in > 0 or self._pinged
-
-    # Life ----------------------------------------------------------------------------------------
 
     async def run(self, handler: Handler) -> None:
         """Talk to the peer until it has gone, its stream is broken, or it is disconnected."""
@@ -182,8 +178,6 @@ class Connection:
 
     def _overflow(self) -> None:
         self.disconnect("this client does not read fast enough: too much is waiting for it")
-
-    # Reading -------------------------------------------------------------------------------------
 
     async def _read(self, handler: Handler) -> None:
         while True:
@@ -266,8 +260,6 @@ class Connection:
         if self.errors == self._max_errors:
             self.disconnect(f"it has sent {self.errors} malformed elements")
 
-    # Writing -------------------------------------------------------------------------------------
-
     async def _write(self) -> None:
         try:
             while await self.outbox.wait_news():
@@ -289,8 +281,6 @@ class Connection:
         self.outbox.clear()
         self.outbox.close()
         self.outbox.task_done()
-
-    # The end -------------------------------------------------------------------------------------
 
     async def _finish(self) -> None:
         """Wait, for a limited time, until outstanding replies are made and have left."""
