@@ -99,7 +99,7 @@ def set_values(**options: Any) -> None:
 
     With --wait, properties are set one after another, each once the one before is Ok or Idle. So
     what a device defines only when it is connected can be set in the same command. Each may take
-    as long as the property says itself, or as --timeout allows, whatever it says.
+    as long as the property says itself, or as --timeout says instead.
 
     Exit status: 0 if the server has it, or it is done with --wait; 1 if it was refused, or may be
     lost on its way, or the device reports Alert, or takes too long.
@@ -125,7 +125,7 @@ def wait(condition: Condition, **options: Any) -> None:
     parentheses. Numbers may be calculated with + - * / % (with blanks around them) and abs(), and
     may be sexagesimal. Texts are quoted, and so are names with blanks or dots, all of it within
     the quotes of the shell. As with trindi get, _STATE and other attributes stand in the place of
-    a member; of BLOBs only they can be compared. What is not there yet is waited for.
+    a member; of BLOBs only they can be compared. A property may appear later.
 
     Exit status: 0 once it holds; 1 if it does not within --timeout, or the server has gone; 2 if
     it compares what cannot be compared.

@@ -255,8 +255,8 @@ class IPyClient(NamedMapping[RemoteDevice]):
 
         The predicate is called with the vector at each change, so that no state is missed, however
         short; when the caller goes on, the property may have changed again. It must not block. The
-        property need not be defined yet; without a predicate its definition is waited for. A stale
-        property never meets the condition. Bound the wait with `trio.fail_after`.
+        property need not be defined yet; without a predicate the wait ends at its definition. A
+        stale property never meets the condition. Bound the wait with `trio.fail_after`.
         """
         return await self._core.wait_for(devicename, vectorname, predicate or _any_vector)
 

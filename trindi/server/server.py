@@ -127,7 +127,7 @@ class IPyServer:
     async def remove(self, upstream: IPyDriver | Upstream) -> None:
         """End a driver or another upstream, withdraw its devices, and forget it.
 
-        Returns once its tasks have ended. If cancelled, it is removed all the same.
+        Returns once its tasks have ended. A cancellation of the caller does not stop the removal.
 
         Raises:
             ValueError: the server does not have it.

@@ -1,4 +1,4 @@
-"""The server's one seam: an upstream is whatever owns devices behind the server.
+"""The server's one seam: an upstream owns devices behind the server.
 
 A driver in this process, a program on a socket pair and a server on another machine are upstreams.
 Each says what its devices are, takes requests, hears what others say through one bounded queue, and
@@ -39,7 +39,7 @@ class Broker(Protocol):
 
 
 class Upstream(ABC):
-    """Whatever owns devices behind the server.
+    """An owner of devices behind the server.
 
     Attributes:
         name: what the log calls it.
