@@ -37,14 +37,9 @@ STYLES: Final[Mapping[str, str]] = {
 
 
 class Row(NamedTuple):
-    """One line of the table.
+    """One line of the table, its name indented by `depth` columns.
 
-    Attributes:
-        depth: columns by which the name is indented.
-        value: None for a heading, whose name goes on up to the state.
-        trend: the last values of a number, as a sparkline; None for other values.
-        state: state of the property, in its first row.
-        time: when the state was reported.
+    A heading has no value, and its name goes on up to the state. Only numbers have a trend.
     """
 
     depth: int
@@ -143,10 +138,8 @@ def fit(text: str, width: int) -> str:
 
 def sparkline(values: Sequence[float]) -> str:
     """Draw one block for each number, from the lowest to the highest of them."""
-    low, high = min(values, default=0.0), max(values, default=0.0)
-    # Halved first: the difference may be more than a float can hold.
-    span = high / 2 - low / 2
-    if not span:
-        return _BLOCKS[0] * len(values)
-    last = len(_BLOCKS) - 1
-    return "".join(_BLOCKS[round((one / 2 - low / 2) / span * last)] for one in values)
+    # Halved: the difference may be more than a float can hold.
+    halves = [one / 2 for one in values]
+    low = min(halves, default=0.0)
+    span = max(halves, default=0.0) - low or 1.0
+    return "".join(_BLOCKS[round((one - low) / span * (len(_BLOCKS) - 1))] for one in halves)

@@ -112,36 +112,31 @@ def _sign(token: str) -> str:
 
 def _operand(run: Sequence[str], after: str) -> Value | Address:
     """Read an operand; several without a sign between them are an error."""
-    operand = _read(run[0])
+    token, operand = run[0], _read(run[0])
     if len(run) > 1:
         if operand is not None and after[-1:] in {"<", ">", "="}:
             raise ConditionError(f"{run[1]!r} is not expected there")
         raise _unquoted(" ".join(run))
-    if operand is None:
-        raise _unreadable(run[0])
-    return operand
-
-
-def _read(token: str) -> Value | Address | None:
-    """Read an operand; one that is quoted as a whole is a text."""
-    if token[0] in {'"', "'"} and token.index(token[0], 1) == len(token) - 1:
-        return Literal(token[1:-1])
-    if token in _STATES:
-        return Literal(token)
-    with suppress(ValueError):
-        return parse_number(token)
-    with suppress(AddressError):
-        return parse_address(token)
-    return None
-
-
-def _unreadable(token: str) -> ConditionError:
+    if operand is not None:
+        return operand
     hint = "quote texts, and names that have blanks"
     if token.capitalize() in _STATES:
         hint = f"write {token.capitalize()}"
     elif re.search(r"[-+*/%]", token):
         hint = "put blanks around + - * / %"
-    return ConditionError(f"{token!r} is no number and no DEVICE.VECTOR.MEMBER: {hint}")
+    raise ConditionError(f"{token!r} is no number and no DEVICE.VECTOR.MEMBER: {hint}")
+
+
+def _read(token: str) -> Value | Address | None:
+    """Read an operand; one that is quoted as a whole is a text."""
+    is_quoted = token[0] in {'"', "'"} and token.index(token[0], 1) == len(token) - 1
+    if is_quoted or token in _STATES:
+        return Literal(token[1:-1] if is_quoted else token)
+    with suppress(ValueError):
+        return parse_number(token)
+    with suppress(AddressError):
+        return parse_address(token)
+    return None
 
 
 def _unquoted(text: str) -> ConditionError:
@@ -277,12 +272,7 @@ class Condition:
 
     def _text(self, node: ast.expr) -> str:
         """Write a part of the condition as the user has."""
-
-        def write(name: re.Match[str]) -> str:
-            operand = self._operands[name[0]]
-            return str(operand) if isinstance(operand, Address) else written(operand)
-
-        return re.sub(r"_\d+", write, ast.unparse(node))
+        return re.sub(r"_\d+", lambda name: written(self._operands[name[0]]), ast.unparse(node))
 
 
 def _decide(truths: Sequence[bool | None], decisive: bool) -> bool | None:
@@ -290,9 +280,11 @@ def _decide(truths: Sequence[bool | None], decisive: bool) -> bool | None:
     return decisive if decisive in truths else None if None in truths else not decisive
 
 
-def written(value: Value) -> str:
-    """Write a value as it would stand in a condition."""
-    return f"{value:g}" if isinstance(value, float) else repr(str(value))
+def written(operand: Value | Address) -> str:
+    """Write an operand as it would stand in a condition."""
+    if isinstance(operand, Address):
+        return str(operand)
+    return f"{operand:g}" if isinstance(operand, float) else repr(str(operand))
 
 
 def start_of_operand(text: str) -> int:
