@@ -23,7 +23,7 @@ from tests.kit.processes import (
 )
 from tests.kit.terminal import Terminal, plain
 from trindi.cli import main
-from trindi.cli.status_line import show_steps
+from trindi.cli.check import show_steps
 from trindi.conformance import RULES
 
 if TYPE_CHECKING:
