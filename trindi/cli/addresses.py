@@ -32,7 +32,6 @@ class Part(NamedTuple):
 
     @property
     def is_exact(self) -> bool:
-        """Whether it matches one name only."""
         return self.quoted or "*" not in self.name
 
     def matches(self, name: str) -> bool:
@@ -77,11 +76,9 @@ class Pattern(NamedTuple):
 
     @property
     def is_exact(self) -> bool:
-        """Whether it matches one member only."""
         return self.device.is_exact and self.vector.is_exact and self.member.is_exact
 
     def covers(self, devicename: str, vectorname: str) -> bool:
-        """Whether it matches members of a property."""
         return self.device.matches(devicename) and self.vector.matches(vectorname)
 
     def covers_device(self, devicename: str | None) -> bool:

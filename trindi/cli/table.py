@@ -56,6 +56,7 @@ class Table:
     top: int = 0
     finished: bool = False
     _page: int = 1
+    _last_top: int = 0
     _width: int = 80
     _history: dict[tuple[str, str], dict[str, deque[float]]] = field(default_factory=dict)
     _messages: deque[Text] = field(default_factory=lambda: deque(maxlen=_MAX_MESSAGES))
@@ -111,13 +112,10 @@ class Table:
             self.filter += key
 
     def _scroll(self, key: str) -> None:
-        rows = len(self._rows())
-        up = {"up": 1, "k": 1, "page up": self._page, "b": self._page, "home": rows, "g": rows}
-        down = {"down": 1, "j": 1, "page down": self._page, " ": self._page, "end": rows, "G": rows}
-        self._show_from(self.top + down.get(key, 0) - up.get(key, 0), rows)
-
-    def _show_from(self, top: int, rows: int) -> None:
-        self.top = max(0, min(top, rows - self._page))
+        page, end = self._page, self._last_top
+        up = {"up": 1, "k": 1, "page up": page, "b": page, "home": end, "g": end}
+        down = {"down": 1, "j": 1, "page down": page, " ": page, "end": end, "G": end}
+        self.top = max(0, min(self.top + down.get(key, 0) - up.get(key, 0), end))
 
     # Rows --------------------------------------------------------------------------------------
 
@@ -171,7 +169,8 @@ class Table:
         rows = self._rows()
         messages = list(self._messages)[-max(0, height - 6) :] if height > 6 else []
         self._page = max(1, height - 3 - len(messages))
-        self._show_from(self.top, len(rows))
+        self._last_top = max(0, len(rows) - self._page)
+        self.top = min(self.top, self._last_top)
         body = draw(rows, slice(self.top, self.top + self._page), width)
         if not rows:
             body.append(Text("nothing to show yet", "bright_black"))
