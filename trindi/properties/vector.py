@@ -99,8 +99,7 @@ class Vector(NamedMapping[V], Generic[M, V]):
     def update(self, values: Mapping[str, Any]) -> None:
         """Set several members, such as those of an event that a client sent.
 
-        KeyError or ValueError: a name that is no member's, a value that is not legal; then none is
-        set.
+        KeyError: a name that is no member's. ValueError: a value is not legal. Then none is set.
         """
         for member, value in self._converted(values):
             self._assign(member, value)
@@ -236,11 +235,8 @@ class Vector(NamedMapping[V], Generic[M, V]):
         return self._report(members, message, self.sink.stamp(timestamp))
 
     def _report(self, members: list[M], message: str, time: datetime) -> SetVector:
-        values = {member.name: member._value for member in self._sorted(members)}
+        values = {member.name: member._value for member in members}
         return self._set_event_of(values, check_text(message, "a message"), time)
-
-    def _sorted(self, members: list[M]) -> list[M]:
-        return members
 
     def status(self, message: str = "") -> SetVector:
         """Make the set…Vector event of all members, without payloads of BLOBs."""

@@ -128,9 +128,10 @@ class SwitchVector(ValueVector[SwitchMember, SwitchState]):
     def _extra_attributes(self) -> dict[str, Any]:
         return super()._extra_attributes() | {"rule": self._rule}
 
-    def _sorted(self, members: list[SwitchMember]) -> list[SwitchMember]:
-        """Members going Off stand before those On (§3.4)."""
-        return sorted(members, key=lambda member: member.membervalue is SwitchState.ON)
+    def _set_event_of(self, values: Mapping[str, Any], message: str, time: datetime) -> SetVector:
+        # Those going Off stand before those On (§3.4).
+        off_first = dict(sorted(values.items(), key=lambda item: item[1] is SwitchState.ON))
+        return super()._set_event_of(off_first, message, time)
 
 
 class TextVector(ValueVector[TextMember, str]):
@@ -192,8 +193,7 @@ class NumberVector(ValueVector[NumberMember, float]):
 class LightVector(ValueVector[LightMember, State]):
     """Lights, which clients can only look at.
 
-    The arguments are those of `SwitchVector` but for `perm` and `rule`; `lightmembers` are at least
-    one.
+    The arguments are those of `SwitchVector` but for `perm`, `rule`; `lightmembers`: at least one.
     """
 
     kind = "Light"

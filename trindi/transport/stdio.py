@@ -160,11 +160,10 @@ class StdioStream(trio.abc.Stream):
 
 
 def _unix_socket(fd: int) -> socket.socket | None:
-    family = getattr(socket, "AF_UNIX", None)
-    if family is None or not stat.S_ISSOCK(os.fstat(fd).st_mode):
+    if not stat.S_ISSOCK(os.fstat(fd).st_mode):
         return None
     duplicate = socket.socket(fileno=os.dup(fd))
-    if duplicate.family == family:
+    if duplicate.family == socket.AF_UNIX:
         return duplicate
     duplicate.close()
     return None
