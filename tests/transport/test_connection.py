@@ -26,7 +26,7 @@ from trindi.protocol import (
 )
 from trindi.transport import Connection, EncodedEvent, Runtime
 from trindi.transport.connection import FAREWELL, KEEPALIVE, LINGER, MAX_ERRORS
-from trindi.transport.yield_budget import MAX_STREAK
+from trindi.transport.runtime import MAX_STREAK
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

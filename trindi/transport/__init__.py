@@ -13,6 +13,9 @@ from trindi.transport.event_queue import (
     EventQueue as EventQueue,
     put_blob as put_blob,
 )
-from trindi.transport.runtime import DEFAULT_RUNTIME as DEFAULT_RUNTIME, Runtime as Runtime
+from trindi.transport.runtime import (
+    DEFAULT_RUNTIME as DEFAULT_RUNTIME,
+    Runtime as Runtime,
+    YieldBudget as YieldBudget,
+)
 from trindi.transport.stdio import StdioStream as StdioStream
-from trindi.transport.yield_budget import YieldBudget as YieldBudget

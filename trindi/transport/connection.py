@@ -32,8 +32,7 @@ from trindi.protocol import (
 from trindi.transport.encoded import EncodedBatch, EncodedEvent, pieces_of
 from trindi.transport.event_queue import BOUND, HIGH_WATER, EventQueue
 from trindi.transport.rawio import raw_io_of
-from trindi.transport.runtime import DEFAULT_RUNTIME, Runtime
-from trindi.transport.yield_budget import YieldBudget
+from trindi.transport.runtime import DEFAULT_RUNTIME, Runtime, YieldBudget
 
 logger = logging.getLogger("trindi.connection")
 

@@ -1,7 +1,9 @@
 """The runtime that drivers and servers run under: the real one, or that of a test.
 
 It is handed down by the caller that runs a server or a driver. A test has its own time of day, runs
-everything in one thread, and wants to see each exception. This module knows nothing else of tests.
+everything in one thread, and wants to see each exception. A `YieldBudget` says when a task that
+always has something to do lets others run: a full checkpoint after each step would be fair, and
+slow, so the task makes one after some steps, or some time, whichever comes first.
 """
 
 from __future__ import annotations
@@ -37,3 +39,47 @@ class Runtime:
 
 
 DEFAULT_RUNTIME: Final = Runtime()
+
+STREAK: Final = 0.001
+"""Seconds that a task may go on without a checkpoint; each step looks at the clock."""
+
+MAX_STREAK: Final = 64
+"""Steps without a checkpoint, for a clock that stands still (a mock clock does)."""
+
+
+class YieldBudget:
+    """The steps that one task, or one driver, may take before its next checkpoint."""
+
+    __slots__ = ("_now", "_start", "_steps")
+
+    def __init__(self) -> None:
+        self._start = 0.0
+        self._steps = 0
+        self._now: Callable[[], float] = self._begin
+
+    def _begin(self) -> float:
+        self._steps = 0
+        # `trio.current_time` would look for the clock each time.
+        self._now = trio.lowlevel.current_clock().current_time
+        self._start = self._now()
+        return self._start
+
+    def exhausted(self) -> bool:
+        """Begin a step; return whether `checkpoint` is to come first."""
+        self._steps += 1
+        return self._steps >= MAX_STREAK or self._now() - self._start >= STREAK
+
+    async def checkpoint(self, *, done: bool = False) -> None:
+        """Let other tasks run. If the step is done already, this cannot be cancelled."""
+        if done:
+            await trio.lowlevel.cancel_shielded_checkpoint()
+        else:
+            await trio.lowlevel.checkpoint()
+        self._begin()
+
+    async def step(self) -> None:
+        """Begin a step, after a checkpoint if one is due. If cancelled, none is begun."""
+        if self.exhausted():
+            await self.checkpoint()
+        else:
+            await trio.lowlevel.checkpoint_if_cancelled()
