@@ -122,8 +122,7 @@ class Search:
             # Loaded only here: comparing names takes modules that a success does not need.
             from trindi.cli.lookup import refusal
 
-            all_asked = not devices_of(self._wanted)
-            error = await refusal(client, list(self._missing), all_asked=all_asked)
+            error = await refusal(client, list(self._missing))
             message = error.message
             if EVERYTHING in self._missing:
                 message = message.replace(f"no {EVERYTHING} from", "nothing was defined by", 1)

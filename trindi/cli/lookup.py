@@ -40,28 +40,21 @@ async def find_vector(client: IPyClient, wanted: Address, timeout: float) -> Rem
     raise await refusal(client, [wanted.vector])
 
 
-async def refusal(
-    client: IPyClient, wanted: Iterable[Wanted], *, all_asked: bool = False
-) -> click.ClickException:
-    """Return the error to raise for what the server does not have, as the client has heard.
-
-    `all_asked`: the client has asked for all devices, not for some by name.
-    """
-    names = ", ".join((await hints(client, wanted, all_asked=all_asked)).values())
+async def refusal(client: IPyClient, wanted: Iterable[Wanted]) -> click.ClickException:
+    """Return the error to raise for what the server does not have, as the client has heard."""
+    names = ", ".join((await hints(client, wanted)).values())
     reason = "" if client.connected else ", which has closed the connection"
     return click.ClickException(f"no {names} from {client.host}:{client.port}{reason}")
 
 
-async def hints(
-    client: IPyClient, wanted: Iterable[Wanted], *, all_asked: bool = False
-) -> dict[Wanted, str]:
+async def hints(client: IPyClient, wanted: Iterable[Wanted]) -> dict[Wanted, str]:
     """Return the text of each missing address, with similar ones if there are any."""
     everything: Mapping[str, Any] = client
     found: dict[Wanted, str] = {}
     for one in wanted:
         device = _parts(one)[0]
         unknown = device.is_exact and device.name not in client
-        if unknown and everything is client and not all_asked:
+        if unknown and everything is client:
             # indiserver tells a connection that asked for one device nothing of other devices.
             everything = await browse(client.host, client.port, _BROWSE_TIMEOUT, _BROWSE_QUIET)
         found[one] = _with_hint(everything if unknown else client, one)
