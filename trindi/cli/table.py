@@ -20,7 +20,6 @@ from trindi.protocol.matching import ends
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from datetime import datetime
 
     from trindi.cli.addresses import Pattern
     from trindi.client import IPyClient, RemoteDevice, RemoteMember, RemoteVector
@@ -66,7 +65,7 @@ class Table:
     def take(self, event: SnoopEvent) -> None:
         """Take an event of the server, which the client has taken already."""
         if event.message and self.pattern.covers_device(event.devicename):
-            self._messages.append(_message_line(event.devicename, event.message, event.timestamp))
+            self._messages.append(_message_line(event))
         if isinstance(event, defNumberVector | setNumberVector):
             self._note_numbers(event)
         else:
@@ -221,7 +220,7 @@ def _path(names: list[str], width: int) -> str:
     return fit(" / ".join([names[0], *names[1:][-1:]]), width)
 
 
-def _message_line(devicename: str | None, message: str, when: datetime | None) -> Text:
-    time = "" if when is None else f"{when:%H:%M:%S} "
-    name = "" if devicename is None else f"{printable(devicename)}: "
-    return Text.assemble((time, "bright_black"), (name, "bold"), printable(message))
+def _message_line(event: SnoopEvent) -> Text:
+    time = "" if event.timestamp is None else f"{event.timestamp:%H:%M:%S} "
+    name = "" if event.devicename is None else f"{printable(event.devicename)}: "
+    return Text.assemble((time, "bright_black"), (name, "bold"), printable(event.message))

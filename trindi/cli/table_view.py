@@ -101,17 +101,15 @@ class TableView:
         self._restore = ExitStack()
 
     async def run(self, _client: IPyClient) -> None:
-        self._take_terminal()
-        try:
+        with self._restore:
+            self._take_terminal()
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._read_events)
                 nursery.start_soon(self._handle_signals)
                 if self._has_keys:
                     nursery.start_soon(_read_keys, sys.stdin.fileno(), self._press)
-                await self._draw_until_finished()
+                await self._draw()
                 nursery.cancel_scope.cancel()
-        finally:
-            self._restore.close()
 
     def _take_terminal(self) -> None:
         """Set the terminal up; `_restore` undoes it."""
@@ -119,21 +117,17 @@ class TableView:
             self._restore.enter_context(_unbuffered(sys.stdin.fileno()))
         self._restore.enter_context(self._live)
 
-    async def _draw_until_finished(self) -> None:
+    async def _draw(self) -> None:
         while not self._table.finished:
             self._changed = trio.Event()
-            self._draw()
+            # rich would ask the environment first, which does not follow the size of a window.
+            size = os.get_terminal_size(sys.stdout.fileno())
+            width, height = size if all(size) else (80, 24)
+            self._console.size = ConsoleDimensions(width, height)
+            self._live.update(Group(*self._table.lines(width, height)), refresh=True)
             await trio.sleep(_MIN_REDRAW_INTERVAL)
             with trio.move_on_after(_MAX_REDRAW_INTERVAL - _MIN_REDRAW_INTERVAL):
                 await self._changed.wait()
-
-    def _draw(self) -> None:
-        # rich would ask the environment first, which does not follow the size of a window.
-        size = os.get_terminal_size(sys.stdout.fileno())
-        if not all(size):
-            size = os.terminal_size((80, 24))
-        self._console.size = ConsoleDimensions(*size)
-        self._live.update(Group(*self._table.lines(*size)), refresh=True)
 
     async def _read_events(self) -> None:
         async for event in self._events:
