@@ -357,23 +357,40 @@ class TestLagging:
 class TestOverflow:
     def test_beyond_the_bound_what_waits_is_dropped_and_said(self) -> None:
         told: list[int] = []
-        outbox = EventQueue(high_water=100, bound=1000, at_bound=lambda: told.append(len(outbox)))
+
+        def drop(queue: EventQueue) -> None:
+            queue.drop_all()
+            told.append(len(queue))
+
+        outbox = EventQueue(high_water=100, bound=1000, at_bound=drop)
         for _ in range(5):
             outbox.put(encoded(Message("Dev", "x" * 300)))
         assert told == [0]
         assert (outbox.drops, len(outbox)) == (3, 2)
 
     def test_it_is_said_each_time(self) -> None:
-        told: list[None] = []
-        outbox = EventQueue(bound=1000, at_bound=lambda: told.append(None))
+        told: list[int] = []
+
+        def drop(queue: EventQueue) -> None:
+            told.append(len(queue))
+            queue.drop_all()
+
+        outbox = EventQueue(bound=1000, at_bound=drop)
         for _ in range(3):
             outbox.put(text("t", 2000))
-        assert len(told) == 3
+        assert told == [1, 1, 1]
+
+    def test_a_policy_may_close_the_queue_and_keep_what_waits(self) -> None:
+        outbox = EventQueue(bound=1000, at_bound=EventQueue.close)
+        for _ in range(3):
+            outbox.put(text("t", 800))
+        assert (outbox.drops, len(waiting(outbox))) == (0, 2)
 
     def test_a_farewell_is_taken_however_large(self) -> None:
-        def farewell() -> None:
-            outbox.put(encoded(Message("Dev", "goodbye" * 500)))
-            outbox.close()
+        def farewell(queue: EventQueue) -> None:
+            queue.drop_all()
+            queue.put(encoded(Message("Dev", "goodbye" * 500)))
+            queue.close()
 
         outbox = EventQueue(bound=1000, at_bound=farewell)
         outbox.put(text("t", 2000))
@@ -387,13 +404,17 @@ class TestOverflow:
         assert (outbox.drops, len(outbox)) == (2, 1)
 
     def test_one_blob_more_is_allowed(self) -> None:
-        outbox = EventQueue(high_water=100, bound=1000, at_bound=lambda: pytest.fail("too early"))
+        outbox = EventQueue(
+            high_water=100, bound=1000, at_bound=lambda _queue: pytest.fail("too early")
+        )
         outbox.put(frame(50_000))
         outbox.put(text("t", 500))
         assert len(outbox) == 2
 
     def test_an_upload_has_its_place_beside_the_bound_as_a_frame_has(self) -> None:
-        outbox = EventQueue(high_water=100, bound=1000, at_bound=lambda: pytest.fail("too early"))
+        outbox = EventQueue(
+            high_water=100, bound=1000, at_bound=lambda _queue: pytest.fail("too early")
+        )
         about = {"b": SizeFormat(5000, ".bin")}
         upload = encoded(newBLOBVector("Dev", "blob", {"b": bytes(5000)}, about))
         outbox.put(upload)
@@ -547,8 +568,13 @@ class TestBLOBs:
         self, autojump_clock: trio.testing.MockClock
     ) -> None:
         given_up: list[int] = []
+
+        def give_up(number: int, queue: EventQueue) -> None:
+            given_up.append(number)
+            queue.drop_all()
+
         outboxes = [
-            EventQueue(high_water=2000, bound=100, at_bound=partial(given_up.append, number))
+            EventQueue(high_water=2000, bound=100, at_bound=partial(give_up, number))
             for number in reversed(range(20))
         ]
         outboxes.reverse()

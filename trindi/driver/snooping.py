@@ -171,7 +171,8 @@ class _SnoopQueue(EventQueue):
         for encoded in batch.items:
             self.put(encoded)
 
-    def _overflow(self) -> None:
+    def _overflow(self, _queue: EventQueue) -> None:
+        self.drop_all()
         logger.warning("snoopevent is too slow: events are dropped and requested again")
         self._snooping.ask_again()
 

@@ -175,7 +175,8 @@ class Connection:
         self.outbox.close()
         self._reading.cancel()
 
-    def _overflow(self) -> None:
+    def _overflow(self, queue: EventQueue) -> None:
+        queue.drop_all()
         self.disconnect("this client does not read fast enough: too much is waiting for it")
 
     async def _read(self, handler: Handler) -> None:

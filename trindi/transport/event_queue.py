@@ -3,7 +3,7 @@
 An `EventQueue` is bounded in bytes and has two marks. Below the high-water mark the peer gets every
 event in order. Above it the peer is lagging: a newer set of a property replaces the one that waits
 (see `conflation`), and so does a newer frame of a BLOB; definitions, deletions and messages are
-never dropped. Above the bound all that waits is dropped, and the owner of the queue is told.
+never dropped. Above the bound the overflow policy of the queue decides.
 
 Putting never waits. Only BLOBs wait for room, and only for peers that keep up (`put_blob`).
 This module knows events and tasks, but no streams.
@@ -28,7 +28,7 @@ HIGH_WATER: Final = 8 * 1024 * 1024
 """Bytes that may wait before a peer is lagging; a BLOB that is larger does not count."""
 
 BOUND: Final = 64 * 1024 * 1024
-"""Bytes that may wait beyond one BLOB before all is dropped."""
+"""Bytes that may wait beyond one BLOB before the overflow policy is called."""
 
 BLOB_TIMEOUT: Final = 5.0
 """Seconds that a BLOB waits for room, as long as libindi waits for its pings (§4.6)."""
@@ -43,8 +43,9 @@ class EventQueue:
     Args:
         high_water: bytes that may wait before the peer is lagging; a BLOB that is larger does not
             count.
-        bound: bytes that may wait, beyond the largest BLOB seen, before all is dropped.
-        at_bound: called then; it may put something in place of what was dropped.
+        bound: bytes that may wait, beyond the largest BLOB seen.
+        at_bound: the overflow policy, called with the queue when more wait: it makes room, or
+            closes the queue. By default all that waits is dropped.
         send_nowait: sends the first bytes of some data at once, and returns how many.
 
     Attributes:
@@ -60,7 +61,7 @@ class EventQueue:
         *,
         high_water: int = HIGH_WATER,
         bound: int = BOUND,
-        at_bound: Callable[[], object] = lambda: None,
+        at_bound: Callable[[EventQueue], object] = lambda queue: queue.drop_all(),
         send_nowait: Callable[[bytes], int] = lambda _data: 0,
     ) -> None:
         self._high_water = high_water
@@ -134,10 +135,9 @@ class EventQueue:
             slots = self._conflation
             self._queue.append(encoded if slots is None else slots.add(encoded))
         if self.size > self._bound + self._largest and not self._overflowing:
-            self.drop_all()
-            # What is put in its place is taken, however large.
+            # What the policy puts in place of what it drops is taken, however large.
             self._overflowing = True
-            self._at_bound()
+            self._at_bound(self)
             self._overflowing = False
 
     def _mark(self, largest: int) -> int:
