@@ -8,9 +8,7 @@ with the exit status that shells expect.
 from __future__ import annotations
 
 import fcntl
-import os
 import signal
-import socket
 import sys
 import termios
 from typing import TYPE_CHECKING, Final, NoReturn
@@ -20,6 +18,7 @@ import trio
 
 from trindi.client.connector import open_tcp
 from trindi.errors import TrindiError
+from trindi.transport import error_reason
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -119,7 +118,7 @@ async def connect(host: str, port: int, *, timeout: float = 10.0) -> trio.Socket
             return await open_tcp(host, port)
         except (OSError, UnicodeError) as error:
             # UnicodeError: the name of the host cannot be encoded for DNS.
-            reason = _reason(error)
+            reason = error_reason(error)
     raise click.ClickException(f"cannot connect to {host}:{port}: {reason}")
 
 
@@ -181,16 +180,5 @@ def _raise_user_error(group: ExceptionGroup) -> NoReturn:
         # At a broken pipe click ends the program quietly.
         raise error from None
     where = f"{error.filename}: " if isinstance(error, OSError) and error.filename else ""
-    raise click.ClickException(where + _reason(error)) from None
-
-
-def _reason(error: BaseException) -> str:
-    """Return what the system says; of several attempts, the last one."""
-    if isinstance(error, TrindiError):
-        return str(error)
-    while isinstance(cause := error.__cause__, (OSError, ExceptionGroup)):
-        error = cause.exceptions[-1] if isinstance(cause, ExceptionGroup) else cause
-    if isinstance(error, socket.gaierror):
-        return str(error.strerror)
-    number = getattr(error, "errno", None)
-    return os.strerror(number) if number else str(error)
+    reason = str(error) if isinstance(error, TrindiError) else error_reason(error)
+    raise click.ClickException(where + reason) from None

@@ -33,14 +33,7 @@ _RECEIVE: Final = 64 * 1024
 class CheckedConnection:
     """Sends to a peer, and collects what it sends; the oldest observations are dropped first.
 
-    Args:
-        observer: called at once with the connection and each observation.
-        max_bytes: how many bytes are kept, as received and without BLOBs.
-
-    Attributes:
-        received: the observations since `clear`, without raw bytes, raw members and BLOBs, which
-            the observer has seen already.
-        ended: the peer has closed its output.
+    The `observer` is called at once with the connection and each observation.
     """
 
     def __init__(
@@ -53,8 +46,9 @@ class CheckedConnection:
         max_bytes: int = _MAX_BYTES,
     ) -> None:
         self.peer = peer
+        # The observations since `clear`, without what only the observer sees: payloads and bytes.
         self.received: deque[Observation] = deque()
-        self.ended = False
+        self.ended = False  # The peer has closed its output.
         self._timing = timing
         self._max_observations = max_observations
         self._max_bytes = max_bytes

@@ -37,16 +37,9 @@ class PeerLostError(TrindiError):
 
 
 class CheckContext:
-    """The state of one check.
+    """The state of one check."""
 
-    Attributes:
-        connection: the main connection; to a server, the one that asks for everything.
-        devices: the property names of each device, for the report.
-        by_name: sentinels are asked for by name.
-        unanswered: keys of properties that were not defined when asked for by name.
-    """
-
-    connection: CheckedConnection
+    connection: CheckedConnection  # To a server, the one that asks for everything.
 
     def __init__(
         self,
@@ -67,9 +60,9 @@ class CheckContext:
         self.is_program = target.kind == "program"
         self.snapshot = ObservedSnapshot()
         self.passive = PassiveChecks(findings, self.snapshot, of_server=not self.is_program)
-        self.devices: dict[str, tuple[str, ...]] = {}
-        self.by_name = True
-        self.unanswered: set[PropertyKey] = set()
+        self.devices: dict[str, tuple[str, ...]] = {}  # The property names, for the report.
+        self.by_name = True  # Sentinels are asked for by name.
+        self.unanswered: set[PropertyKey] = set()  # Not defined when asked for by name.
         self._nursery = nursery
 
     def start_rule(self, rule: str) -> None:

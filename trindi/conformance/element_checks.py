@@ -92,9 +92,6 @@ def _each_member(faults: _MemberCheck) -> Callable[[RawElement], Iterator[str]]:
     return check
 
 
-# Any element -------------------------------------------------------------------------------------
-
-
 def _encoding(raw: RawElement) -> Iterator[str]:
     try:
         raw.data.decode()
@@ -333,8 +330,6 @@ def _layout(member: RawMember) -> Iterator[str]:
     elif set(lengths[:-1]) - {_BLOB_LINE} or max(lengths, default=0) > _BLOB_LINE:
         yield f"has enclen, and its lines are not of {_BLOB_LINE} characters"
 
-
-# The table ---------------------------------------------------------------------------------------
 
 CHECKS: Final = (
     ElementCheck("encoding", _encoding),

@@ -64,9 +64,6 @@ def _as_text(value: Any) -> str:
     return number_to_text(value) if isinstance(value, float) else str(value)
 
 
-# Effects -----------------------------------------------------------------------------------------
-
-
 def _no_effect(_before: Values, _after: Values) -> str:
     return ""
 
@@ -85,27 +82,20 @@ def _became(sent: Values, before: Values, after: Values) -> str:
     return ""
 
 
-def _any_change(before: Values, after: Values) -> str:
-    """Detect any change, in a property that does not change by itself."""
-    for name, value in before.items():
-        if name in after and after[name] != value:
-            return f"{name} was {value!s:.40}, and became {after[name]!s:.40}"
+def _change_to(taken: tuple[Any, ...], before: Values, after: Values) -> str:
+    """Detect a change to one of the values `taken`; if there are none, detect any change."""
+    for name, old in before.items():
+        new = after.get(name, old)
+        if new != old and (not taken or new in taken):
+            return f"{name} was {old!s:.40}, and became {new!s:.40}"
     return ""
 
 
-def _became_zero(before: Values, after: Values) -> str:
-    """Detect a number that became 0, which is what C reads from text that is no number."""
-    for name, value in before.items():
-        if value and after.get(name) == 0:
-            return f"{name} was {value:g}, and became 0"
-    return ""
-
-
-def _became_text_zero(before: Values, after: Values) -> str:
-    for name, text in after.items():
-        if text in ("0", "0.0") and before.get(name) != text:
-            return f"{name} became {text!r}"
-    return ""
+# For a property that does not change by itself.
+_any_change: Final = partial(_change_to, ())
+# C reads text that is no number as 0.
+_became_zero: Final = partial(_change_to, (0.0,))
+_became_text_zero: Final = partial(_change_to, ("0", "0.0"))
 
 
 def _left_limits(name: str, label: NumberLabel, sent: float, before: Values, after: Values) -> str:
@@ -126,9 +116,6 @@ _MISREAD_EFFECT: Final[dict[Kind, EffectDetector]] = {
     Kind.TEXT: _any_change,
 }
 """The effect of a value that was misread, by the kind of the property; others show none."""
-
-
-# Requests -----------------------------------------------------------------------------------------
 
 
 def _request(
@@ -240,9 +227,6 @@ def unknown_target(rule: str, key: PropertyKey) -> InvalidRequest:
     unknown = (key[0], UNKNOWN_NAME) if rule == "no-property" else (UNKNOWN_DEVICE, key[1])
     data = new_vector(Kind.TEXT, unknown, {UNKNOWN_NAME: _TEXT})
     return InvalidRequest(key, data, _no_effect, f"{unknown[0]}.{unknown[1]}")
-
-
-# The tables --------------------------------------------------------------------------------------
 
 
 def _writable(kind: Kind, make: MakeRequests) -> MakeRequests:

@@ -19,12 +19,9 @@ class SettingError(TrindiError):
 
 
 class Setting(NamedTuple):
-    """A value to set before anything is checked, such as a connection or an exposure.
+    """A value to set before anything is checked, such as a connection or an exposure."""
 
-    The key names the device and the property; the value is text.
-    """
-
-    key: tuple[str, str]
+    key: tuple[str, str]  # The device and the property.
     member: str
     value: str
 
@@ -33,11 +30,7 @@ class Setting(NamedTuple):
 
 
 def split_setting(text: str) -> Setting:
-    """Read a setting written as DEVICE.PROPERTY.MEMBER=VALUE; DEVICE may stand in quotes.
-
-    Raises:
-        SettingError: the text has another form.
-    """
+    """Read DEVICE.PROPERTY.MEMBER=VALUE, or raise `SettingError`; DEVICE may stand in quotes."""
     path, equals, value = text.partition("=")
     parts = path.rsplit(".", 2)
     if not equals or len(parts) != 3 or not all(parts):

@@ -40,16 +40,7 @@ _STDERR_LINE: Final = 1023
 
 
 class PassiveChecks:
-    """Checks observations as they arrive, and updates the snapshot of the known properties.
-
-    Attributes:
-        last_words: the last line of a program's standard error.
-        ignore_unknown: unknown elements and junk are not checked: a server passes on ours.
-        deleted: how often a whole device was deleted; servers do so when its driver ends.
-        excluded: properties that took a request that they had to refuse: that is a finding by
-            itself, and their illegal values are the checker's doing.
-        without_blobs: a connection that asked for everything but did not enable BLOBs.
-    """
+    """Checks observations as they arrive, and updates the snapshot of the known properties."""
 
     def __init__(self, findings: Findings, snapshot: ObservedSnapshot, *, of_server: bool) -> None:
         self._findings = findings
@@ -58,11 +49,13 @@ class PassiveChecks:
         self._ahead: list[float] = []
         self._deferred_key: PropertyKey | None = None
         self._deferred: list[tuple[str, str]] = []
+        # Properties that took a request that they had to refuse: that is a finding by itself, and
+        # their illegal values are the checker's doing.
         self.excluded: set[PropertyKey] = set()
-        self.last_words = ""
-        self.ignore_unknown = False
-        self.deleted = 0
-        self.without_blobs: object = None
+        self.last_words = ""  # The last line of a program's standard error.
+        self.ignore_unknown = False  # Not of unknown elements and junk: a server passes on ours.
+        self.deleted = 0  # Devices that were deleted; servers do so when their driver ends.
+        self.without_blobs: object = None  # A connection that has not enabled BLOBs.
 
     def observe(self, source: object, observation: Observation) -> None:
         """Check one observation of the connection `source`."""
@@ -176,7 +169,5 @@ def _is_zone_offset(seconds: float) -> bool:
 
 def _duration(seconds: float) -> str:
     minutes, rest = divmod(round(abs(seconds)), 60)
-    if not minutes:
-        return f"{seconds:.1f} s"
-    hours, minutes = divmod(minutes, 60)
-    return f"{'-' if seconds < 0 else ''}{hours}:{minutes:02}:{rest:02}"
+    clock = f"{'-' if seconds < 0 else ''}{minutes // 60}:{minutes % 60:02}:{rest:02}"
+    return clock if minutes else f"{seconds:.1f} s"

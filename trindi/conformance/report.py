@@ -19,12 +19,9 @@ _SHOWN: Final = 5
 
 
 class Outcome(NamedTuple):
-    """The outcome of one rule.
+    """The outcome of one rule, which was `checked` so many times.
 
-    Attributes:
-        checked: how many times the rule was checked.
-        seen: the faults, the worst first, or a remark if there are none.
-        more: how many faults there are beside those in `seen`.
+    `seen` are the faults, the worst first, or a remark if there are none; there are `more` faults.
     """
 
     rule: ConformanceRule
@@ -53,13 +50,10 @@ class Outcome(NamedTuple):
 
 
 class Report(NamedTuple):
-    """The result of a check.
+    """The result of a check of a `target` of the `kind` "program" or "server".
 
-    Attributes:
-        kind: "program" or "server".
-        devices: the property names of each device.
-        outcomes: one for each rule, in the order of the table.
-        ended: why the check ended before all rules were checked, or "".
+    `devices` has the property names of each, `outcomes` is in the order of the table, and `ended`
+    says why the check ended before all rules were checked.
     """
 
     target: str

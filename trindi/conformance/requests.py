@@ -50,9 +50,6 @@ if TYPE_CHECKING:
 MemberTexts: TypeAlias = "Callable[[ObservedProperty], dict[str, str]]"
 
 
-# Requests that must be refused -------------------------------------------------------------------
-
-
 async def check_refusals(context: CheckContext) -> None:
     context.passive.ignore_unknown = not context.is_program
     for rule, make_requests in INVALID_REQUESTS.items():
@@ -259,9 +256,6 @@ async def _write(
     if reports[-1].state is State.ALERT:
         return f"it was answered with Alert {reports[-1].message}".rstrip(), True
     return "", False
-
-
-# Settings ----------------------------------------------------------------------------------------
 
 
 async def apply_settings(context: CheckContext) -> None:

@@ -36,10 +36,6 @@ if TYPE_CHECKING:
 _BYTES_PER_TIMEOUT: Final = 1_000_000
 """Bytes for which a peer gets the timeout of an answer once more."""
 
-_UNFINISHED: Final = b"<newTextVector device='trindi check"
-
-_SILENT: Final = "it does not answer any more"
-
 _CONTAINS_QUERY: Final = ("bad-comment", "bad-version")
 """Rules whose input contains a getProperties itself."""
 
@@ -50,8 +46,8 @@ _RESYNC: Final = b";</oneText></newTextVector>\n"
 """Ends a reference, if a bare ``&`` was taken for the start of one, and its element (§1.2)."""
 
 
-# The inputs --------------------------------------------------------------------------------------
-
+_SILENT: Final = "it does not answer any more"
+_UNFINISHED: Final = b"<newTextVector device='trindi check"
 _TEXT: Final = "<newTextVector {unknown}><oneText name='{member}'>%s</oneText></newTextVector>\n"
 _VECTOR: Final = "<newTextVector {unknown} %s/>\n"
 _BLOB: Final = "<newBLOBVector {blob}><oneBLOB name={blob_member} %s>%s</oneBLOB></newBLOBVector>\n"
@@ -144,9 +140,6 @@ def choose_names(
         "blob_member": quoteattr(member),
         "known": attributes_of(known),
     }
-
-
-# Sending them ------------------------------------------------------------------------------------
 
 
 async def check_bad_inputs(context: CheckContext) -> None:

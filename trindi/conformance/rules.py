@@ -30,15 +30,10 @@ class Needs(StrEnum):
 
 
 class ConformanceRule(NamedTuple):
-    """One rule.
+    """One rule: its title says what must hold, its source the sections that require it.
 
-    Attributes:
-        name: its name in reports.
-        title: what must hold.
-        source: the sections of the protocol that require it.
-        breach: the verdict if it does not hold: ``FAIL``, or ``WARN`` if the protocol only
-            recommends it, or programs in wide use differ.
-        needs: the conditions for checking it.
+    The verdict of a `breach` is ``WARN`` if the protocol only recommends the rule, or if programs
+    in wide use differ. `needs` are the conditions for checking it.
     """
 
     name: str

@@ -42,17 +42,11 @@ class RawMember(NamedTuple):
 
 
 class RawElement(NamedTuple):
-    """An element as written.
-
-    Attributes:
-        attributes: of a repeated one, the first.
-        repeated: names of attributes that occur more than once in one tag.
-        data: all bytes of the element.
-    """
+    """An element as written, with all its bytes."""
 
     name: str
-    attributes: dict[str, str]
-    repeated: tuple[str, ...]
+    attributes: dict[str, str]  # Of a repeated one, the first.
+    repeated: tuple[str, ...]  # Names of attributes that occur more than once in one tag.
     members: tuple[RawMember, ...]
     data: bytes
 
@@ -64,21 +58,13 @@ class RawElement(NamedTuple):
 
 
 class Observation(NamedTuple):
-    """One element that a peer has sent, or junk between elements.
+    """One element that a peer has sent, or junk between elements."""
 
-    Attributes:
-        raw: the element as written; None for junk, or if its tag cannot be read.
-        item: the event or error that the decoder made of it; None for an unknown element or junk.
-        junk: text that belongs to no element.
-        when: the time of arrival.
-        size: the number of bytes, but those of BLOBs that are not kept.
-    """
-
-    raw: RawElement | None
-    item: Event | ProtocolError | None
+    raw: RawElement | None  # None for junk, or if the tag cannot be read.
+    item: Event | ProtocolError | None  # None for an unknown element, or junk.
     junk: str
     when: datetime
-    size: int
+    size: int  # The number of bytes, but those of BLOBs that are not kept.
 
     def without_payload(self) -> Observation:
         """Return a copy without raw bytes, raw members and the data of BLOBs."""

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 import trio
 
 from trindi.errors import TrindiError
+from trindi.transport import error_reason
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,11 +31,7 @@ class UnreachableError(TrindiError):
 
 
 class Peer:
-    """One run of a program, or one connection.
-
-    Attributes:
-        stderr: a program's standard error; None for a connection.
-    """
+    """One run of a program, or one connection; only a program has a `stderr`."""
 
     stderr: trio.abc.ReceiveStream | None = None
 
@@ -63,10 +60,9 @@ class Target(Protocol):
         """Either "program" or "server"."""
 
     async def connect(self, *, one_socket: bool = False) -> Peer:
-        """Return a new peer; a program may get one unix socket as standard input and output.
+        """Return a new peer, or raise `UnreachableError`.
 
-        Raises:
-            UnreachableError: it cannot be started or connected to.
+        A program may get one unix socket as standard input and output.
         """
 
 
@@ -87,19 +83,8 @@ class Server:
         except trio.TooSlowError:
             raise UnreachableError(f"{self.name} does not answer") from None
         except (OSError, UnicodeError) as error:
-            raise UnreachableError(f"cannot connect to {self.name}: {_reason(error)}") from None
-
-
-def _reason(error: OSError | UnicodeError) -> str:
-    """Describe an error in a few words; of several addresses, take the first one's error."""
-    while isinstance(error.__cause__, (OSError, BaseExceptionGroup)):
-        cause = error.__cause__
-        first = cause if isinstance(cause, OSError) else cause.exceptions[0]
-        assert isinstance(first, OSError), "connecting fails in no other way"
-        error = first
-    if isinstance(error, socket.gaierror) or not isinstance(error, OSError) or not error.errno:
-        return getattr(error, "strerror", None) or " ".join(str(error).split())
-    return os.strerror(error.errno)
+            reason = error_reason(error)
+            raise UnreachableError(f"cannot connect to {self.name}: {reason}") from None
 
 
 class Program:
@@ -127,7 +112,10 @@ class Program:
         finally:
             if theirs is not None:
                 theirs.close()
-        return _Process(process, ours)
+        if ours is not None:
+            return _Process(process, trio.SocketStream(trio.socket.from_stdlib_socket(ours)))
+        assert process.stdio is not None
+        return _Process(process, process.stdio)
 
 
 def _signal_name(number: int) -> str:
@@ -139,14 +127,7 @@ def _signal_name(number: int) -> str:
 
 
 class _Process(Peer):
-    def __init__(self, process: trio.Process, ours: socket.socket | None) -> None:
-        stream: trio.abc.HalfCloseableStream
-        if ours is not None:
-            stream = trio.SocketStream(trio.socket.from_stdlib_socket(ours))
-        else:
-            assert process.stdin is not None
-            assert process.stdout is not None
-            stream = trio.StapledStream(process.stdin, process.stdout)
+    def __init__(self, process: trio.Process, stream: trio.abc.HalfCloseableStream) -> None:
         super().__init__(stream)
         self._process = process
         self.stderr = process.stderr

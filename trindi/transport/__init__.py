@@ -13,6 +13,7 @@ from trindi.transport.event_queue import (
     EventQueue as EventQueue,
     put_blob as put_blob,
 )
+from trindi.transport.rawio import error_reason as error_reason
 from trindi.transport.runtime import (
     DEFAULT_RUNTIME as DEFAULT_RUNTIME,
     Runtime as Runtime,

@@ -8,6 +8,7 @@ module knows neither events nor peers.
 from __future__ import annotations
 
 import os
+import socket
 from typing import TYPE_CHECKING, TypeAlias
 
 import trio
@@ -83,3 +84,12 @@ def raw_io_of(stream: trio.abc.Stream) -> RawIO:
     if isinstance(stream, trio.SocketStream) and os.name == "posix":
         return _SocketIO(stream.socket.fileno)
     return RawIO(stream)
+
+
+def error_reason(error: BaseException) -> str:
+    """Return what the system says of an error; of several attempts, what it says of the last."""
+    while isinstance(cause := error.__cause__, (OSError, ExceptionGroup)):
+        error = cause.exceptions[-1] if isinstance(cause, ExceptionGroup) else cause
+    if isinstance(error, OSError) and error.errno and not isinstance(error, socket.gaierror):
+        return os.strerror(error.errno)
+    return getattr(error, "strerror", None) or " ".join(str(error).split())
