@@ -1,7 +1,5 @@
 """A focuser that KStars finds, connects and moves."""
 
-from datetime import UTC, datetime
-
 import trio
 
 from trindi import (
@@ -19,11 +17,6 @@ from trindi import (
 )
 
 FOCUSER = 8
-
-
-def now() -> datetime:
-    """Return the time in whole seconds: KStars shows no message that has another."""
-    return datetime.now(UTC).replace(microsecond=0)
 
 
 class Focuser(IPyDriver):
@@ -48,7 +41,7 @@ class Focuser(IPyDriver):
         device = self["Focuser"]
         # Open the hardware here. What it raises becomes the Alert that KStars waits for.
         device["CONNECTION"]["CONNECT"] = True
-        await device["CONNECTION"].send_setVector("[INFO] Connected", now(), state="Ok")
+        await device["CONNECTION"].send_setVector("Connected", state="Ok")
         for name in ("ABS_FOCUS_POSITION", "FOCUS_ABORT_MOTION"):
             if not device[name].enable:
                 device[name].enable = True
@@ -58,7 +51,7 @@ class Focuser(IPyDriver):
         device = self["Focuser"]
         self.stop()
         device["CONNECTION"]["DISCONNECT"] = True
-        await device["CONNECTION"].send_setVector("[INFO] Disconnected", now(), state="Idle")
+        await device["CONNECTION"].send_setVector("Disconnected", state="Idle")
         for name in ("ABS_FOCUS_POSITION", "FOCUS_ABORT_MOTION"):
             if device[name].enable:
                 await device[name].send_delProperty()

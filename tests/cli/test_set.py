@@ -187,7 +187,7 @@ def test_it_waits_until_it_is_done(served: Served) -> None:
 
 def test_an_alert_comes_with_the_devices_words(served: Served) -> None:
     said = refusal("set", *at(served), "--wait", "My Shop.task.n=-1")
-    assert said == "My Shop.task is in Alert: out of wood"
+    assert said == "My Shop.task is in Alert: [ERROR] out of wood"
     # Who does not wait is not told.
     assert lines("set", *at(served), "My Shop.task.n=-1") == []
 

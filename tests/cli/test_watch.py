@@ -128,7 +128,7 @@ def test_values_states_trends_and_messages_change(
             "an alert",
         )
         assert line_with(lines, "task.n").split()[1] == "-3.00"
-        assert line_with(lines, "out of wood")[9:] == "My Shop: out of wood"
+        assert line_with(lines, "out of wood")[9:] == "My Shop: [ERROR] out of wood"
         run_python("-m", "trindi", "set", *at(served), "My Shop.CONNECTION.CONNECT=On")
         terminal.wait_for("late.t")
         # Bold red, for the alert.

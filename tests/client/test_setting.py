@@ -541,7 +541,7 @@ async def test_a_driver_is_asked(nursery: trio.Nursery) -> None:
     await client.enable_blobs("Bench")
     await bench["upload"].set_and_wait(file=(b"\x00\xff" * 1000, ".raw"))
     assert bench["upload"]["file"] == b"\x00\xff" * 1000
-    with pytest.raises(PropertyAlert, match="Bench target is in Alert: no way"):
+    with pytest.raises(PropertyAlert, match=r"Bench target is in Alert: \[ERROR\] no way"):
         await bench["target"].set_and_wait(x=-1)
 
 
@@ -573,7 +573,7 @@ async def test_a_property_is_asked_for_one_thing_at_a_time(
         await target.set_and_wait(x=1e9)
     await trio.sleep(31)
     assert (first.outcome, first.when) == ("done", 10)
-    assert (str(second.outcome), second.when) == ("Bench target is in Alert: not 2", 20)
+    assert (str(second.outcome), second.when) == ("Bench target is in Alert: [ERROR] not 2", 20)
     assert (third.outcome, third.when) == ("done", 30)
 
 

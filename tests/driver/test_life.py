@@ -230,7 +230,7 @@ class TestEnding:
             publisher = await start(nursery, driver)
             nursery.cancel_scope.cancel()
         last: Any = publisher.take()
-        assert last.message == "switched off"
+        assert last.message == "[INFO] switched off"
 
     async def test_requests_during_the_last_word_are_let_go(
         self, autojump_clock: trio.testing.MockClock

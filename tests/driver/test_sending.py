@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import threading
 import zlib
 from datetime import UTC, datetime, timedelta, timezone
@@ -25,12 +26,15 @@ from trindi import (
     State,
     SwitchMember,
     SwitchVector,
+    TextMember,
+    TextVector,
     defNumberVector,
     delProperty,
     setBLOBVector,
     setNumberVector,
     setSwitchVector,
 )
+from trindi.protocol import encode
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -53,7 +57,7 @@ class TestDefinitions:
         await vector.send_defVector("hello", NOON, 3, "Busy")
         event: Any = publisher.take()
         assert isinstance(event, defNumberVector)
-        assert (*said(event), event.timestamp) == ({"a": 0}, "Busy", 3.0, "hello", NOON)
+        assert (*said(event), event.timestamp) == ({"a": 0}, "Busy", 3.0, "[INFO] hello", NOON)
 
     async def test_state_and_timeout_are_kept(self, nursery: trio.Nursery) -> None:
         vector = numbers("a")
@@ -77,7 +81,9 @@ class TestReports:
         vector["b"] = 2
         await vector.send_setVector("hello", NOON, 5, "Busy")
         event: Any = publisher.take()
-        assert event == setNumberVector("Dev", "n", {"a": 0, "b": 2}, State.BUSY, 5, NOON, "hello")
+        assert event == setNumberVector(
+            "Dev", "n", {"a": 0, "b": 2}, State.BUSY, 5, NOON, "[INFO] hello"
+        )
         assert not any(member.changed for member in vector.members.values())
 
     async def test_only_the_changed(self, nursery: trio.Nursery) -> None:
@@ -95,7 +101,7 @@ class TestReports:
         ("given", "sent"),
         [
             ({"state": "Busy"}, ({}, "Busy", 0.0, "")),
-            ({"message": "hello"}, ({}, "Ok", 0.0, "hello")),
+            ({"message": "hello"}, ({}, "Ok", 0.0, "[INFO] hello")),
             ({"timeout": 3}, ({}, "Ok", 3.0, "")),
         ],
     )
@@ -120,7 +126,7 @@ class TestReports:
         vector = numbers("a", "b", "c")
         publisher = await start(nursery, driver_of(vector))
         await vector.send_setVectorMembers("hello", NOON, 2, "Idle", ["c", "a"])
-        assert said(publisher.take()) == ({"a": 0, "c": 0}, "Idle", 2.0, "hello")
+        assert said(publisher.take()) == ({"a": 0, "c": 0}, "Idle", 2.0, "[INFO] hello")
         assert [m.name for m in vector.members.values() if m.changed] == ["b"]
         await vector.send_setVectorMembers()
         assert said(publisher.take()) == ({}, "Idle", 2.0, "")
@@ -358,7 +364,7 @@ class TestDeletions:
         vector = numbers("a")
         publisher = await start(nursery, driver_of(vector))
         await vector.send_delProperty("gone", NOON)
-        assert publisher.take() == delProperty("Dev", "n", NOON, "gone")
+        assert publisher.take() == delProperty("Dev", "n", NOON, "[INFO] gone")
         assert not vector.enable
         await vector.send_setVector(state="Busy")
         await vector.send_setVectorMembers(members=["a"])
@@ -377,7 +383,7 @@ class TestDeletions:
         device = driver["Dev"]
         publisher = await start(nursery, driver)
         await device.send_delProperty("gone", NOON)
-        assert publisher.take() == delProperty("Dev", None, NOON, "gone")
+        assert publisher.take() == delProperty("Dev", None, NOON, "[INFO] gone")
         assert not device.enable
         await vector.send_setVector()
         await vector.send_defVector()
@@ -394,7 +400,71 @@ async def test_messages(nursery: trio.Nursery) -> None:
     publisher = await start(nursery, driver)
     await driver.send_message("to all", NOON)
     await driver["Dev"].send_device_message("of a device", NOON)
-    assert publisher.events == [Message(None, "to all", NOON), Message("Dev", "of a device", NOON)]
+    assert publisher.events == [
+        Message(None, "[INFO] to all", NOON),
+        Message("Dev", "[INFO] of a device", NOON),
+    ]
+
+
+class TestKStarsShows:
+    """KStars shows of "time: text" what has ``[I``, ``[W`` or ``[E`` at column 21."""
+
+    LATE = NOON.replace(microsecond=123_456)
+
+    @staticmethod
+    def column(event: Any) -> str:
+        time, text = re.findall(r' (?:timestamp|message)="([^"]*)"', encode(event).decode())
+        return f"{time}: {text}"[21:]
+
+    @pytest.mark.parametrize(
+        ("state", "said", "shown"),
+        [
+            ("Ok", "done", "[INFO] done"),
+            ("Idle", "done", "[INFO] done"),
+            ("Busy", "moving", "[INFO] moving"),
+            ("Alert", "stuck", "[ERROR] stuck"),
+            ("Alert", "[WARNING] slow", "[WARNING] slow"),
+            ("Ok", "[ERROR] odd", "[ERROR] odd"),
+            ("Ok", "\n [INFO] indented", "[INFO] indented"),
+            ("Ok", "[Ha] a bracket", "[INFO] [Ha] a bracket"),
+        ],
+    )
+    async def test_each_element_with_a_message(
+        self, state: str, said: str, shown: str, nursery: trio.Nursery
+    ) -> None:
+        vectors: list[Any] = [
+            SwitchVector("s", rule="AnyOfMany", switchmembers=[SwitchMember("a")]),
+            LightVector("l", lightmembers=[LightMember("a")]),
+            TextVector("t", textmembers=[TextMember("a")]),
+            numbers("a"),
+            BLOBVector("b", blobmembers=[BLOBMember("a", membervalue=b"")]),
+        ]
+        driver = driver_of(*vectors)
+        publisher = await start(nursery, driver)
+        for vector in vectors:
+            await vector.send_defVector(said, self.LATE, state=state)
+            await vector.send_setVectorMembers(said, state=state)
+            vector.state = state
+            publisher.publish(vector.status(said))
+        assert [self.column(event) for event in publisher.events] == [shown] * 15
+
+    async def test_messages_and_deletions(self, nursery: trio.Nursery) -> None:
+        driver = driver_of(numbers("a"))
+        publisher = await start(nursery, driver)
+        await driver.send_message("hello", self.LATE)
+        await driver["Dev"].send_device_message("hello")
+        await driver["Dev"]["n"].send_delProperty("hello", self.LATE)
+        await driver["Dev"].send_delProperty("hello")
+        assert [self.column(event) for event in publisher.events] == ["[INFO] hello"] * 4
+
+    async def test_what_is_measured_without_a_message_keeps_its_microseconds(
+        self, nursery: trio.Nursery
+    ) -> None:
+        vector = numbers("a")
+        publisher = await start(nursery, driver_of(vector))
+        await vector.send_setVector(timestamp=self.LATE)
+        (report,) = publisher.of(setNumberVector)
+        assert report.timestamp == self.LATE
 
 
 class TestNotRunning:
@@ -454,7 +524,7 @@ class TestBLOBs:
         await vector.send_setVectorMembers("done", NOON, 3, "Ok", ["a"])
         event: Any = publisher.take()
         assert event == setBLOBVector(
-            "Dev", "b", {"a": b"abc"}, event.sizeformat, State.OK, 3.0, NOON, "done"
+            "Dev", "b", {"a": b"abc"}, event.sizeformat, State.OK, 3.0, NOON, "[INFO] done"
         )
         assert event.sizeformat == {"a": (3, ".fits")}
         assert not vector.members["a"].changed
@@ -522,7 +592,7 @@ class TestBLOBs:
         publisher = await start(nursery, driver)
         await vector.send_setVectorMembers(state="Busy", message="exposing")
         event: Any = publisher.take()
-        assert said(event) == ({}, "Busy", 0.0, "exposing")
+        assert said(event) == ({}, "Busy", 0.0, "[INFO] exposing")
 
     async def test_disabled_is_neither_read_nor_sent(self, nursery: trio.Nursery) -> None:
         vector, driver = self.camera()

@@ -340,7 +340,7 @@ class TestInAServer:
         await number.send_delProperty()
         await settle()
         assert [type(event) for event in snooper.heard] == [setNumberVector, delProperty]
-        assert (snooper.heard[0]["a"], snooper.heard[0].message) == (6.0, "warmer")
+        assert (snooper.heard[0]["a"], snooper.heard[0].message) == (6.0, "[INFO] warmer")
 
     async def test_two_that_snoop_on_each_other_do_not_deadlock(
         self, nursery: trio.Nursery, autojump_clock: trio.testing.MockClock

@@ -173,7 +173,7 @@ async def test_requests_and_pings_are_answered_in_order(pipes: bool) -> None:
 async def test_enable_blob_is_information_only() -> None:
     async with program() as running:
         await running.peer.send('<enableBLOB device="Probe" name="image">Never</enableBLOB>\n')
-        await running.peer.next(Message, when=lambda event: event.message == "told of Never")
+        await running.peer.next(Message, when=lambda event: event.message == "[INFO] told of Never")
         running.peer.send_attached(attached("5"), memfd(b"frame"))
         frame = await running.peer.next(setBLOBVector)
         assert frame["first"] == b"frame"
@@ -188,13 +188,15 @@ async def test_snooping() -> None:
             '<setNumberVector device="Other" name="reading" state="Ok">\n    <oneNumber '
             'name="value">\n4.5\n    </oneNumber>\n</setNumberVector>\n'
         )
-        await peer.next(Message, when=lambda event: event.message == "heard 4.5")
+        await peer.next(Message, when=lambda event: event.message == "[INFO] heard 4.5")
         peer.send_attached(
             '<setBLOBVector device="Other" name="image" state="Ok">\n    <oneBLOB name="frame" '
             'size="4" format=".bin" len="4" attached="true"/>\n</setBLOBVector>\n',
             memfd(b"\x00\x01\xfe\xff", 1024 * 1024),
         )
-        await peer.next(Message, when=lambda e: e.message == r"heard 4 bytes b'\x00\x01\xfe\xff'")
+        await peer.next(
+            Message, when=lambda e: e.message == r"[INFO] heard 4 bytes b'\x00\x01\xfe\xff'"
+        )
 
 
 async def test_nonsense_costs_only_itself() -> None:

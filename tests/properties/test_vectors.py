@@ -228,7 +228,7 @@ class TestEvents:
             {"a": NumberLabel("A", "%5.1f", -1, 1, 0.5)},
             3.0,
             NOON,
-            "hello",
+            "[INFO] hello",
         )
 
     def test_each_kind_has_its_definition(self) -> None:
@@ -273,7 +273,7 @@ class TestEvents:
             {"a": 0.0},
             {},
         ]
-        assert {report.message for report in reports} == {"hello"}
+        assert {report.message for report in reports} == {"[INFO] hello"}
         assert {report.state for report in reports} == {State.OK}
 
     def test_members_going_off_stand_first(self) -> None:

@@ -81,7 +81,7 @@ async def test_a_snooped_message_does_not_crash_the_driver(nursery: trio.Nursery
     await snooper.send_getProperties("Dev")
     await speaker["Dev"].send_device_message("it rains")
     await settle()
-    assert heard == ["it rains"]
+    assert heard == ["[INFO] it rains"]
     assert snooper.running
 
 

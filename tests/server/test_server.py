@@ -116,7 +116,7 @@ async def test_a_message_without_device_goes_to_every_client(
     client = await connect(await start(nursery, bench))
     await client.sync()
     await bench.send_message("fire")
-    assert (await client.next(Message)).message == "fire"
+    assert (await client.next(Message)).message == "[INFO] fire"
 
 
 async def test_a_request_subscribes_and_is_answered(

@@ -238,5 +238,5 @@ async def test_messages_are_never_dropped(nursery: trio.Nursery, connect: Connec
         await device.send_device_message(f"{number} " + "x" * 20_000)
         await bench.count()
     assert server.statistics().drops > 0
-    texts = [event.message.split()[0] for event in of(await slow.sync(), Message)]
+    texts = [event.message.split()[1] for event in of(await slow.sync(), Message)]
     assert texts == [str(number) for number in range(300)]

@@ -53,7 +53,7 @@ async def test_a_server_need_not_listen(nursery: trio.Nursery, autojump_clock: M
     await client.subscribe()
     await client.send(newNumberVector("Bench", "target", {"x": 12.0}))
     answer = await client.next(setNumberVector, "target")
-    assert (answer.message, answer["x"]) == ("taken", 12.0)
+    assert (answer.message, answer["x"]) == ("[INFO] taken", 12.0)
     assert [one.peer for one in server.statistics().clients] == ["the lab"]
     await client.aclose()
     await trio.testing.wait_all_tasks_blocked()

@@ -114,7 +114,7 @@ class Dispatcher:
         vector = device.get(event.vectorname)
         if vector is None or not vector.enable:
             text = f"[ERROR] {event.devicename} has no property {event.vectorname[:64]}"
-            sender.reply(Message(event.devicename, text, device.sink.stamp(None)))
+            sender.reply(Message(event.devicename, text, device.sink.stamp(None, text)))
             return None
         try:
             vector.check(event)
@@ -164,7 +164,8 @@ class Dispatcher:
             self._refuse(vector, reason, sender)
         else:
             text = f"[ERROR] {_name_of(event)} is not asked: {reason}"
-            sender.reply(Message(event.devicename, text, self._time(event)))
+            sink = self._devices[event.devicename or ""].sink
+            sender.reply(Message(event.devicename, text, sink.stamp(None, text)))
 
     def _enqueue(
         self, event: ClientEvent, vector: Vector[Any, Any] | None, sender: Sender

@@ -19,7 +19,7 @@ from trindi.driver.dispatch import Dispatcher
 from trindi.driver.sink import DriverSink, Publisher
 from trindi.driver.snooping import Snooping
 from trindi.errors import ProtocolError
-from trindi.properties import Device, NamedMapping, check_text
+from trindi.properties import Device, NamedMapping, message_text
 from trindi.protocol import (
     ClientEvent,
     DefVector,
@@ -161,11 +161,11 @@ class IPyDriver(NamedMapping[Device]):
     async def send_message(self, message: str = "", timestamp: datetime | None = None) -> None:
         """Send a line about no device in particular to all clients.
 
-        Never waits for a client. If cancelled, nothing was sent. RuntimeError: the driver is not
-        running.
+        Without a level it gets ``[INFO]``. Never waits for a client. If cancelled, nothing was
+        sent. RuntimeError: the driver is not running.
         """
-        text = check_text(message, "a message")
-        await self._send(Message(None, text, self.sink.stamp(timestamp)))
+        text = message_text(message)
+        await self._send(Message(None, text, self.sink.stamp(timestamp, text)))
 
     async def send_getProperties(
         self, devicename: str | None = None, vectorname: str | None = None

@@ -49,9 +49,13 @@ class DriverSink:
         self.publisher = publisher
         self._budget = YieldBudget()
 
-    def stamp(self, timestamp: datetime | None) -> datetime:
-        """Return the timestamp of an event: the given one as UTC, or else the present time."""
-        return self.runtime.now() if timestamp is None else to_utc(timestamp)
+    def stamp(self, timestamp: datetime | None, message: str = "") -> datetime:
+        """Return the timestamp of an event: the given one as UTC, or else the present time.
+
+        With a message it is in whole seconds: KStars looks for the level behind 19 characters.
+        """
+        time = self.runtime.now() if timestamp is None else to_utc(timestamp)
+        return time.replace(microsecond=0) if message else time
 
     def ready(self) -> Awaitable[None]:
         """Raise RuntimeError if the driver is not running; awaited, Cancelled if cancelled."""

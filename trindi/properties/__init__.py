@@ -20,6 +20,7 @@ from trindi.properties.values import (
     convert_choice as convert_choice,
     convert_switch as convert_switch,
     is_allowed as is_allowed,
+    message_text as message_text,
     read_blob as read_blob,
 )
 from trindi.properties.vector import Vector as Vector

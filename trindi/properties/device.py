@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from trindi.properties.owners import EventSink, NamedMapping, no_driver
-from trindi.properties.values import check_text
+from trindi.properties.values import message_text
 from trindi.properties.vector import Vector
 from trindi.protocol import ClientEvent, Message, SnoopEvent, check_name, delProperty
 
@@ -72,14 +72,14 @@ class Device(NamedMapping[Any]):
     async def send_device_message(self, message: str, timestamp: datetime | None = None) -> None:
         """Send a line about this device to all clients that want it.
 
-        Never waits for a client. If cancelled, nothing was sent. RuntimeError: the driver is not
-        running.
+        Without a level it gets ``[INFO]``. Never waits for a client. If cancelled, nothing was
+        sent. RuntimeError: the driver is not running.
         """
         sink = self.sink
         await sink.ready()
         if self.enable:
-            text = check_text(message, "a message")
-            sink.publish(Message(self.devicename, text, sink.stamp(timestamp)))
+            text = message_text(message)
+            sink.publish(Message(self.devicename, text, sink.stamp(timestamp, text)))
         await sink.yield_if_due()
 
     async def send_delProperty(self, message: str = "", timestamp: datetime | None = None) -> None:
@@ -91,8 +91,8 @@ class Device(NamedMapping[Any]):
         sink = self.sink
         await sink.ready()
         if self.enable:
-            text = check_text(message, "a message")
-            sink.publish(delProperty(self.devicename, None, sink.stamp(timestamp), text))
+            text = message_text(message)
+            sink.publish(delProperty(self.devicename, None, sink.stamp(timestamp, text), text))
         self.enable = False
         await sink.yield_if_due()
 

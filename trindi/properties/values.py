@@ -10,10 +10,10 @@ import io
 from decimal import Decimal
 from enum import StrEnum
 from pathlib import Path
-from typing import IO, Any, TypeAlias, TypeVar
+from typing import IO, Any, Final, TypeAlias, TypeVar
 
 from trindi.errors import ConfigurationError
-from trindi.protocol import Limits, SwitchState, clean, to_float
+from trindi.protocol import Limits, State, SwitchState, clean, to_float
 
 E = TypeVar("E", bound=StrEnum)
 
@@ -26,12 +26,27 @@ BLOBSource: TypeAlias = bytes | bytearray | memoryview | str | Path | IO[bytes]
 BLOBValue: TypeAlias = bytes | Path | IO[bytes]
 """As what a BLOB is held until it is sent."""
 
+_LEVELS: Final = "[INFO]", "[WARNING]", "[ERROR]", "[DEBUG]"
+
 
 def check_text(text: Any, what: str) -> str:
     """Return a text that is a str."""
     if not isinstance(text, str):
         raise TypeError(f"{what} is a str, not {type(text).__name__}: use str(…)")
     return text
+
+
+def message_text(text: Any, state: State | None = None) -> str:
+    """Return a message with a level at its head: KStars shows none without.
+
+    One without a level gets ``[ERROR]`` with the state Alert, or else ``[INFO]``; "" is no message.
+    """
+    if text == "":
+        return ""
+    said = check_text(text, "a message").lstrip()
+    if said.startswith(_LEVELS):
+        return said
+    return f"[{'ERROR' if state is State.ALERT else 'INFO'}] {said}"
 
 
 def check_sendable_text(text: Any, what: str) -> str:

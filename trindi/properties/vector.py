@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 from trindi.errors import ConfigurationError, RefusedError
 from trindi.properties.members import Member
 from trindi.properties.owners import DeviceOfVector, EventSink, NamedMapping, no_driver
-from trindi.properties.values import check_text, convert_choice
+from trindi.properties.values import check_text, convert_choice, message_text
 from trindi.protocol import (
     ELEMENTS,
     DefVector,
@@ -210,6 +210,7 @@ class Vector(NamedMapping[V], Generic[M, V]):
     def definition(self, message: str = "", timestamp: datetime | None = None) -> DefVector:
         """Make the def…Vector event of the present values."""
         members = self._by_name.items()
+        text = message_text(message, self._state)
         definition: DefVector = self._def_event(
             devicename=self.devicename,
             vectorname=self.name,
@@ -218,8 +219,8 @@ class Vector(NamedMapping[V], Generic[M, V]):
             state=self._state,
             members={name: member._definition_value() for name, member in members},
             memberlabels={name: member._definition_label() for name, member in members},
-            timestamp=self.sink.stamp(timestamp),
-            message=check_text(message, "a message"),
+            timestamp=self.sink.stamp(timestamp, text),
+            message=text,
             **self._extra_attributes(),
         )
         return definition
@@ -232,11 +233,14 @@ class Vector(NamedMapping[V], Generic[M, V]):
     ) -> SetVector:
         """Make the set…Vector event of some members and their present values."""
         members = [self.member(name) for name in names]
-        return self._report(members, message, self.sink.stamp(timestamp))
+        return self._report(self.sink, members, message, timestamp)
 
-    def _report(self, members: list[M], message: str, time: datetime) -> SetVector:
+    def _report(
+        self, sink: EventSink, members: list[M], message: str, timestamp: datetime | None
+    ) -> SetVector:
         values = {member.name: member._value for member in members}
-        return self._set_event_of(values, check_text(message, "a message"), time)
+        text = message_text(message, self._state)
+        return self._set_event_of(values, text, sink.stamp(timestamp, text))
 
     def status(self, message: str = "") -> SetVector:
         """Make the set…Vector event of all members, without payloads of BLOBs."""
@@ -296,10 +300,11 @@ class Vector(NamedMapping[V], Generic[M, V]):
     ) -> None:
         """Send the definition with all values to all clients that want it.
 
-        Never waits for a client. If cancelled, nothing was sent. `message` is a line for the user.
-        `timestamp` None means now; a naive time is UTC. `timeout`, in worst-case seconds of a
-        change, and `state` are kept. ValueError: one of them is not legal. RuntimeError: the driver
-        is not running.
+        Never waits for a client. If cancelled, nothing was sent. `message` is a line for the user;
+        without a level it gets ``[ERROR]`` with the state Alert, or else ``[INFO]``. `timestamp`
+        None means now; a naive time is UTC; with a message it is sent in whole seconds. `timeout`,
+        in worst-case seconds of a change, and `state` are kept. ValueError: one of them is not
+        legal. RuntimeError: the driver is not running.
         """
         sink = self.sink
         await sink.ready()
@@ -317,8 +322,9 @@ class Vector(NamedMapping[V], Generic[M, V]):
         sink = self.sink
         await sink.ready()
         if self.enabled:
-            text = check_text(message, "a message")
-            sink.publish(delProperty(self.devicename, self.name, sink.stamp(timestamp), text))
+            text = message_text(message)
+            time = sink.stamp(timestamp, text)
+            sink.publish(delProperty(self.devicename, self.name, time, text))
         self.enable = False
         await sink.yield_if_due()
 
@@ -346,7 +352,7 @@ class Vector(NamedMapping[V], Generic[M, V]):
         self, sink: EventSink, members: list[M], message: str, timestamp: datetime | None
     ) -> None:
         if self.enabled:
-            sink.publish(self._report(members, message, sink.stamp(timestamp)))
+            sink.publish(self._report(sink, members, message, timestamp))
             for member in members:
                 member._note_sent()
             # The next definition is stamped anew: these values were true until now, at least.

@@ -12,7 +12,7 @@ from trindi.properties.members import (
     SwitchMember,
     TextMember,
 )
-from trindi.properties.values import BLOBValue, check_text, convert_choice, is_allowed
+from trindi.properties.values import BLOBValue, convert_choice, is_allowed, message_text
 from trindi.properties.vector import M, V, Vector
 from trindi.protocol import (
     Rule,
@@ -242,7 +242,8 @@ class BLOBVector(Vector[BLOBMember, BLOBValue | None]):
 
     def status(self, message: str = "") -> SetVector:
         """Make a setBLOBVector event without payloads."""
-        return self._set_event_of({}, message, self.sink.stamp(None))
+        text = message_text(message, self._state)
+        return self._set_event_of({}, text, self.sink.stamp(None, text))
 
     def _set_event_of(
         self, values: Mapping[str, bytes], message: str, time: datetime
@@ -275,8 +276,9 @@ class BLOBVector(Vector[BLOBMember, BLOBValue | None]):
         values = {member.name: await self._load(member) for member in chosen if self.enabled}
         # It may have been disabled while a file was being read.
         if self.enabled:
-            text, time = check_text(message, "a message"), sink.stamp(timestamp)
-            await sink.publish_blob(self._set_event_of(values, text, time))
+            text = message_text(message, self._state)
+            event = self._set_event_of(values, text, sink.stamp(timestamp, text))
+            await sink.publish_blob(event)
             for member, source in sources:
                 member.changed = member.membervalue is not source
         await sink.yield_if_due()

@@ -130,7 +130,7 @@ class ReplayDriver(IPyDriver):
     def _refuse(self, item: NewVector, sender: Sender) -> None:
         text = f"[WARNING] {item.vectorname} is unchanged: this is a recording"
         known = self._snapshot.find(item.devicename, item.vectorname)
-        now = self.sink.stamp(None)
+        now = self.sink.stamp(None, text)
         if known is None:
             sender.reply(Message(item.devicename, text, now))
         else:

@@ -31,6 +31,7 @@ from trindi.transport import DEFAULT_RUNTIME, EncodedEvent, put_blob
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
+    from datetime import datetime
 
     from trindi.server.clients import Client
     from trindi.server.upstream import Upstream
@@ -68,7 +69,7 @@ class Hub:
         `reason` ends the sentence "the driver of X …". What it snooped on is forgotten.
         """
         self._router.leave(upstream)
-        now = self.runtime.now()
+        now = self._now()
         for devicename, vectornames in upstream.defined_names().items():
             # By name first: KStars shows a device that comes back only if each of its properties
             # was deleted.
@@ -202,4 +203,8 @@ class Hub:
     def _reply_not_running(self, item: Event, client: Client) -> None:
         if isinstance(item, NewVector):
             text = f"[ERROR] the driver of {item.devicename} is not running"
-            client.reply(Message(item.devicename, text, self.runtime.now()))
+            client.reply(Message(item.devicename, text, self._now()))
+
+    def _now(self) -> datetime:
+        """Return the time in whole seconds, as KStars wants it with a message."""
+        return self.runtime.now().replace(microsecond=0)

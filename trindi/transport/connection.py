@@ -171,7 +171,9 @@ class Connection:
         self.disconnect_reason = reason
         self._linger = FAREWELL
         self.outbox.clear()
-        self.reply(Message(None, f"[ERROR] {reason}", self._runtime.now()))
+        # In whole seconds: KStars looks for the level behind a time of 19 characters.
+        now = self._runtime.now().replace(microsecond=0)
+        self.reply(Message(None, f"[ERROR] {reason}", now))
         self.outbox.close()
         self._reading.cancel()
 
