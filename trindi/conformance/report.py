@@ -19,9 +19,10 @@ _SHOWN: Final = 5
 
 
 class Outcome(NamedTuple):
-    """The outcome of one rule, which was `checked` so many times.
+    """The outcome of one rule.
 
-    `seen` are the faults, the worst first, or a remark if there are none; there are `more` faults.
+    `checked` is how many times. `seen` are the faults, the worst first, or a remark if there are
+    none; `more` is how many faults there are beside them.
     """
 
     rule: ConformanceRule
@@ -50,10 +51,10 @@ class Outcome(NamedTuple):
 
 
 class Report(NamedTuple):
-    """The result of a check of a `target` of the `kind` "program" or "server".
+    """The result of a check.
 
-    `devices` has the property names of each, `outcomes` is in the order of the table, and `ended`
-    says why the check ended before all rules were checked.
+    The `kind` of the target is "program" or "server". `devices` has the property names of each,
+    `outcomes` is in the order of the table, and `ended` says why rules were left unchecked, or "".
     """
 
     target: str

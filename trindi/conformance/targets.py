@@ -60,9 +60,9 @@ class Target(Protocol):
         """Either "program" or "server"."""
 
     async def connect(self, *, one_socket: bool = False) -> Peer:
-        """Return a new peer, or raise `UnreachableError`.
+        """Return a new peer; a program may get one unix socket as standard input and output.
 
-        A program may get one unix socket as standard input and output.
+        UnreachableError: it cannot be started or connected to.
         """
 
 

@@ -10,10 +10,7 @@ another worker to lead, and runs `clientevent` itself. So
 * a handler that takes long holds up only its own property, whose further requests wait in a
   `PropertyQueue`: events of one property stay in order, and an abort never waits behind a goto;
 * a peer that has filled its share of such a queue holds up only itself;
-* requests of peers that have left are still done, but a queue is bounded: further requests are
-  refused.
-
-This module does not know where requests come from.
+* requests of peers that have left are still done; those beyond the bound of a queue are refused.
 """
 
 from __future__ import annotations
@@ -58,10 +55,7 @@ _Intake: TypeAlias = "trio.MemorySendChannel[Request]"
 
 
 class Dispatcher:
-    """Takes the requests for the devices of one driver, and calls the author's `clientevent`.
-
-    `contain_errors`: an exception of the handler costs only its request. False: it ends `run`.
-    """
+    """Takes the requests for the devices of one driver, and calls the author's `clientevent`."""
 
     def __init__(
         self,
@@ -72,7 +66,7 @@ class Dispatcher:
         self._devices = devices
         self._handler = handler
         self._publish = publish
-        self.contain_errors = True
+        self.contain_errors = True  # An exception of the handler costs only its request.
         self._queues: dict[tuple[str, str | None], PropertyQueue] = {}
         self._intake: _Intake | None = None
         self._nursery: trio.Nursery | None = None

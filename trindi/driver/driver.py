@@ -46,17 +46,11 @@ Ts = TypeVarTuple("Ts")
 class IPyDriver(NamedMapping[Device]):
     """An instrument's driver; subclass it, and write `hardware` and `clientevent`.
 
-    A mapping of device name to device.
-
-    Args:
-        devices: its devices.
-        tasks: async functions of no arguments that run beside the hardware loop.
-        **driverdata: anything the author's code needs; kept in `driverdata`.
-
-    Attributes:
-        sink: what the driver's vectors and devices send through.
-        auto_send_def: answer getProperties with definitions. False: `clientevent` gets one
-            getProperties event for each vector, and answers with `event.vector.send_defVector()`.
+    A mapping of device name to device. `tasks` are async functions of no arguments that run beside
+    the hardware loop; `driverdata` is anything the author's code needs. Vectors and devices send
+    through `sink`. With `auto_send_def` the driver answers getProperties with definitions; without,
+    `clientevent` gets one getProperties event for each vector, and answers with
+    `event.vector.send_defVector()`.
 
     Raises:
         ValueError: two devices have one name, or a device is part of another driver.
@@ -281,8 +275,6 @@ class IPyDriver(NamedMapping[Device]):
         # By name: the host stands one floor above, and this floor must not depend on it.
         host = importlib.import_module("trindi.host")
         await host.run_on_stdio(self, task_status=task_status)
-
-    # Within --------------------------------------------------------------------------------------
 
     async def _send(self, event: Event) -> None:
         await self.sink.ready()

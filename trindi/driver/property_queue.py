@@ -47,10 +47,9 @@ class Request(NamedTuple):
 
 
 class PropertyQueue:
-    """What waits for one property.
+    """What waits for one property: a share for each peer, so that none holds up another.
 
-    Each peer has its own share, so that a peer that fills it holds up no other. Only BLOBs are
-    counted together, for the memory they take.
+    Only BLOBs are counted together, for the memory they take.
     """
 
     __slots__ = ("_counts", "_of_blobs", "busy", "room", "waiting")

@@ -33,16 +33,11 @@ class Publisher(Protocol):
 
 
 class DriverSink:
-    """Sends to the publisher that the driver runs with: an `EventSink` of properties.
-
-    Attributes:
-        publisher: None while the driver is not running.
-        runtime: the runtime under which the driver runs, or ran last.
-    """
+    """Sends to the publisher that the driver runs with: an `EventSink` of properties."""
 
     def __init__(self) -> None:
-        self.publisher: Publisher | None = None
-        self.runtime = DEFAULT_RUNTIME
+        self.publisher: Publisher | None = None  # None while the driver is not running.
+        self.runtime = DEFAULT_RUNTIME  # Under which the driver runs, or ran last.
         self._budget = YieldBudget()
 
     def start(self, publisher: Publisher) -> None:

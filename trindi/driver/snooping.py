@@ -8,6 +8,7 @@ module knows no other drivers, and not how a request reaches them.
 from __future__ import annotations
 
 import logging
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import trio
@@ -34,11 +35,7 @@ logger = logging.getLogger("trindi.driver")
 
 
 class Snooping:
-    """What one driver snoops on: everything, devices, and pairs of device and vector name.
-
-    `contain_errors`: an exception of the handler costs only the event. False: it ends the nursery
-    that `start` was given.
-    """
+    """What one driver snoops on: everything, devices, and pairs of device and vector name."""
 
     def __init__(
         self,
@@ -52,7 +49,7 @@ class Snooping:
         self._watches: dict[tuple[str | None, str | None], _Watch] = {}
         self._blobs: dict[tuple[str, str | None], enableBLOB] = {}
         self._nursery: trio.Nursery | None = None
-        self.contain_errors = True
+        self.contain_errors = True  # An exception of the handler costs only the event.
         self.everything = False
         self.devices: set[str] = set()
         self.vectors: set[tuple[str, str]] = set()
@@ -73,23 +70,21 @@ class Snooping:
         return getProperties(name, vectorname)
 
     def add_blobs(self, devicename: str, vectorname: str | None, policy: str) -> enableBLOB:
-        """Note which BLOBs are wanted, and return the request for them."""
         request = enableBLOB(self._check_device(devicename), vectorname, BLOBPolicy(policy))
         self._blobs[devicename, vectorname] = request
         return request
 
     def watch(self, devicename: str, vectorname: str, timeout: float) -> None:
-        """Snoop on a vector, and ask again after each `timeout` seconds of silence."""
         if not timeout > 0:
             raise ConfigurationError(f"timeout is more than 0 seconds, not {timeout!r}")
         request = self.add(devicename, vectorname)
         if (devicename, vectorname) in self._watches:
-            self._watches[devicename, vectorname].stop()
-        watch = _Watch(request, timeout, self._publish)
+            self._watches[devicename, vectorname].scope.cancel()
+        watch = _Watch(timeout, partial(self._publish, request))
         self._watches[devicename, vectorname] = watch
         if self._nursery is not None:
             self._publish(request)
-            watch.start(self._nursery)
+            self._nursery.start_soon(watch.run)
 
     def _check_device(self, devicename: str) -> str:
         if devicename in self._own:
@@ -133,7 +128,8 @@ class Snooping:
         self._nursery = nursery
         self.ask_again()
         for watch in self._watches.values():
-            watch.start(nursery)
+            watch.scope = trio.CancelScope()
+            nursery.start_soon(watch.run)
         nursery.start_soon(self._call_handler)
 
     def stop(self) -> None:
@@ -180,30 +176,20 @@ class _SnoopQueue(EventQueue):
 class _Watch:
     """Sends a request again after each timeout in which its vector said nothing."""
 
-    def __init__(
-        self, request: getProperties, timeout: float, publish: Callable[[Event], None]
-    ) -> None:
-        self._request = request
+    def __init__(self, timeout: float, request_again: Callable[[], None]) -> None:
         self._timeout = timeout
-        self._publish = publish
-        self._scope = trio.CancelScope()
+        self._request_again = request_again
+        self.scope = trio.CancelScope()
         self._due = 0.0
-
-    def start(self, nursery: trio.Nursery) -> None:
-        self._scope = trio.CancelScope()
-        nursery.start_soon(self._run, self._scope)
-
-    def stop(self) -> None:
-        self._scope.cancel()
 
     def note_activity(self) -> None:
         self._due = trio.current_time() + self._timeout
 
-    async def _run(self, scope: trio.CancelScope) -> None:
-        with scope:
+    async def run(self) -> None:
+        with self.scope:
             self.note_activity()
             while True:
                 await trio.sleep_until(self._due)
                 if trio.current_time() >= self._due:
-                    self._publish(self._request)
+                    self._request_again()
                     self.note_activity()

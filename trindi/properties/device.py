@@ -18,17 +18,9 @@ if TYPE_CHECKING:
 class Device(NamedMapping[Any]):
     """One instrument: a mapping of vector name to vector.
 
-    Args:
-        devicename: printable ASCII, unique among all drivers of a server.
-        properties: its vectors.
-        **devicedata: anything the author wants to keep with the device.
-
-    Attributes:
-        driver: the driver it belongs to, or None.
-        revision: how often its definitions have changed, those of its vectors included.
-
-    Raises:
-        ValueError: the name is not legal, or two vectors have one name.
+    Its name is printable ASCII, unique among all drivers of a server; ValueError if it is not
+    legal, or if two vectors have one name. `devicedata` is anything the author keeps with it.
+    `driver` is None before it has one. `revision` counts the changes of its definitions.
     """
 
     _item_kind = "vector"

@@ -44,13 +44,7 @@ V = TypeVar("V")
 
 
 class Member(Generic[V]):
-    """One named value of a vector.
-
-    Attributes:
-        name: printable ASCII, unique in its vector.
-        changed: the value is new since it was last sent; True at first.
-        vector: the vector it belongs to, or None.
-    """
+    """One named value of a vector; `changed` says that it is new since it was last sent."""
 
     _convert: Callable[[Any], V]
     """Returns a value as this kind holds it; raises ValueError or TypeError if it cannot."""
@@ -140,15 +134,8 @@ class TextMember(Member[str]):
 class NumberMember(Member[float]):
     """A number, held as a float.
 
-    Args:
-        format: how a client shows the value, such as ``%5.2f`` or ``%10.6m``; "" means ``%g``.
-        min: the least value that a client may set.
-        max: the greatest value that a client may set; `min` == `max` means no limits.
-        step: the increment that a client may offer; 0 means any.
-        membervalue: str (decimal or sexagesimal), int, float or Decimal.
-
-    Raises:
-        ValueError: a text is no INDI number, or the format is none, or `min` is above `max`.
+    It is given as str (decimal or sexagesimal), int, float or Decimal. The format "" means ``%g``.
+    ValueError: a text is no INDI number, or the format is none, or `min` is above `max`.
     """
 
     _convert = staticmethod(to_float)
@@ -223,12 +210,10 @@ class NumberMember(Member[float]):
 class BLOBMember(Member[BLOBValue | None]):
     """A BLOB: bytes, or a file that is read in a worker thread when it is sent.
 
-    Args:
-        blobsize: bytes before any compression; 0 means the length of the value.
-        blobformat: file suffix such as ``.fits``. If it ends in ``.z``, the bytes are compressed on
-            their way; a `blobsize` that is not their length says that they are compressed already.
-            "" means the suffix of the path, or else ``.bin``.
-        membervalue: bytes or bytes-like, a path (str or Path), or a readable binary file.
+    The value is bytes or bytes-like, a path (str or Path), or a readable binary file. The format is
+    a file suffix such as ``.fits``; "" means that of the path, or else ``.bin``. If it ends in
+    ``.z``, the bytes are compressed on their way; a `blobsize` that is not their length says that
+    they are compressed already.
     """
 
     def __init__(

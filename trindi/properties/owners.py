@@ -22,8 +22,7 @@ V = TypeVar("V")
 class NamedMapping(Mapping[str, V]):
     """A mapping of name to item that is equal only to itself, so it can be a key.
 
-    A subclass keeps its items in `_by_name`, and says what errors call them and itself. Its names
-    are such that an author's own attributes do not meet them.
+    A subclass keeps its items in `_by_name`, and says what errors call them and itself.
     """
 
     _item_kind: ClassVar[str]

@@ -30,7 +30,6 @@ _LEVELS: Final = "[INFO]", "[WARNING]", "[ERROR]", "[DEBUG]"
 
 
 def check_text(text: Any, what: str) -> str:
-    """Return a text that is a str."""
     if not isinstance(text, str):
         raise TypeError(f"{what} is a str, not {type(text).__name__}: use str(…)")
     return text
@@ -77,7 +76,6 @@ def convert_switch(value: Any) -> SwitchState:
 
 
 def convert_limits(low: Numeric, high: Numeric, step: Numeric) -> Limits:
-    """Return the limits of a number."""
     limits = Limits(to_float(low), to_float(high), to_float(step))
     if limits.min > limits.max:
         raise ConfigurationError(f"min {limits.min:g} is above max {limits.max:g}")

@@ -37,10 +37,7 @@ M = TypeVar("M", bound=Member[Any])
 class Vector(NamedMapping[V], Generic[M, V]):
     """What the five kinds of vector have in common: a mapping of member name to value.
 
-    Attributes:
-        name: printable ASCII, unique in its device.
-        members: member name to member.
-        device: the device it belongs to, or None.
+    Its name is unique in its device. `members` has the members by name; `device` may be None.
     """
 
     kind: ClassVar[str]
@@ -83,8 +80,6 @@ class Vector(NamedMapping[V], Generic[M, V]):
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.devicename or '?'}.{self.name} {self.state}>"
 
-    # The mapping ---------------------------------------------------------------------------------
-
     def __getitem__(self, name: str) -> V:
         value: V = self.member(name).membervalue
         return value
@@ -114,8 +109,6 @@ class Vector(NamedMapping[V], Generic[M, V]):
             return self._by_name[name]
         except KeyError:
             raise self._unknown(name) from None
-
-    # Attributes ----------------------------------------------------------------------------------
 
     @property
     def label(self) -> str:

@@ -60,20 +60,11 @@ class ValueVector(Vector[M, V]):
 class SwitchVector(ValueVector[SwitchMember, SwitchState]):
     """Switches, with a rule for how many may be On together.
 
-    Turning one On turns the others Off under ``OneOfMany`` and ``AtMostOne``.
-
-    Args:
-        name: printable ASCII.
-        label: what a client shows; None means the name.
-        group: the tab under which a client shows it.
-        perm: ``ro``, ``wo`` or ``rw``.
-        rule: ``OneOfMany``, ``AtMostOne`` or ``AnyOfMany``.
-        state: ``Idle``, ``Ok``, ``Busy`` or ``Alert``.
-        switchmembers: at least one.
-
-    Raises:
-        ValueError: a value that is not legal, two members of one name, or more or fewer switches
-            On than the rule allows.
+    Turning one On turns the others Off under ``OneOfMany`` and ``AtMostOne``, but not under
+    ``AnyOfMany``. A client shows the `label`, or else the name, under the tab `group`. `perm` is
+    ``ro``, ``wo`` or ``rw``; `state` is ``Idle``, ``Ok``, ``Busy`` or ``Alert``. ValueError: a
+    value that is not legal, no members, two members of one name, or more or fewer switches On than
+    the rule allows.
     """
 
     kind = "Switch"
@@ -135,10 +126,7 @@ class SwitchVector(ValueVector[SwitchMember, SwitchState]):
 
 
 class TextVector(ValueVector[TextMember, str]):
-    """Texts.
-
-    The arguments are those of `SwitchVector` but for `rule`; `textmembers` are at least one.
-    """
+    """Texts; the arguments are those of `SwitchVector` but for `rule`."""
 
     kind = "Text"
     _member = TextMember
@@ -158,7 +146,7 @@ class TextVector(ValueVector[TextMember, str]):
 class NumberVector(ValueVector[NumberMember, float]):
     """Numbers, with limits that clients must keep and the driver need not.
 
-    The arguments are those of `SwitchVector` but for `rule`; `numbermembers` are at least one.
+    The arguments are those of `SwitchVector` but for `rule`.
     """
 
     kind = "Number"
@@ -193,7 +181,7 @@ class NumberVector(ValueVector[NumberMember, float]):
 class LightVector(ValueVector[LightMember, State]):
     """Lights, which clients can only look at.
 
-    The arguments are those of `SwitchVector` but for `perm`, `rule`; `lightmembers`: at least one.
+    The arguments are those of `SwitchVector` but for `perm` and `rule`.
     """
 
     kind = "Light"
@@ -223,7 +211,7 @@ class BLOBVector(Vector[BLOBMember, BLOBValue | None]):
     """BLOBs: images and other files.
 
     There is no `send_setVector`: BLOBs are data, and just those named are sent. The arguments are
-    those of `SwitchVector` but for `rule`; `blobmembers` are at least one.
+    those of `SwitchVector` but for `rule`.
     """
 
     kind = "BLOB"

@@ -35,10 +35,7 @@ def _directory_of(recording: Path) -> Path:
 
 
 class BlobWriter:
-    """Keeps the payloads of one recording; a recording without a path keeps no larger ones.
-
-    `room` is how many bytes of all payloads are kept.
-    """
+    """Keeps up to `room` bytes of payloads; a recording without a path keeps no larger ones."""
 
     def __init__(self, recording: Path | None, room: int) -> None:
         self._directory = _directory_of(recording) if recording is not None else None
@@ -58,15 +55,12 @@ class BlobWriter:
 
     def keep(self, data: bytes, suffix: str) -> Mapping[str, Any]:
         """Keep a payload, and return the JSON object that stands for it."""
-        inline = len(data) <= MAX_INLINE_BLOB
-        if len(data) > self._room or not (inline or self._directory):
+        directory, inline = self._directory, len(data) <= MAX_INLINE_BLOB
+        if len(data) > self._room or not (inline or directory):
             return {"size": len(data), "sha256": hashlib.sha256(data).hexdigest()}
         self._room -= len(data)
-        if inline or self._directory is None:
+        if inline or directory is None:
             return {"base64": base64.b64encode(data).decode()}
-        return {"file": self._write(self._directory, data, suffix)}
-
-    def _write(self, directory: Path, data: bytes, suffix: str) -> str:
         directory.mkdir(exist_ok=True)
         self._files += 1
         # The suffix comes from a peer: it must not lead out of the directory.
@@ -74,7 +68,7 @@ class BlobWriter:
         ending = plain if _SUFFIX.fullmatch(plain) else ".bin"
         path = directory / f"{self._files:06}{ending}"
         path.write_bytes(data)
-        return f"{directory.name}/{path.name}"
+        return {"file": f"{directory.name}/{path.name}"}
 
 
 class BlobReader:
@@ -97,8 +91,7 @@ class BlobReader:
         path = self._directory / file
         # A recording may come from anybody: it may name only its own files. The directory has the
         # recording's present name, for both may have been renamed.
-        own = directory.endswith(_ENDING) and path.parent == self._directory and file != ".."
-        if not own:
+        if not directory.endswith(_ENDING) or path.parent != self._directory or file == "..":
             raise ValueError(f"{name!r} is not a file of this recording")
         try:
             return path.read_bytes()

@@ -96,11 +96,10 @@ _LEFT_OUT: Final = frozenset({"text", "vector"})
 
 
 def to_json(item: Item, keep: KeepBlob) -> dict[str, Any]:
-    match item:
-        case EndOfStream(broken):
-            return {"end": "broken" if broken else "closed"}
-        case Unparsed(reason, data, size):
-            return {"garbled": data.decode("latin-1"), "size": size, "reason": reason}
+    if isinstance(item, EndOfStream):
+        return {"end": "broken" if item.broken else "closed"}
+    if isinstance(item, Unparsed):
+        return {"garbled": item.data.decode("latin-1"), "size": item.size, "reason": item.reason}
     written: dict[str, Any] = {"event": type(item).__name__}
     for field in fields(item):
         value = getattr(item, field.name)

@@ -16,7 +16,7 @@ import trio
 from trindi.errors import check_delay
 from trindi.protocol import encode, pingReply, pingRequest
 from trindi.recording.jsonl import EndOfStream, Entry, Item, RecordingError, Side, Unparsed
-from trindi.recording.tap import StreamTap
+from trindi.recording.recorder import StreamTap
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
@@ -51,17 +51,13 @@ async def replay(
 ) -> list[Entry]:
     """Send what one side sent, at the recorded times, and return what the peer sends.
 
-    It returns `linger` seconds after the recording ends, or when the stream ends. Without pauses,
-    it returns `linger` seconds after the peer has answered a last ping. Then it closes the stream;
-    if cancelled, at once. Faster than recorded, it lingers before the end of a side, too.
+    `source` is the side that is played: the ``client``, to a server or driver, or the ``server``.
+    `speed` is recorded seconds in a second; `math.inf` means no pauses.
 
-    Args:
-        recording: what was recorded.
-        stream: the peer is at its other end.
-        source: the side that is played: the ``client``, to a server or driver, or the ``server``.
-        speed: recorded seconds in a second; `math.inf` for no pauses.
-        linger: seconds for the last answers. A driver may answer a ping while it still works on an
-            earlier request: without pauses, give it time for that.
+    It returns `linger` seconds after the recording ends, or when the stream ends. Without pauses,
+    it returns `linger` seconds after the peer has answered a last ping; a driver may answer that
+    while it still works on an earlier request, so give it time. Then it closes the stream; if
+    cancelled, at once. Faster than recorded, it lingers before the end of a side, too.
 
     Raises:
         RecordingError: a line of the recording cannot be read.
@@ -73,11 +69,7 @@ async def replay(
 
 
 class Player:
-    """Plays one side of a recording on a stream, and collects what the peer sends.
-
-    `wait_idle` returns when the peer has answered everything; `drain` waits for answers before a
-    recorded end of the stream, too.
-    """
+    """Plays one side of a recording on a stream, and collects what the peer sends."""
 
     def __init__(
         self,
@@ -91,8 +83,8 @@ class Player:
         self._stream = stream
         self._side = Side(source)
         self._speed = check_speed(speed)
-        self._wait_idle = wait_idle
-        self._drain = drain
+        self._wait_idle = wait_idle  # Returns when the peer has answered everything.
+        self._drain = drain  # Wait for answers before a recorded end of the stream, too.
         self._tap = StreamTap(self._note)
         self._start = trio.current_time()
         self._received: list[Entry] = []

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from functools import partial
+from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, BinaryIO, Final
 
 from trindi.recording.blobs import BlobReader
 from trindi.recording.jsonl import (
@@ -47,7 +49,8 @@ class Recording:
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
-        first = next(self._lines(), b"")
+        with self.path.open("rb") as file:
+            first = next(self._lines(file), b"")
         try:
             header = json.loads(first)
             version = header[FORMAT]
@@ -81,28 +84,24 @@ class Recording:
         return [item for item in items if not isinstance(item, (Unparsed, EndOfStream))]
 
     def _entries(self, load: LoadBlob) -> Iterator[Entry]:
-        lines = enumerate(self._lines(), start=1)
-        next(lines)
         before = 0.0
-        for number, line in lines:
-            try:
-                entry = _read(line, load)
-                if entry.time < before:
-                    raise ValueError(f"its time is {entry.time}, after {before}")
-            except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
-                raise self._error(number, error) from None
-            before = entry.time
-            yield entry
-
-    def _lines(self) -> Iterator[bytes]:
         with self.path.open("rb") as file:
-            number = 0
-            while line := file.readline(MAX_LINE_BYTES):
-                number += 1
-                if not line.endswith(b"\n"):
-                    reason = "it is cut short" if len(line) < MAX_LINE_BYTES else "it is too long"
-                    raise self._error(number, ValueError(reason))
-                yield line
+            for number, line in islice(enumerate(self._lines(file), start=1), 1, None):
+                try:
+                    entry = _read(line, load)
+                    if entry.time < before:
+                        raise ValueError(f"its time is {entry.time}, after {before}")
+                except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
+                    raise self._error(number, error) from None
+                before = entry.time
+                yield entry
+
+    def _lines(self, file: BinaryIO) -> Iterator[bytes]:
+        for number, line in enumerate(iter(partial(file.readline, MAX_LINE_BYTES), b""), start=1):
+            if not line.endswith(b"\n"):
+                reason = "it is cut short" if len(line) < MAX_LINE_BYTES else "it is too long"
+                raise self._error(number, ValueError(reason))
+            yield line
 
     def _error(self, number: int, error: Exception) -> RecordingError:
         reason = f"it lacks {error}" if isinstance(error, KeyError) else str(error)

@@ -15,22 +15,32 @@ from typing import TYPE_CHECKING, Any, Final, TextIO
 
 import trio
 
-from trindi.errors import ConfigurationError
-from trindi.protocol import format_timestamp
+from trindi.errors import ConfigurationError, ProtocolError
+from trindi.protocol import Decoder, Span, format_timestamp
 from trindi.recording.blobs import MAX_KEPT_BLOBS, BlobWriter
-from trindi.recording.jsonl import FORMAT, VERSIONS, Item, Side, to_json
-from trindi.recording.tap import StreamTap
+from trindi.recording.jsonl import (
+    FORMAT,
+    VERSIONS,
+    EndOfStream,
+    Item,
+    Side,
+    Unparsed,
+    to_json,
+)
 from trindi.transport import DEFAULT_RUNTIME
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from datetime import datetime
 
 logger = logging.getLogger("trindi.recording")
 
 MAX_LINES_BYTES: Final = 1024 * 1024 * 1024
 """Bytes of the lines of one recording; later items are not recorded."""
+
+MAX_UNPARSED: Final = 4096
+"""Bytes that are kept of an element that cannot be read."""
 
 
 def record(
@@ -44,16 +54,12 @@ def record(
 ) -> RecordedStream:
     """Record what passes through a stream; use the returned stream in its place.
 
-    Call it while Trio runs: times are counted from the call.
-
-    Args:
-        stream: one end of a connection.
-        file: path of the recording; an existing one and its larger payloads are replaced. Or an
-            open text file, which is not closed, and keeps no larger payloads.
-        side: which end this is: ``client``, or ``server``, which may be a driver.
-        now: the time of day at which the recording begins, where time is virtual.
-        max_bytes: bytes of lines, after which recording stops.
-        max_blob_bytes: bytes of payloads of BLOBs, after which only their sizes are kept.
+    Call it while Trio runs: times are counted from the call. `file` is the path of the recording;
+    an existing one and its larger payloads are replaced. Or it is an open text file, which is not
+    closed, and keeps no larger payloads. `side` is the end of the connection: ``client``, or
+    ``server``, which may be a driver. `now` tells the time of day where time is virtual. After
+    `max_bytes` of lines recording stops; after `max_blob_bytes` of payloads only their sizes are
+    kept.
 
     Raises:
         OSError: the file cannot be written.
@@ -67,6 +73,32 @@ def record(
         "start": format_timestamp((now or DEFAULT_RUNTIME.now)()),
     }
     return RecordedStream(stream, _Writer(file, header, max_bytes, max_blob_bytes), ours)
+
+
+class StreamTap:
+    """Decodes what one side sends; `note` gets each event, each unparsed element, and the end."""
+
+    def __init__(self, note: Callable[[Item], None]) -> None:
+        self._note = note
+        self._decoder = Decoder()
+        self._ended = False
+
+    def feed(self, data: bytes) -> None:
+        self._note_spans(self._decoder.feed_spans(data))
+
+    def end(self, *, broken: bool = False) -> None:
+        """Note the end of this side, once, and the element that it leaves unfinished."""
+        if not self._ended:
+            self._ended = True
+            self._note_spans(self._decoder.finish())
+            self._note(EndOfStream(broken))
+
+    def _note_spans(self, spans: Iterable[Span]) -> None:
+        for span in spans:
+            if isinstance(span.item, ProtocolError):
+                self._note(Unparsed(span.item.reason, span.data[:MAX_UNPARSED], len(span.data)))
+            elif span.item is not None:
+                self._note(span.item)
 
 
 def _line(written: dict[str, Any], *, ascii_only: bool = False) -> bytes:

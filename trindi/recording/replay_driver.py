@@ -42,12 +42,11 @@ OPENING: Final = 1.0
 """Seconds after the first definition in which others belong to the same answer."""
 
 
-class _ReplayedDevice(Device):
-    """A device of a recording; its name may be one that an author could not give."""
-
-    def __init__(self, devicename: str) -> None:
-        super().__init__("replayed", [])
-        self.devicename = devicename
+def _make_device(devicename: str) -> Device:
+    device = Device("replayed", [])
+    # The name may be one that an author could not give.
+    device.devicename = devicename
+    return device
 
 
 def _names(event: DefVector) -> tuple[str, str]:
@@ -63,11 +62,9 @@ def _server_events(entries: Iterable[Entry]) -> Iterator[tuple[float, SnoopEvent
 class ReplayDriver(IPyDriver):
     """Shows a recorded session to clients; serve it with `IPyServer`.
 
-    Requests to set a value are refused, with the present values. `finished` is set when all has
-    been shown; the last values stay.
-
-    Args:
-        speed: recorded seconds in a second; `math.inf` for no pauses.
+    `speed` is recorded seconds in a second; `math.inf` means no pauses. Requests to set a value are
+    refused, with the present values. `finished` is set when all has been shown; the last values
+    stay.
 
     Raises:
         RecordingError: a line of the recording cannot be read.
@@ -82,7 +79,7 @@ class ReplayDriver(IPyDriver):
         self._zero = 0.0
         devicenames = self._take_opening(recording.without_blobs())
         self._opening = frozenset(map(_names, self._snapshot.definitions()))
-        super().__init__([_ReplayedDevice(name) for name in devicenames])
+        super().__init__(map(_make_device, devicenames))
         self._asked = trio.Event()
         self.finished = trio.Event()
 
