@@ -67,9 +67,19 @@ def one_of_each() -> list[Any]:
 class TestDeclaring:
     def test_defaults(self) -> None:
         vector = numbers("a")
-        assert (vector.label, vector.group, vector.perm, vector.state) == ("n", "", "ro", "Ok")
+        assert (vector.label, vector.group) == ("n", "Main Control")
+        assert (vector.perm, vector.state) == ("ro", "Ok")
         assert (vector.timeout, vector.enable) == (0.0, True)
         assert SwitchVector("s", switchmembers=[SwitchMember("a", None, "On")]).rule == "OneOfMany"
+
+    def test_no_group_is_empty(self) -> None:
+        """KStars would name its tab ``(I18N_EMPTY_MESSAGE)``."""
+        vector = NumberVector("n", group=" ", numbermembers=[NumberMember("a")])
+        assert vector.group == "Main Control"
+        vector.group = "Optics"
+        assert vector.group == "Optics"
+        vector.group = ""
+        assert vector.group == "Main Control"
 
     def test_positional_arguments_stand_in_the_order_authors_know(self) -> None:
         switch = SwitchVector("s", "S", "G", "rw", "AtMostOne", "Busy", [SwitchMember("a")])
@@ -235,7 +245,7 @@ class TestEvents:
         vectors = one_of_each()
         driver_of(*vectors)
         switch, light, text, number, blob = (vector.definition("", NOON) for vector in vectors)
-        head = ("", State.OK, Permission.RW)
+        head = ("Main Control", State.OK, Permission.RW)
         assert switch == defSwitchVector(
             "Dev",
             "s",
@@ -247,7 +257,7 @@ class TestEvents:
             timestamp=NOON,
         )
         assert light == defLightVector(
-            "Dev", "l", "l", "", State.OK, {"a": State.IDLE}, {"a": "a"}, NOON
+            "Dev", "l", "l", "Main Control", State.OK, {"a": State.IDLE}, {"a": "a"}, NOON
         )
         assert text == defTextVector("Dev", "t", "t", *head, {"a": ""}, {"a": "a"}, timestamp=NOON)
         assert isinstance(number, defNumberVector)

@@ -37,7 +37,7 @@ async def test_answers_with_its_definition(driver: Any, nursery: trio.Nursery) -
     peer = await ask(driver, getProperties())
     (definition,) = definitions(publisher, peer)
     assert (definition.devicename, definition.vectorname) == ("Thermostat", "temperaturevector")
-    assert (definition.label, definition.group) == ("temperaturevector", "")
+    assert (definition.label, definition.group) == ("temperaturevector", "Main Control")
     assert (definition.perm, definition.state) == ("ro", "Ok")
     assert dict(definition) == {"temperature": 20.0}
     assert definition.memberlabels["temperature"] == ("temperature", "%3.1f", -50, 99, 0)

@@ -8,7 +8,7 @@ nor peers.
 from __future__ import annotations
 
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, TypeVar
 
 from trindi.errors import ConfigurationError, RefusedError
 from trindi.properties.members import Member
@@ -29,6 +29,9 @@ from trindi.protocol import (
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from datetime import datetime
+
+DEFAULT_GROUP: Final = "Main Control"
+"""The group that libindi's drivers use first. KStars names the tab of an empty one wrongly."""
 
 V = TypeVar("V")
 M = TypeVar("M", bound=Member[Any])
@@ -62,7 +65,7 @@ class Vector(NamedMapping[V], Generic[M, V]):
         self._definition: DefVector | None = None
         self.name = check_name(name, "vector")
         self._label = check_text(name if label is None else label, "a label")
-        self._group = check_text(group, "a group")
+        self._group = _checked_group(group)
         self._enable = True
         self._perm = convert_choice(Permission, perm, "permission")
         self._state = convert_choice(State, state, "state")
@@ -122,12 +125,12 @@ class Vector(NamedMapping[V], Generic[M, V]):
 
     @property
     def group(self) -> str:
-        """The tab under which a client shows it."""
+        """The tab under which a client shows it; an empty one becomes ``Main Control``."""
         return self._group
 
     @group.setter
     def group(self, group: str) -> None:
-        self._group = check_text(group, "a group")
+        self._group = _checked_group(group)
         self.invalidate_definition()
 
     @property
@@ -350,3 +353,7 @@ class Vector(NamedMapping[V], Generic[M, V]):
                 member._note_sent()
             # The next definition is stamped anew: these values were true until now, at least.
             self.invalidate_definition()
+
+
+def _checked_group(group: str) -> str:
+    return group if check_text(group, "a group").strip() else DEFAULT_GROUP

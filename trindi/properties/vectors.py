@@ -13,7 +13,7 @@ from trindi.properties.members import (
     TextMember,
 )
 from trindi.properties.values import BLOBValue, convert_choice, is_allowed, message_text
-from trindi.properties.vector import M, V, Vector
+from trindi.properties.vector import DEFAULT_GROUP, M, V, Vector
 from trindi.protocol import (
     Rule,
     SetVector,
@@ -61,10 +61,10 @@ class SwitchVector(ValueVector[SwitchMember, SwitchState]):
     """Switches, with a rule for how many may be On together.
 
     Turning one On turns the others Off under ``OneOfMany`` and ``AtMostOne``, but not under
-    ``AnyOfMany``. A client shows the `label`, or else the name, under the tab `group`. `perm` is
-    ``ro``, ``wo`` or ``rw``; `state` is ``Idle``, ``Ok``, ``Busy`` or ``Alert``. ValueError: a
-    value that is not legal, no members, two members of one name, or more or fewer switches On than
-    the rule allows.
+    ``AnyOfMany``. A client shows the `label`, or else the name, under the tab `group`; ""
+    means the default. `perm` is ``ro``, ``wo`` or ``rw``; `state` is ``Idle``, ``Ok``, ``Busy`` or
+    ``Alert``. ValueError: a value that is not legal, no members, two members of one name, or more
+    or fewer switches On than the rule allows.
     """
 
     kind = "Switch"
@@ -74,7 +74,7 @@ class SwitchVector(ValueVector[SwitchMember, SwitchState]):
         self,
         name: str,
         label: str | None = None,
-        group: str = "",
+        group: str = DEFAULT_GROUP,
         perm: str = "ro",
         rule: str = "OneOfMany",
         state: str = "Ok",
@@ -135,7 +135,7 @@ class TextVector(ValueVector[TextMember, str]):
         self,
         name: str,
         label: str | None = None,
-        group: str = "",
+        group: str = DEFAULT_GROUP,
         perm: str = "ro",
         state: str = "Ok",
         textmembers: Iterable[TextMember] = (),
@@ -156,7 +156,7 @@ class NumberVector(ValueVector[NumberMember, float]):
         self,
         name: str,
         label: str | None = None,
-        group: str = "",
+        group: str = DEFAULT_GROUP,
         perm: str = "ro",
         state: str = "Ok",
         numbermembers: Iterable[NumberMember] = (),
@@ -191,7 +191,7 @@ class LightVector(ValueVector[LightMember, State]):
         self,
         name: str,
         label: str | None = None,
-        group: str = "",
+        group: str = DEFAULT_GROUP,
         state: str = "Ok",
         lightmembers: Iterable[LightMember] = (),
     ) -> None:
@@ -221,7 +221,7 @@ class BLOBVector(Vector[BLOBMember, BLOBValue | None]):
         self,
         name: str,
         label: str | None = None,
-        group: str = "",
+        group: str = DEFAULT_GROUP,
         perm: str = "ro",
         state: str = "Ok",
         blobmembers: Iterable[BLOBMember] = (),
