@@ -29,8 +29,7 @@ class Definitions:
                 vector.invalidate_definition()
 
     def encoded(self, devicename: str | None, vectorname: str | None) -> EncodedBatch:
-        known_name = is_all(devicename) or devicename in self._devices
-        if vectorname is not None or not known_name:
+        if vectorname is not None or not (is_all(devicename) or devicename in self._devices):
             return self._encode(devicename, vectorname)
         revision = sum(device.revision for device in self._devices.values())
         known = self._batches.get(devicename)

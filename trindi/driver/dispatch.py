@@ -45,8 +45,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger("trindi.driver")
 
 INTAKE: Final = 1024
-"""Requests that may wait to be put into their property's queue. If it is full, a peer that sends
-more waits, but not for long: nothing holds up the leader."""
+"""Requests that may wait for the leader. A peer that sends more waits, but not for long."""
 
 MAX_IDLE: Final = 4
 """Idle workers that are kept for the next handler that takes long; further ones end."""

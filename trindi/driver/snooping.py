@@ -107,12 +107,10 @@ class Snooping:
             self._publish(request)
 
     def wants(self, event: Any) -> bool:
-        devicename, vectorname = event.devicename, getattr(event, "vectorname", None)
-        if devicename in self._own:
+        names = event.devicename, getattr(event, "vectorname", None)
+        if names[0] in self._own:
             return False
-        if self.everything or devicename in self.devices:
-            return True
-        if (devicename, vectorname) in self.vectors:
+        if self.everything or names[0] in self.devices or names in self.vectors:
             return True
         # The end of a device is the end of each vector that is snooped on.
         return isinstance(event, delProperty) and any(covers(*n, event) for n in self._interests())
@@ -151,8 +149,6 @@ class Snooping:
 
 
 class _SnoopQueue(EventQueue):
-    """The queue for what other drivers say; it takes only what is snooped on."""
-
     def __init__(self, snooping: Snooping) -> None:
         # A handler that is too slow gets the newest state; at the bound all is requested again.
         super().__init__(at_bound=self._overflow)

@@ -27,7 +27,7 @@ from trindi.protocol import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from datetime import datetime
 
 DEFAULT_GROUP: Final = "Main Control"
@@ -46,8 +46,8 @@ class Vector(NamedMapping[V], Generic[M, V]):
     kind: ClassVar[str]
     _item_kind = "member"
     _member: ClassVar[type[Member[Any]]]
-    _def_event: ClassVar[type[Any]]
-    _set_event: ClassVar[type[Any]]
+    _def_event: ClassVar[Callable[..., DefVector]]
+    _set_event: ClassVar[Callable[..., SetVector]]
     _new_event: ClassVar[type[Any] | None]
 
     def __init_subclass__(cls) -> None:
@@ -187,8 +187,6 @@ class Vector(NamedMapping[V], Generic[M, V]):
         """Whether both the vector and its device may send and receive."""
         return self._enable and (self.device is None or self.device.enable)
 
-    # Events --------------------------------------------------------------------------------------
-
     @property
     def current_definition(self) -> DefVector:
         """The def…Vector event of the present values: the same one until something changes."""
@@ -207,7 +205,7 @@ class Vector(NamedMapping[V], Generic[M, V]):
         """Make the def…Vector event of the present values."""
         members = self._by_name.items()
         text = message_text(message, self._state)
-        definition: DefVector = self._def_event(
+        return self._def_event(
             devicename=self.devicename,
             vectorname=self.name,
             label=self._label,
@@ -219,7 +217,6 @@ class Vector(NamedMapping[V], Generic[M, V]):
             message=text,
             **self._extra_attributes(),
         )
-        return definition
 
     def _extra_attributes(self) -> dict[str, Any]:
         return {"perm": self._perm, "timeout": self._timeout}
@@ -244,10 +241,9 @@ class Vector(NamedMapping[V], Generic[M, V]):
 
     def _set_event_of(self, values: Mapping[str, Any], message: str, time: datetime) -> SetVector:
         # Positional, in the order of the fields: this is called for each report.
-        report: SetVector = self._set_event(
+        return self._set_event(
             self.devicename, self.name, values, self._state, self._timeout, time, message
         )
-        return report
 
     def check(self, event: NewVector) -> None:
         """Check whether a client may ask for this; a `RefusedError` tells the client why not."""
@@ -265,8 +261,6 @@ class Vector(NamedMapping[V], Generic[M, V]):
 
     def _check_values(self, event: Any) -> None:
         """Raise RefusedError if the kind does not allow these values."""
-
-    # Sending -------------------------------------------------------------------------------------
 
     @property
     def sink(self) -> EventSink:

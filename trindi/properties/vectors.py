@@ -170,7 +170,7 @@ class NumberVector(ValueVector[NumberMember, float]):
                 raise RefusedError(f"{name} {value:g} is not within {low:g} and {high:g}")
 
     def _set_event_of(self, values: Mapping[str, Any], message: str, time: datetime) -> SetVector:
-        report: SetVector = self._set_event(
+        report = self._set_event(
             self.devicename, self.name, values, self._state, self._timeout, time, message
         )
         all_members = self._by_name
@@ -201,10 +201,7 @@ class LightVector(ValueVector[LightMember, State]):
         return {}  # Lights have neither permission nor timeout on the wire.
 
     def _set_event_of(self, values: Mapping[str, Any], message: str, time: datetime) -> SetVector:
-        report: SetVector = self._set_event(
-            self.devicename, self.name, values, self._state, time, message
-        )
-        return report
+        return self._set_event(self.devicename, self.name, values, self._state, time, message)
 
 
 class BLOBVector(Vector[BLOBMember, BLOBValue | None]):
