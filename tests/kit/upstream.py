@@ -15,7 +15,7 @@ import trio.testing
 
 from trindi.protocol import Decoder, Event, encode, getProperties, pingReply, pingRequest
 from trindi.server import RelayedUpstream
-from trindi.transport import Connection, EncodedEvent, Runtime, pieces_of
+from trindi.transport import Connection, EncodedEvent, EventQueue, pieces_of
 
 if TYPE_CHECKING:
     from trindi import IPyDriver
@@ -34,8 +34,8 @@ class StreamUpstream(RelayedUpstream):
         open_stream: makes the stream, anew for each run.
     """
 
-    def __init__(self, name: str, open_stream: Open) -> None:
-        super().__init__(name)
+    def __init__(self, name: str, open_stream: Open, queue: EventQueue | None = None) -> None:
+        super().__init__(name, queue)
         self._open_stream = open_stream
         self._running = False
 
@@ -48,7 +48,6 @@ class StreamUpstream(RelayedUpstream):
         self,
         broker: Broker,
         *,
-        runtime: Runtime,
         task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
     ) -> None:
         """Relay until the stream ends, which is a failure."""

@@ -15,8 +15,12 @@ from tests.kit.upstream import Elsewhere, StreamUpstream
 from trindi import IPyServer
 from trindi.protocol import (
     BLOBPolicy,
+    Decoder,
     Message,
     Permission,
+    Property,
+    SizeFormat,
+    Snapshot,
     State,
     defNumberVector,
     defTextVector,
@@ -24,12 +28,18 @@ from trindi.protocol import (
     enableBLOB,
     encode,
     getProperties,
+    newBLOBVector,
     newNumberVector,
+    newTextVector,
+    pingReply,
+    pingRequest,
     setBLOBVector,
     setNumberVector,
     setTextVector,
 )
 from trindi.server.router import RESERVATION
+from trindi.server.upstream.relayed import MAX_QUESTIONS, OpenQuestions
+from trindi.transport import EventQueue
 
 if TYPE_CHECKING:
     from trindi.protocol import Event
@@ -359,3 +369,221 @@ async def test_a_withdrawn_name_is_kept_for_its_owner_for_a_while(
     await other.say(text("Far", value="other at last"))
     told = of(await client.sync(), defTextVector)
     assert [event["a"] for event in told] == ["one", "one again", "other at last"]
+
+
+# What the server survives ------------------------------------------------------------------------
+
+
+async def test_an_upstream_may_be_removed_before_its_task_has_begun(
+    nursery: trio.Nursery, autojump_clock: Any
+) -> None:
+    near, raw = Bench("Near"), Raw()
+    server = await start(nursery)
+    server.add_driver(near)
+    await server.remove(near)
+    upstream = StreamUpstream("raw", raw.open_stream)
+    server.add_upstream(upstream)
+    await server.remove(upstream)
+    await settle()
+    assert (near.running, upstream.running, server.statistics().drivers) == (False, False, ())
+    server.add_driver(near)
+    await settle()
+    assert near.running
+
+
+async def test_an_upstream_that_hangs_in_its_start_keeps_nobody_from_being_served(
+    nursery: trio.Nursery, autojump_clock: Any
+) -> None:
+    near = Bench("Near")
+    hanging = StreamUpstream("hanging", trio.sleep_forever)
+    server = IPyServer([], "127.0.0.1", 0)
+    server.add_upstream(hanging)
+    server.add_driver(near)
+    await nursery.start(server.run)
+    assert (trio.current_time(), near.running) == (0, True)
+    await server.remove(hanging)
+    assert server.drivers == (near,)
+
+
+async def test_an_upstream_is_added_once_and_only_it_is_removed(
+    nursery: trio.Nursery, autojump_clock: Any
+) -> None:
+    upstream = Elsewhere(nursery, Bench("Far")).upstream()
+    server = IPyServer([Bench("Near")], "127.0.0.1", 0)
+    server.add_upstream(upstream)
+    with pytest.raises(ValueError, match="already"):
+        server.add_upstream(upstream)
+    await nursery.start(server.run)
+    await settle()
+    with pytest.raises(ValueError, match="does not have None"):
+        await server.remove(None)  # type: ignore[arg-type]
+    assert [one.running for one in server.statistics().drivers] == [True, True]
+
+
+async def test_a_server_runs_once_at_a_time(nursery: trio.Nursery, autojump_clock: Any) -> None:
+    server = IPyServer([], "127.0.0.1", 0)
+    await nursery.start(server.run)
+    with pytest.raises(RuntimeError, match="running already"):
+        await server.run()
+
+
+async def test_a_second_run_knows_nothing_of_what_the_first_has_learned(
+    autojump_clock: Any,
+) -> None:
+    raw, near = Raw(), Bench("Near")
+    server = IPyServer([near], "127.0.0.1", 0)
+    upstream = StreamUpstream("raw", raw.open_stream)
+    server.add_upstream(upstream)
+    for device in ("Old", "New"):
+        async with trio.open_nursery() as nursery:
+            await nursery.start(server.run)
+            await settle()
+            await near.send_getProperties()
+            await raw.say(text(device))
+            await settle()
+            assert [event.devicename for event in of(near.snooped, defTextVector)] == [device]
+            near.snooped.clear()
+            nursery.cancel_scope.cancel()
+    assert upstream.defined_names() == {}
+
+
+async def test_one_that_fails_as_it_is_removed_is_forgotten(
+    nursery: trio.Nursery, autojump_clock: Any
+) -> None:
+    class Short(Bench):
+        async def hardware(self) -> None:
+            await trio.sleep(1)
+            raise OSError("the cable is out")
+
+    driver = Short("Near")
+    server = await start(nursery, driver, max_restarts=0)
+    await trio.sleep(1)
+    await server.remove(driver)
+    assert server.statistics().drivers == ()
+
+
+async def test_a_request_for_which_there_is_no_room_is_refused(
+    nursery: trio.Nursery, autojump_clock: Any
+) -> None:
+    class Stuck(StreamUpstream):
+        async def _write(self, stream: trio.abc.Stream) -> None:
+            await trio.sleep_forever()
+
+    raw = Raw()
+    server = await start(nursery)
+    queue = EventQueue(high_water=3000)
+    upstream = Stuck("raw", raw.open_stream, queue)
+    assert upstream.queue is queue
+    server.add_upstream(upstream)
+    await settle()
+    await raw.say(text("Far"))
+    client, _ = await asker(nursery, server)
+    for _ in range(40):
+        await client.send(newTextVector("Far", "note", {"a": "x" * 50}))
+    refused = of(await client.sync(), Message)
+    kept = of([encoded.event for encoded in queue.take(10**6)], newTextVector)
+    assert len(kept) + len(refused) == 40
+    assert len(kept) > 10
+    assert {message.devicename for message in refused} == {"Far"}
+    assert "raw does not read what is sent to it" in refused[0].message
+
+
+async def test_uploads_pass_with_their_payloads(nursery: trio.Nursery, autojump_clock: Any) -> None:
+    far = Bench("Far")
+    server = await start(nursery)
+    server.add_upstream(Elsewhere(nursery, far).upstream())
+    await settle()
+    client, _ = await asker(nursery, server)
+    about = {"file": SizeFormat(5000, ".bin.z")}
+    await client.send(newBLOBVector("Far", "upload", {"file": bytes(5000)}, about))
+    with trio.fail_after(60):
+        while not far.asked:  # noqa: ASYNC110 - it is compressed in a thread
+            await trio.sleep(1)
+    assert far.asked[0]["file"] == bytes(5000)
+
+
+async def test_where_an_upstream_cannot_say_that_it_has_defined_all_the_server_does_not(
+    nursery: trio.Nursery, autojump_clock: Any
+) -> None:
+    raw = Raw()
+    server = await start(nursery, Bench("Near"))
+    client = await join(nursery, server)
+    ping = pingRequest("1", "getProperties")
+    await client.send(getProperties(), ping)
+    assert (await client.next(pingReply)).answered == "getProperties"
+    server.add_upstream(StreamUpstream("raw", raw.open_stream))
+    await settle()
+    await client.send(getProperties("Near"), ping)
+    assert (await client.next(pingReply)).answered == "getProperties"
+    await client.send(getProperties(), ping)
+    assert (await client.next(pingReply)).answered == ""
+
+
+# Names -------------------------------------------------------------------------------------------
+
+
+async def test_no_device_stands_for_all_devices(nursery: trio.Nursery, autojump_clock: Any) -> None:
+    raw = Raw()
+    server = await start(nursery, Bench("Near"))
+    server.add_upstream(StreamUpstream("raw", raw.open_stream))
+    client, _ = await asker(nursery, server)
+    await raw.say(text("*"), text("Far"), text("Other", "other"), delProperty("*", "note"))
+    told = await client.sync()
+    assert [event.devicename for event in of(told, defTextVector)] == ["Far", "Other"]
+    assert of(told, delProperty) == [delProperty("Far", "note")]
+    await raw.say(delProperty(None, "other"))
+    assert of(await client.sync(), delProperty) == [delProperty("Other", "other")]
+
+
+async def test_a_device_without_properties_is_withdrawn(
+    nursery: trio.Nursery, autojump_clock: Any
+) -> None:
+    one, other = Raw(), Raw()
+    server = await start(nursery)
+    server.add_upstream(StreamUpstream("one", one.open_stream))
+    server.add_upstream(StreamUpstream("other", other.open_stream))
+    client, _ = await asker(nursery, server)
+    await one.say(text("Far"), delProperty("Far", "note"))
+    await trio.sleep(RESERVATION)
+    await client.send(getProperties("Far"))
+    await settle()
+    # Both may have it now, and so may a driver of this process.
+    for raw in (one, other):
+        assert Decoder().feed(await raw.stream.receive_some())[-1] == getProperties("Far")
+    server.add_driver(Bench("Far"))
+
+
+async def test_what_the_snapshot_has_no_room_for_is_not_passed_on(
+    nursery: trio.Nursery, autojump_clock: Any
+) -> None:
+    raw = Raw()
+    server = await start(nursery)
+    upstream = StreamUpstream("raw", raw.open_stream)
+    upstream.snapshot = Snapshot(Property, max_bytes=10_000)
+    server.add_upstream(upstream)
+    client, _ = await asker(nursery, server)
+    await raw.say(text("Far"), text("Far", "large", "x" * 10_000))
+    # Neither is a report of a property that is not defined.
+    await raw.say(setTextVector("Far", "large", {"a": "y"}))
+    told = await client.sync()
+    assert [event.vectorname for event in of(told, defTextVector)] == ["note"]
+    assert of(told, setTextVector) == []
+    assert upstream.dropped == 2
+
+
+async def test_a_message_of_a_device_that_is_not_defined_yet_is_passed_on(
+    nursery: trio.Nursery, autojump_clock: Any
+) -> None:
+    raw = Raw()
+    server = await start(nursery)
+    server.add_upstream(StreamUpstream("raw", raw.open_stream))
+    client, _ = await asker(nursery, server)
+    await raw.say(Message("Far", "looking for the camera"))
+    assert of(await client.sync(), Message) == [Message("Far", "looking for the camera")]
+
+
+def test_many_questions_of_one_client_are_one_for_all() -> None:
+    questions = OpenQuestions()
+    for number in range(MAX_QUESTIONS + 1):
+        questions.ask("client", "Far", f"p{number}")
+    assert questions.answer(text("Elsewhere")) == {"client"}

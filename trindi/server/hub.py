@@ -8,6 +8,7 @@ receiver has a bounded queue, and only BLOBs wait for room in it. `router` decid
 from __future__ import annotations
 
 import logging
+import math
 from typing import TYPE_CHECKING, Any
 
 import trio
@@ -24,6 +25,8 @@ from trindi.protocol import (
     enableBLOB,
     encode,
     getProperties,
+    is_all,
+    replace,
     setBLOBVector,
 )
 from trindi.server.router import Router
@@ -48,38 +51,40 @@ class Hub:
     # Upstreams ---------------------------------------------------------------------------------
 
     def add_upstream(self, upstream: Upstream) -> None:
-        # Where one of its devices is another upstream's, nothing is changed.
+        # Where it cannot be added, nothing is changed.
+        if upstream in self.upstreams:
+            raise ConfigurationError(f"the server has {upstream!r} already")
         for devicename in upstream.devices:
-            if self._router.owner(devicename) is not None:
+            if self._router.is_taken(devicename, _now()):
                 raise ConfigurationError(
                     f"device {devicename!r} is in two drivers: give one of them another name"
                 )
         self._router.add_upstream(upstream, learns_devices=upstream.learns_devices)
         for devicename in upstream.devices:
-            self._router.claim(devicename, upstream)
+            self._router.claim(devicename, upstream, _now())
         self.upstreams.append(upstream)
 
     def remove_upstream(self, upstream: Upstream) -> None:
         self.upstreams.remove(upstream)
         self._router.remove_upstream(upstream)
 
-    def withdraw(self, upstream: Upstream, reason: str) -> None:
-        """Tell receivers that the devices of an upstream are gone: it has ended.
-
-        `reason` ends the sentence "the driver of X …". What it snooped on is forgotten.
-        """
-        self._router.leave(upstream)
-        now = self._now()
+    def withdraw(self, upstream: Upstream, text: str) -> None:
+        """Tell receivers that the devices of an upstream are gone, and why: it has ended."""
+        now = self._wall_time()
         for devicename, vectornames in upstream.defined_names().items():
             # By name first: KStars shows a device that comes back only if each of its properties
             # was deleted.
             for vectorname in vectornames:
-                self.publish(upstream, delProperty(devicename, vectorname, now))
-            text = f"[ERROR] the driver of {devicename} {reason}"
-            self.publish(upstream, delProperty(devicename, None, now, text))
-            if upstream.learns_devices:
-                self._router.withdraw(devicename, upstream, trio.current_time())
+                self._send(upstream, delProperty(devicename, vectorname, now))
+            self._send(upstream, delProperty(devicename, None, now, text.format(devicename)))
+        self.release(upstream)
+
+    def release(self, upstream: Upstream) -> None:
+        """Forget what an upstream has defined and what it snooped on: it has ended."""
+        self._router.leave(upstream)
         upstream.forget_definitions()
+        if upstream.learns_devices:
+            self._router.withdraw_all(upstream, _now())
 
     # What upstreams say --------------------------------------------------------------------------
 
@@ -99,6 +104,9 @@ class Hub:
             self._snoop(upstream, event)
             return
         self._check_own(upstream, event)
+        self._send(upstream, event, encoded)
+
+    def _send(self, upstream: Upstream, event: Event, encoded: EncodedEvent | None = None) -> None:
         upstream.events_out += 1
         receivers, as_bytes = self._router.route(event, upstream)
         if encoded is None:
@@ -127,21 +135,22 @@ class Hub:
         event = encoded.event
         if isinstance(event, (getProperties, enableBLOB)):
             self._snoop(upstream, event)
-        elif isinstance(event, delProperty) and event.devicename is None:
+        elif isinstance(event, delProperty) and is_all(event.devicename):
             # To receivers it would be the end of everybody's devices (§2).
-            for devicename in upstream.defined_names():
-                end = delProperty(devicename, None, event.timestamp, event.message)
-                self.relay(upstream, EncodedEvent(end, encode(end)))
+            for devicename, vectornames in upstream.defined_names().items():
+                if event.vectorname is None or event.vectorname in vectornames:
+                    end = replace(event, devicename=devicename)
+                    self.relay(upstream, EncodedEvent(end, encode(end)))
         elif isinstance(event, SnoopEvent) and self._may_say(upstream, event):
             self._pass_on(upstream, event, encoded)
         else:
             self._drop(upstream, event)
 
     def _pass_on(self, upstream: Upstream, event: SnoopEvent, encoded: EncodedEvent) -> None:
-        upstream.events_out += 1
         askers = upstream.note(event)
-        if isinstance(event, delProperty) and event.vectorname is None and event.devicename:
-            self._router.withdraw(event.devicename, upstream, trio.current_time())
+        if event.devicename and not upstream.defines(event.devicename):
+            self._router.withdraw(event.devicename, upstream, _now())
+        upstream.events_out += 1
         for receiver in self._router.route(event, upstream).receivers:
             if askers is None or receiver in askers:
                 receiver.queue.put(encoded)
@@ -150,8 +159,9 @@ class Hub:
         if event.devicename is None:
             return True
         if isinstance(event, DefVector):
-            return self._router.claim(event.devicename, upstream, trio.current_time())
-        return self._router.owner(event.devicename) is upstream
+            return self._router.claim(event.devicename, upstream, _now())
+        owner = self._router.owner(event.devicename)
+        return owner is upstream or (owner is None and isinstance(event, Message))
 
     def _drop(self, upstream: Upstream, event: Any) -> None:
         upstream.dropped += 1
@@ -169,7 +179,7 @@ class Hub:
         self._router.snoop(upstream, request, takes_bytes=upstream.takes_bytes)
         if isinstance(request, enableBLOB):
             return
-        for owner in self._router.asked(request):
+        for owner in self._router.asked(request, _now()):
             if owner is not upstream and owner.running:
                 upstream.queue.put_all(owner.definitions(request.devicename, request.vectorname))
 
@@ -192,8 +202,10 @@ class Hub:
             return None
         self._router.subscribe(client, item)
         waits = []
-        for upstream in self._router.asked(item):
+        for upstream in self._router.asked(item, _now()):
             upstream.events_in += 1
+            if upstream.learns_devices and isinstance(item, getProperties):
+                client.connection.knows_all_definitions = False
             if not upstream.running:
                 self._reply_not_running(item, client)
             elif (wait := upstream.receive(item, client)) is not None:
@@ -203,8 +215,13 @@ class Hub:
     def _reply_not_running(self, item: Event, client: Client) -> None:
         if isinstance(item, NewVector):
             text = f"[ERROR] the driver of {item.devicename} is not running"
-            client.reply(Message(item.devicename, text, self._now()))
+            client.reply(Message(item.devicename, text, self._wall_time()))
 
-    def _now(self) -> datetime:
+    def _wall_time(self) -> datetime:
         """Return the time in whole seconds, as KStars wants it with a message."""
         return self.runtime.now().replace(microsecond=0)
+
+
+def _now() -> float:
+    """Return the time of the clock; before Trio runs, no name is reserved any more."""
+    return trio.current_time() if trio.lowlevel.in_trio_run() else math.inf

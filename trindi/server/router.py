@@ -33,6 +33,9 @@ R = TypeVar("R")
 MAX_ROUTES: Final = 16384
 """Routes that are remembered; beyond it all are forgotten and found again."""
 
+MAX_ROUTE_NAMES: Final = 512
+"""Characters of device and property name up to which a route is remembered."""
+
 RESERVATION: Final = 60.0
 """Seconds for which the name of a withdrawn device is kept for its last owner."""
 
@@ -135,9 +138,12 @@ class Router(Generic[C, U]):
         key = (type(event), event.devicename, getattr(event, "vectorname", None), speaker)
         route = self._routes.get(key)
         if route is None:
+            route = self._find(event, speaker)
             if len(self._routes) >= MAX_ROUTES:
                 self._routes.clear()
-            route = self._routes[key] = self._find(event, speaker)
+            # Long names, as only hostile programs have them, would fill the memory.
+            if len(key[1] or "") + len(key[2] or "") <= MAX_ROUTE_NAMES:
+                self._routes[key] = route
         return route
 
     def _find(self, event: Event, speaker: U) -> Route[C | U]:
@@ -161,37 +167,49 @@ class Router(Generic[C, U]):
             del self._owners[name]
 
     def claim(self, devicename: str, upstream: U, now: float = 0.0) -> bool:
-        """Make an upstream the owner of a device; False where another one is.
+        """Make an upstream the owner of a device; False where another one is, or for no device.
 
         Only a definition teaches ownership. A withdrawn name stays with its last owner for
         `RESERVATION` seconds, so that a driver that is started again finds its devices.
         """
-        owner = self._owners.get(devicename)
-        if owner is not None and owner.upstream is not upstream and not owner.is_free(now):
+        taken = self.is_taken(devicename, now) and self.owner(devicename) is not upstream
+        if taken or is_all(devicename):
             return False
         self._owners[devicename] = _Owner(upstream)
         return True
 
     def withdraw(self, devicename: str, upstream: U, now: float) -> None:
         """Note that an upstream no longer defines a device of its own."""
-        if self.owner(devicename) is upstream:
+        if self._owners.get(devicename) == _Owner(upstream):
             self._owners[devicename] = _Owner(upstream, now)
+        for name in [name for name, owner in self._owners.items() if owner.is_free(now)]:
+            del self._owners[name]
+
+    def withdraw_all(self, upstream: U, now: float) -> None:
+        for devicename in [name for name, one in self._owners.items() if one == _Owner(upstream)]:
+            self.withdraw(devicename, upstream, now)
 
     def owner(self, devicename: str | None) -> U | None:
         owner = self._owners.get(devicename or "")
         return None if owner is None else owner.upstream
 
-    def asked(self, request: getProperties | enableBLOB | NewVector) -> tuple[U, ...]:
+    def is_taken(self, devicename: str, now: float) -> bool:
+        owner = self._owners.get(devicename)
+        return owner is not None and not owner.is_free(now)
+
+    def asked(
+        self, request: getProperties | enableBLOB | NewVector, now: float = 0.0
+    ) -> tuple[U, ...]:
         """Return the upstreams that a request goes to: the owner of the device.
 
-        A getProperties for all devices goes to every upstream, one for a device that nobody owns
-        to those that may have devices nobody knows yet.
+        What is about all devices goes to every upstream; a getProperties for a device that nobody
+        owns, to those that may have devices nobody knows yet.
         """
         devicename = request.devicename
-        if devicename is None or is_all(devicename):
+        if is_all(devicename):
             return tuple(self._learns)
         owner = self.owner(devicename)
-        if owner is not None:
+        if owner is not None and self.is_taken(devicename or "", now):
             return (owner,)
         if isinstance(request, getProperties):
             return tuple(upstream for upstream, learns in self._learns.items() if learns)

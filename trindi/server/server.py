@@ -1,4 +1,4 @@
-"""IPyServer: several drivers behind one TCP port.
+"""IPyServer: several upstreams behind listeners.
 
 One nursery holds the supervisor of each upstream and the listener with its clients. A client that
 leaves cancels only its own tasks; a driver that fails costs only its own devices, until it is back.
@@ -122,7 +122,7 @@ class IPyServer:
             _check_idle(upstream)
         self._hub.add_upstream(upstream)
         if self._nursery is not None:
-            self._nursery.start_soon(self._supervisor.run, upstream)
+            self._supervisor.start(self._nursery, upstream)
 
     async def remove(self, upstream: IPyDriver | Upstream) -> None:
         """End a driver or another upstream, withdraw its devices, and forget it.
@@ -136,7 +136,9 @@ class IPyServer:
 
     def _find(self, wanted: IPyDriver | Upstream) -> Upstream:
         for upstream in self._hub.upstreams:
-            if wanted in (upstream, getattr(upstream, "driver", None)):
+            if wanted is upstream or (
+                isinstance(upstream, LocalUpstream) and wanted is upstream.driver
+            ):
                 return upstream
         raise ValueError(f"the server does not have {wanted!r}")
 
@@ -159,9 +161,11 @@ class IPyServer:
 
         Raises:
             OSError: the port is in use, or the host has no such address.
-            RuntimeError: one of the drivers is running already.
+            RuntimeError: the server, or one of its drivers, is running already.
             ExceptionGroup: what a driver raised, where exceptions are not to be contained.
         """
+        if self._nursery is not None:
+            raise RuntimeError("the server is running already")
         for upstream in self._hub.upstreams:
             _check_idle(upstream)
         listeners = await open_listeners(self.host, self._port) if listen else []
@@ -171,8 +175,14 @@ class IPyServer:
             self._addresses = tuple(listener.socket.getsockname()[:2] for listener in listeners)
             async with trio.open_nursery() as nursery:
                 self._nursery = nursery
-                for upstream in list(self._hub.upstreams):
-                    await nursery.start(self._supervisor.run, upstream)
+                # What learns its devices may take long to start, and is there when it is there.
+                starting = [
+                    (upstream, self._supervisor.start(nursery, upstream))
+                    for upstream in self._hub.upstreams
+                ]
+                for upstream, has_started in starting:
+                    if not upstream.learns_devices:
+                        await has_started.wait()
                 if listeners:
                     serve: Any = partial(
                         trio.serve_listeners, self._clients.serve_socket, listeners

@@ -33,52 +33,53 @@ class Supervisor:
         self._hub = hub
         self._max_restarts = check_count("max_restarts", max_restarts, 0)
         self._restart_delay = check_delay("restart_delay", restart_delay)
-        self._scopes: dict[Upstream, trio.CancelScope] = {}
-        self._ended: dict[Upstream, trio.Event] = {}
+        self._supervised: dict[Upstream, _Supervised] = {}
 
-    async def run(
-        self, upstream: Upstream, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
-    ) -> None:
-        """Run an upstream until it has failed too often, or `remove` ends it.
+    def start(self, nursery: trio.Nursery, upstream: Upstream) -> trio.Event:
+        """Start an upstream; return what is set once it has started, failed or ended.
 
-        It counts as started once the upstream has started, or failed for the first time: one that
-        cannot start must not keep the others from being served.
+        One that cannot start must not keep the others from being served.
         """
-        ended = self._ended[upstream] = trio.Event()
-        try:
-            with trio.CancelScope() as scope:
-                self._scopes[upstream] = scope
-                await self._keep_running(upstream, task_status)
-            if scope.cancelled_caught:
-                self._remove(upstream)
-        finally:
-            del self._scopes[upstream], self._ended[upstream]
-            ended.set()
+        supervised = self._supervised[upstream] = _Supervised()
+        nursery.start_soon(self._run, upstream, supervised, name=upstream.name)
+        return supervised.has_started
 
     async def remove(self, upstream: Upstream) -> None:
         """End an upstream, withdraw its devices, and forget it, once its tasks have ended.
 
         If cancelled, all that happens without the caller.
         """
-        if upstream in self._ended:
-            self._scopes[upstream].cancel()
-            await self._ended[upstream].wait()
-        else:
-            self._remove(upstream)
+        supervised = self._supervised.get(upstream)
+        if supervised is None:
+            self._hub.remove_upstream(upstream)
             await trio.lowlevel.checkpoint()
+        else:
+            supervised.is_removed = True
+            supervised.scope.cancel()
+            await supervised.ended.wait()
 
-    def _remove(self, upstream: Upstream) -> None:
-        self._hub.withdraw(upstream, "was removed")
-        self._hub.remove_upstream(upstream)
+    async def _run(self, upstream: Upstream, supervised: _Supervised) -> None:
+        """Run an upstream until it has failed too often, or `remove` ends it."""
+        try:
+            with supervised.scope:
+                await self._keep_running(upstream, supervised)
+        finally:
+            del self._supervised[upstream]
+            if supervised.is_removed:
+                self._hub.withdraw(upstream, "[INFO] the driver of {} was removed")
+                self._hub.remove_upstream(upstream)
+            else:
+                self._hub.release(upstream)
+            supervised.started()
+            supervised.ended.set()
 
-    async def _keep_running(self, upstream: Upstream, task_status: trio.TaskStatus[None]) -> None:
+    async def _keep_running(self, upstream: Upstream, supervised: _Supervised) -> None:
         failures, delay = 0, self._restart_delay
-        once = _Once(task_status)
         while True:
             began = trio.current_time()
-            await self._run_once(upstream, once)
-            self._hub.withdraw(upstream, "has failed")
-            once.started()
+            await self._run_once(upstream, supervised)
+            self._hub.withdraw(upstream, "[ERROR] the driver of {} has failed")
+            supervised.started()
             if trio.current_time() - began >= MAX_RESTART_DELAY:
                 failures, delay = 0, self._restart_delay
             if failures >= self._max_restarts:
@@ -89,10 +90,10 @@ class Supervisor:
             delay = max(delay, min(2 * delay, MAX_RESTART_DELAY))
             upstream.restarts += 1
 
-    async def _run_once(self, upstream: Upstream, task_status: trio.TaskStatus[None]) -> None:
-        runtime = self._hub.runtime
+    async def _run_once(self, upstream: Upstream, supervised: _Supervised) -> None:
+        runtime = upstream.runtime = self._hub.runtime
         try:
-            await upstream.run(self._hub, runtime=runtime, task_status=task_status)
+            await upstream.run(self._hub, task_status=supervised)
         # Where it fails while the server is being cancelled, the cancellation goes on.
         except* Exception:
             if not runtime.contain_errors:
@@ -100,14 +101,14 @@ class Supervisor:
             logger.exception("%s has failed", upstream.name)
 
 
-class _Once:
-    """A task status that may be told of each start; it passes on the first."""
+class _Supervised:
+    """One upstream while it is supervised; each of its runs says here that it has started."""
 
-    def __init__(self, task_status: trio.TaskStatus[None]) -> None:
-        self._task_status = task_status
-        self._is_started = False
+    def __init__(self) -> None:
+        self.scope = trio.CancelScope()
+        self.has_started = trio.Event()
+        self.ended = trio.Event()
+        self.is_removed = False
 
     def started(self, _value: None = None) -> None:
-        if not self._is_started:
-            self._is_started = True
-            self._task_status.started()
+        self.has_started.set()

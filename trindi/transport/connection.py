@@ -112,6 +112,8 @@ class Connection:
         self._pinged = False
         self._open_questions = 0  # getProperties that are being worked on
         self._held: list[pingRequest] = []
+        # False once something was asked that does not say when it has defined all.
+        self.knows_all_definitions = True
         self.disconnect_reason = ""
         self.broken = False  # the stream broke while it was being read; the peer did not end it
         self.name = name
@@ -248,8 +250,9 @@ class Connection:
 
     def _reply_to_held(self) -> None:
         if not self._open_questions:
+            answered = _GET_PROPERTIES if self.knows_all_definitions else ""
             for ping in self._held:
-                self.reply(pingReply(ping.uid, _GET_PROPERTIES))
+                self.reply(pingReply(ping.uid, answered))
             self._held.clear()
 
     def _note_error(self, error: ProtocolError) -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 import trio
 
 from trindi.server.statistics import DriverStatistics
+from trindi.transport import DEFAULT_RUNTIME
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Collection
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from trindi.driver import Sender
     from trindi.errors import ProtocolError
     from trindi.protocol import Event, SnoopEvent, setBLOBVector
-    from trindi.transport import EncodedBatch, EncodedEvent, EventQueue, Runtime
+    from trindi.transport import EncodedBatch, EncodedEvent, EventQueue
 
 
 class Broker(Protocol):
@@ -44,12 +45,13 @@ class Upstream(ABC):
     Attributes:
         name: what the log calls it.
         devices: names of the devices that it owns from the start.
-        learns_devices: it may own others: it is asked about those that nobody owns.
+        learns_devices: it may own others: what nobody owns is asked of it.
         takes_bytes: its queue is written to a stream, so that events in it are encoded.
         restarts: how often it has been started again.
         events_in: requests that it has been given.
         events_out: events that it has said.
-        dropped: events that it has said and may not say.
+        dropped: events of it that were dropped: of devices or properties that it has not defined.
+        runtime: the one under which it runs.
     """
 
     devices: Collection[str] = ()
@@ -62,6 +64,7 @@ class Upstream(ABC):
         self.events_in = 0
         self.events_out = 0
         self.dropped = 0
+        self.runtime = DEFAULT_RUNTIME
 
     @property
     @abstractmethod
@@ -94,14 +97,17 @@ class Upstream(ABC):
         self,
         broker: Broker,
         *,
-        runtime: Runtime,
         task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
     ) -> None:
         """Run until it fails or is cancelled; it has started once it takes requests."""
 
     def note(self, event: SnoopEvent) -> Collection[object] | None:
-        """Note what it says; return those who alone are to hear it, or None for everybody."""
+        """Note what it says; return the only receivers that it goes to, or None for all."""
         return None
+
+    def defines(self, devicename: str) -> bool:
+        """Whether receivers know a device of this name from it."""
+        return devicename in self.defined_names()
 
     def forget_definitions(self) -> None:
         """Forget what it has defined: it has ended."""

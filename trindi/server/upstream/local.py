@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from trindi.driver import Sender
     from trindi.errors import ProtocolError
     from trindi.protocol import Event, setBLOBVector
-    from trindi.transport import EncodedBatch, EventQueue, Runtime
+    from trindi.transport import EncodedBatch, EventQueue
 
 
 class LocalUpstream(Upstream):
@@ -68,13 +68,12 @@ class LocalUpstream(Upstream):
         self,
         broker: Broker,
         *,
-        runtime: Runtime,
         task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
     ) -> None:
         self.publish = partial(broker.publish, self)
         self.publish_blob = partial(broker.publish_blob, self)
         defining = _Defining(self, broker, task_status)
-        await self.driver.serve(self, runtime=runtime, task_status=defining)
+        await self.driver.serve(self, runtime=self.runtime, task_status=defining)
 
 
 class _Defining(NamedTuple):
