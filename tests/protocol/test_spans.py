@@ -167,10 +167,11 @@ def test_a_payload_keeps_its_bytes() -> None:
     "data",
     [
         TEXT % b"",
-        TEXT % b"\n  x > y &amp;&lt;&gt;&quot;&apos; \t\r\n",
+        TEXT % b"\n  x > y &amp;&lt;&gt;&quot;&apos; \t\n",
         TEXT % "é €".encode(),
-        b"<newTextVector\n device = 'd>' name=\"n'\" other='x' ></newTextVector>",
+        b"<newTextVector\n\tdevice = 'd>' name=\"n'\" other='x' ></newTextVector>",
         b"<getProperties version='1.7' device='*'/>",
+        b"<getProperties version='1.7'> version='1.6' </getProperties>",
         b"<message message='a&amp;b'/>",
         b"<setBLOBVector device='d' name='n' state='Ok'/>",
         b"<enableBLOB device='d'>Also</enableBLOB>",
@@ -197,6 +198,9 @@ def test_what_we_write_is_plain_without_payloads(event: Event) -> None:
         pytest.param(TEXT % b"a]]>b", id="end of CDATA"),
         pytest.param(TEXT % b"a\x01b", id="control character"),
         pytest.param(TEXT % b"a\x7fb", id="DEL"),
+        pytest.param(TEXT % b"a\rb", id="carriage return"),
+        pytest.param(TEXT.replace(b"'a'", b"'a\nb'"), id="line end in an attribute"),
+        pytest.param(TEXT.replace(b"'d'", b"'a\tb'"), id="tab in an attribute"),
         pytest.param(TEXT % b"\xe9", id="Latin-1"),
         pytest.param(TEXT % "\uffff".encode(), id="no character"),
         pytest.param(TEXT % b"a<!-- b -->", id="comment inside"),
@@ -205,6 +209,8 @@ def test_what_we_write_is_plain_without_payloads(event: Event) -> None:
         pytest.param(TEXT.replace(b"'a'", b"'a' name='b'"), id="attribute of a member twice"),
         pytest.param(b"<getProperties/>", id="no version"),
         pytest.param(b"<getProperties version='2.0'/>", id="another version"),
+        pytest.param(b"<getProperties> version='1.7'</getProperties>", id="version as text"),
+        pytest.param(b"<getProperties>a='\0'</getProperties>", id="NUL in a text"),
         pytest.param(b"<newTextVector device='d' name='n'>x</newTextVector>", id="text inside"),
     ],
 )
@@ -216,7 +222,7 @@ def test_not_plain(data: bytes) -> None:
 
 
 def test_no_control_character_is_plain() -> None:
-    for code in {*range(1, 32), 127} - set(b"\t\r\n"):
+    for code in {*range(1, 32), 127} - set(b"\t\n"):
         (span,) = spans([TEXT % bytes([code])])
         assert not span.is_plain
 
@@ -224,6 +230,12 @@ def test_no_control_character_is_plain() -> None:
 def test_what_follows_an_odd_element_is_plain() -> None:
     odd, plain = spans([TEXT % b"a<!-- b -->" + TEXT % b"a"])
     assert (odd.is_plain, plain.is_plain) == (False, True)
+
+
+@pytest.mark.parametrize("text", [b"a='\0'", b" a='1'" * 40, b"x='%b'" % bytes(70_000)])
+def test_a_text_like_attributes_is_only_text(text: bytes) -> None:
+    (span,) = spans([b"<getProperties version='1.7'>%b</getProperties>" % text])
+    assert span.is_plain is (b"\0" not in text)
 
 
 @pytest.mark.parametrize("data", [b"<pingReply/>", b"<unknown/>", b"<!-- -->", b"x<"])
