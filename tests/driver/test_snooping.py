@@ -68,6 +68,16 @@ class TestAsking:
         assert driver.snoopdevices == {"Dev"}
         assert driver.snoopvectors == {("Dev", "n")}
 
+    async def test_a_star_is_everything(self, nursery: trio.Nursery) -> None:
+        driver = Snooper()
+        publisher = await start(nursery, driver)
+        await driver.send_getProperties("*")
+        assert publisher.events == [getProperties()]
+        assert (driver.snoopall, driver.snoopdevices) == (True, set())
+        gone = delProperty("*")
+        await tell(driver, report(), gone)
+        assert driver.heard == [report(), gone]
+
     async def test_for_blobs(self, nursery: trio.Nursery) -> None:
         driver = Snooper()
         publisher = await start(nursery, driver)
@@ -93,8 +103,9 @@ class TestAsking:
     async def test_for_what_cannot_be_is_an_error(self, nursery: trio.Nursery) -> None:
         driver = Snooper()
         await start(nursery, driver)
-        with pytest.raises(ValueError, match="name the device"):
-            await driver.send_getProperties(None, "n")
+        for everything in (None, "*"):
+            with pytest.raises(ValueError, match="name the device"):
+                await driver.send_getProperties(everything, "n")
         with pytest.raises(ValueError, match="name of a device"):
             await driver.send_getProperties("")
         with pytest.raises(ValueError, match="name of a vector"):

@@ -434,6 +434,8 @@ class TestDevice:
             Device("Dev", [numbers("a")])["x"]
 
     def test_bad_declarations_are_refused_at_once(self) -> None:
+        with pytest.raises(ValueError, match=r"^'\*' means every device: give it another"):
+            Device("*", [])
         with pytest.raises(ValueError, match="name of a device"):
             Device("Gerät", [])
         with pytest.raises(ValueError, match="two vectors named 'n'"):

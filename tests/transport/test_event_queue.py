@@ -21,6 +21,7 @@ from trindi import (
     SwitchState,
     defNumberVector,
     delProperty,
+    getProperties,
     newBLOBVector,
     setBLOBVector,
     setNumberVector,
@@ -288,15 +289,33 @@ class TestLagging:
 
     @pytest.mark.parametrize(
         "barrier",
-        [definition("n").event, delProperty("Dev", "n"), delProperty("Dev"), delProperty()],
+        [
+            definition("n").event,
+            *(delProperty(device, name) for device in ("Dev", None, "*") for name in ("n", None)),
+        ],
     )
-    def test_nothing_moves_across_a_definition_or_a_deletion(self, barrier: Any) -> None:
-        outbox = lagging_outbox()
-        for event in (number("n", a=1).event, barrier, number("n", a=2).event):
-            outbox.put(encoded(event))
+    @pytest.mark.parametrize("lags_before", [True, False])
+    def test_nothing_moves_across_a_definition_or_a_deletion(
+        self, barrier: Any, lags_before: bool
+    ) -> None:
+        outbox = lagging_outbox() if lags_before else EventQueue(high_water=1000)
+        outbox.put(number("n", a=1))
+        outbox.put(encoded(barrier))
+        if not lags_before:
+            outbox.put(text("filler", 1000))
+        outbox.put(number("n", a=2))
         assert after_filler(outbox) == [number("n", a=1).event, barrier, number("n", a=2).event]
 
-    @pytest.mark.parametrize("other", [definition("m").event, delProperty("Other"), Message("Dev")])
+    @pytest.mark.parametrize(
+        "other",
+        [
+            definition("m").event,
+            delProperty("Other"),
+            delProperty(None, "m"),
+            Message("Dev"),
+            getProperties(),
+        ],
+    )
     def test_those_of_others_are_no_barrier(self, other: Any) -> None:
         outbox = lagging_outbox()
         for event in (number("n", a=1).event, other, number("n", a=2).event):

@@ -15,8 +15,7 @@ from rich.cells import cell_len
 from rich.text import Text
 
 from trindi.cli.columns import STYLES, Row, draw, fit, max_name_width, sparkline
-from trindi.protocol import Kind, defNumberVector, setNumberVector
-from trindi.protocol.matching import ends
+from trindi.protocol import Kind, defNumberVector, ends, setNumberVector
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -14,8 +14,7 @@ from trindi.cli.conditions import Condition, ConditionError, written
 from trindi.cli.getprop_format import ATTRIBUTES, kind_of
 from trindi.cli.lookup import hints, refusal
 from trindi.client import IPyClient
-from trindi.protocol import DefVector, Kind, Message, SetVector, delProperty, format_timestamp
-from trindi.protocol.matching import ends
+from trindi.protocol import DefVector, Kind, Message, SetVector, delProperty, ends, format_timestamp
 
 if TYPE_CHECKING:
     from trindi.cli.addresses import Address, Pattern

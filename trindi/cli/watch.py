@@ -12,8 +12,7 @@ from trindi.cli.addresses import ANY, Part, Pattern, devices_of, join
 from trindi.cli.client_app import Reconnecting, closed_connection, run_client
 from trindi.cli.getprop_format import ATTRIBUTES, Line, lines_of, to_json
 from trindi.client import IPyClient
-from trindi.protocol import DefVector, Message, SetVector, delProperty, format_timestamp
-from trindi.protocol.matching import ends
+from trindi.protocol import DefVector, Message, SetVector, delProperty, ends, format_timestamp
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

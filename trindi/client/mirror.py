@@ -32,8 +32,8 @@ from trindi.protocol import (
     SetVector,
     Snapshot,
     SnoopEvent,
+    covered_devices,
     delProperty,
-    is_all,
     plain_format,
     setNumberVector,
     text_growth,
@@ -141,12 +141,9 @@ class Mirror:
             self._deleted[vector.devicename, vector.name] = vector
         if event.vectorname is not None:
             return
-        everything = is_all(event.devicename)
-        for name in list(self.devices) if everything else [event.devicename or ""]:
-            device = self.devices.pop(name, None)
-            if device is not None:
-                self._snapshot.reserve(-_size_of(device.messages))
-                self._deleted_devices[name] = device
+        for name in list(covered_devices(event.devicename, self.devices)):
+            device = self._deleted_devices[name] = self.devices.pop(name)
+            self._snapshot.reserve(-_size_of(device.messages))
 
     def _keep_frames(self, vector: RemoteVector) -> None:
         """Count the frames of a vector as the newest, and forget the oldest beyond the bound."""

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from trindi.protocol import encode
-from trindi.protocol.matching import is_all, matches
+from trindi.protocol import covered_devices, encode
 from trindi.transport import EncodedBatch, EncodedEvent
 
 if TYPE_CHECKING:
@@ -29,7 +28,7 @@ class Definitions:
                 vector.invalidate_definition()
 
     def encoded(self, devicename: str | None, vectorname: str | None) -> EncodedBatch:
-        if vectorname is not None or not (is_all(devicename) or devicename in self._devices):
+        if vectorname is not None or not covered_devices(devicename, self._devices):
             return self._encode(devicename, vectorname)
         revision = sum(device.revision for device in self._devices.values())
         known = self._batches.get(devicename)
@@ -55,7 +54,7 @@ def matching(
     """Return the enabled vectors that a getProperties with these names asks for."""
     return [
         vector
-        for device in devices.values()
-        for vector in device.values()
-        if matches(devicename, vectorname, device.devicename, vector.name) and vector.enabled
+        for name in covered_devices(devicename, devices)
+        for vector in devices[name].values()
+        if vectorname in (None, vector.name) and vector.enabled
     ]

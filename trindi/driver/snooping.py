@@ -19,11 +19,12 @@ from trindi.protocol import (
     Event,
     SnoopEvent,
     check_name,
+    covers,
     delProperty,
     enableBLOB,
     getProperties,
+    is_all,
 )
-from trindi.protocol.matching import covers
 from trindi.transport import EventQueue
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ class Snooping:
 
     def add(self, devicename: str | None, vectorname: str | None) -> getProperties:
         """Note what is snooped on, and return the request for it."""
-        if devicename is None:
+        if devicename is None or is_all(devicename):
             if vectorname is not None:
                 raise ConfigurationError("name the device of the vector to snoop on")
             self.everything = True

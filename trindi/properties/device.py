@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from trindi.errors import ConfigurationError
 from trindi.properties.owners import EventSink, NamedMapping, no_driver
 from trindi.properties.values import message_text
 from trindi.properties.vector import Vector
-from trindi.protocol import ClientEvent, Message, SnoopEvent, check_name, delProperty
+from trindi.protocol import ClientEvent, Message, SnoopEvent, check_name, delProperty, is_all
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -29,6 +30,8 @@ class Device(NamedMapping[Any]):
         self, devicename: str, properties: Iterable[Vector[Any, Any]], **devicedata: Any
     ) -> None:
         self.devicename = check_name(devicename, "device")
+        if is_all(devicename):
+            raise ConfigurationError(f"{devicename!r} means every device: give it another name")
         self._enable = True
         self.revision = 0
         self.devicedata = devicedata

@@ -33,11 +33,16 @@ class NamedMapping(Mapping[str, V]):
         raise NotImplementedError
 
     def __getitem__(self, name: str) -> V:
-        try:
-            item: V = self._by_name[name]
-        except KeyError:
-            raise self._unknown(name) from None
+        item: V = self._find(name)
         return item
+
+    def _find(self, name: str) -> Any:
+        try:
+            return self._by_name[name]
+        except KeyError:
+            known = f"only {', '.join(self._by_name)}" if self._by_name else "nor any other"
+            message = f"{self._error_name} has no {self._item_kind} {name!r}, {known}"
+            raise KeyError(message) from None
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._by_name)
@@ -49,10 +54,6 @@ class NamedMapping(Mapping[str, V]):
 
     def __eq__(self, other: object) -> bool:
         return self is other
-
-    def _unknown(self, name: str) -> KeyError:
-        known = f"only {', '.join(self._by_name)}" if self._by_name else "nor any other"
-        return KeyError(f"{self._error_name} has no {self._item_kind} {name!r}, {known}")
 
     def _adopt(self, items: Iterable[Any], cls: type[Any], owner: str, key: str = "name") -> None:
         """Add items, and make this the one that their attribute `owner` names."""

@@ -108,10 +108,8 @@ class Vector(NamedMapping[V], Generic[M, V]):
 
     def member(self, name: str) -> M:
         """The member of this name."""
-        try:
-            return self._by_name[name]
-        except KeyError:
-            raise self._unknown(name) from None
+        member: M = self._find(name)
+        return member
 
     @property
     def label(self) -> str:

@@ -70,6 +70,7 @@ from trindi.protocol.matching import (
     EVERY_DEVICE as EVERY_DEVICE,
     BLOBPolicies as BLOBPolicies,
     Interest as Interest,
+    covered_devices as covered_devices,
     covers as covers,
     ends as ends,
     is_all as is_all,

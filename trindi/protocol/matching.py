@@ -6,7 +6,7 @@ ends all that it covers, so an interest in one property covers the deletion of i
 BLOB policy of a device replaces those of its properties (§4.4). Pure: names and events only.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any, Final
 
 from trindi.protocol.events import delProperty, enableBLOB
@@ -32,6 +32,13 @@ def _weight(devicename: str | None, vectorname: str | None) -> int:
 def is_all(devicename: str | None) -> bool:
     """Whether this name stands for every device."""
     return devicename is None or devicename == EVERY_DEVICE
+
+
+def covered_devices(devicename: str | None, devices: Collection[str]) -> Collection[str]:
+    """Return those of some devices that a name stands for."""
+    if is_all(devicename):
+        return devices
+    return [devicename] if devicename in devices else ()
 
 
 def matches(

@@ -11,7 +11,7 @@ from typing import Any, Final, Generic, NamedTuple, Protocol, TypeVar
 from trindi.protocol import events
 from trindi.protocol.elements import ELEMENT_OF, ELEMENTS, Kind
 from trindi.protocol.event_class import replace
-from trindi.protocol.matching import is_all
+from trindi.protocol.matching import covered_devices
 from trindi.protocol.values import State
 
 MAX_SNAPSHOT_BYTES: Final = 64 * 1024 * 1024
@@ -267,8 +267,8 @@ class Snapshot(Generic[P]):
         return Change(effect)
 
     def _names(self, devicename: str | None, vectorname: str | None) -> list[tuple[str, str]]:
-        names = self.devices if is_all(devicename) else (devicename or "",)
-        found = ((name, self.devices.get(name, {})) for name in names)
+        names = covered_devices(devicename, self.devices)
+        found = ((name, self.devices[name]) for name in names)
         if vectorname is None:
             return [(device, name) for device, properties in found for name in properties]
         return [(device, vectorname) for device, properties in found if vectorname in properties]

@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from trindi.protocol import (
     Base64,
+    Interest,
     SetVector,
     delProperty,
     encode_parts,
     ends,
+    getProperties,
     is_all,
     replace,
     setSwitchVector,
@@ -55,17 +57,15 @@ class Conflation:
 
     def __init__(self, queue: deque[Queued]) -> None:
         self._slots: dict[_Key, Slot] = {}
-        barriers: set[tuple[str | None, str | None]] = set()
+        barriers = Interest()
         found: list[tuple[int, Slot]] = []
         for back, item in enumerate(itertools.islice(reversed(queue), _LOOK_BACK), 1):
             event: Any = encoded_of(item).event
             key = _key(event)
             if key is None:
-                if isinstance(event, delProperty) and is_all(event.devicename):
-                    break
-                if hasattr(event, "vectorname"):
-                    barriers.add((event.devicename, event.vectorname))
-            elif not (key in self._slots or key in barriers or (key[0], None) in barriers):
+                if hasattr(event, "vectorname") and not isinstance(event, getProperties):
+                    barriers.add(event.devicename, event.vectorname)
+            elif not (key in self._slots or barriers.covers(event)):
                 self._slots[key] = Slot(encoded_of(item))
                 found.append((back, self._slots[key]))
         for back, slot in found:
@@ -88,7 +88,9 @@ class Conflation:
         key = _key(event)
         if key is not None:
             self._slots[key] = slot
-        elif isinstance(event, delProperty) and event.vectorname is None:
+        elif isinstance(event, delProperty) and (
+            event.vectorname is None or is_all(event.devicename)
+        ):
             for gone in [key for key in self._slots if ends(event, *key)]:
                 del self._slots[gone]
         elif hasattr(event, "vectorname"):
