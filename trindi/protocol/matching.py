@@ -36,7 +36,7 @@ def is_all(devicename: str | None) -> bool:
 
 def covered_devices(devicename: str | None, devices: Collection[str]) -> Collection[str]:
     """Return those of some devices that a name stands for."""
-    if is_all(devicename):
+    if devicename is None or is_all(devicename):
         return devices
     return [devicename] if devicename in devices else ()
 
