@@ -154,19 +154,24 @@ class TestWhatPasses:
             [("a", "Off"), ("b", "On")]
         ]
 
-    async def test_enable_blob_is_for_information(self, nursery: trio.Nursery) -> None:
+    async def test_enable_blob_comes_once_for_each_vector_of_blobs(
+        self, nursery: trio.Nursery
+    ) -> None:
+        """As KStars asks, for the whole device: no handler meets an event without its vector."""
         driver = make_driver()
         await start(nursery, driver)
         asked = [
             enableBLOB("Dev", None, BLOBPolicy.ALSO),
             enableBLOB("Dev", "blob", BLOBPolicy.ONLY),
             enableBLOB("Dev", "nothing", BLOBPolicy.ONLY),
+            enableBLOB("Dev", "text", BLOBPolicy.ONLY),
             enableBLOB("Other", None, BLOBPolicy.ALSO),
         ]
         for event in asked:
             assert (await ask(driver, event)).replies == []
-        assert driver.heard == asked[:2]
-        assert [event.vector for event in driver.heard] == [None, driver["Dev"]["blob"]]
+        blob = driver["Dev"]["blob"]
+        assert driver.heard == [enableBLOB("Dev", "blob", BLOBPolicy.ALSO), asked[1]]
+        assert [event.vector for event in driver.heard] == [blob, blob]
 
     async def test_what_a_client_may_not_say_is_ignored(self, nursery: trio.Nursery) -> None:
         driver = make_driver()
@@ -559,7 +564,9 @@ class TestBackPressure:
         last = Peer()
         assert driver.receive(enableBLOB("Dev", None, BLOBPolicy.ALSO), last) is None
         answer: Any = last.take()
-        assert f"Dev is not asked: {MAX_WAITING} requests for it wait already" in answer.message
+        assert (
+            f"Dev blob is not asked: {MAX_WAITING} requests for it wait already" in answer.message
+        )
         assert last.in_flight == 0
 
     async def test_that_of_blobs_is_short(self, nursery: trio.Nursery) -> None:
@@ -717,7 +724,7 @@ class TestContainment:
         assert isinstance(report, setBLOBVector)
         assert (dict(report), report.state) == ({}, State.ALERT)
 
-    async def test_of_no_property_is_logged_alone(
+    async def test_of_what_is_for_information_is_logged_alone(
         self, nursery: trio.Nursery, caplog: pytest.LogCaptureFixture
     ) -> None:
         driver = make_driver(self.Faulty, faults=[ValueError("oops")])

@@ -185,7 +185,9 @@ async def test_a_wish_for_blobs_is_shown_to_the_driver_for_information(
     await client.send(newTextVector("Bench", "note", {"a": "x"}))
     await client.next(setTextVector)
     wishes = {(e.vectorname, e.policy) for e in bench.asked if isinstance(e, enableBLOB)}
-    assert wishes == {(None, BLOBPolicy.ALSO), ("frame", BLOBPolicy.ONLY)}
+    # That for the device comes for each of its BLOB vectors.
+    also = {("frame", BLOBPolicy.ALSO), ("upload", BLOBPolicy.ALSO)}
+    assert wishes == {*also, ("frame", BLOBPolicy.ONLY)}
 
 
 # BLOBs -------------------------------------------------------------------------------------------

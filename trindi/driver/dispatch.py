@@ -34,13 +34,13 @@ from trindi.protocol import (
     State,
     enableBLOB,
     getProperties,
+    newBLOBVector,
     replace,
 )
 from trindi.transport import YieldBudget
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Generator
-    from datetime import datetime
 
 logger = logging.getLogger("trindi.driver")
 
@@ -66,7 +66,7 @@ class Dispatcher:
         self._handler = handler
         self._publish = publish
         self.contain_errors = True  # An exception of the handler costs only its request.
-        self._queues: dict[tuple[str, str | None], PropertyQueue] = {}
+        self._queues: dict[Vector[Any, Any], PropertyQueue] = {}
         self._intake: _Intake | None = None
         self._nursery: trio.Nursery | None = None
         self._idle = trio.lowlevel.ParkingLot()
@@ -117,21 +117,14 @@ class Dispatcher:
         return self._enqueue(event, vector, sender)
 
     def ask(self, event: getProperties | enableBLOB, sender: Sender) -> Awaitable[None] | None:
-        """Hand a getProperties to the author vector by vector, an enableBLOB as it is."""
+        """Hand a getProperties to the author vector by vector, an enableBLOB for each of BLOBs."""
         waits = []
-        for vector in self._asked(event):
-            own = event
-            if vector is not None:
+        for vector in matching(self._devices, event.devicename, event.vectorname):
+            if isinstance(event, getProperties) or isinstance(vector, BLOBVector):
                 own = replace(event, devicename=vector.devicename, vectorname=vector.name)
-            waits.append(self._enqueue(own, vector, sender))
+                waits.append(self._enqueue(own, vector, sender))
         full = [wait for wait in waits if wait is not None]
         return wait_for_all(full) if full else None
-
-    def _asked(self, event: getProperties | enableBLOB) -> list[Vector[Any, Any] | None]:
-        if isinstance(event, enableBLOB) and event.vectorname is None:
-            device = self._devices.get(event.devicename)
-            return [None] if device is not None and device.enable else []
-        return list(matching(self._devices, event.devicename, event.vectorname))
 
     def refuse(self, error: ProtocolError, sender: Sender) -> None:
         """Answer a request whose values are not legal; a broken element is not answered."""
@@ -149,30 +142,29 @@ class Dispatcher:
         sender.reply(replace(report, state=State.ALERT))
 
     def _reject_overload(
-        self, event: ClientEvent, vector: Vector[Any, Any] | None, sender: Sender
+        self, event: ClientEvent, vector: Vector[Any, Any], sender: Sender
     ) -> None:
         """Answer that too many requests wait. A peer that waited instead could not even abort."""
         reason = f"{MAX_WAITING} requests for it wait already"
-        if vector is not None and isinstance(event, NewVector):
+        if isinstance(event, NewVector):
             self._refuse(vector, reason, sender)
         else:
             text = f"[ERROR] {_name_of(event)} is not asked: {reason}"
-            sink = self._devices[event.devicename or ""].sink
-            sender.reply(Message(event.devicename, text, sink.stamp(None, text)))
+            sender.reply(Message(event.devicename, text, vector.sink.stamp(None, text)))
 
     def _enqueue(
-        self, event: ClientEvent, vector: Vector[Any, Any] | None, sender: Sender
+        self, event: ClientEvent, vector: Vector[Any, Any], sender: Sender
     ) -> Awaitable[None] | None:
         """Put an event that has passed all checks into the channel."""
         intake = self._intake
-        if intake is None or event.devicename is None:
+        if intake is None:
             return None
-        key = event.devicename, vector.name if vector is not None else None
-        queue = self._queues.get(key)
+        queue = self._queues.get(vector)
         if queue is None:
-            queue = self._queues[key] = PropertyQueue(isinstance(vector, BLOBVector))
-        request = Request(event, vector, sender, queue)
-        if queue.is_full_for(sender):
+            queue = self._queues[vector] = PropertyQueue()
+        share = None if isinstance(event, newBLOBVector) else sender
+        request = Request(event, vector, sender, queue, share)
+        if queue.is_full_for(share):
             return _Deferred(partial(self._enqueue_later, request, intake))
         if len(queue.waiting) >= MAX_WAITING:
             self._reject_overload(event, vector, sender)
@@ -181,20 +173,20 @@ class Dispatcher:
             intake.send_nowait(request)
         except trio.WouldBlock:
             return _Deferred(partial(self._enqueue_later, request, intake))
-        queue.acquire(sender)
+        queue.acquire(share)
         sender.request_started(event)
         self._note_enqueued()
         return None
 
     async def _enqueue_later(self, request: Request, intake: _Intake) -> None:
-        queue, sender = request.queue, request.sender
+        queue, share = request.queue, request.share
         acquired = sent = False
-        sender.request_started(request.event)
+        request.sender.request_started(request.event)
         try:
-            while queue.is_full_for(sender):
+            while queue.is_full_for(share):
                 await queue.room.park()
             acquired = True
-            queue.acquire(sender)
+            queue.acquire(share)
             await intake.send(request)
             sent = True
             self._note_enqueued()
@@ -203,8 +195,8 @@ class Dispatcher:
         finally:
             if not sent:
                 if acquired:
-                    queue.release(sender)
-                sender.request_finished(request.event)
+                    queue.release(share)
+                request.sender.request_finished(request.event)
 
     def _note_enqueued(self) -> None:
         self._unread += 1
@@ -268,32 +260,30 @@ class Dispatcher:
                     await self._handle(request.event, request.vector)
                 finally:
                     request.sender.request_finished(request.event)
-                    queue.release(request.sender)
+                    queue.release(request.share)
                 if not queue.waiting:
                     return
                 request = queue.waiting.popleft()
         finally:
             queue.busy = False
 
-    async def _handle(self, event: ClientEvent, vector: Vector[Any, Any] | None) -> None:
+    async def _handle(self, event: ClientEvent, vector: Vector[Any, Any]) -> None:
         """Run the author's handler; its exception is contained, and costs only this request."""
-        if vector is not None and not vector.enabled:
+        if not vector.enabled:
             return  # It has been disabled while the request waited.
         try:
-            await self._handler(replace(event, vector=vector, timestamp=self._time(event)))
+            time = event.timestamp or vector.sink.stamp(None)
+            await self._handler(replace(event, vector=vector, timestamp=time))
         except Exception as error:
             what = f"{type(event).__name__} of {_name_of(event)}"
             if not self.contain_errors:
                 error.add_note(f"clientevent failed on {what}")
                 raise
             logger.exception("clientevent failed on %s", what)
-            if vector is not None and vector.enabled:
+            if vector.enabled and not isinstance(event, enableBLOB):
                 vector.state = State.ALERT
                 text = f"[ERROR] {vector.name}: {type(error).__name__}: {error}"
                 self._publish(vector.status(text))
-
-    def _time(self, event: ClientEvent) -> datetime:
-        return event.timestamp or self._devices[event.devicename or ""].sink.stamp(None)
 
 
 class _Deferred:
@@ -318,4 +308,4 @@ async def wait_for_all(waits: list[Awaitable[None]]) -> None:
 
 
 def _name_of(event: ClientEvent) -> str:
-    return f"{event.devicename} {event.vectorname or ''}".rstrip()
+    return f"{event.devicename} {event.vectorname}"

@@ -99,9 +99,10 @@ class IPyDriver(NamedMapping[Device]):
         """Override: act on what a client asks.
 
         Events of one property come one after another; those of different properties may be handled
-        at the same time. An event is a new…Vector that has passed all checks, an enableBLOB (for
-        information) or, if `auto_send_def` is False, a getProperties; `event.vector` is the
-        property. An exception is logged, and turns the property to Alert; the driver goes on.
+        at the same time. An event is a new…Vector that has passed all checks, an enableBLOB of one
+        BLOB vector (for information) or, if `auto_send_def` is False, a getProperties;
+        `event.vector` is the property. An exception is logged, and turns the property to Alert,
+        except on an enableBLOB; the driver goes on.
         """
 
     async def snoopevent(self, event: SnoopEvent) -> None:

@@ -41,37 +41,35 @@ class Sender(Protocol):
 
 class Request(NamedTuple):
     event: ClientEvent
-    vector: Vector[Any, Any] | None
+    vector: Vector[Any, Any]
     sender: Sender
     queue: PropertyQueue
+    share: Sender | None  # whose bound in the queue it counts for; None: that of all BLOBs
 
 
 class PropertyQueue:
     """What waits for one property: a share for each peer, so that none holds up another.
 
-    Only BLOBs are counted together, for the memory they take.
+    Only uploads of BLOBs are counted together, in the share None, for the memory they take.
     """
 
-    __slots__ = ("_counts", "_of_blobs", "busy", "room", "waiting")
+    __slots__ = ("_counts", "busy", "room", "waiting")
 
-    def __init__(self, of_blobs: bool) -> None:
-        self._of_blobs = of_blobs
+    def __init__(self) -> None:
         self._counts: dict[Sender | None, int] = {}
         self.busy = False  # a worker works on a request
         self.waiting: deque[Request] = deque()  # the requests behind that one
         self.room = trio.lowlevel.ParkingLot()  # tasks of peers whose share is full
 
-    def is_full_for(self, sender: Sender) -> bool:
+    def is_full_for(self, share: Sender | None) -> bool:
         # One request is not waiting, but being worked on.
-        bound = BLOB_QUEUE if self._of_blobs else PROPERTY_QUEUE
-        return self._counts.get(self._share(sender), 0) > bound
+        bound = BLOB_QUEUE if share is None else PROPERTY_QUEUE
+        return self._counts.get(share, 0) > bound
 
-    def acquire(self, sender: Sender) -> None:
-        share = self._share(sender)
+    def acquire(self, share: Sender | None) -> None:
         self._counts[share] = self._counts.get(share, 0) + 1
 
-    def release(self, sender: Sender) -> None:
-        share = self._share(sender)
+    def release(self, share: Sender | None) -> None:
         left = self._counts.pop(share, 1) - 1
         if left:
             self._counts[share] = left
@@ -82,6 +80,3 @@ class PropertyQueue:
         """Wake all tasks that wait for room, so that they see that the driver has ended."""
         self._counts.clear()
         self.room.unpark_all()
-
-    def _share(self, sender: Sender) -> Sender | None:
-        return None if self._of_blobs else sender
