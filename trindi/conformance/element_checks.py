@@ -124,9 +124,6 @@ def _time_form(raw: RawElement) -> Iterator[str]:
         yield f"{raw.address} has the timestamp {_shown(text)}"
 
 
-# Definitions -------------------------------------------------------------------------------------
-
-
 def _required(raw: RawElement) -> Iterator[str]:
     kind = ELEMENTS[raw.name].kind
     required = ["state"]
@@ -271,9 +268,6 @@ def _driver_info(raw: RawElement) -> Iterator[str]:
         yield f"{raw.address} has no DRIVER_INTERFACE"
     elif not (interface.isascii() and interface.isdigit()):
         yield f"{raw.address}.DRIVER_INTERFACE is {_shown(interface)}"
-
-
-# BLOBs -------------------------------------------------------------------------------------------
 
 
 def _decoded(member: RawMember) -> bytes | None:

@@ -136,9 +136,6 @@ def _check_unknown_target(
             context.record(rule, f"{about}: it was answered by {type(item).__name__}")
 
 
-# Requests that must be taken ---------------------------------------------------------------------
-
-
 async def check_writing(context: CheckContext) -> None:
     """Write each writable property, with the values that it has."""
     for key in context.snapshot.keys:

@@ -201,9 +201,6 @@ async def _check_other_client(context: CheckContext, key: PropertyKey) -> str:
     return f"another client is not answered: {await context.connection.describe_end()}"
 
 
-# The end of input --------------------------------------------------------------------------------
-
-
 async def check_exit(context: CheckContext, at_start: set[PropertyKey]) -> None:
     """End the program's input in two ways, and start it on one socket.
 

@@ -118,14 +118,6 @@ class Program:
         return _Process(process, process.stdio)
 
 
-def _signal_name(number: int) -> str:
-    """Name a signal; most real-time signals have no name."""
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return f"signal {number}"
-
-
 class _Process(Peer):
     def __init__(self, process: trio.Process, stream: trio.abc.HalfCloseableStream) -> None:
         super().__init__(stream)
@@ -134,9 +126,13 @@ class _Process(Peer):
 
     async def wait_ended(self) -> str:
         status = await self._process.wait()
-        if status < 0:
-            return f"it was ended by {_signal_name(-status)}"
-        return f"it ended with exit status {status}"
+        if status >= 0:
+            return f"it ended with exit status {status}"
+        try:
+            name = signal.Signals(-status).name
+        except ValueError:
+            name = f"signal {-status}"  # Most real-time signals have no name.
+        return f"it was ended by {name}"
 
     async def aclose(self) -> None:
         """Kill it, as indiserver does."""

@@ -155,7 +155,6 @@ def _read_event(name: str, written: Mapping[str, Any], load: LoadBlob) -> Event:
 def _reader(cls: type[Any], name: str, load: LoadBlob) -> Callable[[Any], Any]:
     element = ELEMENT_OF[cls]
     if name == "members":
-        assert element.kind is not None
         return partial(_mapping, load if element.member == "oneBLOB" else _MEMBERS[element.kind])
     if name == "memberlabels":
         return partial(_mapping, _number_label if element.kind is Kind.NUMBER else _text)
@@ -208,7 +207,7 @@ def _size_format(value: Any) -> SizeFormat:
     return SizeFormat(size, _text(value["format"]))
 
 
-_MEMBERS: Final[Mapping[Kind, Callable[[Any], Any]]] = {
+_MEMBERS: Final[Mapping[Kind | None, Callable[[Any], Any]]] = {
     Kind.SWITCH: SwitchState,
     Kind.TEXT: _text,
     Kind.NUMBER: read_number,
