@@ -6,7 +6,7 @@ import ast
 import importlib
 import inspect
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_origin
 
 import pytest
 
@@ -16,11 +16,14 @@ from tests.kit.processes import run_python
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-DOCUMENTED = ("trindi", "trindi.testing", "trindi.recording", "trindi.conformance")
+DOCUMENTED = (
+    "trindi",
+    "trindi.protocol",
+    "trindi.testing",
+    "trindi.recording",
+    "trindi.conformance",
+)
 """The packages that users import from."""
-
-INTERNAL = {"EncodedBatch", "EncodedEvent", "EventQueue", "EventSink", "Operations"}
-"""What passes between trindi's own packages, in methods that are not for authors."""
 
 PUBLIC: list[str] = trindi.__all__  # type: ignore[attr-defined]  # made at run time
 
@@ -96,13 +99,22 @@ def annotated(node: ast.ClassDef) -> Iterator[ast.expr]:
             yield one.annotation
 
 
-def classes_of_trindi(tree: ast.Module) -> set[str]:
-    """Return the names in a module that are classes of trindi, type-only imports included."""
+def is_type(thing: Any) -> bool:
+    return inspect.isclass(thing) or get_origin(thing) is not None
+
+
+def types_of_trindi(tree: ast.Module) -> set[str]:
+    """Return the classes and aliases of trindi in a module, type-only imports included."""
     names = {one.name for one in tree.body if isinstance(one, ast.ClassDef)}
+    names |= {
+        ast.unparse(one.target)
+        for one in tree.body
+        if isinstance(one, ast.AnnAssign) and ast.unparse(one.annotation) == "TypeAlias"
+    }
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("trindi"):
             home = importlib.import_module(str(node.module))
-            names |= {one.name for one in node.names if inspect.isclass(getattr(home, one.name))}
+            names |= {one.name for one in node.names if is_type(getattr(home, one.name))}
     return {one for one in names if not one.startswith("_")}
 
 
@@ -111,10 +123,9 @@ def test_what_public_signatures_name_can_be_imported() -> None:
     missing: dict[str, str] = {}
     for cls in dict.fromkeys(public_classes()):
         tree, node = class_node(cls)
-        ours = classes_of_trindi(tree) - importable - INTERNAL
+        ours = types_of_trindi(tree) - importable
         for annotation in annotated(node) if node else ():
             for one in ast.walk(ast.parse(ast.unparse(annotation).strip("'\""))):
                 if isinstance(one, ast.Name) and one.id in ours:
                     missing[one.id] = f"{cls.__module__}.{cls.__name__}"
     assert missing == {}, missing
-    assert INTERNAL.isdisjoint(importable)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         Frames as Frames,
         IPyClient as IPyClient,
         NotConnected as NotConnected,
+        Operations as Operations,
         Progress as Progress,
         PropertyAlert as PropertyAlert,
         PropertyDeleted as PropertyDeleted,
@@ -43,13 +44,17 @@ if TYPE_CHECKING:
     )
     from trindi.properties import (
         BLOBMember as BLOBMember,
+        BLOBSource as BLOBSource,
         BLOBVector as BLOBVector,
         Device as Device,
+        EventSink as EventSink,
         LightMember as LightMember,
         LightVector as LightVector,
         Member as Member,
+        NamedMapping as NamedMapping,
         NumberMember as NumberMember,
         NumberVector as NumberVector,
+        Numeric as Numeric,
         SwitchMember as SwitchMember,
         SwitchVector as SwitchVector,
         TextMember as TextMember,
@@ -96,18 +101,23 @@ if TYPE_CHECKING:
         ClientStatistics as ClientStatistics,
         DriverStatistics as DriverStatistics,
         IPyServer as IPyServer,
+        RelayedUpstream as RelayedUpstream,
         ServerStatistics as ServerStatistics,
         Upstream as Upstream,
     )
     from trindi.transport import (
+        EncodedBatch as EncodedBatch,
+        EncodedEvent as EncodedEvent,
+        EventQueue as EventQueue,
+        InThread as InThread,
         Runtime as Runtime,
     )
 
 _NAMES: Final = {
     "client": """
-        Events Frame Frames IPyClient NotConnected Progress PropertyAlert PropertyDeleted
-        PropertyError PropertyTimeout RemoteBLOB RemoteDevice RemoteMember RemoteNumber
-        RemoteVector SavedFrames Settled
+        Events Frame Frames IPyClient NotConnected Operations Progress PropertyAlert
+        PropertyDeleted PropertyError PropertyTimeout RemoteBLOB RemoteDevice RemoteMember
+        RemoteNumber RemoteVector SavedFrames Settled
     """,
     "driver": """
         IPyDriver Publisher Sender
@@ -116,8 +126,9 @@ _NAMES: Final = {
         ConfigurationError ProtocolError TrindiError
     """,
     "properties": """
-        BLOBMember BLOBVector Device LightMember LightVector Member NumberMember NumberVector
-        SwitchMember SwitchVector TextMember TextVector Vector
+        BLOBMember BLOBSource BLOBVector Device EventSink LightMember LightVector Member
+        NamedMapping NumberMember NumberVector Numeric SwitchMember SwitchVector TextMember
+        TextVector Vector
     """,
     "protocol": """
         BLOBPolicy ClientEvent DefVector Event Kind Limits Message NewVector NumberLabel
@@ -127,10 +138,10 @@ _NAMES: Final = {
         setLightVector setNumberVector setSwitchVector setTextVector
     """,
     "server": """
-        Broker ClientStatistics DriverStatistics IPyServer ServerStatistics Upstream
+        Broker ClientStatistics DriverStatistics IPyServer RelayedUpstream ServerStatistics Upstream
     """,
     "transport": """
-        Runtime
+        EncodedBatch EncodedEvent EventQueue InThread Runtime
     """,
 }
 _PACKAGE_OF: Final = {name: package for package, names in _NAMES.items() for name in names.split()}

@@ -15,6 +15,7 @@ from trindi.client.inbox import (
     Progress as Progress,
 )
 from trindi.client.remote import (
+    Operations as Operations,
     RemoteBLOB as RemoteBLOB,
     RemoteDevice as RemoteDevice,
     RemoteMember as RemoteMember,

@@ -35,7 +35,7 @@ MAX_MESSAGES: Final = 100
 
 
 class Operations(Protocol):
-    """What can be done with a vector."""
+    """What a client does for the vectors of its mirror."""
 
     async def set(self, vector: RemoteVector, values: Mapping[str, Any], /) -> None: ...
     async def set_and_wait(self, vector: RemoteVector, values: Mapping[str, Any], /) -> None: ...

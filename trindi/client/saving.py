@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from trindi.client.inbox import Frame, Frames
-    from trindi.transport.runtime import InThread
+    from trindi.transport import InThread
 
 MAX_NAME_PART: Final = 63
 """Characters of each name in the name of a file, as many as libindi keeps."""

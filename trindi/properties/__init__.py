@@ -11,7 +11,9 @@ from trindi.properties.members import (
 )
 from trindi.properties.owners import EventSink as EventSink, NamedMapping as NamedMapping
 from trindi.properties.values import (
+    BLOBSource as BLOBSource,
     BLOBValue as BLOBValue,
+    Numeric as Numeric,
     blob_format as blob_format,
     check_blob_format as check_blob_format,
     check_sendable_text as check_sendable_text,

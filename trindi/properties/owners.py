@@ -90,7 +90,7 @@ class DeviceOfVector(Protocol):
 
 
 class EventSink(Protocol):
-    """What a driver offers its vectors and devices for sending; see `DriverSink`."""
+    """What a driver offers its vectors and devices for sending."""
 
     def stamp(self, timestamp: datetime | None, message: str = "") -> datetime: ...
     def ready(self) -> Awaitable[None]: ...

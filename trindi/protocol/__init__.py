@@ -65,6 +65,7 @@ from trindi.protocol.markup import (
     MAX_ATTRIBUTE_LENGTH as MAX_ATTRIBUTE_LENGTH,
     MAX_ATTRIBUTES as MAX_ATTRIBUTES,
     MAX_NAME_LENGTH as MAX_NAME_LENGTH,
+    Buffer as Buffer,
 )
 from trindi.protocol.matching import (
     EVERY_DEVICE as EVERY_DEVICE,

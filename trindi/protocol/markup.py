@@ -1,7 +1,7 @@
 """Names, attributes, references and text, as INDI programs write them in tags and between them.
 
-Patterns for bytes, readers of what they find, and a memory for what comes again. This module knows
-no element.
+Patterns for bytes, readers of what they find, and a cache of what they return. This module knows no
+element.
 """
 
 import re
@@ -14,6 +14,7 @@ K = TypeVar("K")
 V = TypeVar("V")
 
 Buffer: TypeAlias = bytes | bytearray
+"""The bytes that a decoder takes."""
 
 MAX_NAME_LENGTH: Final = 256
 """Characters of the name of an element or attribute; a long wrong one crashes indiserver (§9)."""

@@ -7,6 +7,7 @@ on a stream what one side sent; a `ReplayDriver` shows a recording to clients of
 from trindi.recording.jsonl import (
     EndOfStream as EndOfStream,
     Entry as Entry,
+    Item as Item,
     RecordingError as RecordingError,
     Side as Side,
     Unparsed as Unparsed,

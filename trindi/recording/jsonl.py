@@ -73,6 +73,7 @@ class EndOfStream:
 
 
 Item: TypeAlias = Event | Unparsed | EndOfStream
+"""What a line of a recording holds."""
 
 
 class Entry(NamedTuple):

@@ -16,6 +16,7 @@ from trindi.transport.event_queue import (
 from trindi.transport.rawio import error_reason as error_reason
 from trindi.transport.runtime import (
     DEFAULT_RUNTIME as DEFAULT_RUNTIME,
+    InThread as InThread,
     Runtime as Runtime,
     YieldBudget as YieldBudget,
 )

@@ -16,8 +16,8 @@ from typing import Any, Final, TypeAlias
 
 import trio
 
-# Calls a function in a worker thread. If cancelled, it waits for its end nevertheless.
 InThread: TypeAlias = Callable[..., Awaitable[Any]]
+"""Calls a function in a worker thread. If cancelled, it still waits for the end of the call."""
 
 _wall_time: Final = partial(datetime.now, UTC)
 
@@ -65,7 +65,7 @@ class YieldBudget:
         return self._start
 
     def exhausted(self) -> bool:
-        """Begin a step; return whether `checkpoint` is to come first."""
+        """Begin a step; return whether `checkpoint` must come before it."""
         self._steps += 1
         return self._steps >= MAX_STREAK or self._now() - self._start >= STREAK
 
