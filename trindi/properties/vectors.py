@@ -14,15 +14,7 @@ from trindi.properties.members import (
 )
 from trindi.properties.values import BLOBValue, convert_choice, is_allowed, message_text
 from trindi.properties.vector import DEFAULT_GROUP, M, V, Vector
-from trindi.protocol import (
-    Rule,
-    SetVector,
-    SizeFormat,
-    State,
-    SwitchState,
-    replace,
-    setBLOBVector,
-)
+from trindi.protocol import Rule, SetVector, SizeFormat, State, SwitchState, setBLOBVector
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -61,10 +53,9 @@ class SwitchVector(ValueVector[SwitchMember, SwitchState]):
     """Switches, with a rule for how many may be On together.
 
     Turning one On turns the others Off under ``OneOfMany`` and ``AtMostOne``, but not under
-    ``AnyOfMany``. A client shows the `label`, or else the name, under the tab `group`; ""
-    means the default. `perm` is ``ro``, ``wo`` or ``rw``; `state` is ``Idle``, ``Ok``, ``Busy`` or
-    ``Alert``. ValueError: a value that is not legal, no members, two members of one name, or more
-    or fewer switches On than the rule allows.
+    ``AnyOfMany``. A client shows the `label`, or else the name, under the tab `group`; "" means the
+    default. `perm` is ``ro``, ``wo`` or ``rw``; `state` is ``Idle``, ``Ok``, ``Busy`` or ``Alert``.
+    ValueError: an illegal value, no members, two members of one name, or too many or few On.
     """
 
     kind = "Switch"
@@ -170,12 +161,11 @@ class NumberVector(ValueVector[NumberMember, float]):
                 raise RefusedError(f"{name} {value:g} is not within {low:g} and {high:g}")
 
     def _set_event_of(self, values: Mapping[str, Any], message: str, time: datetime) -> SetVector:
-        report = self._set_event(
-            self.devicename, self.name, values, self._state, self._timeout, time, message
+        known = self._by_name
+        limits = {name: known[name].limits for name in values if known[name]._has_unsent_limits}
+        return self._set_event(
+            self.devicename, self.name, values, self._state, self._timeout, time, message, limits
         )
-        all_members = self._by_name
-        limits = {n: all_members[n].limits for n in values if all_members[n]._has_unsent_limits}
-        return replace(report, limits=limits) if limits else report
 
 
 class LightVector(ValueVector[LightMember, State]):

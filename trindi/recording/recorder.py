@@ -18,15 +18,7 @@ import trio
 from trindi.errors import ConfigurationError, ProtocolError
 from trindi.protocol import Decoder, Span, format_timestamp
 from trindi.recording.blobs import MAX_KEPT_BLOBS, BlobWriter
-from trindi.recording.jsonl import (
-    FORMAT,
-    VERSIONS,
-    EndOfStream,
-    Item,
-    Side,
-    Unparsed,
-    to_json,
-)
+from trindi.recording.jsonl import FORMAT, VERSIONS, EndOfStream, Item, Side, Unparsed, to_json
 from trindi.transport import DEFAULT_RUNTIME
 
 if TYPE_CHECKING:

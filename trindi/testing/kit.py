@@ -18,12 +18,7 @@ from trindi.recording import Entry, Recording, ReplayDriver, Side, record
 from trindi.recording.player import LINGER, Player
 from trindi.server import IPyServer
 from trindi.testing.faults import Fault, FaultyStream
-from trindi.testing.reproducible import (
-    is_virtual,
-    make_reproducible,
-    make_runtime,
-    virtual_now,
-)
+from trindi.testing.reproducible import is_virtual, make_reproducible, make_runtime, virtual_now
 
 if TYPE_CHECKING:
     import os
