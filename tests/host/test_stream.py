@@ -132,7 +132,7 @@ async def test_signals_are_the_programs_own_again_afterwards() -> None:
 
 
 class Talkative(Counter):
-    """Says more than any outbox holds, and never looks who listens."""
+    """Says more than any queue holds, and never looks who listens."""
 
     async def hardware(self) -> None:
         for _ in range(80):

@@ -23,14 +23,14 @@ if TYPE_CHECKING:
 class _Wire:
     """The link of a driver that has one client."""
 
-    def __init__(self, outbox: EventQueue) -> None:
-        self._outbox = outbox
+    def __init__(self, queue: EventQueue) -> None:
+        self._queue = queue
 
     def publish(self, event: Event) -> None:
-        self._outbox.put(EncodedEvent(event))
+        self._queue.put(EncodedEvent(event))
 
     async def publish_blob(self, event: setBLOBVector) -> None:
-        self._outbox.put(EncodedEvent(event))
+        self._queue.put(EncodedEvent(event))
 
 
 async def attach(nursery: trio.Nursery, driver: IPyDriver) -> Client:
@@ -44,7 +44,7 @@ async def attach(nursery: trio.Nursery, driver: IPyDriver) -> Client:
 
     ours, theirs = trio.testing.memory_stream_pair()
     connection = Connection(theirs, name="the client")
-    await nursery.start(driver.serve, _Wire(connection.outbox))
+    await nursery.start(driver.serve, _Wire(connection.queue))
     nursery.start_soon(connection.run, take)
     return Client(ours)
 

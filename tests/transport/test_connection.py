@@ -132,7 +132,7 @@ async def test_a_reply_weighs_what_it_is(nursery: trio.Nursery) -> None:
     ours, _theirs = trio.testing.memory_stream_pair()
     connection = Connection(ours, name="the peer")
     connection.reply(newTextVector("D", "P", {"t": "x" * 100_000}))
-    assert connection.outbox.size > 100_000
+    assert connection.queue.size > 100_000
 
 
 # Saying goodbye ----------------------------------------------------------------------------------
@@ -197,7 +197,7 @@ async def test_a_peer_that_is_sent_away_is_told_why_and_nothing_else(
 ) -> None:
     line = Line(nursery, reads_ahead=False)
     for number in range(10):
-        line.connection.outbox.put(EncodedEvent(Message(None, str(number))))
+        line.connection.queue.put(EncodedEvent(Message(None, str(number))))
     line.connection.disconnect("the house is full")
     line.connection.disconnect("another reason")
     line.connection.reply(Message(None, "too late"))
@@ -319,7 +319,7 @@ async def test_what_a_peer_said_before_it_left_is_heard(
     await line.peer.aclose()
     line.connection.reply(Message(None, "nobody hears this"))
     await trio.testing.wait_all_tasks_blocked()
-    assert line.connection.outbox.size == 0
+    assert line.connection.queue.size == 0
     room.set()
     await line.ended.wait()
     assert line.heard == [newTextVector("D", "P"), newTextVector("D", "Q")]
@@ -357,7 +357,7 @@ async def test_cancelling_closes_the_stream_at_once(
     with pytest.raises(trio.BrokenResourceError):
         await theirs.send_all(b"<getProperties/>")
     connection.reply(Message(None, "this goes nowhere"))
-    assert len(connection.outbox) == 0
+    assert len(connection.queue) == 0
 
 
 async def test_a_fault_of_the_handler_is_ours_and_closes_the_stream(autojump_clock: Any) -> None:
@@ -382,13 +382,13 @@ async def test_events_are_gathered_into_large_writes(autojump_clock: Any) -> Non
     _unused, silent = trio.testing.memory_stream_one_way_pair()
     connection = Connection(trio.StapledStream(sending, silent), name="the peer")
     for number in range(1000):
-        connection.outbox.put(EncodedEvent(setTextVector("D", f"P{number}", {"t": "x"})))
+        connection.queue.put(EncodedEvent(setTextVector("D", f"P{number}", {"t": "x"})))
     async with trio.open_nursery() as nursery:
         nursery.start_soon(connection.run, lambda _item: None)
         await trio.testing.wait_all_tasks_blocked()
         nursery.cancel_scope.cancel()
     assert len(writes) < 20
-    assert connection.outbox.taken == 1000
+    assert connection.queue.taken == 1000
 
 
 @pytest.mark.parametrize(("suffix", "calls"), [(".bin", 0), (".bin.z", 1)])

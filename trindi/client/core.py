@@ -133,7 +133,7 @@ class ClientCore:
         self._check_answer_comes(vector)
 
         async def send(barrier: AnswerBarrier) -> None:
-            # Again, as time has passed: members that are not named have the values of now.
+            # Checked and made once more: earlier requests may have changed what is not named here.
             self._check_answer_comes(vector)
             await self._send(vector, await self._make_request(vector, values), barrier)
 

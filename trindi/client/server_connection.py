@@ -115,7 +115,7 @@ class ServerConnection:
         self._connection = Connection(
             self._stream, name=name, decoder=decoder, max_errors=None, runtime=runtime
         )
-        self._queue = self._connection.outbox
+        self._queue = self._connection.queue
         self._in_thread = runtime.in_thread
         self._on_event = on_event
         self._numbers = itertools.count(1)

@@ -1,7 +1,7 @@
 """From a peer's request to the author's code: checks, order, containment of errors.
 
-A request is checked against its property in the very task that read it. What is refused is answered
-and never reaches the author. What passes goes into a bounded memory channel. One worker, the
+The task that reads a request checks it against its property. A refused request is answered and
+never reaches the author. One that passes goes into a bounded memory channel. One worker, the
 leader, takes requests from the channel, in order. When it has one for an idle property, it wakes
 another worker to lead, and runs `clientevent` itself. So
 

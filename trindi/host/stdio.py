@@ -78,13 +78,13 @@ async def run_on_stream(
 
 class _StdioPublisher:
     def __init__(self, connection: Connection) -> None:
-        self._outbox = connection.outbox
+        self._queue = connection.queue
         self.publish = connection.reply
 
     async def publish_blob(self, event: setBLOBVector) -> None:
         encoded = EncodedEvent(event)
         await encoded.prepare()
-        await put_blob(encoded, [self._outbox])
+        await put_blob(encoded, [self._queue])
 
 
 @contextlib.contextmanager

@@ -1,8 +1,9 @@
 """INDI 1.7, sans-IO: bytes to typed events and events to bytes.
 
 A `Decoder` is fed the bytes of a peer, cut anywhere, and returns events; `encode` writes an event
-as bytes. Nothing here reads a socket, waits or logs. No floor above knows a name of XML, and the
-floors above import from here only.
+as bytes. Nothing here reads a socket, waits or logs. The floors above import from this package, not
+from its modules, and know an element by the name of its class. Only the progress of a BLOB that is
+not whole, and the checker, look at tags.
 """
 
 from trindi.protocol.blobs import (

@@ -22,7 +22,7 @@ from trindi.protocol.blobs import Attachments, Collected, Payloads
 from trindi.protocol.element_reader import Malformed, Result, read, read_address
 from trindi.protocol.elements import ELEMENTS, Element
 from trindi.protocol.events import Event
-from trindi.protocol.framing import Frame, Framer
+from trindi.protocol.framing import FramedElement, Framer
 from trindi.protocol.markup import NAME, Buffer
 from trindi.protocol.spans import Span
 
@@ -320,7 +320,7 @@ class Decoder:
             self.offset += taken
         return frame.end, event, wrong
 
-    def _whole(self, buffer: Buffer, start: int, frame: Frame) -> tuple[Event | None, str]:
+    def _whole(self, buffer: Buffer, start: int, frame: FramedElement) -> tuple[Event | None, str]:
         payloads, markup = self._payloads, self._max_markup
         found = read(buffer, start, min(frame.end, start + markup), payloads)
         if found is None:

@@ -30,7 +30,7 @@ _MARKUP: Final = ((b"<!--", b"-->"), (b"<![CDATA[", b"]]>"), (b"<!", b">"), (b"<
 _LONGEST_MARKUP: Final = max(len(opening) for opening, _ in _MARKUP)
 
 
-class Frame(NamedTuple):
+class FramedElement(NamedTuple):
     """A stretch of the stream whose end is found."""
 
     end: int
@@ -50,7 +50,7 @@ class Framer:
         self._reset()
 
     def _reset(self) -> None:
-        self._step: Callable[[Buffer, int, int], Frame | None] = self._start
+        self._step: Callable[[Buffer, int, int], FramedElement | None] = self._start
         self.begun = False  # an element is begun whose end is not found yet
         self._seen = 0  # bytes after the start that are looked at
         self._opening = 0  # offset of the last "<" among them that has no ">" yet
@@ -60,7 +60,7 @@ class Framer:
         self._close = b""
         self._quote = b""
 
-    def advance(self, buffer: Buffer, start: int) -> Frame | None:
+    def advance(self, buffer: Buffer, start: int) -> FramedElement | None:
         """Look for the end of what starts at `start`, from where the last call stopped.
 
         Where it returns None, give it the same bytes and more, with the same element at `start`.
@@ -91,7 +91,7 @@ class Framer:
     # Each step looks at buffer[start + self._seen : stop]; it returns the frame, or sets the next
     # step, or notes in `_seen` how far it has looked.
 
-    def _start(self, buffer: Buffer, start: int, stop: int) -> Frame | None:
+    def _start(self, buffer: Buffer, start: int, stop: int) -> FramedElement | None:
         head = bytes(buffer[start : min(stop, start + _LONGEST_MARKUP)])
         self._seen = 1
         for opening, closing in _MARKUP:
@@ -103,20 +103,20 @@ class Framer:
             if opening.startswith(head):
                 return None
         if not head[1:2].isalpha() and head[1:2] != b"_":
-            return Frame(start + 1)
+            return FramedElement(start + 1)
         self._step = self._tag
         return None
 
-    def _markup(self, buffer: Buffer, start: int, stop: int) -> Frame | None:
+    def _markup(self, buffer: Buffer, start: int, stop: int) -> FramedElement | None:
         found = buffer.find(self._close, start + self._seen, stop)
         if found < 0:
             self._seen = max(self._seen, stop - start - len(self._close) + 1)
             return None
         if bytes(buffer[start : start + 9]).upper() == b"<!DOCTYPE":
-            return Frame(found + 1, fault="document types and entities are refused")
-        return Frame(found + len(self._close))
+            return FramedElement(found + 1, fault="document types and entities are refused")
+        return FramedElement(found + len(self._close))
 
-    def _tag(self, buffer: Buffer, start: int, stop: int) -> Frame | None:
+    def _tag(self, buffer: Buffer, start: int, stop: int) -> FramedElement | None:
         while True:
             mark = _QUOTED_MARK.get(self._quote, _TAG_MARK)
             match = mark.search(buffer, start + self._seen, stop)
@@ -132,19 +132,19 @@ class Framer:
                 return self._tag_end(buffer, start, at)
             self._quote = b"" if self._quote else found
 
-    def _tag_end(self, buffer: Buffer, start: int, at: int) -> Frame | None:
+    def _tag_end(self, buffer: Buffer, start: int, at: int) -> FramedElement | None:
         self._read_name(buffer, start, at)
         if len(self._name) > MAX_NAME_LENGTH:
-            return Frame(at + 1, fault=f"a name of more than {MAX_NAME_LENGTH} characters")
+            return FramedElement(at + 1, fault=f"a name of more than {MAX_NAME_LENGTH} characters")
         if self._name not in ELEMENTS and not _WELL_FORMED.match(buffer, start, at + 1):
-            return Frame(at + 1)
+            return FramedElement(at + 1)
         if buffer[at - 1] == ord("/"):
             return self._whole(at + 1)
         self._close = b"</" + self._name.encode("latin-1")
         self._step = self._body
         return None
 
-    def _body(self, buffer: Buffer, start: int, stop: int) -> Frame | None:
+    def _body(self, buffer: Buffer, start: int, stop: int) -> FramedElement | None:
         known = self._name in ELEMENTS
         while True:
             before = start + self._seen
@@ -170,9 +170,10 @@ class Framer:
         match = _NAME.match(buffer, start + 1, min(stop, start + MAX_NAME_LENGTH + 2))
         self._name = match[0].decode("latin-1") if match else ""
 
-    def _whole(self, end: int) -> Frame:
-        return Frame(end, self._name, whole=self._name in ELEMENTS)
+    def _whole(self, end: int) -> FramedElement:
+        return FramedElement(end, self._name, whole=self._name in ELEMENTS)
 
-    def _faulty(self, end: int, fault: str) -> Frame:
+    def _faulty(self, end: int, fault: str) -> FramedElement:
         """An unknown element is passed over silently, unless even its name is not found."""
-        return Frame(end, self._name, fault if self._name in ELEMENTS or not self._name else "")
+        is_silent = self._name and self._name not in ELEMENTS
+        return FramedElement(end, self._name, "" if is_silent else fault)

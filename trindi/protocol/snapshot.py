@@ -1,4 +1,4 @@
-"""The definitions and values that a stream has told of: events in, definitions as of now out.
+"""The present definitions and values of a stream: events in, current definitions out.
 
 A `Snapshot` keeps one record for each property that is defined: a `Property`, or a class of its
 user's own. It keeps no payloads of BLOBs, and is bounded in bytes. Pure: no I/O, no clock.
@@ -40,7 +40,7 @@ class Record(Protocol):
 
 
 class Property:
-    """What a stream has told of one property: its values (None for a BLOB) and state as of now.
+    """One property of a stream: its current values (None for a BLOB) and state.
 
     An event takes time in proportion to its size; the definition is merged when it is read.
     """
@@ -193,7 +193,7 @@ class Snapshot(Generic[P]):
     def definitions(
         self: "Snapshot[D]", devicename: str | None = None, vectorname: str | None = None
     ) -> list[events.DefVector]:
-        """Return the definitions, as of now, that a getProperties with these names asks for."""
+        """Return the current definitions that a getProperties with these names asks for."""
         return [record.definition for record in self.matching(devicename, vectorname)]
 
     def clear(self) -> None:

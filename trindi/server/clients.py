@@ -68,7 +68,7 @@ class Client:
         )
         self.name = name
         self.connected_at = trio.current_time()
-        self.queue = self.connection.outbox
+        self.queue = self.connection.queue
         # A driver calls these for each request.
         self.reply = self.connection.reply
         self.forward = self.connection.forward

@@ -1,4 +1,4 @@
-"""One peer on one stream: a reader, an outbox, a writer, and an orderly end.
+"""One peer on one stream: a reader, an event queue, a writer, and an orderly end.
 
 The reader hands every event, and every `ProtocolError`, to a handler that cannot block. If the
 handler returns an awaitable, the reader waits for it, and the stream pushes back on that peer
@@ -117,7 +117,7 @@ class Connection:
         self.disconnect_reason = ""
         self.broken = False  # the stream broke while it was being read; the peer did not end it
         self.name = name
-        self.outbox = EventQueue(
+        self.queue = EventQueue(
             high_water=high_water,
             bound=bound,
             # A peer that does not read gets the newest state, and is disconnected at the bound.
@@ -129,11 +129,11 @@ class Connection:
         self.in_flight = 0  # requests of the peer that are being worked on
 
     def reply(self, event: Event) -> None:
-        # Encoded at once, so that the outbox knows its weight, and errors are those of the sender.
-        self.outbox.put(EncodedEvent(event, encode(event)))
+        # Encoded at once, so that the queue knows its weight, and errors are those of the sender.
+        self.queue.put(EncodedEvent(event, encode(event)))
 
     def forward(self, batch: EncodedBatch) -> None:
-        self.outbox.put_all(batch)
+        self.queue.put_all(batch)
 
     def request_started(self, event: ClientEvent) -> None:
         self.in_flight += 1
@@ -162,7 +162,7 @@ class Connection:
                 await self._finish()
                 nursery.cancel_scope.cancel()
         finally:
-            self.outbox.close()
+            self.queue.close()
             await trio.aclose_forcefully(self._stream)
 
     def disconnect(self, reason: str) -> None:
@@ -172,11 +172,11 @@ class Connection:
         logger.warning("%s is disconnected: %s", self.name, reason)
         self.disconnect_reason = reason
         self._linger = FAREWELL
-        self.outbox.clear()
+        self.queue.clear()
         # In whole seconds: KStars looks for the level behind a time of 19 characters.
         now = self._runtime.now().replace(microsecond=0)
         self.reply(Message(None, f"[ERROR] {reason}", now))
-        self.outbox.close()
+        self.queue.close()
         self._reading.cancel()
 
     def _overflow(self, queue: EventQueue) -> None:
@@ -195,7 +195,7 @@ class Connection:
             if not data:
                 return
             # The peer may be waiting for its answer: the first one goes out without delay.
-            self.outbox.prompt = True
+            self.queue.prompt = True
             for number, item in enumerate(await self._decode(data)):
                 # A peer that sends much must not keep others waiting, and a peer that has just been
                 # disconnected is not served any more.
@@ -218,7 +218,7 @@ class Connection:
         while True:
             await trio.sleep(KEEPALIVE)
             # Only a peer that has sent a ping knows the replies.
-            if self._pinged and not self.outbox.size:
+            if self._pinged and not self.queue.size:
                 self.reply(pingReply(_NO_PING))
 
     async def _decode(self, data: bytes) -> list[Event | ProtocolError]:
@@ -267,13 +267,13 @@ class Connection:
 
     async def _write(self) -> None:
         try:
-            while await self.outbox.wait_news():
-                for number, data in enumerate(pieces_of(self.outbox.take(SEND_BYTES), SEND_BYTES)):
+            while await self.queue.wait_news():
+                for number, data in enumerate(pieces_of(self.queue.take(SEND_BYTES), SEND_BYTES)):
                     if number and self._write_budget.exhausted():
                         await self._write_budget.checkpoint()
                     await self._io.send(data)
-                self.outbox.task_done()
-                if self.outbox and self._write_budget.exhausted():
+                self.queue.task_done()
+                if self.queue and self._write_budget.exhausted():
                     await self._write_budget.checkpoint()
         except _BROKEN:
             self._abandon()
@@ -283,9 +283,9 @@ class Connection:
 
     def _abandon(self) -> None:
         self._unwritable = True
-        self.outbox.clear()
-        self.outbox.close()
-        self.outbox.task_done()
+        self.queue.clear()
+        self.queue.close()
+        self.queue.task_done()
 
     async def _finish(self) -> None:
         """Wait, for a limited time, until outstanding replies are made and have left."""
@@ -294,9 +294,9 @@ class Connection:
         with trio.move_on_after(self._linger):
             while self.in_flight and not self.disconnect_reason:
                 await self._idle.park()
-        self.outbox.close()
+        self.queue.close()
         with trio.move_on_after(self._linger):
-            await self.outbox.wait_drained()
+            await self.queue.wait_drained()
             await self._half_close()
 
     async def _half_close(self) -> None:
