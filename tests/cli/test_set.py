@@ -43,7 +43,7 @@ def test_numbers(served: Served, text: str, number: float) -> None:
 @pytest.mark.parametrize("text", ["On", "on", "ON"])
 def test_switches(served: Served, text: str) -> None:
     lines("set", *at(served), f"Bench.mode.fast={text}")
-    assert dict(asked(served, newSwitchVector)[0]) == {"fast": "On"}
+    assert dict(asked(served, newSwitchVector)[0]) == {"slow": "Off", "fast": "On"}
 
 
 @pytest.mark.parametrize("text", ["", "On", "a=b.c", "@file", "  two  words", "ü <&>"])

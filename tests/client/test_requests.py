@@ -134,15 +134,26 @@ def test_a_value_that_is_no_text_cannot_be_set() -> None:
 # Switches --------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("rule", [Rule.ONE_OF_MANY, Rule.AT_MOST_ONE])
 @pytest.mark.parametrize("value", ["On", ON, True], ids=repr)
-def test_only_the_given_switches_are_sent(value: Any) -> None:
-    assert request(switches(), fast=value) == {"fast": ON}
-    assert request(switches(), fast=value, slow="Off") == {"fast": ON, "slow": OFF}
+def test_the_others_are_sent_as_off_where_only_one_may_be_on(value: Any, rule: Rule) -> None:
+    """A lone On leaves two On in libindi's drivers under AtMostOne: a mount goes on north."""
+    defined = switches(rule, members={"north": ON, "fast": OFF, "east": OFF}, memberlabels={})
+    for given in ({}, {"north": "Off"}):
+        asked = request(defined, fast=value, **given)
+        assert list(asked.items()) == [("north", OFF), ("east", OFF), ("fast", ON)]
+
+
+@pytest.mark.parametrize("value", ["On", ON, True], ids=repr)
+def test_only_the_given_switches_are_sent_where_any_may_be_on(value: Any) -> None:
+    assert request(switches(Rule.ANY_OF_MANY), fast=value) == {"fast": ON}
+    off_too = request(switches(Rule.ANY_OF_MANY), fast=value, slow="Off")
+    assert off_too == {"fast": ON, "slow": OFF}
 
 
 def test_a_switch_may_have_any_name() -> None:
     defined = switches(members={"schnell é": OFF, "b": ON}, memberlabels={})
-    assert request(defined, **{"schnell é": True}) == {"schnell é": ON}
+    assert request(defined, **{"schnell é": True}) == {"b": OFF, "schnell é": ON}
 
 
 @pytest.mark.parametrize("rule", [Rule.ONE_OF_MANY, Rule.AT_MOST_ONE])

@@ -11,7 +11,7 @@ import pytest
 import trio
 import trio.testing
 
-from tests.kit.client import ON, blobs, joined, numbers, report, switches, texts
+from tests.kit.client import OFF, ON, blobs, joined, numbers, report, switches, texts
 from tests.kit.peers import Server
 from tests.kit.server import Bench, start
 from trindi import (
@@ -89,7 +89,7 @@ async def test_a_request_goes_to_the_device(autojump_clock: MockClock) -> None:
         await client["Dev"]["target"].set({"x": 6}, y="7")
         assert await server.receive() == newNumberVector("Dev", "target", {"x": 6.0, "y": 7.0})
         await client.set("Dev", "mode", {"fast": True})
-        assert await server.receive() == newSwitchVector("Dev", "mode", {"fast": ON})
+        assert await server.receive() == newSwitchVector("Dev", "mode", {"slow": OFF, "fast": ON})
 
 
 async def test_a_member_may_have_any_name(autojump_clock: MockClock) -> None:

@@ -95,6 +95,10 @@ def _switches(vector: RemoteVector, values: Mapping[str, Any]) -> newSwitchVecto
     if not on and vector.rule is Rule.ONE_OF_MANY:
         others = ", ".join(name for name in vector if name not in wanted)
         raise ConfigurationError(f"turn another On instead, under {vector.rule}: {others}")
+    if on and vector.rule is not Rule.ANY_OF_MANY:
+        # Under AtMostOne, libindi's drivers turn no other Off by themselves. Off stands first.
+        off = {name: SwitchState.OFF for name in vector if name not in on}
+        wanted = off | dict.fromkeys(on, SwitchState.ON)
     return newSwitchVector(vector.devicename, vector.name, wanted)
 
 
