@@ -37,7 +37,6 @@ if TYPE_CHECKING:
 
     from trindi.cli.addresses import Assignment
 
-
 _SERVER: Final = re.compile(r"(\[[^\]]+\]|[^\s/:\[\]]*):([0-9]+)")
 
 _COLOURS: Final = {Verdict.PASS: "green", Verdict.WARN: "yellow", Verdict.FAIL: "red"}
@@ -117,9 +116,6 @@ def show_steps(*, as_lines: bool) -> Iterator[Callable[[str, str], None]]:
         yield draw
 
 
-# What to check -----------------------------------------------------------------------------------
-
-
 def _server(
     host: str | None, port: int | None, target: str | None, arguments: Sequence[str]
 ) -> Server | None:
@@ -154,9 +150,6 @@ def _program(target: str, arguments: Sequence[str]) -> Program:
     if Path(source).exists():
         raise TargetError(f"{target} is not executable")
     raise TargetError(f"there is no program {target}; a server is named HOST:PORT")
-
-
-# The report --------------------------------------------------------------------------------------
 
 
 def print_report(report: Report, *, as_json: bool, findings: bool, strict: bool) -> None:

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
     from trindi.client import IPyClient
 
-
 _SILENCE: Final = 1.0
 """Seconds of silence after which a server is not expected to close the connection itself."""
 
@@ -122,9 +121,6 @@ async def connect(host: str, port: int, *, timeout: float = 10.0) -> trio.Socket
     raise click.ClickException(f"cannot connect to {host}:{port}: {reason}")
 
 
-# The end -----------------------------------------------------------------------------------------
-
-
 async def say_farewell(stream: trio.abc.HalfCloseableStream) -> None:
     """Close our side, and wait until the server has all that was sent.
 
@@ -158,9 +154,6 @@ def _is_acknowledged(stream: trio.abc.Stream) -> bool:
     except OSError:
         return True
     return not int.from_bytes(unsent, sys.byteorder)
-
-
-# Errors ----------------------------------------------------------------------------------------
 
 
 def closed_connection(more: str = "") -> click.ClickException:

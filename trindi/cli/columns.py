@@ -17,7 +17,6 @@ from trindi.protocol import State, SwitchState
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-
 # Columns of a terminal.
 _GAP: Final = 2
 _STATE: Final = 7

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
     from trindi.client import RemoteVector
 
-
 _TIMEOUT: Final = 1.0
 """Seconds in which a server must have defined its properties."""
 

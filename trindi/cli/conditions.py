@@ -78,9 +78,6 @@ class Literal(str):
     __slots__ = ()
 
 
-# Parsing -----------------------------------------------------------------------------------------
-
-
 def parse_condition(text: str) -> Condition:
     """Read a condition, or raise ConditionError."""
     tokens: list[str] = []
@@ -166,9 +163,6 @@ def _parse(names: Sequence[str], tokens: Sequence[str]) -> ast.expr:
         raise ConditionError(f"{token!r} is not expected there") from None
     except (RecursionError, MemoryError):
         raise ConditionError(_TOO_DEEP) from None
-
-
-# Evaluating --------------------------------------------------------------------------------------
 
 
 @dataclass

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
     from trindi.client import RemoteVector
 
-
 _BROWSE_TIMEOUT, _BROWSE_QUIET = 0.5, 0.1
 """Seconds for a server to define its other devices, and without a definition once it has."""
 

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
     from trindi.recording import RecordedStream
 
-
 _MAX_ENABLED: Final = 10_000
 """Properties whose BLOBs are asked for: a bound against a hostile server."""
 
@@ -83,8 +82,6 @@ class Recorder:
                     self._enabled.add(names)
                     await client.enable_blobs(*names)
         raise closed_connection()
-
-    # Silence -----------------------------------------------------------------------------------
 
     @property
     def _silence(self) -> str:

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
     from trindi.client import RemoteVector
 
-
 _TIMEOUT: Final = 2.0
 """Seconds to wait for a property that is not there, as the help page says."""
 

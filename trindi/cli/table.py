@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from trindi.client import IPyClient, RemoteDevice, RemoteMember, RemoteVector
     from trindi.protocol import SnoopEvent
 
-
 _MAX_HISTORY: Final = 16
 """Numbers in a sparkline."""
 _MAX_MESSAGES: Final = 4
@@ -59,8 +58,6 @@ class Table:
     _history: dict[tuple[str, str], dict[str, deque[float]]] = field(default_factory=dict)
     _messages: deque[Text] = field(default_factory=lambda: deque(maxlen=_MAX_MESSAGES))
 
-    # Events ------------------------------------------------------------------------------------
-
     def take(self, event: SnoopEvent) -> None:
         """Take an event of the server, which the client has taken already."""
         if event.message and self.pattern.covers_device(event.devicename):
@@ -87,8 +84,6 @@ class Table:
             if isinstance(event, setNumberVector) or not numbers:
                 numbers.append(event[name])
 
-    # Keys --------------------------------------------------------------------------------------
-
     def press(self, key: str) -> None:
         if self.editing:
             self._edit(key)
@@ -114,8 +109,6 @@ class Table:
         up = {"up": 1, "k": 1, "page up": page, "b": page, "home": end, "g": end}
         down = {"down": 1, "j": 1, "page down": page, " ": page, "end": end, "G": end}
         self.top = max(0, min(self.top + down.get(key, 0) - up.get(key, 0), end))
-
-    # Rows --------------------------------------------------------------------------------------
 
     def _rows(self) -> list[Row]:
         return [row for device in self.client.values() for row in self._device_rows(device)]
@@ -159,8 +152,6 @@ class Table:
         text = f"{names}\n{vector.label}\n{member.label}\n{vector.group}\n{vector.state}"
         wanted = self.pattern.member.matches(member.name)
         return wanted and self.filter.casefold() in text.casefold()
-
-    # Drawing -----------------------------------------------------------------------------------
 
     def lines(self, width: int, height: int) -> list[Text]:
         self._width = width

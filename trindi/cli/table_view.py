@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from trindi.cli.addresses import Pattern
     from trindi.client import IPyClient
 
-
 _MIN_REDRAW_INTERVAL: Final = 0.1
 _MAX_REDRAW_INTERVAL: Final = 1.1
 """Seconds; the table is redrawn without an event as well, to show that the server has gone."""

@@ -19,7 +19,6 @@ from trindi.driver import IPyDriver
 if TYPE_CHECKING:
     from types import ModuleType
 
-
 _FACTORY: Final = "make_driver"
 """The name of the factory, where the target names none."""
 

@@ -16,12 +16,10 @@ from trindi.protocol import (
     newBLOBVector,
     setBLOBVector,
 )
-from trindi.transport.runtime import DEFAULT_RUNTIME
+from trindi.transport.runtime import DEFAULT_RUNTIME, InThread
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-
-    from trindi.transport.runtime import InThread
 
 # A guess at what an event takes beyond its values if it is not encoded: a snooping driver gets the
 # event itself.

@@ -91,8 +91,6 @@ class EventQueue:
     def __len__(self) -> int:
         return len(self._queue)
 
-    # In ------------------------------------------------------------------------------------------
-
     def put(self, encoded: EncodedEvent) -> None:
         """Add an event. Never blocks; a closed queue takes nothing more."""
         if self.prompt and self._send_at_once(encoded):
@@ -190,8 +188,6 @@ class EventQueue:
         """Wait until `has_room`. If cancelled, nothing has changed."""
         while not self.has_room(weight):
             await self._progress.park()
-
-    # Out -----------------------------------------------------------------------------------------
 
     async def wait_news(self) -> bool:
         """Wait for something to take; return False when the queue is closed and empty."""
