@@ -712,3 +712,14 @@ async def test_the_error_for_a_deleted_vector_says_what_to_do(
     for ask in (target.set, target.set_and_wait):
         with pytest.raises(ConfigurationError, match="wait until it is defined with wait_defined"):
             await ask(x=5)
+
+
+async def test_the_words_of_an_alert_are_cut_not_lost(nursery: trio.Nursery) -> None:
+    class Wordy(Bench):
+        async def clientevent(self, event: Any) -> None:
+            raise OSError("x" * 100_000)
+
+    client = await start_driver(nursery, Wordy(), contain_errors=True)
+    with pytest.raises(PropertyAlert, match=r"\[ERROR\] target: OSError: x{1900,1999}…$"):
+        await client["Bench"]["target"].set_and_wait(x=1)
+    assert client["Bench"]["target"].state == "Alert"

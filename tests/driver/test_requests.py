@@ -692,6 +692,7 @@ class TestContainment:
                 ExceptionGroup("two", [ValueError("one"), OSError("two")]),
                 "ExceptionGroup: two (2 sub-exceptions)",
             ),
+            (OSError("x" * 100_000), "OSError: " + "x" * 1_972 + "…"),
         ],
     )
     async def test_turns_the_property_to_alert_and_the_driver_lives_on(

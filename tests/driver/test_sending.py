@@ -34,7 +34,7 @@ from trindi import (
     setNumberVector,
     setSwitchVector,
 )
-from trindi.protocol import encode
+from trindi.protocol import Decoder, encode, replace
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -456,6 +456,31 @@ class TestKStarsShows:
         await driver["Dev"]["n"].send_delProperty("hello", self.LATE)
         await driver["Dev"].send_delProperty("hello")
         assert [self.column(event) for event in publisher.events] == ["[INFO] hello"] * 4
+
+    @pytest.mark.parametrize(
+        ("said", "shown"),
+        [
+            ("x" * 100_000, "[INFO] " + "x" * 1_990 + "…"),
+            ("é" * 1_000, "[INFO] " + "é" * 995 + "…"),
+            ("&" * 1_993, "[INFO] " + "&" * 1_993),
+            ("\ud800" + "y" * 1_993, "[INFO] \ud800" + "y" * 1_993),
+        ],
+        ids=["long", "within a character", "just right", "surrogate"],
+    )
+    async def test_a_long_message_is_cut_visibly(
+        self, said: str, shown: str, nursery: trio.Nursery
+    ) -> None:
+        """libindi's clients keep 2,047 bytes of a message and its time, and ours takes no more."""
+        vector = numbers("a")
+        driver = driver_of(vector)
+        publisher = await start(nursery, driver)
+        await vector.send_setVector(said)
+        await driver.send_message(said)
+        events: list[Any] = publisher.events
+        assert [event.message for event in events] == [shown] * 2
+        for event in events:
+            (read,) = Decoder().feed(encode(event))
+            assert read == replace(event, message=shown.replace("\ud800", ""))
 
     async def test_what_is_measured_without_a_message_keeps_its_microseconds(
         self, nursery: trio.Nursery

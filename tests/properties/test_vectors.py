@@ -72,6 +72,24 @@ class TestDeclaring:
         assert (vector.timeout, vector.enable) == (0.0, True)
         assert SwitchVector("s", switchmembers=[SwitchMember("a", None, "On")]).rule == "OneOfMany"
 
+    @pytest.mark.parametrize(
+        "make",
+        [
+            lambda text: NumberVector("n", text, numbermembers=[NumberMember("a")]),
+            lambda text: NumberVector("n", group=text, numbermembers=[NumberMember("a")]),
+            lambda text: NumberVector(text, numbermembers=[NumberMember("a")]),
+            NumberMember,
+            lambda text: NumberMember("a", text),
+            lambda text: NumberMember("a", format=text + "%g"),
+            lambda text: BLOBMember("a", blobformat=text),
+        ],
+        ids=["label", "group", "name", "member", "member label", "format", "blobformat"],
+    )
+    def test_what_no_client_takes_is_an_error_at_once(self, make: Any) -> None:
+        make("x" * 60_000)
+        with pytest.raises(ValueError, match=r"65536|too long"):
+            make("x" * 70_000)
+
     def test_no_group_is_empty(self) -> None:
         """KStars would name its tab ``(I18N_EMPTY_MESSAGE)``."""
         vector = NumberVector("n", group=" ", numbermembers=[NumberMember("a")])

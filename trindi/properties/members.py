@@ -16,6 +16,7 @@ from trindi.properties.values import (
     Numeric,
     blob_format,
     check_blob_format,
+    check_label,
     check_text,
     convert_blob,
     convert_choice,
@@ -51,7 +52,7 @@ class Member(Generic[V]):
 
     def __init__(self, name: str, label: str | None, membervalue: Any) -> None:
         self.name = check_name(name, "member")
-        self._label = check_text(name if label is None else label, "a label")
+        self._label = check_label(name if label is None else label, "a label")
         self.changed = True
         self.vector: VectorOfMember | None = None
         self._value: V = self._convert(membervalue)
@@ -66,7 +67,7 @@ class Member(Generic[V]):
 
     @label.setter
     def label(self, label: str) -> None:
-        self._label = check_text(label, "a label")
+        self._label = check_label(label, "a label")
         self._invalidate_definition()
 
     @property

@@ -13,7 +13,14 @@ from pathlib import Path
 from typing import IO, Any, Final, TypeAlias, TypeVar
 
 from trindi.errors import ConfigurationError
-from trindi.protocol import Limits, State, SwitchState, clean, to_float
+from trindi.protocol import (
+    MAX_ATTRIBUTE_LENGTH,
+    Limits,
+    State,
+    SwitchState,
+    clean,
+    to_float,
+)
 
 E = TypeVar("E", bound=StrEnum)
 
@@ -28,6 +35,9 @@ BLOBValue: TypeAlias = bytes | Path | IO[bytes]
 
 _LEVELS: Final = "[INFO]", "[WARNING]", "[ERROR]", "[DEBUG]"
 
+MAX_MESSAGE_BYTES: Final = 2_000
+"""Bytes of a message; a longer one is cut. libindi's clients keep 2,047 of it and its time."""
+
 
 def check_text(text: Any, what: str) -> str:
     if not isinstance(text, str):
@@ -39,13 +49,31 @@ def message_text(text: Any, state: State | None = None) -> str:
     """Return a message with a level at its head: KStars shows none without.
 
     One without a level gets ``[ERROR]`` with the state Alert, or else ``[INFO]``; "" is no message.
+    A long one is cut, and ends with "…".
     """
     if text == "":
         return ""
     said = check_text(text, "a message").lstrip()
-    if said.startswith(_LEVELS):
-        return said
-    return f"[{'ERROR' if state is State.ALERT else 'INFO'}] {said}"
+    if not said.startswith(_LEVELS):
+        said = f"[{'ERROR' if state is State.ALERT else 'INFO'}] {said}"
+    return said if len(said) <= MAX_MESSAGE_BYTES // 4 else _cut(said)
+
+
+def _cut(text: str) -> str:
+    data, end = clean(text).encode(), "…"
+    if len(data) <= MAX_MESSAGE_BYTES:
+        return text
+    # What remains of a character that the cut divides is dropped.
+    return data[: MAX_MESSAGE_BYTES - len(end.encode())].decode(errors="ignore") + end
+
+
+def check_label(text: Any, what: str) -> str:
+    """Return a text that fits into an attribute."""
+    if len(check_text(text, what)) > MAX_ATTRIBUTE_LENGTH:
+        raise ConfigurationError(
+            f"{what} of {len(text)} characters is too long: use {MAX_ATTRIBUTE_LENGTH} at most"
+        )
+    return str(text)
 
 
 def check_sendable_text(text: Any, what: str) -> str:
@@ -109,6 +137,7 @@ def check_blob_format(suffix: Any) -> str:
     """Return a file suffix that was given, or "" for none."""
     if not isinstance(suffix, str):
         raise TypeError(f"blobformat is a str such as '.fits', not {type(suffix).__name__}")
+    check_label(suffix, "blobformat")
     if len(suffix) == 1:
         raise ConfigurationError(f"blobformat {suffix!r} is too short: use one such as '.fits'")
     return suffix

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, TypeVar
 from trindi.errors import ConfigurationError, RefusedError
 from trindi.properties.members import Member
 from trindi.properties.owners import DeviceOfVector, EventSink, NamedMapping, no_driver
-from trindi.properties.values import check_text, convert_choice, message_text
+from trindi.properties.values import check_label, convert_choice, message_text
 from trindi.protocol import (
     ELEMENTS,
     DefVector,
@@ -64,7 +64,7 @@ class Vector(NamedMapping[V], Generic[M, V]):
         self.device: DeviceOfVector | None = None
         self._definition: DefVector | None = None
         self.name = check_name(name, "vector")
-        self._label = check_text(name if label is None else label, "a label")
+        self._label = check_label(name if label is None else label, "a label")
         self._group = _checked_group(group)
         self._enable = True
         self._perm = convert_choice(Permission, perm, "permission")
@@ -118,7 +118,7 @@ class Vector(NamedMapping[V], Generic[M, V]):
 
     @label.setter
     def label(self, label: str) -> None:
-        self._label = check_text(label, "a label")
+        self._label = check_label(label, "a label")
         self.invalidate_definition()
 
     @property
@@ -348,4 +348,4 @@ class Vector(NamedMapping[V], Generic[M, V]):
 
 
 def _checked_group(group: str) -> str:
-    return group if check_text(group, "a group").strip() else DEFAULT_GROUP
+    return group if check_label(group, "a group").strip() else DEFAULT_GROUP

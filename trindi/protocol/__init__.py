@@ -63,7 +63,6 @@ from trindi.protocol.events import (
     setTextVector as setTextVector,
 )
 from trindi.protocol.markup import (
-    MAX_ATTRIBUTE_LENGTH as MAX_ATTRIBUTE_LENGTH,
     MAX_ATTRIBUTES as MAX_ATTRIBUTES,
     MAX_NAME_LENGTH as MAX_NAME_LENGTH,
     Buffer as Buffer,
@@ -89,6 +88,7 @@ from trindi.protocol.snapshot import (
 )
 from trindi.protocol.spans import Span as Span
 from trindi.protocol.values import (
+    MAX_ATTRIBUTE_LENGTH as MAX_ATTRIBUTE_LENGTH,
     BLOBPolicy as BLOBPolicy,
     Permission as Permission,
     Rule as Rule,

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable
 from typing import Final, TypeAlias, TypeVar
 
-from trindi.protocol.values import BLANKS, clean
+from trindi.protocol.values import BLANKS, MAX_ATTRIBUTE_LENGTH, clean
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -21,9 +21,6 @@ MAX_NAME_LENGTH: Final = 256
 
 MAX_ATTRIBUTES: Final = 32
 """Attributes of one element; the protocol knows at most eleven (§1.5)."""
-
-MAX_ATTRIBUTE_LENGTH: Final = 64 * 1024
-"""Characters of one attribute; libindi keeps 254 of the longest, ``message`` (§1.5)."""
 
 _REFERENCE: Final = re.compile(r"&(?:(amp|lt|gt|quot|apos)|#([0-9]{1,7})|#x([0-9a-fA-F]{1,6}));")
 _ENTITIES: Final = {"amp": "&", "lt": "<", "gt": ">", "quot": '"', "apos": "'"}

@@ -57,6 +57,9 @@ class BLOBPolicy(StrEnum):
     ONLY = "Only"
 
 
+MAX_ATTRIBUTE_LENGTH: Final = 64 * 1024
+"""Characters of one attribute; libindi keeps 254 of the longest, ``message`` (§1.5)."""
+
 BLANKS: Final = " \t\r\n"
 """White space in INDI; `str.strip` and ``\\s`` take more than XML does."""
 
@@ -146,6 +149,8 @@ def check_format(text: str) -> str:
 
     It has one conversion of a double (``%5.2f``, ``%g`` …), or starts as ``%<width>.<fraction>m``.
     """
+    if len(text) > MAX_ATTRIBUTE_LENGTH:
+        raise ValueError(f"a format has {MAX_ATTRIBUTE_LENGTH} characters at most")
     if _PRINTF.fullmatch(text) or _sexagesimal(text):
         return text
     raise ValueError(
@@ -242,4 +247,6 @@ def check_name(name: str, what: str) -> str:
         raise ValueError(
             f"the name of a {what} is printable ASCII without blanks around it, not {name!r}"
         )
+    if len(name) > MAX_ATTRIBUTE_LENGTH:
+        raise ValueError(f"the name of a {what} has {MAX_ATTRIBUTE_LENGTH} characters at most")
     return name

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 import trio
 
 from trindi.driver import IPyDriver, Sender
-from trindi.properties import Device
+from trindi.properties import Device, message_text
 from trindi.protocol import (
     DefVector,
     Event,
@@ -125,7 +125,7 @@ class ReplayDriver(IPyDriver):
         return super().receive(item, sender)
 
     def _refuse(self, item: NewVector, sender: Sender) -> None:
-        text = f"[WARNING] {item.vectorname} is unchanged: this is a recording"
+        text = message_text(f"[WARNING] {item.vectorname} is unchanged: this is a recording")
         known = self._snapshot.find(item.devicename, item.vectorname)
         now = self.sink.stamp(None, text)
         if known is None:
