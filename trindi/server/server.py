@@ -33,8 +33,8 @@ class IPyServer:
         drivers: with different device names; more can be added later.
         host: name or address to listen on; all addresses of a name are used, IPv4 and IPv6.
         port: 0 takes a free one.
-        maxconnections: clients at one time; one more is told so, and closed. A client that has sent
-            nothing for a minute gives up its place.
+        maxconnections: clients at one time; one more is told so, and closed. Where the server is
+            full, a client that has sent nothing in its first minute gives up its place.
         max_restarts: how often a driver that fails is started again before it is left down.
         restart_delay: seconds before the first restart; each further one waits twice as long.
         high_water: bytes that may wait for a client before it is lagging.

@@ -40,30 +40,18 @@ class Broker(Protocol):
 
 
 class Upstream(ABC):
-    """An owner of devices behind the server.
+    """An owner of devices behind the server; `name` is what the log calls it."""
 
-    Attributes:
-        name: what the log calls it.
-        devices: names of the devices that it owns from the start.
-        learns_devices: it may own others: what nobody owns is asked of it.
-        takes_bytes: its queue is written to a stream, so that events in it are encoded.
-        restarts: how often it has been started again.
-        events_in: requests that it has been given.
-        events_out: events that it has said.
-        dropped: events of it that were dropped: of devices or properties that it has not defined.
-        runtime: the one under which it runs.
-    """
-
-    devices: Collection[str] = ()
-    learns_devices = True
-    takes_bytes = True
+    devices: Collection[str] = ()  # names of those that it owns from the start
+    learns_devices = True  # it may own others: what nobody owns is asked of it
+    takes_bytes = True  # its queue is written to a stream, so that events in it are encoded
 
     def __init__(self, name: str) -> None:
         self.name = name
         self.restarts = 0
-        self.events_in = 0
-        self.events_out = 0
-        self.dropped = 0
+        self.events_in = 0  # requests that it has been given
+        self.events_out = 0  # events that it has said
+        self.dropped = 0  # events about devices or properties that it has not defined
         self.runtime = DEFAULT_RUNTIME
 
     @property
