@@ -144,7 +144,7 @@ def test_a_pattern_chooses(served: Served, session: Session, user: Callable[...,
     user(lambda: shown.extend(session.terminal.wait_for("target.x")))
     session.run("watch", *at(served), "*.t*.x")
     rows = [line.split()[0] for line in shown[2:-1] if line]
-    assert rows == ["Bench", "-", "target.x"]
+    assert rows == ["Bench", "Main", "target.x"]
 
 
 def test_keys_filter(served: Served, session: Session, user: Callable[..., None]) -> None:
@@ -227,13 +227,13 @@ def test_headings_that_are_scrolled_away_stand_above(
     def use() -> None:
         terminal.wait_for("count.n")
         terminal.press(4 * DOWN)
-        terminal.wait_for("lines 5-9 of 25   Bench / - / target")
+        terminal.wait_for("lines 5-9 of 25   Bench / Main Control / target")
         terminal.press(DOWN)
         # What is scrolled away besides is nobody's heading.
-        terminal.wait_for("lines 6-10 of 25   Bench / - / target")
+        terminal.wait_for("lines 6-10 of 25   Bench / Main Control / target")
         terminal.press(DOWN)
-        lines = terminal.wait_for("lines 7-11 of 25   Bench / -")
-        assert lines[0].endswith("Bench / -")
+        lines = terminal.wait_for("lines 7-11 of 25   Bench / Main Control")
+        assert lines[0].endswith("Bench / Main Control")
         terminal.press(UP)
         terminal.wait_for("lines 6-10 ")
         terminal.resize(54, 8)
