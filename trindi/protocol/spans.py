@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 
 from trindi.errors import ProtocolError
 from trindi.protocol.events import Event, getProperties
-from trindi.protocol.markup import ATTRIBUTES, BLANK, IS, NAME, QUOTED
+from trindi.protocol.markup import BLANK, IS, NAME, QUOTED
 
 # A tab or a line feed may stand between attributes and in texts; a CR is read as a line feed.
 _CONTROL: Final = bytes([*range(9), *range(11, 32), 127])
@@ -17,7 +17,12 @@ _CONTROL: Final = bytes([*range(9), *range(11, 32), 127])
 _NO_CHARACTERS: Final = re.compile(b"\xef\xbf[\xbe\xbf]")
 # lilxml knows these five references and no others; strict parsers refuse "]]>" in a text.
 _ODD_TEXT: Final = re.compile(rb"&(?!(?:amp|lt|gt|quot|apos);)|]]>")
-_TAG: Final = re.compile(f"<{NAME}({ATTRIBUTES}){BLANK}*+/?>".encode())
+# Tags without a tab or a line end in a value: XML makes it a blank, and lilxml deletes line ends.
+_STRICT_QUOTED: Final = """(?:"[^"<\t\n]*+"|'[^'<\t\n]*+')"""
+_STRICT_TAG: Final = re.compile(
+    f"<{NAME}((?:{BLANK}++{NAME}{IS}{_STRICT_QUOTED})*+){BLANK}*+/?>".encode()
+)
+_ATTRIBUTE_NAME: Final = re.compile(f"({NAME}){IS}{QUOTED}".encode())
 _ATTRIBUTE: Final = re.compile(f"({NAME}){IS}({QUOTED})".encode())
 
 
@@ -49,10 +54,14 @@ class Span(NamedTuple):
             return False
         if len(data.translate(None, _CONTROL)) < len(data) or not _is_text(data):
             return False
-        tags = [_ATTRIBUTE.findall(tag[1]) for tag in _TAG.finditer(data)]
-        if isinstance(item, getProperties) and dict(tags[0]).get(b"version", b"")[1:-1] != b"1.7":
+        tags: list[bytes] = _STRICT_TAG.findall(data)
+        if len(tags) < data.count(b"<") - data.count(b"</"):
             return False
-        return all(map(_is_strict, tags))
+        if isinstance(item, getProperties):
+            attributes = dict(_ATTRIBUTE.findall(b"".join(tags)))
+            if attributes.get(b"version", b"")[1:-1] != b"1.7":
+                return False
+        return not any(map(_has_duplicates, tags))
 
 
 def _is_text(data: bytes) -> bool:
@@ -63,8 +72,6 @@ def _is_text(data: bytes) -> bool:
     return data.isascii() or not _NO_CHARACTERS.search(data)
 
 
-def _is_strict(attributes: list[tuple[bytes, bytes]]) -> bool:
-    """Whether no name is repeated, and no value has a tab or a line end, which lilxml deletes."""
-    return len(dict(attributes)) == len(attributes) and not any(
-        b"\n" in value or b"\t" in value for _, value in attributes
-    )
+def _has_duplicates(attributes: bytes) -> bool:
+    names = _ATTRIBUTE_NAME.findall(attributes)
+    return len(set(names)) < len(names)
