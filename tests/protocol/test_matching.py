@@ -9,6 +9,7 @@ from trindi.protocol import (
     BLOBPolicy,
     Interest,
     Message,
+    covered_devices,
     covers,
     delProperty,
     enableBLOB,
@@ -28,6 +29,13 @@ def test_every_device() -> None:
     assert is_all("*")
     assert not is_all("d")
     assert not is_all("")
+
+
+def test_covered_devices() -> None:
+    for name in (None, "*"):
+        assert list(covered_devices(name, {"d": 1, "e": 2})) == ["d", "e"]
+    assert list(covered_devices("e", {"d": 1, "e": 2})) == ["e"]
+    assert not covered_devices("x", {"d": 1})
 
 
 @pytest.mark.parametrize(
