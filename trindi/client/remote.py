@@ -1,4 +1,4 @@
-"""Devices, vectors and members as a server has told of them: what a client looks at.
+"""The devices, vectors and members that a server has defined: what a client looks at.
 
 Only the `Mirror` writes them. A vector stays the same object while something refers to it, however
 often it is defined. What is asked of a vector goes through `Operations`; this module does no I/O.
