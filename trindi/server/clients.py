@@ -88,8 +88,8 @@ class Client:
         )
 
 
-class Requests(Protocol):
-    """Where clients come and go, and where their requests go."""
+class ClientHandler(Protocol):
+    """Is told of clients that come and go, and takes their requests."""
 
     def add_client(self, client: Client) -> None: ...
 
@@ -114,10 +114,10 @@ class Totals:
 
 
 class Clients:
-    """Those that are connected, at most `most` of them; `left` has the figures of the others."""
+    """The connected clients, `most` at most; `left` has the figures of those that have left."""
 
-    def __init__(self, requests: Requests, most: int, limits: ClientLimits) -> None:
-        self._requests = requests
+    def __init__(self, handler: ClientHandler, most: int, limits: ClientLimits) -> None:
+        self._handler = handler
         self._limits = limits
         self._clients: dict[Client, None] = {}
         self._turning_away = 0
@@ -165,12 +165,12 @@ class Clients:
 
     async def _talk(self, client: Client) -> None:
         self._clients[client] = None
-        self._requests.add_client(client)
+        self._handler.add_client(client)
         try:
-            await client.connection.run(lambda item: self._requests.request(item, client))
+            await client.connection.run(lambda item: self._handler.request(item, client))
         finally:
             self._clients.pop(client, None)
-            self._requests.remove_client(client)
+            self._handler.remove_client(client)
             self.left.add(client.statistics())
 
     def _make_room(self) -> bool:

@@ -1,8 +1,9 @@
 """Passes what upstreams and clients say to those who hear it.
 
 What a client asks goes to the upstreams that own the device or may own it. What an upstream says
-goes to the clients and the snooping upstreams that have asked for it. The hub never waits: each
-receiver has a bounded queue, and only BLOBs wait for room in it. `router` decides who hears what.
+goes to the clients and the snooping upstreams that have asked for it. Each of these has a bounded
+queue, and the hub waits for none; a driver that publishes BLOBs waits a bounded time for room in
+them. `router` decides who hears what.
 """
 
 from __future__ import annotations
@@ -91,7 +92,7 @@ class Hub:
     def publish(
         self, upstream: Upstream, event: Event, encoded: EncodedEvent | None = None
     ) -> None:
-        """Send what a trusted upstream says to those who want it, without waiting.
+        """Send what a driver of this process says to its receivers, without waiting.
 
         A getProperties or enableBLOB says what it snoops on. `encoded` is the event, where it is
         encoded already.
@@ -117,7 +118,7 @@ class Hub:
             receiver.queue.put(encoded)
 
     async def publish_blob(self, upstream: Upstream, event: setBLOBVector) -> None:
-        """Send BLOBs of a trusted upstream; wait a bounded time for receivers that keep up."""
+        """Send BLOBs of such a driver; wait a bounded time for receivers that keep up."""
         self._check_own(upstream, event)
         upstream.events_out += 1
         receivers, as_bytes = self._router.route(event, upstream)

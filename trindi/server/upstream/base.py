@@ -30,10 +30,10 @@ class Broker(Protocol):
     def publish(
         self, upstream: Upstream, event: Event, encoded: EncodedEvent | None = None
     ) -> None:
-        """Send what a trusted upstream says to those who want it, without waiting."""
+        """Send what a driver of this process says to its receivers, without waiting."""
 
     async def publish_blob(self, upstream: Upstream, event: setBLOBVector) -> None:
-        """Send BLOBs of a trusted upstream; wait a bounded time for receivers that keep up."""
+        """Send BLOBs of such a driver; wait a bounded time for receivers that keep up."""
 
     def relay(self, upstream: Upstream, encoded: EncodedEvent) -> None:
         """Pass on what a program or another server says, and learn its devices from it."""
