@@ -266,3 +266,10 @@ def test_an_address_is_written_so_that_it_can_be_read(
 def test_a_name_that_looks_otherwise_is_quoted(name: str) -> None:
     condition = parse_condition(f"{write_address(['D', 'v', name])} > 1")
     assert condition.addresses == [("D", "v", name)]
+
+
+@pytest.mark.parametrize("relation", ["<", "==", "!=", ">"])
+def test_what_has_no_reading_is_not_known(relation: str) -> None:
+    condition = parse_condition(f"D.v.a {relation} 5")
+    assert condition.holds(lambda _: float("nan")) is None
+    assert parse_condition(f"D.v.a + 1 {relation} 5").holds(lambda _: float("nan")) is None

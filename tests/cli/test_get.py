@@ -100,6 +100,21 @@ def test_what_is_defined_twice_is_printed_once(script: Callable[..., Script]) ->
     assert lines("get", *at(script(3 * DEFINED)), *BRIEFLY, "D.*") == ["D.v.t=one"]
 
 
+@pytest.mark.parametrize("text", [b"nan", b"None", b"12,5", b""], ids=repr)
+def test_a_number_that_is_none_is_shown_as_such_beside_the_others(
+    script: Callable[..., Script], text: bytes
+) -> None:
+    limits = b"format='%g' min='0' max='0' step='0'"
+    server = script(
+        b"<defNumberVector device='D' name='v' state='Ok' perm='ro'>"
+        b"<defNumber name='a' %b>%b</defNumber><defNumber name='b' %b>2.5</defNumber>"
+        b"</defNumberVector>" % (limits, text, limits)
+    )
+    assert lines("get", *at(server), *BRIEFLY, "D.v.*") == ["D.v.a=nan", "D.v.b=2.5"]
+    a, b = objects("get", *at(server), *BRIEFLY, "D.v.*")
+    assert (a["value"], b["value"]) == (None, 2.5)
+
+
 def test_what_the_screen_has_no_characters_for(script: Callable[..., Script]) -> None:
     server = script(DEFINED.replace(b"one", "20 °C".encode()))
     assert lines("get", *at(server), "-1", "D.v.t") == ["20 °C"]

@@ -21,6 +21,7 @@ from trindi.cli import main
 from trindi.cli.addresses import EVERYTHING, parse_pattern
 from trindi.cli.table import Table
 from trindi.cli.watch import run_watch
+from trindi.protocol import NO_READING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -508,6 +509,23 @@ def test_each_line_is_an_object(script: Callable[..., Script]) -> None:
     assert {"device": "D", "vector": "v", "deleted": True} in objects
 
 
+def test_no_reading_is_null(script: Callable[..., Script]) -> None:
+    told = (
+        b"<setNumberVector device='D' name='v'><oneNumber name='n'>%b</oneNumber></setNumberVector>"
+    )
+    server = script(
+        b"<defNumberVector device='D' name='v' state='Ok' perm='ro'><defNumber name='n' format='%g'"
+        b" min='0' max='0' step='0'>1</defNumber></defNumberVector>"
+        + told % b"nan"
+        + told % b"None"
+        + told % b"2",
+        stays=0,
+    )
+    result = trindi("watch", *at(server), "--json", "D.v.n")
+    values = [json.loads(line)["value"] for line in result.stdout.splitlines()]
+    assert values == [1, None, None, 2]
+
+
 def test_what_is_said_with_a_definition_is_told_once(script: Callable[..., Script]) -> None:
     text = b"<defTextVector device='D' name='v' state='Ok' perm='rw' message='here'><defText"
     server = script(text + b" name='t'/></defTextVector>", stays=0)
@@ -609,3 +627,17 @@ async def test_a_report_that_names_anything_costs_nothing(
             await server.send(numbers(members))
             table.take(await events.__anext__())
         assert table._history == {("Dev", "target"): {"z": deque([2.0])}}
+
+
+async def test_a_trend_leaves_out_what_is_no_reading(autojump_clock: MockClock) -> None:
+    async with joined(numbers()) as (client, server):
+        table = Table(client, EVERYTHING)
+        events = client.events()
+        for value in (2.0, NO_READING, 3.0):
+            await server.send(report(members={"x": value}))
+            table.take(await events.__anext__())
+        assert table._history["Dev", "target"]["x"] == deque([2.0, 3.0])
+        assert client["Dev"]["target"].members["x"].formatted.strip() == "3.00"
+        await server.send(report(members={"x": NO_READING}))
+        table.take(await events.__anext__())
+        assert client["Dev"]["target"].members["x"].formatted.strip() == "nan"

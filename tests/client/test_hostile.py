@@ -83,9 +83,9 @@ NOISE = [
     pytest.param(b"<defNumberVector device='Other' name='target'/>", id="no members"),
     pytest.param(b"<setNumberVector device='Dev' name='target' state='Fine'/>", id="no state"),
     pytest.param(
-        b"<setNumberVector device='Dev' name='target'><oneNumber name='x'>nan</oneNumber>"
-        b"</setNumberVector>",
-        id="no number",
+        b"<setSwitchVector device='Dev' name='target'><oneSwitch name='x'>nan</oneSwitch>"
+        b"</setSwitchVector>",
+        id="no switch value",
     ),
     pytest.param(b"<pingReply uid='trindi-1'/><pingReply/>" * 500, id="replies"),
 ]

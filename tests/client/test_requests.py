@@ -13,6 +13,7 @@ from tests.kit.client import OFF, ON, blobs, lights, numbers, switches, texts
 from trindi import ConfigurationError, Permission, Rule, SizeFormat, delProperty, setBLOBVector
 from trindi.client.mirror import Mirror
 from trindi.client.requests import Upload, make_request
+from trindi.protocol import NO_READING
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -223,3 +224,7 @@ def test_a_value_that_is_no_blob_cannot_be_set(value: Any) -> None:
 def test_a_blob_that_is_read_only_cannot_be_set() -> None:
     with pytest.raises(ConfigurationError, match="read-only"):
         request(blobs(perm=Permission.RO), file=b"data")
+
+
+def test_a_number_without_a_reading_is_not_sent_with_the_others() -> None:
+    assert request(numbers({"x": 1.0, "y": NO_READING}), x=5) == {"x": 5.0}

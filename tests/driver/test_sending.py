@@ -406,6 +406,20 @@ async def test_messages(nursery: trio.Nursery) -> None:
     ]
 
 
+async def test_a_sensor_without_a_reading_costs_nothing_else(nursery: trio.Nursery) -> None:
+    vector = numbers("a", "b")
+    publisher = await start(nursery, driver_of(vector))
+    vector["a"], vector["b"] = float("nan"), 3
+    await vector.send_setVector()
+    await vector.send_defVector()
+    assert all(b">nan<" in encode(e) and b">3<" in encode(e) for e in publisher.events)
+    publisher.events.clear()
+    # Still no reading: nothing has changed.
+    vector["a"] = None
+    await vector.send_setVector(allvalues=False)
+    assert publisher.events == []
+
+
 class TestKStarsShows:
     """KStars shows of "time: text" what has ``[I``, ``[W`` or ``[E`` at column 21."""
 

@@ -1,6 +1,7 @@
 """Members: what they take, what they hold, and when they have changed."""
 
 import io
+import math
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -135,14 +136,36 @@ class TestNumber:
         value = NumberMember("n", membervalue=3).membervalue
         assert (value, type(value)) == (3.0, float)
 
-    @pytest.mark.parametrize("value", ["", "abc", "nan", float("nan"), float("inf"), 10**400])
+    @pytest.mark.parametrize("value", ["", "abc", "nan", float("inf"), 10**400])
     def test_refuses_what_is_no_number(self, value: Any) -> None:
         with pytest.raises(ValueError, match=r"number|range"):
             NumberMember("n", membervalue=value)
 
+    @pytest.mark.parametrize("value", [None, float("nan"), Decimal("NaN")])
+    def test_without_a_reading_it_is_nan(self, value: Any) -> None:
+        member = NumberMember("n", format="%5.2f", membervalue=1)
+        member._note_sent()
+        member.membervalue = value
+        assert math.isnan(member.membervalue)
+        assert (member.formatted.strip(), member.changed) == ("nan", True)
+        member._note_sent()
+        member.membervalue = float("nan")
+        assert member.changed is False
+
+    def test_a_reading_may_come_back(self) -> None:
+        member = NumberMember("n", membervalue=float("nan"))
+        member._note_sent()
+        member.membervalue = 2
+        assert (member.membervalue, member.changed) == (2.0, True)
+
+    @pytest.mark.parametrize("value", [None, float("nan")])
+    def test_limits_are_numbers(self, value: Any) -> None:
+        with pytest.raises((ValueError, TypeError), match="number"):
+            NumberMember("n", min=value, max=5)
+
     def test_refuses_what_is_of_no_number_type(self) -> None:
         with pytest.raises(TypeError, match="str, int, float or Decimal"):
-            NumberMember("n", membervalue=None)  # type: ignore[arg-type]
+            NumberMember("n", membervalue=b"1")  # type: ignore[arg-type]
 
     def test_limits_may_be_given_as_any_kind_of_number(self) -> None:
         member = NumberMember("n", min="-1:30", max=Decimal("2.5"), step=1)

@@ -10,6 +10,7 @@ import pytest
 
 from trindi.errors import ConfigurationError, ProtocolError
 from trindi.protocol import (
+    NO_READING,
     BLOBPolicy,
     Decoder,
     Event,
@@ -28,6 +29,7 @@ from trindi.protocol import (
     defTextVector,
     delProperty,
     enableBLOB,
+    encode,
     getProperties,
     newBLOBVector,
     newNumberVector,
@@ -799,3 +801,30 @@ def test_the_length_of_names() -> None:
     assert Decoder().feed(f"<{'x' * 256}/>".encode()) == []
     error = refusal(f"<{'x' * 257}/>")
     assert error.reason == "a name of more than 256 characters"
+
+
+@pytest.mark.parametrize("text", ["nan", "NaN", "-nan", "None", "12,5", "", "inf", "1e999", "0x1A"])
+@pytest.mark.parametrize("verb", ["set", "def"])
+def test_a_number_of_a_driver_that_is_none_is_unknown_and_hides_nothing(
+    verb: str, text: str
+) -> None:
+    member = "oneNumber" if verb == "set" else "defNumber"
+    data = (
+        f"<{verb}NumberVector device='D' name='N' label='N' group='G' state='Busy' perm='ro'>"
+        f"<{member} name='a'>1.5</{member}><{member} name='b'>\n{text}\n</{member}>"
+        f"<{member} name='c'>-2:30</{member}></{verb}NumberVector>"
+    )
+    event: Any = Decoder().feed(data.encode())[0]
+    assert dict(event) == {"a": 1.5, "b": NO_READING, "c": -2.5}
+    assert (event.state, event.text["b"]) == (State.BUSY, text)
+    (again,) = Decoder().feed(encode(event))
+    assert again == event
+
+
+def test_a_request_for_a_number_that_is_none_is_illegal() -> None:
+    asked = (
+        b"<newNumberVector device='D' name='N'><oneNumber name='a'>nan</oneNumber>"
+        b"</newNumberVector>"
+    )
+    with pytest.raises(ProtocolError, match="a: 'nan' is not a number"):
+        Decoder().feed(asked)

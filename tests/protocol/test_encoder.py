@@ -226,10 +226,21 @@ def test_attribute(text: str, written: str) -> None:
     assert encode(Message(text, text)).decode() == expected
 
 
+def test_no_reading_is_nan_in_what_a_driver_tells() -> None:
+    """As libindi's drivers write it."""
+    nan = float("nan")
+    assert b'<oneNumber name="a">nan</oneNumber>' in encode(setNumberVector("D", "N", {"a": nan}))
+    defined = defNumberVector("D", "N", "", "", State.OK, Permission.RO, {"a": nan})
+    assert b">nan</defNumber>" in encode(defined)
+
+
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
 def test_what_is_no_number_is_never_sent(value: float) -> None:
     with pytest.raises(ValueError, match="cannot be sent"):
-        encode(setNumberVector("D", "N", {"a": value}))
+        encode(newNumberVector("D", "N", {"a": value}))
+    if not math.isnan(value):
+        with pytest.raises(ValueError, match="cannot be sent"):
+            encode(setNumberVector("D", "N", {"a": value}))
     with pytest.raises(ValueError, match="cannot be sent"):
         encode(setTextVector("D", "N", timeout=value))
 

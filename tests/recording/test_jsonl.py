@@ -14,6 +14,7 @@ from hypothesis import given, settings, strategies as st
 from tests.strategies import EVENTS
 from trindi.errors import TrindiError
 from trindi.protocol import (
+    NO_READING,
     Event,
     Message,
     NumberLabel,
@@ -357,3 +358,13 @@ def test_without_a_path_there_are_no_files() -> None:
 def test_an_upload_is_kept_as_well() -> None:
     upload = newBLOBVector("D", "b", {"b": b"flat"}, {"b": SizeFormat(4, ".bin")})
     assert there_and_back(upload) == upload
+
+
+def test_no_reading_is_null() -> None:
+    event = setNumberVector("D", "n", {"a": NO_READING, "b": 1.0})
+    line = json.dumps(to_json(event, BlobWriter(None, 10**6).keep), allow_nan=False)
+    assert json.loads(line)["members"] == {"a": None, "b": 1.0}
+    assert from_json(json.loads(line), lambda _: b"") == event
+    asked = json.loads(line) | {"event": "newNumberVector"}
+    with pytest.raises(ValueError, match="None is not a number"):
+        from_json(asked, lambda _: b"")

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 ASK = newNumberVector("D", "n", {"a": 2.0})
 ANSWER = setNumberVector("D", "n", {"a": 2.0})
-BROKEN = b'<setNumberVector device="D" name="n"><oneNumber name="a">x</oneNumber></setNumberVector>'
+BROKEN = b'<setSwitchVector device="D" name="n"><oneSwitch name="a">x</oneSwitch></setSwitchVector>'
 
 
 Said: TypeAlias = tuple[float, str, Event | bytes | None]

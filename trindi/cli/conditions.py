@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 import click
 
 from trindi.cli.addresses import Address, AddressError, join, parse_address, split
-from trindi.protocol import State, SwitchState, parse_number
+from trindi.protocol import State, SwitchState, is_unknown, parse_number
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -222,7 +222,8 @@ class Condition:
         """Return a value; None where it is not known, no number now, or divided by zero."""
         match node:
             case ast.Name(id=name) if name in values:
-                return values[name]
+                known = values[name]
+                return None if is_unknown(known) else known  # No reading is not known.
             case ast.BinOp(left=left, op=sign, right=right) if type(sign) in _OPERATIONS:
                 function, parts = _OPERATIONS[type(sign)], [left, right]
             case ast.UnaryOp(op=sign, operand=part) if type(sign) in _OPERATIONS:

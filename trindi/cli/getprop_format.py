@@ -18,7 +18,9 @@ from trindi.protocol import (
     defLightVector,
     defSwitchVector,
     format_timestamp,
+    is_unknown,
     number_to_text,
+    reading_to_text,
 )
 
 if TYPE_CHECKING:
@@ -99,7 +101,9 @@ def _attribute(event: DefVector | SetVector, name: str) -> str | None:
 
 def _text(event: Any, name: str) -> str:
     if kind_of(event) is Kind.NUMBER:
-        return str(event.text.get(name) or number_to_text(event[name]))
+        value = event[name]
+        text = reading_to_text(value)
+        return text if is_unknown(value) else str(event.text.get(name) or text)
     return str(event[name])
 
 
@@ -109,7 +113,7 @@ def _data(event: Any, name: str) -> dict[str, Any]:
         "vector": event.vectorname,
         "member": name,
         "kind": kind_of(event).value.lower(),
-        "value": event[name],
+        "value": _known(event[name]),
         "state": event.state,
         "timestamp": _attribute(event, "_TS") or None,
     }
@@ -122,3 +126,8 @@ def _data(event: Any, name: str) -> dict[str, Any]:
         if isinstance(event, defSwitchVector):
             data["rule"] = event.rule
     return data
+
+
+def _known(value: Any) -> Any:
+    """Return a value, or None for no reading: JSON has no NaN."""
+    return None if is_unknown(value) else value

@@ -15,7 +15,7 @@ from rich.cells import cell_len
 from rich.text import Text
 
 from trindi.cli.columns import STYLES, Row, draw, fit, max_name_width, sparkline
-from trindi.protocol import Kind, defNumberVector, ends, setNumberVector
+from trindi.protocol import Kind, defNumberVector, ends, is_unknown, setNumberVector
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -81,8 +81,9 @@ class Table:
         for name in event.keys() & members.keys():
             numbers = history.setdefault(name, deque(maxlen=_MAX_HISTORY))
             # A property is defined again whenever any client asks for it.
-            if isinstance(event, setNumberVector) or not numbers:
-                numbers.append(event[name])
+            value = event[name]
+            if not is_unknown(value) and (isinstance(event, setNumberVector) or not numbers):
+                numbers.append(value)
 
     def press(self, key: str) -> None:
         if self.editing:

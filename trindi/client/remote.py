@@ -20,7 +20,8 @@ from trindi.protocol import (
     Rule,
     State,
     format_number,
-    number_to_text,
+    is_unknown,
+    reading_to_text,
 )
 
 if TYPE_CHECKING:
@@ -98,8 +99,8 @@ class RemoteNumber(RemoteMember):
         return self.limits.step
 
     def allows(self, value: float) -> bool:
-        """Whether the value is within the limits."""
-        return is_allowed(value, self.min, self.max)
+        """Whether the value is a number within the limits."""
+        return not is_unknown(value) and is_allowed(value, self.min, self.max)
 
     @property
     def formatted(self) -> str:
@@ -107,7 +108,7 @@ class RemoteNumber(RemoteMember):
         try:
             return format_number(self.value, self.format)
         except ValueError:
-            return number_to_text(self.value)
+            return reading_to_text(self.value)
 
 
 class RemoteBLOB(RemoteMember):

@@ -25,6 +25,7 @@ from trindi.protocol import (
     SizeFormat,
     SwitchState,
     encode,
+    is_unknown,
     newBLOBVector,
     number_to_text,
 )
@@ -56,6 +57,7 @@ def new_vector(kind: Kind, key: PropertyKey, members: Values) -> bytes:
     one = "".join(
         f"<one{kind.value} name={quoteattr(name)}>{escape(_as_text(value))}</one{kind.value}>"
         for name, value in members.items()
+        if not is_unknown(value)
     )
     return f"<new{kind.value}Vector {attributes_of(key)}>{one}</new{kind.value}Vector>\n".encode()
 
@@ -70,7 +72,7 @@ def _no_effect(_before: Values, _after: Values) -> str:
 
 def _same(one: Any, other: Any) -> bool:
     if isinstance(one, float) and isinstance(other, float):
-        return math.isclose(one, other, rel_tol=1e-9, abs_tol=1e-12)
+        return one is other or math.isclose(one, other, rel_tol=1e-9, abs_tol=1e-12)
     return bool(one == other)
 
 
@@ -151,7 +153,7 @@ def _read_only(known: ObservedProperty) -> Iterator[InvalidRequest]:
 def _other_number(label: NumberLabel, value: float) -> float:
     if label.min < label.max:
         return label.min if _same(value, label.max) else label.max
-    return value + 1.0
+    return 1.0 if is_unknown(value) else value + 1.0
 
 
 def _out_of_range(known: ObservedProperty) -> Iterator[InvalidRequest]:

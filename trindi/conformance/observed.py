@@ -23,6 +23,7 @@ from trindi.protocol import (
     Snapshot,
     SwitchState,
     delProperty,
+    is_unknown,
 )
 
 if TYPE_CHECKING:
@@ -98,9 +99,11 @@ class ObservedProperty(Property):
         return self.received.perm is not Permission.RO
 
     def is_within(self, name: str) -> bool:
-        """Whether a number is within its limits, or has none."""
-        label = self.labels[name]
-        return label.min >= label.max or bool(label.min <= self.values[name] <= label.max)
+        """Whether a number is known, and within its limits, or has none."""
+        label, value = self.labels[name], self.values[name]
+        if label.min >= label.max:
+            return not is_unknown(value)
+        return bool(label.min <= value <= label.max)
 
     @property
     def on(self) -> list[str]:

@@ -29,7 +29,7 @@ from trindi.protocol import (
     SnoopEvent,
     enableBLOB,
     getProperties,
-    to_float,
+    to_reading,
 )
 from trindi.transport import DEFAULT_RUNTIME
 
@@ -115,7 +115,7 @@ class IPyDriver(NamedMapping[Device]):
     @staticmethod
     def indi_number_to_float(value: Any) -> float:
         """Turn an INDI number into a float: text, decimal or sexagesimal, or a number already."""
-        return to_float(value)
+        return to_reading(value)
 
     # What an author calls ----------------------------------------------------------------------
 

@@ -33,7 +33,7 @@ from trindi.protocol import (
     check_name,
     decompress,
     format_number,
-    to_float,
+    to_reading,
 )
 
 if TYPE_CHECKING:
@@ -84,7 +84,8 @@ class Member(Generic[V]):
 
     def _assign(self, value: V) -> None:
         """Assign an already converted value."""
-        if value != self._value:
+        # NaN is not equal to itself, but always the same object.
+        if value != self._value and value is not self._value:
             self.changed = True
             self._value = value
             self._invalidate_definition()
@@ -139,7 +140,7 @@ class NumberMember(Member[float]):
     ValueError: a text is no INDI number, or the format is none, or `min` is above `max`.
     """
 
-    _convert = staticmethod(to_float)
+    _convert = staticmethod(to_reading)
 
     def __init__(
         self,

@@ -89,6 +89,7 @@ from trindi.protocol.snapshot import (
 from trindi.protocol.spans import Span as Span
 from trindi.protocol.values import (
     MAX_ATTRIBUTE_LENGTH as MAX_ATTRIBUTE_LENGTH,
+    NO_READING as NO_READING,
     BLOBPolicy as BLOBPolicy,
     Permission as Permission,
     Rule as Rule,
@@ -99,9 +100,13 @@ from trindi.protocol.values import (
     clean as clean,
     format_number as format_number,
     format_timestamp as format_timestamp,
+    is_unknown as is_unknown,
     number_to_text as number_to_text,
     parse_number as parse_number,
+    parse_reading as parse_reading,
     parse_timestamp as parse_timestamp,
+    reading_to_text as reading_to_text,
     to_float as to_float,
+    to_reading as to_reading,
     to_utc as to_utc,
 )

@@ -25,9 +25,9 @@ from trindi.protocol.attributes import (
 )
 from trindi.protocol.blobs import Payloads
 from trindi.protocol.elements import ELEMENTS, Element, Kind
-from trindi.protocol.events import Event, SizeFormat
+from trindi.protocol.events import Event, SizeFormat, newNumberVector
 from trindi.protocol.markup import ATTRIBUTES, BLANK, HEAD, Buffer, Memory, read_attributes, text_of
-from trindi.protocol.values import MAX_NUMBER_LENGTH, parse_timestamp
+from trindi.protocol.values import MAX_NUMBER_LENGTH, parse_reading, parse_timestamp
 
 V = TypeVar("V")
 
@@ -52,9 +52,16 @@ def _remember(read: Callable[[Any], V]) -> Memory[Any, V]:
     return Memory(read, _MAX_REMEMBERED, lambda key, _: len(key) <= _MAX_REMEMBERED_LENGTH)
 
 
-def _content_reader(kind: Kind | None) -> Callable[[bytes], tuple[str, Any]]:
-    """Return what reads the content of a member: its text and its value."""
+def _content_reader(element: Element) -> Callable[[bytes], tuple[str, Any]]:
+    """Return what reads the content of a member: its text and its value.
+
+    A number that is none makes a client's request illegal. In what a driver tells it is unknown,
+    and hides nothing else: real drivers report ``nan``.
+    """
+    kind = element.kind
     read_value = READ_VALUE[kind]
+    if kind is Kind.NUMBER and element.cls is not newNumberVector:
+        read_value = parse_reading
 
     def read(content: bytes) -> tuple[str, Any]:
         text = text_of(content)
@@ -140,7 +147,7 @@ class _VectorReader(_Reader):
         self._member = re.compile(member.encode())
         self._rest = re.compile(f"(?:{BLANK}*+{member})*+{BLANK}*+</{element.xml}>".encode())
         self._length = len(f"<{name}")
-        self._read_content = _content_reader(element.kind)
+        self._read_content = _content_reader(element)
         self._read_details = details_reader(element)
         self._when = self._index["timestamp"]
         self._members = self._index["members"]

@@ -17,7 +17,7 @@ from trindi.protocol import events
 from trindi.protocol.blobs import COMPRESSED, Base64, compress
 from trindi.protocol.elements import ELEMENT_OF, Attribute, Element, Kind
 from trindi.protocol.markup import Memory
-from trindi.protocol.values import BLANKS, clean, format_timestamp, number_to_text
+from trindi.protocol.values import BLANKS, clean, format_timestamp, number_to_text, reading_to_text
 
 # indi_getprop indexes before an empty string: a format has two characters at least (§4.1).
 _UNKNOWN_FORMAT: Final = ".bin"
@@ -146,7 +146,7 @@ def _details_writer(element: Element) -> Callable[[str, Any], str]:
 _WRITE_VALUE: Final[dict[Kind | None, Callable[[Any], str]]] = {
     Kind.SWITCH: str,
     Kind.TEXT: _content,
-    Kind.NUMBER: number_to_text,
+    Kind.NUMBER: reading_to_text,
     Kind.LIGHT: str,
     Kind.BLOB: lambda _: "",
 }
@@ -162,6 +162,8 @@ class _VectorWriter(_Writer):
             attrgetter(element.details) if element.details else lambda _: {}
         )
         self._write_value = _WRITE_VALUE[element.kind]
+        if element.cls is events.newNumberVector:
+            self._write_value = number_to_text  # Nobody can ask for no reading.
         self._close = f"</{element.member}>"
 
         def open_member(values: tuple[str, Any]) -> str:
@@ -219,7 +221,10 @@ _WRITERS: Final = _Writers()
 
 
 def encode(event: events.Event) -> bytes:
-    """Write one event as one line of UTF-8; ValueError where a number is NaN or infinite."""
+    """Write one event as one line of UTF-8; ValueError where a number is infinite.
+
+    A request may hold no NaN, either.
+    """
     return _WRITERS[type(event)].write(event)
 
 

@@ -74,6 +74,11 @@ _SEXAGESIMAL: Final = re.compile(
 MAX_NUMBER_LENGTH: Final = 128
 
 
+NO_READING: Final = math.nan
+"""The value of a number that a driver does not know. It is always this object: two events with it
+are equal, since equality of mappings looks at identity first."""
+
+
 def parse_number(text: str) -> float:
     """Read an INDI number: a decimal, or one to three sexagesimal components (protocol §3.1).
 
@@ -124,6 +129,39 @@ def number_to_text(value: float) -> str:
     text = repr(value)
     if text[-1] not in "0123456789":
         raise ValueError(f"{text} cannot be sent: INDI has no NaN and no infinity")
+    return text[:-2] if text[-2:] == ".0" else text
+
+
+def parse_reading(text: str) -> float:
+    """Read what a driver reports for a number; `NO_READING` where it is none, such as ``nan``."""
+    try:
+        return parse_number(text)
+    except ValueError:
+        return NO_READING
+
+
+def is_unknown(value: object) -> bool:
+    """Whether a value is no reading: NaN is the only one that is not equal to itself."""
+    return value != value  # noqa: PLR0124
+
+
+def to_reading(value: str | float | Decimal | None) -> float:
+    """Convert what an author may give for a number, or NaN or None for `NO_READING`.
+
+    The errors are those of `to_float`; text that is no INDI number is one.
+    """
+    if value is None or is_unknown(value):
+        return NO_READING
+    return to_float(value)
+
+
+def reading_to_text(value: float) -> str:
+    """Write a number as `number_to_text` does, or ``nan``; ValueError for infinity."""
+    text = repr(value)
+    if text[-1] not in "0123456789":
+        if text == "nan":
+            return text
+        raise ValueError(f"{text} cannot be sent: INDI has no infinity")
     return text[:-2] if text[-2:] == ".0" else text
 
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 from trindi.errors import TrindiError
 from trindi.protocol import (
     ELEMENT_OF,
+    NO_READING,
     BLOBPolicy,
     Event,
     Kind,
@@ -26,6 +27,8 @@ from trindi.protocol import (
     State,
     SwitchState,
     format_timestamp,
+    is_unknown,
+    newNumberVector,
     parse_timestamp,
     to_float,
 )
@@ -117,9 +120,13 @@ def _write_field(event: Any, name: str, value: Any, keep: KeepBlob) -> Any:
     if name == "members" and ELEMENT_OF[type(event)].member == "oneBLOB":
         formats = {member: about.format for member, about in event.sizeformat.items()}
         return {member: keep(data, formats.get(member, "")) for member, data in value.items()}
-    return {
-        member: one._asdict() if hasattr(one, "_asdict") else one for member, one in value.items()
-    }
+    return {member: _write_member(one) for member, one in value.items()}
+
+
+def _write_member(value: Any) -> Any:
+    if hasattr(value, "_asdict"):
+        return value._asdict()
+    return None if is_unknown(value) else value  # JSON has no NaN
 
 
 def from_json(written: Mapping[str, Any], load: LoadBlob) -> Item:
@@ -156,6 +163,8 @@ def _read_event(name: str, written: Mapping[str, Any], load: LoadBlob) -> Event:
 def _reader(cls: type[Any], name: str, load: LoadBlob) -> Callable[[Any], Any]:
     element = ELEMENT_OF[cls]
     if name == "members":
+        if cls is newNumberVector:
+            return partial(_mapping, read_number)  # Nobody can ask for no reading.
         return partial(_mapping, load if element.member == "oneBLOB" else _MEMBERS[element.kind])
     if name == "memberlabels":
         return partial(_mapping, _number_label if element.kind is Kind.NUMBER else _text)
@@ -172,6 +181,10 @@ def read_number(value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise ValueError(f"{value!r} is not a number")
     return to_float(value)
+
+
+def _reading(value: Any) -> float:
+    return NO_READING if value is None else read_number(value)
 
 
 def read_timestamp(value: Any) -> datetime:
@@ -211,7 +224,7 @@ def _size_format(value: Any) -> SizeFormat:
 _MEMBERS: Final[Mapping[Kind | None, Callable[[Any], Any]]] = {
     Kind.SWITCH: SwitchState,
     Kind.TEXT: _text,
-    Kind.NUMBER: read_number,
+    Kind.NUMBER: _reading,
     Kind.LIGHT: State,
     Kind.BLOB: _nothing,
 }
