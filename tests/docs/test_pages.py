@@ -62,7 +62,10 @@ def constants() -> Iterator[str]:
             if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
                 name = node.target.id
                 value = getattr(importlib.import_module(module), name, None)
+                # NaN is a value of a number, and bounds nothing.
                 if name.isupper() and name[0] != "_" and isinstance(value, (int, float)):
+                    if value != value:  # noqa: PLR0124
+                        continue
                     yield name
 
 

@@ -61,7 +61,8 @@ class Scene:
         await self.good.subscribe()
         await self.good.send(enableBLOB("Bench", None, BLOBPolicy.ALSO))
         await self.good.sync()
-        await until(lambda: bool(self.bench.asked))
+        # Once for each of its BLOB vectors, "frame" and "upload".
+        await until(lambda: len(self.bench.asked) == 2)
         self.bench.asked.clear()
         task_status.started()
         while (event := await self.good.receive()) is not None:
