@@ -25,11 +25,8 @@ if TYPE_CHECKING:
 
     from trindi.client import IPyClient
 
-_SILENCE: Final = 1.0
-"""Seconds of silence after which a server is not expected to close the connection itself."""
-
-_FAREWELL_TIMEOUT: Final = 10.0
-"""Seconds in which a server must have taken all that was sent."""
+_SILENCE: Final = 1.0  # seconds after which a server is not expected to close the connection
+_FAREWELL_TIMEOUT: Final = 10.0  # seconds in which a server must have taken all that was sent
 
 
 class Reconnecting:

@@ -23,11 +23,8 @@ if TYPE_CHECKING:
 
     from trindi.client import RemoteVector
 
-_TIMEOUT: Final = 1.0
-"""Seconds in which a server must have defined its properties."""
-
-_QUIET: Final = 0.15
-"""Seconds without a definition after which the server has defined all."""
+_TIMEOUT: Final = 1.0  # seconds in which a server must have defined its properties
+_QUIET: Final = 0.15  # seconds without a definition after which the server has defined all
 
 
 def complete(what: str, ctx: click.Context, typed: str) -> list[str]:

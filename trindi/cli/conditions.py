@@ -30,8 +30,7 @@ if TYPE_CHECKING:
 Value: TypeAlias = float | str
 Values: TypeAlias = "Mapping[str, Value | None]"
 
-_MAX_DEPTH: Final = 50
-"""Parentheses, and "not", within each other."""
+_MAX_DEPTH: Final = 50  # parentheses, and "not", within each other
 _TOO_DEEP: Final = "it is nested too deeply"
 _STATES: Final = frozenset([*SwitchState, *State])
 _OPERATIONS: Final[Mapping[type[ast.AST], Callable[..., Any]]] = {

@@ -21,12 +21,8 @@ if TYPE_CHECKING:
 
     from trindi.client import RemoteVector
 
-_BROWSE_TIMEOUT, _BROWSE_QUIET = 0.5, 0.1
-"""Seconds for a server to define its other devices, and without a definition once it has."""
-
-_MAX_ALIKE, _MAX_MEMBERS = 3, 10
-"""Similar addresses in an error, or members where there are none."""
-
+_BROWSE_TIMEOUT, _BROWSE_QUIET = 0.5, 0.1  # seconds for other devices; without a definition
+_MAX_ALIKE, _MAX_MEMBERS = 3, 10  # similar addresses in an error; members where there are none
 Wanted: TypeAlias = Address | Pattern
 Names: TypeAlias = tuple[str, ...]
 """A device, a device and a property, or both and a member."""

@@ -19,8 +19,7 @@ if TYPE_CHECKING:
 
     from trindi.recording import RecordedStream
 
-_MAX_ENABLED: Final = 10_000
-"""Properties whose BLOBs are asked for: a bound against a hostile server."""
+_MAX_ENABLED: Final = 10_000  # properties with BLOBs: a bound against a hostile server
 
 
 @dataclass

@@ -22,11 +22,8 @@ if TYPE_CHECKING:
 
     from trindi.client import RemoteVector
 
-_TIMEOUT: Final = 2.0
-"""Seconds to wait for a property that is not there, as the help page says."""
-
-_Texts: TypeAlias = dict[str, str]
-"""The new values of one property: member name to text."""
+_TIMEOUT: Final = 2.0  # seconds to wait for a property that is not there, as the help page says
+_Texts: TypeAlias = dict[str, str]  # the new values of one property: member name to text
 
 
 def run_set(

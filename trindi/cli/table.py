@@ -24,8 +24,7 @@ if TYPE_CHECKING:
     from trindi.client import IPyClient, RemoteDevice, RemoteMember, RemoteVector
     from trindi.protocol import SnoopEvent
 
-_MAX_HISTORY: Final = 16
-"""Numbers in a sparkline."""
+_MAX_HISTORY: Final = 16  # numbers in a sparkline
 _MAX_MESSAGES: Final = 4
 
 _KEYS: Final = "q quit   / filter   ↑ ↓ PgUp PgDn Home End scroll"

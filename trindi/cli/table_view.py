@@ -29,9 +29,7 @@ _MIN_REDRAW_INTERVAL: Final = 0.1
 _MAX_REDRAW_INTERVAL: Final = 1.1
 """Seconds; the table is redrawn without an event as well, to show that the server has gone."""
 
-_ESCAPE_TIMEOUT: Final = 0.05
-"""Seconds in which the rest of an escape sequence must follow; otherwise the key is Escape."""
-
+_ESCAPE_TIMEOUT: Final = 0.05  # seconds for the rest of an escape sequence; else the key is Escape
 _KEY: Final = re.compile(r"\x1b(?:\[[0-9;]*[A-Za-z~]|O[A-Za-z])|.", re.DOTALL)
 _INCOMPLETE: Final = re.compile(r"\x1b(?:\[[0-9;]*|O)?\Z")
 

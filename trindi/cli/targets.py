@@ -19,8 +19,7 @@ from trindi.driver import IPyDriver
 if TYPE_CHECKING:
     from types import ModuleType
 
-_FACTORY: Final = "make_driver"
-"""The name of the factory, where the target names none."""
+_FACTORY: Final = "make_driver"  # the name of the factory, where the target names none
 
 
 class TargetError(Exception):

@@ -20,8 +20,7 @@ if TYPE_CHECKING:
     from trindi.cli.addresses import Address, Pattern
     from trindi.protocol import SnoopEvent
 
-_NOTICE_AFTER: Final = 5.0
-"""Seconds after which the user is told what is not defined yet."""
+_NOTICE_AFTER: Final = 5.0  # seconds after which the user is told what is not defined yet
 
 
 @dataclass

@@ -17,15 +17,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("trindi.client")
 
-RECONNECT_DELAY: Final = 1.0
-"""Seconds before the first attempt to reconnect; each further one waits twice as long."""
-
-MAX_RECONNECT_DELAY: Final = 60.0
-"""The longest such delay, in seconds."""
-
-PROVEN: Final = 10.0
-"""Seconds that a connection must last for the next delay to be the shortest again."""
-
+RECONNECT_DELAY: Final = 1.0  # seconds before the first attempt; each further wait is twice as long
+MAX_RECONNECT_DELAY: Final = 60.0  # seconds
+PROVEN: Final = 10.0  # seconds that a connection must last to make the next delay the shortest
 Connect: TypeAlias = Callable[[], Awaitable[trio.abc.Stream]]
 
 _KEEPALIVE: Final = (

@@ -17,12 +17,8 @@ from trindi.protocol import Decoder, read_address
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-HEAD_BYTES: Final = 2048
-"""Bytes at the start of an arriving BLOB that are searched for its name and its size."""
-
-PIECE_BYTES: Final = 8192
-"""Bytes of one write: a line that takes no more in half a minute is taken for dead."""
-
+HEAD_BYTES: Final = 2048  # at the start of a BLOB that are searched for its name and its size
+PIECE_BYTES: Final = 8192  # of one write: a line that needs half a minute for it is taken for dead
 _SIZE: Final = re.compile(rb"""<oneBLOB\s[^>]*?\bsize\s*=\s*["']([0-9]{1,18})["']([^>]*)>""")
 _COMPRESSED: Final = re.compile(rb"""<oneBLOB\s[^>]*?\bformat\s*=\s*["'][^"'>]*\.z["']""")
 

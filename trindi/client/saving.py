@@ -11,8 +11,7 @@ if TYPE_CHECKING:
     from trindi.client.inbox import Frame, Frames
     from trindi.transport import InThread
 
-MAX_NAME_PART: Final = 63
-"""Characters of each name in the name of a file, as many as libindi keeps."""
+MAX_NAME_PART: Final = 63  # characters of each name in that of a file, as in libindi
 
 # Of the format: a file name has at most 255 in all.
 _MAX_FORMAT: Final = 32

@@ -37,21 +37,14 @@ if TYPE_CHECKING:
 
 Question: TypeAlias = getProperties | enableBLOB
 
-IDLE: Final = 30.0
-"""Seconds of silence after which a server is pinged, if it answers pings."""
-
-PING_DEADLINE: Final = 30.0
-"""Seconds for it to answer, or to take some of what is queued; then the connection is given up."""
+IDLE: Final = 30.0  # seconds of silence after which a server that answers pings is pinged
+PING_DEADLINE: Final = 30.0  # seconds to answer, or to take some of what is queued; then it is lost
 
 QUIET_PERIOD: Final = 1.0
 """Seconds without a definition after which all are taken to be here, where no ping can tell."""
 
-FIRST_DEFINITION_FACTOR: Final = 5
-"""How many quiet periods the first definition may take: the drivers may be starting."""
-
-MAX_PINGS: Final = 1024
-"""Unanswered pings that are remembered; beyond them the oldest is forgotten."""
-
+FIRST_DEFINITION_FACTOR: Final = 5  # quiet periods: the drivers may be starting
+MAX_PINGS: Final = 1024  # unanswered pings; beyond them the oldest is forgotten
 _GET_PROPERTIES: Final = ELEMENT_OF[getProperties].xml
 
 

@@ -30,14 +30,10 @@ if TYPE_CHECKING:
 
     from trindi.conformance.scanner import RawElement, RawMember
 
-_LONGEST: Final = 63
-"""Bytes that libindi keeps of a name, label, group, format or timestamp (§1.5)."""
-
+_LONGEST: Final = 63  # bytes that libindi keeps of a name, label, group, format or time (§1.5)
 _LONGEST_MESSAGE: Final = 254
 
-_BLOB_LINE: Final = 72
-"""Characters of a line that libindi's reader expects with ``enclen`` (§4.2)."""
-
+_BLOB_LINE: Final = 72  # characters that libindi's reader expects with enclen (§4.2)
 _TIME: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?", re.ASCII)
 _SIZE: Final = re.compile(r"[0-9]{1,18}")
 _LIMITS: Final = ("min", "max", "step")

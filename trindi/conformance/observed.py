@@ -31,15 +31,9 @@ if TYPE_CHECKING:
 
     from trindi.conformance.scanner import Observation, RawElement
 
-PropertyKey: TypeAlias = tuple[str, str]
-"""The names of a device and of a property."""
-
-UNKNOWN_DEVICE: Final = "trindi check: nobody"
-"""A device name that no peer has."""
-
-UNKNOWN_NAME: Final = "TRINDI_CHECK_NOTHING"
-"""A property or member name that no peer has."""
-
+PropertyKey: TypeAlias = tuple[str, str]  # the names of a device and of a property
+UNKNOWN_DEVICE: Final = "trindi check: nobody"  # no peer has it
+UNKNOWN_NAME: Final = "TRINDI_CHECK_NOTHING"  # no peer has such a property or member
 _FIXED: Final = ("label", "group", "perm", "rule")
 _FIXED_OF_MEMBERS: Final = ("name", "label", "format")
 

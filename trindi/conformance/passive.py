@@ -27,8 +27,7 @@ _VALUE_RULES: Final = frozenset({"def-within", "def-rule", "set-rule", "std-driv
 
 _CLIENT_ELEMENTS: Final = ("new", "getProperties", "enableBLOB")
 
-_CLOCK_TOLERANCE: Final = 60.0
-"""Seconds by which a timestamp may be ahead."""
+_CLOCK_TOLERANCE: Final = 60.0  # seconds by which a timestamp may be ahead
 
 # A wrong zone shifts times by whole quarters of an hour, at most 14 hours, give or take 10 s.
 _QUARTER: Final = 900.0

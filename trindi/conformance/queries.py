@@ -27,8 +27,7 @@ if TYPE_CHECKING:
     from trindi.conformance.connection import CheckedConnection
     from trindi.conformance.scanner import Observation
 
-_MAX_UNANSWERED: Final = 5
-"""Properties not defined by name, after which sentinels are not asked for by name any more."""
+_MAX_UNANSWERED: Final = 5  # properties not defined by name; then sentinels are not asked for by it
 
 
 async def check_start(context: CheckContext) -> None:

@@ -14,8 +14,7 @@ from trindi.conformance.rules import GROUPS, RULES, ConformanceRule, Needs, Verd
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-_SHOWN: Final = 5
-"""Faults that a report shows of one rule: a fault may occur in every property."""
+_SHOWN: Final = 5  # faults of one rule in a report: a fault may occur in every property
 
 
 class Outcome(NamedTuple):

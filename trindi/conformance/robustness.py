@@ -33,14 +33,9 @@ if TYPE_CHECKING:
 
     from trindi.conformance.connection import CheckedConnection
 
-_BYTES_PER_TIMEOUT: Final = 1_000_000
-"""Bytes for which a peer gets the timeout of an answer once more."""
-
-_CONTAINS_QUERY: Final = ("bad-comment", "bad-version")
-"""Rules whose input contains a getProperties itself."""
-
-_QUERIES: Final = 500
-"""How often to ask without reading: the answers exceed the buffers of any kernel."""
+_BYTES_PER_TIMEOUT: Final = 1_000_000  # a peer gets the timeout once more for so many
+_CONTAINS_QUERY: Final = ("bad-comment", "bad-version")  # they contain a getProperties
+_QUERIES: Final = 500  # without reading: the answers exceed the buffers of any kernel
 
 _RESYNC: Final = b";</oneText></newTextVector>\n"
 """Ends a reference, if a bare ``&`` was taken for the start of one, and its element (§1.2)."""

@@ -18,11 +18,8 @@ from trindi.errors import ConfigurationError, check_count
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-_RECEIVE_BYTES: Final = 64 * 1024
-"""Bytes of one read, where the reader does not say."""
-
-_PIECES: Final = 10
-"""Pieces in a second in which a slow connection passes its bytes."""
+_RECEIVE_BYTES: Final = 64 * 1024  # of one read, where the reader does not say
+_PIECES: Final = 10  # pieces in a second in which a slow connection passes its bytes
 
 
 class Direction(StrEnum):

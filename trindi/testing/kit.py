@@ -26,11 +26,8 @@ if TYPE_CHECKING:
 
     from trindi.transport import Runtime
 
-SETTLE_TIMEOUT: Final = 600.0
-"""Seconds for all definitions to arrive; a test that waits for ever gives no reason."""
-
-WORK_TIMEOUT: Final = 600.0
-"""Seconds for handlers that still work at the end of a recording."""
+SETTLE_TIMEOUT: Final = 600.0  # seconds: a test that waits for ever gives no reason
+WORK_TIMEOUT: Final = 600.0  # seconds for handlers that still work at the end of a recording
 
 
 async def start_driver(

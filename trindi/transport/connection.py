@@ -36,21 +36,15 @@ from trindi.transport.runtime import DEFAULT_RUNTIME, Runtime, YieldBudget
 
 logger = logging.getLogger("trindi.connection")
 
-RECEIVE_BYTES: Final = 64 * 1024
-"""Bytes of one read; they are decoded before other tasks run."""
-
-RECEIVE_BLOB_BYTES: Final = 256 * 1024
-"""The same while a large element arrives: it is decoded as fast as it is read."""
+RECEIVE_BYTES: Final = 64 * 1024  # of one read; they are decoded before other tasks run
+RECEIVE_BLOB_BYTES: Final = 256 * 1024  # while a large element arrives, decoded as it is read
 
 THREAD_BYTES: Final = 16 * 1024 * 1024
 """Bytes still to be decoded or decompressed at the end of an element from which on a worker thread
 does it: fewer take a few milliseconds."""
 
-SEND_BYTES: Final = 64 * 1024
-"""Bytes that are gathered into one write; a larger event goes out by itself."""
-
-MAX_ERRORS: Final = 100
-"""Malformed elements after which a peer is disconnected: no honest peer makes so many (§9)."""
+SEND_BYTES: Final = 64 * 1024  # gathered into one write; a larger event goes out alone
+MAX_ERRORS: Final = 100  # malformed elements that end a connection: honest peers make fewer (§9)
 
 LINGER: Final = 2.0
 """Seconds for outstanding replies, and again for them to leave, after a peer's last word (§9)."""
@@ -63,9 +57,7 @@ KEEPALIVE: Final = 10.0
 """Seconds between two unasked ping replies to a peer whose request waits for room: until then
 neither it nor its pings are read."""
 
-FAREWELL: Final = 1.0
-"""Seconds for telling a peer why it is disconnected."""
-
+FAREWELL: Final = 1.0  # seconds for telling a peer why it is disconnected
 _BROKEN: Final = (trio.BrokenResourceError, trio.ClosedResourceError)
 _NO_PING: Final = "none"
 _GET_PROPERTIES: Final = ELEMENT_OF[getProperties].xml

@@ -40,11 +40,8 @@ class Runtime:
 
 DEFAULT_RUNTIME: Final = Runtime()
 
-STREAK: Final = 0.001
-"""Seconds that a task may go on without a checkpoint; each step looks at the clock."""
-
-MAX_STREAK: Final = 64
-"""Steps without a checkpoint, for a clock that stands still (a mock clock does)."""
+STREAK: Final = 0.001  # seconds without a checkpoint; each step looks at the clock
+MAX_STREAK: Final = 64  # steps without a checkpoint: a mock clock stands still
 
 
 class YieldBudget:

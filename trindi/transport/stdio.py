@@ -19,14 +19,9 @@ import trio
 
 from trindi.protocol import Decoder
 
-MAX_DESCRIPTORS: Final = 253
-"""Descriptors that one sendmsg may carry under Linux; indiserver sends up to 16 (§4.5)."""
-
-MAX_WAITING_DESCRIPTORS: Final = 512
-"""Descriptors that may wait for their element; beyond this the oldest is closed."""
-
-MAX_READ: Final = 1024 * 1024 * 1024
-"""Bytes of one pread: Linux reads no more than 2 GiB at a time."""
+MAX_DESCRIPTORS: Final = 253  # in one sendmsg under Linux; indiserver sends up to 16 (§4.5)
+MAX_WAITING_DESCRIPTORS: Final = 512  # for their element; beyond this the oldest is closed
+MAX_READ: Final = 1024 * 1024 * 1024  # bytes of one pread: Linux takes no more than 2 GiB
 
 
 class _Descriptor(NamedTuple):
