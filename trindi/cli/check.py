@@ -67,7 +67,6 @@ def run_check(
     hostile: bool | None,
     verbose: bool,
 ) -> Report:
-    """Check a program or a server."""
     reports: list[Report] = []
     try:
         found = _server(host, port, target, arguments) or _program(target or "", arguments)

@@ -78,7 +78,6 @@ class Literal(str):
 
 
 def parse_condition(text: str) -> Condition:
-    """Read a condition, or raise ConditionError."""
     tokens: list[str] = []
     names: list[str] = []
     operands: dict[str, Value | Address] = {}
@@ -173,14 +172,10 @@ class Condition:
 
     @property
     def addresses(self) -> list[Address]:
-        """The members that it compares."""
         return list(dict.fromkeys(o for o in self._operands.values() if isinstance(o, Address)))
 
     def holds(self, lookup: Callable[[Address], Value | None]) -> bool | None:
-        """Return whether it is true; None where that, or a value that it needs, is not known.
-
-        Raises ConditionError if it compares what cannot be compared.
-        """
+        """Return whether it is true; None where a value that it needs is not known."""
         values = {
             name: lookup(operand) if isinstance(operand, Address) else operand
             for name, operand in self._operands.items()
@@ -275,7 +270,6 @@ def _decide(truths: Sequence[bool | None], decisive: bool) -> bool | None:
 
 
 def written(operand: Value | Address) -> str:
-    """Write an operand as it would stand in a condition."""
     if isinstance(operand, Address):
         return str(operand)
     return f"{operand:g}" if isinstance(operand, float) else repr(str(operand))
@@ -288,5 +282,4 @@ def start_of_operand(text: str) -> int:
 
 
 def write_address(names: Iterable[str], quote: str = '"') -> str:
-    """Write an address as it would stand in a condition."""
     return join(*names, special=_SPECIAL, quote=quote)

@@ -58,7 +58,6 @@ class Table:
     _messages: deque[Text] = field(default_factory=lambda: deque(maxlen=_MAX_MESSAGES))
 
     def take(self, event: SnoopEvent) -> None:
-        """Take an event of the server, which the client has taken already."""
         if event.message and self.pattern.covers_device(event.devicename):
             self._messages.append(_message_line(event))
         if isinstance(event, defNumberVector | setNumberVector):
@@ -110,9 +109,6 @@ class Table:
         down = {"down": 1, "j": 1, "page down": page, " ": page, "end": end, "G": end}
         self.top = max(0, min(self.top + down.get(key, 0) - up.get(key, 0), end))
 
-    def _rows(self) -> list[Row]:
-        return [row for device in self.client.values() for row in self._device_rows(device)]
-
     def _device_rows(self, device: RemoteDevice) -> Iterator[Row]:
         groups: dict[str, list[Row]] = {}
         for vector in device.values():
@@ -155,7 +151,7 @@ class Table:
 
     def lines(self, width: int, height: int) -> list[Text]:
         self._width = width
-        rows = self._rows()
+        rows = [row for device in self.client.values() for row in self._device_rows(device)]
         messages = list(self._messages)[-max(0, height - 6) :] if height > 6 else []
         self._page = max(1, height - 3 - len(messages))
         self._last_top = max(0, len(rows) - self._page)

@@ -71,7 +71,11 @@ class IPyClient(NamedMapping[RemoteDevice]):
     ) -> None:
         self.host = host
         self.port = check_count("port", port, 1, 65535)
-        self._delay = _check_reconnect_delay(reconnect_delay) if reconnect else None
+        self._delay = check_delay("reconnect_delay", reconnect_delay) if reconnect else None
+        if self._delay == 0:
+            raise ConfigurationError(
+                "reconnect_delay is above 0: without a pause others have no turn"
+            )
         self._connect = connect or partial(open_tcp, host, port)
         self._subscriptions = Subscriptions(ask_for)
         self._core = ClientCore(
@@ -89,8 +93,6 @@ class IPyClient(NamedMapping[RemoteDevice]):
     def __repr__(self) -> str:
         known = ", ".join(self) or "no devices yet"
         return f"<IPyClient of {known}{'' if self.connected else ', not connected'}>"
-
-    # State -------------------------------------------------------------------------------------
 
     @property
     def connected(self) -> bool:
@@ -111,8 +113,6 @@ class IPyClient(NamedMapping[RemoteDevice]):
     def ignored(self) -> int:
         """How many events were about nothing defined, not asked for, or beyond a bound."""
         return self._mirror.ignored + self._subscriptions.unrequested
-
-    # Life --------------------------------------------------------------------------------------
 
     async def run(
         self, *, task_status: trio.TaskStatus[IPyClient] = trio.TASK_STATUS_IGNORED
@@ -142,8 +142,6 @@ class IPyClient(NamedMapping[RemoteDevice]):
             return stream
 
         await self._connector.run(connect, lambda: task_status.started(self))
-
-    # Events and BLOBs --------------------------------------------------------------------------
 
     def events(
         self,
@@ -195,8 +193,6 @@ class IPyClient(NamedMapping[RemoteDevice]):
         """
         return self._core.save(Frames(devicename, vectorname, progress), directory)
 
-    # Asking for definitions and BLOBs ------------------------------------------------------------
-
     async def get_properties(
         self, devicename: str | None = None, vectorname: str | None = None
     ) -> None:
@@ -219,8 +215,6 @@ class IPyClient(NamedMapping[RemoteDevice]):
         if vectorname is not None:
             self._core.check_has_blobs(devicename, vectorname)
         await self._connector.ask(self._subscriptions.set_policy(devicename, vectorname, policy))
-
-    # Waiting -----------------------------------------------------------------------------------
 
     async def wait_connected(self) -> None:
         """Wait until there is a connection; this may be called before `run`."""
@@ -281,8 +275,6 @@ class IPyClient(NamedMapping[RemoteDevice]):
         wanted = {convert_choice(State, one, "state") for one in given}
         return await self.wait_for(devicename, vectorname, lambda vector: vector.state in wanted)
 
-    # Setting -----------------------------------------------------------------------------------
-
     async def set(self, devicename: str, vectorname: str, values: Mapping[str, Any], /) -> None:
         """Request new values of a device; they are checked before anything leaves.
 
@@ -330,13 +322,6 @@ class IPyClient(NamedMapping[RemoteDevice]):
             KeyError, ValueError, TypeError, OSError: see `set`.
         """
         await self._core.set_and_wait(self[devicename][vectorname], values, timeout)
-
-
-def _check_reconnect_delay(value: float) -> float:
-    delay = check_delay("reconnect_delay", value)
-    if not delay:
-        raise ConfigurationError("reconnect_delay is above 0: without a pause others have no turn")
-    return delay
 
 
 def _any_vector(_vector: RemoteVector) -> bool:

@@ -67,7 +67,6 @@ class Connector:
 
     @property
     def errors(self) -> int:
-        """The faulty elements of all connections."""
         return self._errors + (self.connection.errors if self.connection is not None else 0)
 
     @property

@@ -92,7 +92,6 @@ class ClientCore:
             self._inboxes.close()
 
     def listen(self, inbox: Inbox) -> Inbox:
-        """Let an iterator receive events from now on."""
         if isinstance(inbox, Frames):
             self.check_has_blobs(inbox.devicename, inbox.vectorname)
         self._inboxes.add(inbox)

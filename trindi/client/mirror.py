@@ -109,7 +109,6 @@ class Mirror:
         return vectors
 
     def make_stale(self) -> None:
-        """Note that the connection is lost: no value is known to be current."""
         for record in self._snapshot:
             record.vector.stale = True
 

@@ -80,18 +80,13 @@ class AnswerBarrier:
 
     @property
     def passed(self) -> bool:
-        """Whether what arrives now can be an answer."""
         if self._stream is None:
             return False
         return self._stream.reads > self._reads if self._ping is None else self._ping.answered
 
 
 class ServerConnection:
-    """One connection to a server.
-
-    `on_event` is called with each event except replies to pings. `lost` says why the connection has
-    ended, `errors` how many elements were malformed or not legal.
-    """
+    """One connection to a server; `on_event` is called with each event but replies to pings."""
 
     def __init__(
         self,
@@ -116,8 +111,8 @@ class ServerConnection:
         self._progress = trio.lowlevel.ParkingLot()
         self._last_definition: float | None = None
         self._last_request = trio.current_time()
-        self.lost = ""
-        self.errors = 0
+        self.lost = ""  # why the connection has ended
+        self.errors = 0  # elements that were malformed or not legal
         self.answers_pings = False
 
     async def run(self) -> None:

@@ -180,7 +180,6 @@ def _number_texts(texts: tuple[str, ...], known: ObservedProperty) -> Iterator[I
 
 
 def _last_off(known: ObservedProperty) -> Iterator[InvalidRequest]:
-    """Turn Off the only switch that is On."""
     if known.rule is Rule.ONE_OF_MANY:
         for name in known.on[:1]:
             yield _request(known, {name: SwitchState.OFF}, _none_on, f"{name} Off alone")
@@ -225,7 +224,6 @@ def _unknown_member(known: ObservedProperty) -> Iterator[InvalidRequest]:
 
 
 def unknown_target(rule: str, key: PropertyKey) -> InvalidRequest:
-    """Write to an unknown property of a device, or to an unknown device."""
     unknown = (key[0], UNKNOWN_NAME) if rule == "no-property" else (UNKNOWN_DEVICE, key[1])
     data = new_vector(Kind.TEXT, unknown, {UNKNOWN_NAME: _TEXT})
     return InvalidRequest(key, data, _no_effect, f"{unknown[0]}.{unknown[1]}")

@@ -51,8 +51,7 @@ class Timing(NamedTuple):
         unexpected: how long to listen for messages that must not come.
         settle: the longest wait for silence.
         refusal: how long after the sentinel a refusal may still come.
-        exit: within this time a program must exit once its input has ended: about a second, with
-            a margin for a busy machine.
+        exit: how long a program may take to exit: a second, and a margin for a busy machine.
         give_up: after this time the checker stops waiting for the exit.
     """
 

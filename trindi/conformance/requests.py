@@ -87,11 +87,12 @@ async def _check_refusal(context: CheckContext, rule: str, request: InvalidReque
         answer = await context.exchange(request.data, sentinel=request.key)
         about = f"{show_key(request.key)}: {request.about}"
         driver_ended = context.passive.deleted > deleted
+        definitions = [each.item for each in answer or () if is_definition(each, request.key)]
         if answer is None:
             end = DRIVER_ENDED if driver_ended else await context.connection.describe_end()
             context.record(rule, f"{about}: {end}")
             await context.restart()
-        elif not isinstance(definition := _last_definition(answer, request.key), DefVector):
+        elif not isinstance(definition := definitions[-1], DefVector):
             context.record(rule, f"{about}, and its definition cannot be read any more")
         elif driver_ended:
             context.record(rule, f"{about}: {DRIVER_ENDED}")
@@ -104,10 +105,6 @@ async def _check_refusal(context: CheckContext, rule: str, request: InvalidReque
                 _check_unknown_target(context, rule, answer, about)
             else:
                 await _check_told(context, request, about)
-
-
-def _last_definition(answer: list[Observation], key: PropertyKey) -> object:
-    return [each.item for each in answer if is_definition(each, key)][-1]
 
 
 async def _check_told(context: CheckContext, request: InvalidRequest, about: str) -> None:
@@ -206,7 +203,6 @@ def _first_text(known: ObservedProperty) -> dict[str, str]:
 
 
 def _sexagesimal_texts(known: ObservedProperty) -> dict[str, str]:
-    """Return numbers, the first one sexagesimal."""
     texts = _current_texts(known) if known.kind is Kind.NUMBER else {}
     return texts | {name: _sexagesimal(known.values[name]) for name in islice(texts, 1)}
 
@@ -219,7 +215,6 @@ _WRITE_RULES: Final[tuple[tuple[str, MemberTexts], ...]] = (
 
 
 def _sexagesimal(value: float) -> str:
-    """Write a number in three components, the last one to a thousandth."""
     minutes, seconds = divmod(round(abs(value) * 3600, 3), 60)
     degrees, minutes = divmod(minutes, 60)
     return f"{'-' if value < 0 else ''}{degrees:.0f}:{minutes:02.0f}:{seconds:06.3f}"

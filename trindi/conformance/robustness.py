@@ -40,7 +40,6 @@ _QUERIES: Final = 500  # without reading: the answers exceed the buffers of any 
 _RESYNC: Final = b";</oneText></newTextVector>\n"
 """Ends a reference, if a bare ``&`` was taken for the start of one, and its element (§1.2)."""
 
-
 _SILENT: Final = "it does not answer any more"
 _UNFINISHED: Final = b"<newTextVector device='trindi check"
 _TEXT: Final = "<newTextVector {unknown}><oneText name='{member}'>%s</oneText></newTextVector>\n"
@@ -236,7 +235,6 @@ async def _end_input(context: CheckContext, connection: CheckedConnection, rule:
 
 
 async def check_half_close(context: CheckContext) -> None:
-    """Ask for a definition, and close the sending half of the connection at once."""
     context.start_rule("half-close")
     key, seconds = context.any_key(), context.options.timeout
     async with context.borrow() as connection:
@@ -247,7 +245,6 @@ async def check_half_close(context: CheckContext) -> None:
 
 
 async def check_cut_off(context: CheckContext) -> None:
-    """Close a connection in the middle of an element."""
     context.start_rule("cut-off")
     async with context.borrow() as connection:
         await connection.send(_UNFINISHED, seconds=context.options.timeout)

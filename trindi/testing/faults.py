@@ -144,7 +144,6 @@ class _Schedule:
         self.garbage = b""
 
     def pop_due(self) -> list[Fault]:
-        """Return the faults that strike now; each is returned once."""
         now = trio.current_time()
         due = [
             fault

@@ -45,11 +45,9 @@ async def start_driver(
     Under a mock clock the same test does the same each time, event for event.
 
     Args:
-        nursery: runs the driver and the client; exceptions of the driver and its handlers are
-            raised there.
+        nursery: runs both; exceptions of the driver and its handlers are raised there.
         driver: not running yet.
-        seed: under a mock clock, the order of tasks that are ready together is drawn from it. By
-            default the current seed stays; the first one is 0.
+        seed: of the order of tasks under a mock clock; by default the current one, at first 0.
         contain_errors: treat exceptions as in an observatory: those of handlers are logged, and a
             driver that fails is started again.
         faults: what goes wrong on the client's connection.

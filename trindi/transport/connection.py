@@ -67,16 +67,7 @@ Handler: TypeAlias = Callable[[Event | ProtocolError], Awaitable[None] | None]
 
 
 class Connection:
-    """One peer on one stream.
-
-    Args:
-        stream: it is closed at the end of `run`.
-        name: what the log calls the peer.
-        high_water: bytes that may wait for it before it is lagging.
-        bound: bytes that may wait for it, beyond one BLOB, before it is disconnected.
-        max_errors: malformed elements after which it is disconnected, or None.
-        linger: seconds for outstanding replies after its last word, and again for them to leave.
-    """
+    """One peer, with a name for the log, on one stream, which `run` closes at its end."""
 
     def __init__(
         self,

@@ -34,12 +34,6 @@ class EncodedEvent:
 
     `data` is as `encode` makes it or, of an event that is relayed, as it was received. Without it
     the event is encoded when the first peer needs it.
-
-    Attributes:
-        blob: it carries payloads.
-        parts: its bytes in order, each payload as a `Base64` that holds the plain bytes; empty if
-            it has no payloads, or before `prepare`.
-        weight: its size in bytes, or a guess if it is not encoded.
     """
 
     __slots__ = ("_data", "blob", "event", "parts", "weight")
@@ -47,8 +41,9 @@ class EncodedEvent:
     def __init__(self, event: Event, data: bytes | None = None) -> None:
         self.event = event
         self.blob = type(event) in _BLOBS
-        self.weight = _guess_weight(event) if data is None else len(data)
+        self.weight = _guess_weight(event) if data is None else len(data)  # in bytes
         self._data = data
+        # Its bytes in order; empty if it has no payloads, or before `prepare`.
         self.parts: list[bytes | Base64] = []
 
     @property

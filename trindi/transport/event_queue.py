@@ -40,20 +40,8 @@ _MANY: Final = 3
 class EventQueue:
     """What waits for one peer.
 
-    Args:
-        high_water: bytes that may wait before the peer is lagging; a BLOB that is larger does not
-            count.
-        bound: bytes that may wait, beyond the largest BLOB seen.
-        at_bound: the overflow policy, called with the queue when more wait: it makes room, or
-            closes the queue. By default all that waits is dropped.
-        send_nowait: sends the first bytes of some data at once, and returns how many.
-
-    Attributes:
-        size: bytes that wait, those being sent just now included.
-        prompt: the next event, if nothing waits before it, is sent at once.
-        lagging: the peer has been above the high-water mark and has not drained since.
-        drops: how many events were replaced by a newer one, or dropped at the bound.
-        taken: how many events the peer has been given.
+    `at_bound`, the overflow policy, makes room, or closes the queue; by default all that waits is
+    dropped. `send_nowait` sends the first bytes of some data at once, and returns how many.
     """
 
     def __init__(
@@ -82,11 +70,11 @@ class EventQueue:
         self._asleep = False
         self._news = trio.lowlevel.ParkingLot()
         self._progress = trio.lowlevel.ParkingLot()
-        self.size = 0
-        self.prompt = False
-        self.lagging = False
-        self.drops = 0
-        self.taken = 0
+        self.size = 0  # bytes that wait, those being sent just now included
+        self.prompt = False  # the next event, if nothing waits before it, is sent at once
+        self.lagging = False  # it was above the high-water mark and has not drained since
+        self.drops = 0  # events that were replaced by a newer one, or dropped at the bound
+        self.taken = 0  # events that the peer has been given
 
     def __len__(self) -> int:
         return len(self._queue)
@@ -139,10 +127,7 @@ class EventQueue:
             self._overflowing = False
 
     def _mark(self, largest: int) -> int:
-        """Return the high-water mark; a BLOB that is larger does not count.
-
-        Otherwise all that is published while it is on its way would be too much for any peer.
-        """
+        # A larger BLOB does not count: what is published while it leaves would be too much.
         return self._high_water + (largest if largest > self._high_water else 0)
 
     def _replace(self, encoded: EncodedEvent) -> bool:
@@ -160,11 +145,8 @@ class EventQueue:
         self._news.unpark_all()
 
     def _send_at_once(self, encoded: EncodedEvent) -> bool:
-        """Send what a peer waits for without a detour over the writer's task, if nothing waits.
-
-        Only the first event after each request goes so: a system call for each of many would cost
-        more than gathering them.
-        """
+        # Without a detour over the writer's task. Only the first event after each request goes so:
+        # a system call for each of many would cost more than gathering them.
         self.prompt = False
         if self.size or encoded.blob or self._closed:
             return False
