@@ -20,8 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["main"]
 
-_MAX_ERROR_LENGTH: Final = 800
-"""Characters; of a longer error the middle is left out."""
+_MAX_ERROR_LENGTH: Final = 800  # characters; of a longer error the middle is left out
 
 _SECTIONS: Final = {
     "Serve": [server.serve],

@@ -154,10 +154,7 @@ def _quoted(name: str, quote: str) -> str:
 
 
 def devices_of(patterns: Iterable[Pattern]) -> list[str]:
-    """Name the devices to ask for; none means all.
-
-    Whole devices are asked for: not every driver answers for one property alone.
-    """
+    """Name the devices to ask for, as not every driver answers for one property; none is all."""
     parts = [pattern.device for pattern in patterns]
     exact = all(part.is_exact for part in parts)
     return list(dict.fromkeys(part.name for part in parts)) if exact else []

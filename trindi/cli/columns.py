@@ -36,10 +36,7 @@ STYLES: Final[Mapping[str, str]] = {
 
 
 class Row(NamedTuple):
-    """One line of the table, its name indented by `depth` columns.
-
-    A heading has no value, and its name goes on up to the state. Only numbers have a trend.
-    """
+    """One line, its name indented by `depth`; a heading has no value, and only numbers a trend."""
 
     depth: int
     name: str
@@ -72,10 +69,7 @@ def max_name_width(width: int) -> int:
 
 
 def draw(rows: Sequence[Row], visible: slice, width: int) -> list[Text]:
-    """Draw the titles of the columns, and the rows in sight.
-
-    All rows count for the widths of columns, so that these stay where they are while one scrolls.
-    """
+    """Draw titles and the rows in sight; all rows count for the widths, so that these stay."""
     widths = _widths(rows, width)
     head = Text(_line(_HEAD, widths).plain, "bright_black")
     return [head, *(_line(row, widths) for row in rows[visible])]

@@ -64,10 +64,7 @@ class Search:
         await self._raise_if_missing(client)
 
     async def _watch_for_ping_reply(self) -> None:
-        """End the first reading when the server's pingReply shows that it has defined all.
-
-        Only what is missing can still arrive later. Without a pingReply the timeout ends it.
-        """
+        """End the first reading when the server's pingReply shows that it has defined all."""
         with contextlib.suppress(NotConnected):
             if await self._client.wait_settled(quiet=math.inf) is Settled.PING:
                 self._later = self._client.events()

@@ -67,11 +67,7 @@ def kind_of(event: DefVector | SetVector) -> Kind:
 
 
 def lines_of(event: DefVector | SetVector, pattern: Pattern) -> Iterator[Line]:
-    """Yield the lines of an event that match a pattern.
-
-    BLOBs have no lines. As with indi_getprop, attributes of BLOB vectors are shown only where the
-    vector is named without a wildcard.
-    """
+    """Yield an event's lines; attributes of BLOBs only of a vector named without a wildcard."""
     if not pattern.covers(event.devicename, event.vectorname):
         return
     names = (event.devicename, event.vectorname)

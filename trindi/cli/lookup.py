@@ -90,10 +90,7 @@ def _parts(wanted: Wanted) -> Sequence[Part]:
 
 
 def _missing_part(devices: Mapping[str, Any], parts: Sequence[Part]) -> tuple[str, list[Names]]:
-    """Return the first part that nothing matches, and what there is in its place.
-
-    Nothing is returned for a part with wildcards, or where every part matches.
-    """
+    """Return the first part, not a wildcard, that nothing matches, and what there is instead."""
     found: list[tuple[Names, Any]] = [((), devices)]
     for part in parts:
         siblings = [

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 def run_serve(
     targets: Sequence[str], host: str, port: int, max_connections: int, log_level: str
 ) -> None:
-    """Serve the drivers of all targets."""
     logging.basicConfig(
         level=log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
@@ -36,7 +35,6 @@ def run_serve(
 
 
 def run_replay(file: str, host: str, port: int, speed: float) -> None:
-    """Serve a recording."""
     # Loaded only here: a driver is served without it.
     from trindi.recording import Recording, ReplayDriver
 

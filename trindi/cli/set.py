@@ -63,10 +63,7 @@ async def _set(
 async def _set_and_wait(
     client: IPyClient, vector: RemoteVector, values: dict[str, Any], timeout: float | None
 ) -> None:
-    """Set values, and wait until the device reports Ok or Idle.
-
-    Without a timeout, that of the property counts.
-    """
+    """Wait until the device reports Ok or Idle, by default for as long as the property says."""
     names = (vector.devicename, vector.name)
     try:
         with trio.fail_after(math.inf if timeout is None else timeout):

@@ -25,10 +25,8 @@ if TYPE_CHECKING:
     from trindi.cli.addresses import Pattern
     from trindi.client import IPyClient
 
-_MIN_REDRAW_INTERVAL: Final = 0.1
-_MAX_REDRAW_INTERVAL: Final = 1.1
-"""Seconds; the table is redrawn without an event as well, to show that the server has gone."""
-
+_MIN_REDRAW_INTERVAL: Final = 0.1  # seconds
+_MAX_REDRAW_INTERVAL: Final = 1.1  # without an event as well, to show that the server has gone
 _ESCAPE_TIMEOUT: Final = 0.05  # seconds for the rest of an escape sequence; else the key is Escape
 _KEY: Final = re.compile(r"\x1b(?:\[[0-9;]*[A-Za-z~]|O[A-Za-z])|.", re.DOTALL)
 _INCOMPLETE: Final = re.compile(r"\x1b(?:\[[0-9;]*|O)?\Z")
@@ -62,10 +60,7 @@ def _unbuffered(fd: int) -> Iterator[None]:
 
 
 async def _read_keys(fd: int, press: Callable[[str], None]) -> None:
-    """Call a function with the name of each key, until the terminal has gone.
-
-    A character is its own name. If cancelled, an incomplete escape sequence is lost.
-    """
+    """Call a function with the name of each key, or the character, until the terminal has gone."""
     decoder = codecs.getincrementaldecoder("utf-8")("replace")
     text = ""
     while True:

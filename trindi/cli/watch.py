@@ -23,10 +23,7 @@ if TYPE_CHECKING:
 def run_watch(
     host: str, port: int, pattern: Pattern, *, plain: bool, as_json: bool, max_known: int = 100_000
 ) -> None:
-    """Show a table if standard output is a terminal, and lines otherwise.
-
-    To print only new values, `max_known` of them are remembered; beyond that all are forgotten.
-    """
+    """Show a table in a terminal, and else lines; at most `max_known` old values are remembered."""
     devices = devices_of([pattern])
     can_draw = _is_terminal(sys.stdout) and os.environ.get("TERM", "dumb") != "dumb"
     if plain or as_json or not can_draw:

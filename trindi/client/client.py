@@ -252,7 +252,7 @@ class IPyClient(NamedMapping[RemoteDevice]):
         property need not be defined yet; without a predicate the wait ends at its definition. A
         stale property never meets the condition. Bound the wait with `trio.fail_after`.
         """
-        return await self._core.wait_for(devicename, vectorname, predicate or _any_vector)
+        return await self._core.wait_for(devicename, vectorname, predicate or (lambda _: True))
 
     @overload
     async def wait_defined(self, devicename: str, vectorname: None = None) -> RemoteDevice: ...
@@ -264,7 +264,7 @@ class IPyClient(NamedMapping[RemoteDevice]):
         self, devicename: str, vectorname: str | None = None
     ) -> RemoteDevice | RemoteVector:
         """Wait until a device, or a property of it, is defined; return it."""
-        vector = await self._core.wait_for(devicename, vectorname, _any_vector)
+        vector = await self._core.wait_for(devicename, vectorname, lambda _: True)
         return vector.device if vectorname is None else vector
 
     async def wait_state(
@@ -322,7 +322,3 @@ class IPyClient(NamedMapping[RemoteDevice]):
             KeyError, ValueError, TypeError, OSError: see `set`.
         """
         await self._core.set_and_wait(self[devicename][vectorname], values, timeout)
-
-
-def _any_vector(_vector: RemoteVector) -> bool:
-    return True

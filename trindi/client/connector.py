@@ -42,18 +42,14 @@ async def open_tcp(host: str, port: int) -> trio.SocketStream:
 
 
 class Connector:
-    """Connects a client to its server, once or again and again.
-
-    `requests` returns the requests with which each connection begins. `on_lost` is called with the
-    reason when one is lost, and again, with True, when there will be no other.
-    """
+    """Connects a client to its server, once or again and again."""
 
     def __init__(
         self,
         name: str,
         make_connection: Callable[[trio.abc.Stream], ServerConnection],
-        requests: Callable[[], Iterable[Question]],
-        on_lost: Callable[[str, bool], None],
+        requests: Callable[[], Iterable[Question]],  # those with which each connection begins
+        on_lost: Callable[[str, bool], None],  # a reason; True: there will be no other
     ) -> None:
         self._name = name
         self._make_connection = make_connection

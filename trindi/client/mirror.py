@@ -53,19 +53,15 @@ _MEMBER: Final[dict[Kind, type[RemoteMember]]] = {
 
 
 class Mirror:
-    """The devices of one server as they are now.
-
-    `max_bytes` bounds definitions, texts and messages, `max_frame_bytes` the newest frames of all
-    BLOBs together. Events without a timestamp get that of `now`.
-    """
+    """The devices of one server as they are now."""
 
     def __init__(
         self,
         operations: Operations,
         *,
-        now: Callable[[], datetime],
-        max_bytes: int = MAX_SNAPSHOT_BYTES,
-        max_frame_bytes: int = MAX_BLOB_BYTES,
+        now: Callable[[], datetime],  # for events without a timestamp
+        max_bytes: int = MAX_SNAPSHOT_BYTES,  # definitions, texts and messages
+        max_frame_bytes: int = MAX_BLOB_BYTES,  # the newest frames of all BLOBs together
     ) -> None:
         self._operations = operations
         self._now = now

@@ -31,8 +31,7 @@ if TYPE_CHECKING:
 
     from trindi.client.saving import SavedFrames
 
-MAX_MESSAGES: Final = 100
-"""Messages of one device that are kept; the oldest goes first."""
+MAX_MESSAGES: Final = 100  # messages of one device that are kept; the oldest goes first
 
 
 class Operations(Protocol):

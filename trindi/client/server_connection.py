@@ -39,10 +39,7 @@ Question: TypeAlias = getProperties | enableBLOB
 
 IDLE: Final = 30.0  # seconds of silence after which a server that answers pings is pinged
 PING_DEADLINE: Final = 30.0  # seconds to answer, or to take some of what is queued; then it is lost
-
-QUIET_PERIOD: Final = 1.0
-"""Seconds without a definition after which all are taken to be here, where no ping can tell."""
-
+QUIET_PERIOD: Final = 1.0  # seconds without a definition after which all are here, if no ping tells
 FIRST_DEFINITION_FACTOR: Final = 5  # quiet periods: the drivers may be starting
 MAX_PINGS: Final = 1024  # unanswered pings; beyond them the oldest is forgotten
 _GET_PROPERTIES: Final = ELEMENT_OF[getProperties].xml
@@ -211,14 +208,11 @@ class ServerConnection:
             self.errors += 1
         else:
             if isinstance(item, DefVector):
-                self._note_definition()
+                if self._last_definition is None:
+                    # From now on the quiet period is shorter.
+                    self._progress.unpark_all()
+                self._last_definition = trio.current_time()
             self._on_event(item)
-
-    def _note_definition(self) -> None:
-        if self._last_definition is None:
-            # From now on the quiet period is shorter.
-            self._progress.unpark_all()
-        self._last_definition = trio.current_time()
 
     def _note_reply(self, reply: pingReply) -> None:
         ping = self._pings.get(reply.uid)

@@ -119,10 +119,7 @@ class AnswerWaiter(Waiter):
             self._scope.deadline = trio.current_time() + seconds if seconds > 0 else math.inf
 
     async def wait(self, lock: trio.Lock, send: Callable[[AnswerBarrier], Awaitable[None]]) -> None:
-        """Send the request while holding the lock of the property, and wait for the answer.
-
-        A timeout of the caller's begins now; that of the property begins when the request is sent.
-        """
+        """Send the request while holding the lock of the property, and wait for the answer."""
         if self._timeout is not None:
             self._set_deadline()
         with self._scope:

@@ -31,10 +31,7 @@ _RECEIVE: Final = 64 * 1024
 
 
 class CheckedConnection:
-    """Sends to a peer, and collects what it sends; the oldest observations are dropped first.
-
-    The `observer` is called at once with the connection and each observation.
-    """
+    """Sends to a peer; collects what it sends, the newest only, and shows it to the `observer`."""
 
     def __init__(
         self,

@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from trindi.conformance.scanner import Observation
 
 DRIVER_ENDED: Final = "a driver behind it has ended: its device was deleted"
-"""The fault of a server whose driver has not survived something."""
 
 
 class PeerLostError(TrindiError):
@@ -132,10 +131,7 @@ class CheckContext:
         connection: CheckedConnection | None = None,
         timeout_factor: float = 1.0,
     ) -> list[Observation] | None:
-        """Send something, then ask for the sentinel's definition, and return the answer.
-
-        Return all that came, up to the sentinel; None if the sentinel does not come.
-        """
+        """Ask for the sentinel's definition; return all up to it, or None if it does not come."""
         connection = connection or self.connection
         seconds = self.options.timeout * timeout_factor
         named = self.by_name and sentinel not in self.unanswered

@@ -34,8 +34,7 @@ _QUARTER: Final = 900.0
 _MAX_QUARTERS: Final = 14 * 4
 _QUARTER_TOLERANCE: Final = 10.0
 
-_STDERR_LINE: Final = 1023
-"""Bytes of a line on standard error, beyond which indiserver closes the pipe (§0 rule 16)."""
+_STDERR_LINE: Final = 1023  # bytes; at a longer line indiserver closes the pipe (§0 rule 16)
 
 
 class PassiveChecks:

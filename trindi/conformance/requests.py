@@ -223,10 +223,7 @@ def _sexagesimal(value: float) -> str:
 async def _write(
     context: CheckContext, known: ObservedProperty, members: Mapping[str, str]
 ) -> tuple[str, bool]:
-    """Write some members of a property, and wait until its state is not Busy any more.
-
-    Return what is wrong with the answer, or "", and whether it is an Alert.
-    """
+    """Write, and wait until it is not Busy; return the fault or "", and whether it is an Alert."""
     connection, timeout = context.connection, context.options.timeout
     timeout = max(timeout, getattr(known.received, "timeout", 0.0))
     reports: list[Any] = []

@@ -196,10 +196,7 @@ async def _check_other_client(context: CheckContext, key: PropertyKey) -> str:
 
 
 async def check_exit(context: CheckContext, at_start: set[PropertyKey]) -> None:
-    """End the program's input in two ways, and start it on one socket.
-
-    The main connection cannot be used afterwards. A new run defines the properties `at_start`.
-    """
+    """End the program's input in two ways, and start it on one socket; the connection is lost."""
     context.start_rule("eof")
     context.record("eof", await _end_input(context, context.connection, "eof"))
     context.start_rule("eof-cut")

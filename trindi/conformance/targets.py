@@ -76,6 +76,7 @@ class Server:
         self._address = (host, port)
 
     async def connect(self, *, one_socket: bool = False) -> Peer:
+        """Connect once more."""
         try:
             with trio.fail_after(_CONNECT_TIMEOUT):
                 return Peer(await trio.open_tcp_stream(*self._address))
@@ -96,6 +97,7 @@ class Program:
         self._command = list(command)
 
     async def connect(self, *, one_socket: bool = False) -> Peer:
+        """Start the program once more."""
         environment = os.environ | {"TZ": _TIME_ZONE}
         ours, theirs = socket.socketpair() if one_socket else (None, None)
         stdio: int = PIPE if theirs is None else theirs.fileno()

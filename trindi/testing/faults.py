@@ -130,10 +130,7 @@ def _or_never(value: float | None) -> float:
 
 
 class _Schedule:
-    """The faults of one direction that are still to strike, and what past ones do to its bytes.
-
-    Nothing passes before `blocked_until`; then the garbage passes before anything else.
-    """
+    """What strikes one direction; after `blocked_until`, garbage passes before anything else."""
 
     def __init__(self, faults: Iterable[Fault], direction: Direction) -> None:
         self._start = trio.current_time()

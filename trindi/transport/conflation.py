@@ -50,10 +50,7 @@ def encoded_of(item: Queued) -> EncodedEvent:
 
 
 class Conflation:
-    """The last set of each property in a queue, put into slots for newer ones to replace.
-
-    A set that stands far in front stays as it is, and the newer one comes behind it.
-    """
+    """The last set of each property in a queue; newer ones replace it unless it is far in front."""
 
     def __init__(self, queue: deque[Queued]) -> None:
         self._slots: dict[_Key, Slot] = {}

@@ -38,25 +38,14 @@ logger = logging.getLogger("trindi.connection")
 
 RECEIVE_BYTES: Final = 64 * 1024  # of one read; they are decoded before other tasks run
 RECEIVE_BLOB_BYTES: Final = 256 * 1024  # while a large element arrives, decoded as it is read
-
-THREAD_BYTES: Final = 16 * 1024 * 1024
-"""Bytes still to be decoded or decompressed at the end of an element from which on a worker thread
-does it: fewer take a few milliseconds."""
-
+THREAD_BYTES: Final = 16 * 1024 * 1024  # left at an element's end: a thread decodes so many
 SEND_BYTES: Final = 64 * 1024  # gathered into one write; a larger event goes out alone
 MAX_ERRORS: Final = 100  # malformed elements that end a connection: honest peers make fewer (§9)
-
-LINGER: Final = 2.0
-"""Seconds for outstanding replies, and again for them to leave, after a peer's last word (§9)."""
-
-MAX_HELD: Final = 64
-"""Pings of one peer that may wait until its getProperties are answered; further ones are replied to
-at once, without saying that all definitions were sent."""
-
-KEEPALIVE: Final = 10.0
-"""Seconds between two unasked ping replies to a peer whose request waits for room: until then
-neither it nor its pings are read."""
-
+LINGER: Final = 2.0  # seconds for replies after a peer's last word, and for them to leave (§9)
+MAX_HELD: Final = (
+    64  # pings that wait until getProperties are answered; more are replied to at once
+)
+KEEPALIVE: Final = 10.0  # seconds between ping replies to a peer that is not read for want of room
 FAREWELL: Final = 1.0  # seconds for telling a peer why it is disconnected
 _BROKEN: Final = (trio.BrokenResourceError, trio.ClosedResourceError)
 _NO_PING: Final = "none"

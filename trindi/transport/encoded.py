@@ -53,10 +53,7 @@ class EncodedEvent:
         return self._data
 
     async def prepare(self, in_thread: InThread = DEFAULT_RUNTIME.in_thread) -> None:
-        """Encode all but the payloads, and weigh the event, before any queue has it.
-
-        Payloads that are sent compressed are compressed now, in a worker thread.
-        """
+        """Encode all but the payloads, and weigh the event, before any queue has it."""
         event: Any = self.event
         if not hasattr(event, "sizeformat"):
             self.weight = len(self.data)
@@ -89,11 +86,7 @@ class EncodedBatch:
 
 
 def pieces_of(events: list[EncodedEvent], enough: int) -> Iterable[bytes]:
-    """Return what a byte stream sends of events that were taken from a queue.
-
-    Small ones are gathered into one piece. One of `enough` bytes is not copied, and its payloads
-    become base64 piece by piece. A stream that passes descriptors takes `EncodedEvent.parts`.
-    """
+    """Return small events gathered into one piece, and large ones in pieces without a copy."""
     if len(events) > 1:
         return (b"".join([encoded.data for encoded in events]),)
     (encoded,) = events

@@ -24,14 +24,9 @@ if TYPE_CHECKING:
 
     from trindi.transport.encoded import EncodedBatch
 
-HIGH_WATER: Final = 8 * 1024 * 1024
-"""Bytes that may wait before a peer is lagging; a BLOB that is larger does not count."""
-
-BOUND: Final = 64 * 1024 * 1024
-"""Bytes that may wait beyond one BLOB before the overflow policy is called."""
-
-BLOB_TIMEOUT: Final = 5.0
-"""Seconds that a BLOB waits for room, as long as libindi waits for its pings (§4.6)."""
+HIGH_WATER: Final = 8 * 1024 * 1024  # bytes before a peer is lagging; a larger BLOB does not count
+BOUND: Final = 64 * 1024 * 1024  # bytes beyond one BLOB before the overflow policy is called
+BLOB_TIMEOUT: Final = 5.0  # seconds that a BLOB waits for room, as in libindi for pings (§4.6)
 
 # From so many events on, they are not put one by one.
 _MANY: Final = 3
