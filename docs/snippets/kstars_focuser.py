@@ -50,6 +50,7 @@ class Focuser(IPyDriver):
     async def disconnect(self) -> None:
         device = self["Focuser"]
         self.stop()
+        device["ABS_FOCUS_POSITION"].state = "Idle"
         device["CONNECTION"]["DISCONNECT"] = True
         await device["CONNECTION"].send_setVector("Disconnected", state="Idle")
         for name in ("ABS_FOCUS_POSITION", "FOCUS_ABORT_MOTION"):

@@ -7,11 +7,13 @@ from trindi import ClientEvent, Device, IPyDriver, NumberMember, NumberVector, n
 
 
 class DewHeater(IPyDriver):
-    line: SerialLine | None = None
+    line: SerialLine | None
+    wait: float
+    first_wait = 1.0
     period = 2.0
-    wait = 1.0
 
     async def hardware(self) -> None:
+        self.line, self.wait = None, self.first_wait
         lens = self["Dew Heater"]["LENS"]
         while True:
             try:
@@ -29,7 +31,7 @@ class DewHeater(IPyDriver):
         while True:
             lens["TEMPERATURE"] = await self.read_temperature(line)
             await lens.send_setVector(state="Ok")
-            self.wait = DewHeater.wait
+            self.wait = self.first_wait
             await trio.sleep(self.period)
 
     async def read_temperature(self, line: SerialLine) -> float:

@@ -44,7 +44,8 @@ class SerialLine:
     async def ask(self, command: str, answer: str, timeout: float = 1.0) -> str:
         """Send a command, and return the rest of the line that begins with `answer`.
 
-        Other lines are skipped: they are late answers to earlier commands.
+        What has come in before the command is discarded, and lines that begin otherwise are
+        skipped: they are late answers to earlier commands.
 
         Raises:
             TooSlowError: no such line came in time.
@@ -53,14 +54,21 @@ class SerialLine:
         try:
             async with self._lock:
                 with trio.fail_after(timeout):
+                    self._discard_input()
                     await self._stream.send_all(f"{command}\r".encode("ascii"))
                     while not (line := await self._read_line()).startswith(answer):
                         pass
         except trio.TooSlowError:
             raise trio.TooSlowError(f"no answer to {command!r} within {timeout:g} s") from None
-        except trio.BrokenResourceError as error:
+        except (termios.error, trio.BrokenResourceError) as error:
             raise trio.BrokenResourceError("the serial line is gone") from error
         return line.removeprefix(answer)
+
+    def _discard_input(self) -> None:
+        self._received.clear()
+        fd = self._stream.fileno()
+        if fd >= 0:  # otherwise the line is closed, and sending says so
+            termios.tcflush(fd, termios.TCIFLUSH)
 
     async def _read_line(self) -> str:
         while b"\r" not in self._received:

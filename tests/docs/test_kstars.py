@@ -49,6 +49,25 @@ async def test_the_focuser_from_connecting_to_disconnecting(
         assert list(client["Focuser"]) == ["CONNECTION", "DRIVER_INFO"]
 
 
+async def test_a_move_ends_with_the_connection(
+    snippet: Load, nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    client = await start_driver(nursery, snippet("kstars_focuser").make_driver())
+    await client.set_and_wait("Focuser", "CONNECTION", {"CONNECT": True})
+    position = await client.wait_defined("Focuser", "ABS_FOCUS_POSITION")
+    await position.set(FOCUS_ABSOLUTE_POSITION=60000)
+    await client.wait_state("Focuser", "ABS_FOCUS_POSITION", "Busy")
+    await trio.sleep(1)
+    await client.set_and_wait("Focuser", "CONNECTION", {"DISCONNECT": True})
+    await trio.sleep(60)
+    await client.set_and_wait("Focuser", "CONNECTION", {"CONNECT": True})
+    position = await client.wait_defined("Focuser", "ABS_FOCUS_POSITION")
+    assert position.state == "Idle"
+    assert 50000 < position["FOCUS_ABSOLUTE_POSITION"] < 52000
+    await position.set_and_wait(FOCUS_ABSOLUTE_POSITION=50000)
+    assert (position.state, position["FOCUS_ABSOLUTE_POSITION"]) == ("Ok", 50000)
+
+
 def test_each_kind_of_device_has_its_own_bit() -> None:
     bits = [int(row[1]) for row in table(DOCS / "kstars.md", "interfaces")]
     assert bits == [1 << number for number in range(21)]

@@ -42,12 +42,49 @@ async def test_a_late_answer_is_skipped(snippet: Load, nursery: trio.Nursery) ->
             assert await line.ask("T?", "T ", timeout=DEADLINE) == "4.2"
 
 
+async def test_an_answer_that_is_late_once_does_not_delay_the_others(
+    snippet: Load, nursery: trio.Nursery
+) -> None:
+    heater: Any = snippet("test_serial_heater").Heater()
+    taken = trio.Event()
+
+    async def count() -> None:
+        asked = answered = 0
+        async for data in heater.line:
+            asked += data.count(b"\r")
+            while asked >= 2 and answered < asked:
+                if answered == 1:
+                    await taken.wait()
+                answered += 1
+                await heater.line.send_all(f"T {answered}\r".encode())
+
+    nursery.start_soon(count)
+    async with snippet("serial_line").SerialLine(heater.port) as line:
+        with trio.fail_after(DEADLINE):
+            with pytest.raises(trio.TooSlowError):
+                await line.ask("T?", "T ", timeout=0.1)
+            assert await line.ask("T?", "T ", timeout=DEADLINE) == "1"
+            taken.set()
+            await trio.lowlevel.wait_readable(line._stream)
+            assert await line.ask("T?", "T ", timeout=DEADLINE) == "3"
+
+
+async def test_a_line_that_is_closed_in_between_says_so(
+    snippet: Load, nursery: trio.Nursery
+) -> None:
+    heater: Any = snippet("test_serial_heater").Heater()
+    async with snippet("serial_line").SerialLine(heater.port) as line:
+        pass
+    with pytest.raises(trio.ClosedResourceError):
+        await line.ask("T?", "T ")
+
+
 async def test_the_line_is_opened_again_when_it_is_back(
     snippet: Load, nursery: trio.Nursery, tmp_path: Path
 ) -> None:
     module: Any = snippet("test_serial_heater")
     driver = snippet("serial_heater").make_driver(str(tmp_path / "port"))
-    type(driver).wait = type(driver).period = 0.01
+    type(driver).first_wait = type(driver).period = 0.01
     client = await start_driver(nursery, driver)
     lens = partial(client.wait_for, "Dew Heater", "LENS")
     with trio.fail_after(DEADLINE):
