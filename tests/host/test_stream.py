@@ -16,6 +16,7 @@ from tests.kit.stdio import Peer
 from trindi import (
     Device,
     IPyDriver,
+    Message,
     NumberMember,
     NumberVector,
     defNumberVector,
@@ -81,6 +82,54 @@ async def test_it_is_started_in_a_nursery() -> None:
     assert not driver.running
 
 
+class Eager(Counter):
+    """Reports as soon as it runs, as that of the README does."""
+
+    async def hardware(self) -> None:
+        self["Counter"]["number"]["value"] = 7
+        await self["Counter"]["number"].send_setVector("too early")
+        await self.send_message("here I am")
+        await super().hardware()
+
+
+async def test_nothing_is_said_of_a_property_before_its_definition() -> None:
+    driver = Eager()
+    async with socketpair() as (peer, fd), trio.open_nursery() as nursery:
+        await nursery.start(run_on_stream, driver, StdioStream(fd, fd))
+        assert (await peer.next(Message)).message == "[INFO] here I am"
+        await peer.send(ASK)
+        heard = [await peer.receive()]
+        while not isinstance(heard[-1], defNumberVector):
+            heard.append(await peer.receive())
+        assert [event for event in heard if isinstance(event, setNumberVector)] == []
+        assert heard[-1]["value"] == 7
+        await driver["Counter"]["number"].send_setVector("now")
+        assert (await peer.next(setNumberVector)).message == "[INFO] now"
+        # Nor after its end, until it is defined again.
+        await driver["Counter"]["number"].send_delProperty()
+        driver["Counter"]["number"].enable = True
+        await driver["Counter"]["number"].send_setVector("too early again")
+        await driver["Counter"]["number"].send_defVector("again")
+        await driver["Counter"]["number"].send_setVector("now")
+        told = [(await peer.receive()).message for _ in range(3)]
+        assert told == ["", "[INFO] again", "[INFO] now"]
+        await peer.end_input()
+
+
+@pytest.mark.parametrize("value", ["1", "nonsense"])
+async def test_a_request_before_any_question_is_answered_behind_the_definition(value: str) -> None:
+    async with socketpair() as (peer, fd), trio.open_nursery() as nursery:
+        await nursery.start(run_on_stream, Counter(), StdioStream(fd, fd))
+        await peer.send(
+            '<newNumberVector device="Counter" name="number"><oneNumber name="value">'
+            f"{value}</oneNumber></newNumberVector>"
+        )
+        first, second = await peer.receive(), await peer.receive()
+        assert isinstance(first, defNumberVector)
+        assert isinstance(second, setNumberVector)
+        await peer.end_input()
+
+
 async def test_it_can_be_run_again() -> None:
     driver = Counter()
     for _ in range(2):
@@ -135,8 +184,8 @@ class Talkative(Counter):
     """Says more than any queue holds, and never looks who listens."""
 
     async def hardware(self) -> None:
-        for _ in range(80):
-            await self.send_message("x" * 1024 * 1024)
+        for _ in range(42_000):
+            await self.send_message("x" * 1993)  # 80 MiB together
         await trio.sleep_forever()
 
 
@@ -163,8 +212,8 @@ async def test_it_is_gone_within_a_second_of_the_end_of_input(
     async with socketpair() as (peer, fd):
         async with trio.open_nursery() as nursery:
             await nursery.start(run_on_stream, driver, StdioStream(fd, fd))
-            for _ in range(8):
-                await driver.send_message("x" * 1024 * 1024)
+            for _ in range(4200):
+                await driver.send_message("x" * 1993)  # 8 MiB together
             await peer.send(
                 '<newNumberVector device="Counter" name="number">'
                 '<oneNumber name="value">1</oneNumber></newNumberVector>'

@@ -234,9 +234,9 @@ async def test_messages_are_never_dropped(nursery: trio.Nursery, connect: Connec
     squeeze(slow)
     await slow.subscribe()
     device = bench["Bench"]
-    for number in range(300):
-        await device.send_device_message(f"{number} " + "x" * 20_000)
+    for number in range(3000):
+        await device.send_device_message(f"{number} " + "x" * 1_980)
         await bench.count()
     assert server.statistics().drops > 0
     texts = [event.message.split()[1] for event in of(await slow.sync(), Message)]
-    assert texts == [str(number) for number in range(300)]
+    assert texts == [str(number) for number in range(3000)]

@@ -9,21 +9,21 @@ from __future__ import annotations
 import contextlib
 import signal
 import threading
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, get_args
 
 import trio
 
-from trindi.errors import TrindiError
+from trindi.errors import ProtocolError, TrindiError
 from trindi.host.guard import guarded_stdio
-from trindi.protocol import SnoopEvent
+from trindi.protocol import DefVector, NewVector, SetVector, SnoopEvent, delProperty, ends
 from trindi.transport import Connection, EncodedEvent, StdioStream, put_blob
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Iterator
 
     from trindi.driver import IPyDriver
-    from trindi.errors import ProtocolError
     from trindi.protocol import Event, setBLOBVector
+    from trindi.transport import EncodedBatch
 
 STDIN_LINGER: Final = 0.4
 """Seconds for outstanding replies after the end of input, and again for them to leave. With the
@@ -56,17 +56,21 @@ async def run_on_stream(
         linger=STDIN_LINGER,
     )
 
+    peer = _StdioPeer(connection)
+
     def receive(item: Event | ProtocolError) -> Awaitable[None] | None:
         if isinstance(item, SnoopEvent):
             driver.hear(EncodedEvent(item))
             return None
-        return driver.receive(item, connection)
+        if isinstance(item, (NewVector, ProtocolError)):
+            peer.define_first(driver, item)
+        return driver.receive(item, peer)
 
     try:
         if driver.running:
             raise RuntimeError("the driver is running already")
         async with trio.open_nursery() as nursery:
-            await nursery.start(driver.serve, _StdioPublisher(connection))
+            await nursery.start(driver.serve, peer)
             task_status.started()
             await connection.run(receive)
             nursery.cancel_scope.cancel()
@@ -76,15 +80,59 @@ async def run_on_stream(
         stream.close()
 
 
-class _StdioPublisher:
+# Asking a set for the type takes a tenth of what isinstance takes with their union.
+_REPORTS: Final[frozenset[type[Any]]] = frozenset(get_args(SetVector))
+
+
+class _StdioPeer:
+    """The peer of the driver: what it reports goes there, and the answers, once it is defined.
+
+    A driver says nothing of a property before its definition (§6), whose values are as new as those
+    of the reports that are dropped here.
+    """
+
     def __init__(self, connection: Connection) -> None:
         self._queue = connection.queue
-        self.publish = connection.reply
+        self._reply = connection.reply
+        self._forward = connection.forward
+        self._defined: set[tuple[str, str]] = set()
+        self.request_started = connection.request_started
+        self.request_finished = connection.request_finished
+
+    def publish(self, event: Event) -> None:
+        if self._may_say(event):
+            self._reply(event)
+
+    reply = publish
+
+    def forward(self, batch: EncodedBatch) -> None:
+        for encoded in batch.items:
+            self._may_say(encoded.event)
+        self._forward(batch)
 
     async def publish_blob(self, event: setBLOBVector) -> None:
+        if not self._may_say(event):
+            await trio.lowlevel.checkpoint()
+            return
         encoded = EncodedEvent(event)
         await encoded.prepare()
         await put_blob(encoded, [self._queue])
+
+    def define_first(self, driver: IPyDriver, item: NewVector | ProtocolError) -> None:
+        """Send the definition of a property that is requested, since the answer is a report."""
+        names = item.devicename, item.vectorname
+        if None not in names and names not in self._defined:
+            self.forward(driver.encoded_definitions(*names))
+
+    def _may_say(self, event: Any) -> bool:
+        """Note definitions and their ends; return whether the property is defined, if it is one."""
+        if type(event) in _REPORTS:
+            return (event.devicename, event.vectorname) in self._defined
+        if isinstance(event, DefVector):
+            self._defined.add((event.devicename, event.vectorname))
+        elif type(event) is delProperty:
+            self._defined = {names for names in self._defined if not ends(event, *names)}
+        return True
 
 
 @contextlib.contextmanager
