@@ -1,6 +1,7 @@
 """What a driver needs of Trio: nurseries, deadlines, cancelling, channels."""
 
 import trio
+from trio.testing import MockClock
 
 
 async def blink(name: str, seconds: float, times: int) -> None:
@@ -65,3 +66,8 @@ async def average() -> float:
         async for value in receive:
             values.append(value)
     return sum(values) / len(values)
+
+
+if __name__ == "__main__":
+    for example in (side_by_side, stop_after_a_while):
+        trio.run(example, clock=MockClock(autojump_threshold=0))

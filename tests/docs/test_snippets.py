@@ -39,6 +39,7 @@ from trindi import (
     setBLOBVector,
 )
 from trindi.cli import main
+from trindi.testing import start_server
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -80,6 +81,15 @@ def test_no_page_has_code_that_is_no_file() -> None:
         for block in blocks(page):
             from_a_file = re.fullmatch(r"<!-- (code|diff): .+ -->", block.before)
             assert from_a_file or block.info == "text", (page.name, block.text)
+
+
+def test_a_page_says_where_the_whole_file_of_a_part_is() -> None:
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        whole = set(re.findall(r"<!-- code: (\w+\.py) -->", text))
+        for name in set(re.findall(r"<!-- code: (\w+\.py): ", text)) - whole:
+            told = {f"(snippets/{name})", f"`{name}`"}
+            assert any(each in text for each in told), (page.name, name)
 
 
 # What a plain viewer would show as it stands: fences, roles, tables, links, options, targets.
@@ -362,6 +372,25 @@ async def test_the_program_serves_and_says_how_it_fares(
     await wait_all_tasks_blocked()
     assert "listening on (('127.0.0.1', " in caplog.text
     assert "0 clients, 0 bytes wait for them, 0 restarts" in caplog.text
+
+
+async def test_a_driver_comes_and_goes_with_its_port(
+    snippet: Load, nursery: trio.Nursery, autojump_clock: MockClock, tmp_path: Path
+) -> None:
+    module: Any = snippet("come_and_go")
+    port = tmp_path / "port"
+    server = IPyServer([])
+    client = await start_server(nursery, server)
+    nursery.start_soon(module.follow, server, str(port))
+    for _ in range(2):
+        await trio.sleep(5)
+        assert (server.drivers, list(client)) == ((), [])
+        port.touch()
+        await trio.sleep(5)
+        assert len(server.drivers) == 1
+        assert list(client) == ["Dew Heater"]
+        port.unlink()
+        await trio.sleep(5)
 
 
 async def test_every_bound_that_can_be_set_is_set(

@@ -14,7 +14,7 @@ import trio
 from trio.testing import MockClock
 
 import trindi.testing
-from tests.kit.docs import DOCS, SNIPPETS, table
+from tests.kit.docs import DOCS, SNIPPETS, blocks, table
 from tests.kit.processes import ENVIRONMENT, EXAMPLES
 from trindi.testing import Fault
 
@@ -30,6 +30,8 @@ FILES += ["test_meter.py"]
 def run(directory: Path, command: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run a command for pytest in a directory with all that the page has."""
     for name in FILES:
+        if (directory / name).exists():
+            continue
         shutil.copy(SNIPPETS / name, directory)
     for name in ("thermostat.py", "thermostat_target.py"):
         shutil.copy(EXAMPLES / name, directory)
@@ -47,12 +49,30 @@ def run(directory: Path, command: str, *arguments: str) -> subprocess.CompletedP
 
 @pytest.mark.slow
 def test_the_tests_of_the_thermostat_pass(tmp_path: Path) -> None:
+    _copy_from_the_page(tmp_path, 1)
     shown = (SNIPPETS / "pytest_thermostat.console").read_text(encoding="utf-8").splitlines()
     command = next(line[2:] for line in shown if line.startswith("$ pytest"))
     done = run(tmp_path, command, "-W", "error")
     count = shown[-1].partition(" in ")[0]
     assert f"{count} in " in done.stdout, done.stdout
     assert done.returncode == 0
+
+
+@pytest.mark.slow
+def test_all_tests_of_the_page_pass_in_one_file(tmp_path: Path) -> None:
+    _copy_from_the_page(tmp_path)
+    done = run(tmp_path, "pytest -q test_thermostat.py", "-W", "error")
+    assert re.search(r"^6 passed", done.stdout, re.M), done.stdout
+
+
+def _copy_from_the_page(directory: Path, count: int | None = None) -> None:
+    """Write the first blocks of the file of tests, or all, as a reader would copy them."""
+    shown = [
+        block.text
+        for block in blocks(DOCS / "testing.md")
+        if block.before.startswith("<!-- code: test_thermostat.py")
+    ]
+    (directory / "test_thermostat.py").write_text("\n\n".join(shown[:count]), encoding="utf-8")
 
 
 @pytest.mark.parametrize("seed", ["0", "1"])

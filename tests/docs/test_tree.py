@@ -46,8 +46,7 @@ def test_each_room_of_the_tree_is_there() -> None:
 
 def test_each_module_is_in_the_tree() -> None:
     modules = {path for path in (ROOT / "trindi").rglob("*.py") if path.name[0] != "_"}
-    commands = {path for path in modules if path.parent.name == "cli"}
-    assert sorted(modules - commands - named()) == []
+    assert sorted(modules - named()) == []
 
 
 def test_each_package_is_in_the_tree() -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import trio
 
-from tests.kit.docs import DOCS, blocks
+from tests.kit.docs import DOCS, SNIPPETS, blocks
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     Load = Callable[[str], ModuleType | Any]
 
 PRINTS = ["side_by_side", "stop_after_a_while"]
+OUTPUTS = ["side_by_side", "stop"]
 SAYS = [("read_in_time", "no answer within 5 s"), ("read_or_go_on", "the old value")]
 
 
@@ -28,6 +31,13 @@ async def test_the_page_shows_what_is_printed(
     await getattr(snippet("trio_basics"), name)()
     said = capsys.readouterr().out
     assert said in [block.text for block in blocks(DOCS / "trio.md")]
+
+
+def test_the_file_prints_what_the_page_shows() -> None:
+    shown = "".join((SNIPPETS / f"trio_{name}.out").read_text("utf-8") for name in OUTPUTS)
+    command = [sys.executable, str(SNIPPETS / "trio_basics.py")]
+    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert said == shown
 
 
 @pytest.mark.parametrize(("name", "late"), SAYS)

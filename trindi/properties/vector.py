@@ -244,7 +244,7 @@ class Vector(NamedMapping[V], Generic[M, V]):
         )
 
     def check(self, event: NewVector) -> None:
-        """Check whether a client may ask for this; a `RefusedError` tells the client why not."""
+        """Check whether a client may ask for this; the error it raises says why not."""
         if type(event) is not self._new_event:
             asked = type(event).__name__.removeprefix("new").removesuffix("Vector")
             raise RefusedError(f"it is a {self.kind} vector, not a {asked} vector")

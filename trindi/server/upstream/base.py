@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class Broker(Protocol):
-    """What the hub does for an upstream; see `Hub`."""
+    """What the server does for an upstream."""
 
     def publish(
         self, upstream: Upstream, event: Event, encoded: EncodedEvent | None = None
