@@ -171,11 +171,11 @@ class WholeServer:
             await peer.next(defBLOBVector, when=lambda event: event.devicename == "B")
             await peer.send(new_number("A", 4))
             await peer.next(setNumberVector, when=lambda event: event.get("value") == 4)
-            await peer.next(Message, when=lambda event: event.message == "moved")
+            await peer.next(Message, when=lambda event: event.message == "[INFO] moved")
             await peer.send(new_blob("A"))
             frame = await peer.next(setBLOBVector)
             assert frame["frame"] == b"hello"
-            await peer.next(Message, when=lambda event: event.message == "B saw a frame")
+            await peer.next(Message, when=lambda event: event.message == "[INFO] B saw a frame")
 
     def check(self) -> None:
         for driver in self.drivers:
@@ -448,13 +448,13 @@ class OnStream:
         await peer.send(ASK + '<pingRequest uid="1"/>\n')
         await peer.next(pingReply)
         await peer.send(new_number("A", 4))
-        await peer.next(Message, when=lambda event: event.message == "moved")
+        await peer.next(Message, when=lambda event: event.message == "[INFO] moved")
         peer.send_attached(new_blob("A", "", ' attached="true"'), memfd(b"hello", 4096))
         await peer.next(setBLOBVector, when=lambda event: event["frame"] == b"a file")
         # This one is never whole, and its descriptor is never claimed.
         snooped = new_blob("B", "", ' attached="true"').replace("new", "set")
         peer.send_attached(snooped + snooped[:-10], memfd(b"world"), memfd(b"never read"))
-        await peer.next(Message, when=lambda event: event.message == "A saw a frame")
+        await peer.next(Message, when=lambda event: event.message == "[INFO] A saw a frame")
         await peer.send(new_number("A", 5))
         await peer.end_input()
         await peer.next(setNumberVector, when=lambda event: event.get("value") == 5)
