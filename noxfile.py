@@ -1,5 +1,6 @@
 """Every check of this project by name: `nox` runs the default ones, `nox -s NAME` one of them."""
 
+import os
 import shutil
 import zipfile
 from pathlib import Path
@@ -13,9 +14,10 @@ nox.options.error_on_external_run = True
 THERMOSTAT = "examples/thermostat.py"
 
 
-# Each core runs tests of its own, but many more processes than a small machine has cores make tests
-# no faster that wait for other programs. Who is done early takes over from the others.
-PARALLEL = ("-n", "auto", "--maxprocesses", "8", "--dist", "worksteal")
+# Two tests for each core: many wait for other programs. A worker that is done early
+# takes over from the others.
+WORKERS = str(min(8, 2 * (os.cpu_count() or 1)))
+PARALLEL = ("-n", WORKERS, "--dist", "worksteal")
 
 
 @nox.session
