@@ -180,7 +180,7 @@ class Hub:
         self._router.snoop(upstream, request, takes_bytes=upstream.takes_bytes)
         if isinstance(request, enableBLOB):
             return
-        for owner in self._router.asked(request, _now()):
+        for owner in self._router.asked(request, _now):
             if owner is not upstream and owner.running:
                 upstream.queue.put_all(owner.definitions(request.devicename, request.vectorname))
 
@@ -203,7 +203,7 @@ class Hub:
             return None
         self._router.subscribe(client, item)
         waits = []
-        for upstream in self._router.asked(item, _now()):
+        for upstream in self._router.asked(item, _now):
             upstream.events_in += 1
             if upstream.learns_devices and isinstance(item, getProperties):
                 client.connection.knows_all_definitions = False

@@ -11,7 +11,7 @@ no tasks and knows receivers and upstreams only as keys.
 
 from __future__ import annotations
 
-from typing import Any, Final, Generic, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, TypeVar
 
 from trindi.protocol import (
     BLOBPolicies,
@@ -25,6 +25,9 @@ from trindi.protocol import (
     is_all,
     setBLOBVector,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 C = TypeVar("C")
 U = TypeVar("U")
@@ -198,7 +201,7 @@ class Router(Generic[C, U]):
         return owner is not None and not owner.is_free(now)
 
     def asked(
-        self, request: getProperties | enableBLOB | NewVector, now: float = 0.0
+        self, request: getProperties | enableBLOB | NewVector, now: Callable[[], float] = float
     ) -> tuple[U, ...]:
         """Return the upstreams that a request goes to: the owner of the device.
 
@@ -208,9 +211,9 @@ class Router(Generic[C, U]):
         devicename = request.devicename
         if is_all(devicename):
             return tuple(self._learns)
-        owner = self.owner(devicename)
-        if owner is not None and self.is_taken(devicename or "", now):
-            return (owner,)
+        owner = self._owners.get(devicename or "")
+        if owner is not None and (owner.withdrawn is None or not owner.is_free(now())):
+            return (owner.upstream,)
         if isinstance(request, getProperties):
             return tuple(upstream for upstream, learns in self._learns.items() if learns)
         return ()
