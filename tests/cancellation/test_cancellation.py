@@ -348,6 +348,7 @@ class Recorder:
 
     def __init__(self) -> None:
         self.events: list[Event] = []
+        self.waits = True
         self.in_flight = 0
         self._news = trio.lowlevel.ParkingLot()
 

@@ -33,6 +33,7 @@ class Silence:
 
     def __init__(self) -> None:
         self.events: list[Event] = []
+        self.waits = True
         self.in_flight = 0
 
     def publish(self, event: Event) -> None:

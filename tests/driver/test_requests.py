@@ -44,7 +44,7 @@ from trindi import (
     setNumberVector,
     setSwitchVector,
 )
-from trindi.driver.property_queue import MAX_WAITING
+from trindi.driver.property_queue import BLOB_QUEUE, MAX_WAITING, PROPERTY_QUEUE
 
 NOON = datetime(2024, 2, 1, 12, tzinfo=UTC)
 
@@ -578,6 +578,48 @@ class TestBackPressure:
             waits.append(driver.receive(event, Peer()))
             await settle()
         assert [wait is None for wait in waits] == [True] * 3 + [False] * 3
+
+    async def test_one_that_speaks_for_many_is_refused_instead_of_waiting(
+        self, nursery: trio.Nursery
+    ) -> None:
+        """An abort, of another client of that server, must not wait behind the requests of one."""
+        driver = make_driver(self.Gated)
+        await start(nursery, driver)
+        server = Peer(waits=False)
+        upload = newBLOBVector("Dev", "blob", {"a": b"x"}, {"a": SizeFormat(1, ".bin")})
+        floods: list[tuple[Any, int]] = [
+            (newNumberVector("Dev", "number", {"b": 1.0}), PROPERTY_QUEUE),
+            (upload, BLOB_QUEUE),
+        ]
+        for event, bound in floods:
+            for _ in range(bound + 1):
+                assert (await ask(driver, event, server)).replies == []
+            answer: Any = (await ask(driver, event, server)).take()
+            assert answer.state is State.ALERT
+            assert answer.message.endswith(f"unchanged: {bound} requests for it wait already")
+        await ask(driver, newTextVector("Dev", "text", {"a": "abort"}), server)
+        assert server.in_flight == PROPERTY_QUEUE + BLOB_QUEUE + 3
+        driver.gate.set()
+        await settle()
+        assert (server.in_flight, server.replies) == (0, [])
+        assert len(driver.heard) == PROPERTY_QUEUE + BLOB_QUEUE + 3
+
+    @pytest.mark.parametrize("event", [getProperties(), enableBLOB("Dev")])
+    async def test_its_questions_to_the_author_are_refused_too(
+        self, event: Any, nursery: trio.Nursery
+    ) -> None:
+        driver = make_driver(self.Gated)
+        driver.auto_send_def = False
+        await start(nursery, driver)
+        server = Peer(waits=False)
+        for _ in range(100):
+            await ask(driver, event, server)
+        answers = [reply for reply in server.replies if isinstance(reply, Message)]
+        assert len(answers) == len(server.replies) > 0
+        assert "is not asked: 64 requests for it wait already" in answers[-1].message
+        driver.gate.set()
+        await settle()
+        assert server.in_flight == 0
 
     async def test_when_the_driver_ends_nobody_waits_any_more(
         self, autojump_clock: trio.testing.MockClock

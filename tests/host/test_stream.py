@@ -19,10 +19,12 @@ from trindi import (
     Message,
     NumberMember,
     NumberVector,
+    State,
     defNumberVector,
     newNumberVector,
     setNumberVector,
 )
+from trindi.driver.property_queue import PROPERTY_QUEUE
 from trindi.errors import TrindiError
 from trindi.host import run_on_stream
 from trindi.protocol import pingReply
@@ -202,6 +204,44 @@ class Stuck(Counter):
 
     async def clientevent(self, event: ClientEvent) -> None:
         await trio.sleep_forever()
+
+
+class Mount(IPyDriver):
+    """A goto that takes until it is aborted."""
+
+    def __init__(self) -> None:
+        names = ("goto", "abort")
+        vectors = [NumberVector(n, perm="rw", numbermembers=[NumberMember("value")]) for n in names]
+        super().__init__([Device("Mount", vectors)])
+        self.aborted = trio.Event()
+
+    async def clientevent(self, event: ClientEvent) -> None:
+        if event.vectorname == "abort":
+            self.aborted.set()
+        await self.aborted.wait()
+        await event.vector.send_setVector("done")
+
+
+def _request(vectorname: str) -> newNumberVector:
+    return newNumberVector("Mount", vectorname, {"value": 1.0})
+
+
+async def test_an_abort_passes_a_property_that_is_asked_too_often(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    """Stock indiserver is one peer for all clients: what one of them asks must not stop another."""
+    async with socketpair() as (peer, fd), trio.open_nursery() as nursery:
+        await nursery.start(run_on_stream, Mount(), StdioStream(fd, fd))
+        await peer.send(*[_request("goto") for _ in range(500)], _request("abort"))
+        done = await peer.next(setNumberVector, "abort")
+        assert done.message == "[INFO] done"
+        await peer.end_input()
+    refused = [one for one in peer.heard if getattr(one, "state", None) is State.ALERT]
+    assert {one.message for one in refused} == {
+        f"[ERROR] goto is unchanged: {PROPERTY_QUEUE} requests for it wait already"
+    }
+    # One was being worked on.
+    assert len(refused) == 500 - PROPERTY_QUEUE - 1
 
 
 async def test_it_is_gone_within_a_second_of_the_end_of_input(

@@ -44,7 +44,8 @@ class RecordingPublisher:
 class Peer:
     """Asks a driver, and keeps what it is answered."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, waits: bool = True) -> None:
+        self.waits = waits
         self.replies: list[Event] = []
         self.in_flight = 0
 

@@ -9,7 +9,8 @@ another worker to lead, and runs `clientevent` itself. So
   sent right behind a goto finds it begun;
 * a handler that takes long holds up only its own property, whose further requests wait in a
   `PropertyQueue`: events of one property stay in order, and an abort never waits behind a goto;
-* a peer that has filled its share of such a queue holds up only itself;
+* a peer that has filled its share of such a queue holds up only itself; one that speaks for many is
+  refused instead;
 * requests of peers that have left are still done; those beyond the bound of a queue are refused.
 """
 
@@ -23,7 +24,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 import trio
 
 from trindi.driver.definitions import matching
-from trindi.driver.property_queue import MAX_WAITING, PropertyQueue, Request, Sender
+from trindi.driver.property_queue import MAX_WAITING, PropertyQueue, Request, Sender, bound_of
 from trindi.errors import ProtocolError, RefusedError
 from trindi.properties import BLOBVector, Device, Vector
 from trindi.protocol import (
@@ -142,10 +143,10 @@ class Dispatcher:
         sender.reply(replace(report, state=State.ALERT))
 
     def _reject_overload(
-        self, event: ClientEvent, vector: Vector[Any, Any], sender: Sender
+        self, event: ClientEvent, vector: Vector[Any, Any], sender: Sender, waiting: int
     ) -> None:
         """Answer that too many requests wait. A peer that waited instead could not even abort."""
-        reason = f"{MAX_WAITING} requests for it wait already"
+        reason = f"{waiting} requests for it wait already"
         if isinstance(event, NewVector):
             self._refuse(vector, reason, sender)
         else:
@@ -165,9 +166,12 @@ class Dispatcher:
         share = None if isinstance(event, newBLOBVector) else sender
         request = Request(event, vector, sender, queue, share)
         if queue.is_full_for(share):
-            return _Deferred(partial(self._enqueue_later, request, intake))
+            if sender.waits:
+                return _Deferred(partial(self._enqueue_later, request, intake))
+            self._reject_overload(event, vector, sender, bound_of(share))
+            return None
         if len(queue.waiting) >= MAX_WAITING:
-            self._reject_overload(event, vector, sender)
+            self._reject_overload(event, vector, sender, MAX_WAITING)
             return None
         try:
             intake.send_nowait(request)

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from trindi.transport import EncodedBatch
 
 PROPERTY_QUEUE: Final = 64
-"""Requests of one peer that may wait for one property; if it sends more, it is not read."""
+"""Requests of one peer that may wait for one property; if it sends more, it is not read, or, where
+it speaks for many, they are refused."""
 
 BLOB_QUEUE: Final = 2
 """The same for BLOBs, of all peers together: each of them may take a gigabyte."""
@@ -24,7 +25,16 @@ this bound, peers that ask, leave and return would get a new share each time."""
 
 
 class Sender(Protocol):
-    """The peer that a request came from, and that gets the answers to it."""
+    """The peer that a request came from, and that gets the answers to it.
+
+    Attributes:
+        waits: it asks for itself alone, so it is not read while a queue has no room for it. One
+            that speaks for many, as indiserver does, is always read, and such a request is refused:
+            the abort of another client must not wait behind it.
+    """
+
+    @property
+    def waits(self) -> bool: ...
 
     def reply(self, event: Event) -> None:
         """Send an event to this peer alone, without waiting."""
@@ -37,6 +47,10 @@ class Sender(Protocol):
 
     def request_finished(self, event: ClientEvent, /) -> None:
         """Note that a request is no longer being worked on."""
+
+
+def bound_of(share: Sender | None) -> int:
+    return BLOB_QUEUE if share is None else PROPERTY_QUEUE
 
 
 class Request(NamedTuple):
@@ -63,8 +77,7 @@ class PropertyQueue:
 
     def is_full_for(self, share: Sender | None) -> bool:
         # One request is not waiting, but being worked on.
-        bound = BLOB_QUEUE if share is None else PROPERTY_QUEUE
-        return self._counts.get(share, 0) > bound
+        return self._counts.get(share, 0) > bound_of(share)
 
     def acquire(self, share: Sender | None) -> None:
         self._counts[share] = self._counts.get(share, 0) + 1

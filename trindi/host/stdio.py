@@ -51,8 +51,10 @@ async def run_on_stream(
         stream,
         name="standard input",
         decoder=stream.decoder(),
-        # All clients share this connection: malformed elements of one must not end it.
+        # All clients share this connection: malformed elements of one must not end it, and the
+        # requests of one must not keep those of others from being read.
         max_errors=None,
+        waits=False,
         linger=STDIN_LINGER,
     )
 
@@ -95,6 +97,7 @@ class _StdioPeer:
         self._queue = connection.queue
         self._reply = connection.reply
         self._forward = connection.forward
+        self.waits = connection.waits
         self._defined: set[tuple[str, str]] = set()
         self.request_started = connection.request_started
         self.request_finished = connection.request_finished

@@ -69,6 +69,7 @@ class Client:
         self.name = name
         self.connected_at = trio.current_time()
         self.queue = self.connection.queue
+        self.waits = self.connection.waits
         # A driver calls these for each request.
         self.reply = self.connection.reply
         self.forward = self.connection.forward

@@ -68,6 +68,7 @@ class Connection:
         bound: int = BOUND,
         max_errors: int | None = MAX_ERRORS,
         linger: float = LINGER,
+        waits: bool = True,
         runtime: Runtime = DEFAULT_RUNTIME,
     ) -> None:
         self._stream = stream
@@ -89,6 +90,7 @@ class Connection:
         self.disconnect_reason = ""
         self.broken = False  # the stream broke while it was being read; the peer did not end it
         self.name = name
+        self.waits = waits  # it asks for itself alone: see Sender
         self.queue = EventQueue(
             high_water=high_water,
             bound=bound,
