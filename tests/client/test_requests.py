@@ -127,6 +127,15 @@ def test_a_text_that_indi_cannot_carry_cannot_be_set(text: str) -> None:
         request(texts(), a=text)
 
 
+def test_texts_that_could_not_be_sent_back_cannot_be_set() -> None:
+    long = "&" * 150_000
+    assert request(texts(), a=long)["a"] == long
+    with pytest.raises(ConfigurationError, match=r"Dev note: texts of 1500\d+ bytes .* 1048576"):
+        request(texts(), a=long, b=long)
+    with pytest.raises(ConfigurationError, match=r"could not be sent back: 1000 at most"):
+        make_request(vector_of(texts()), {"a": "x" * 1000}, max_bytes=1000)
+
+
 def test_a_value_that_is_no_text_cannot_be_set() -> None:
     with pytest.raises(TypeError, match="a is a str, not int"):
         request(texts(), a=5)

@@ -12,6 +12,7 @@ from tests.kit.peers import of
 from tests.kit.server import until
 from trindi.protocol import (
     defNumberVector,
+    defTextVector,
     newBLOBVector,
     newNumberVector,
     newSwitchVector,
@@ -280,6 +281,23 @@ async def test_is_taken_for_what_it_says(
     event = scene.bench.asked[0]
     assert type(event) is cls
     assert dict(event) == members
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        param(b"&", id="written as references"),
+        param("é".encode("latin-1") * 2, id="Latin-1, written as UTF-8"),
+        param(b"<![CDATA[" + b"<" * 100 + b"]]>", id="markup"),
+    ],
+)
+async def test_texts_that_could_not_be_sent_back(scene: Scene, raw: bytes) -> None:
+    long = raw * (300_000 // len(raw))
+    await scene.play(new("Text", "note", one("Text", "a", long) + one("Text", "b", long)))
+    await scene.check_refused("note", "could not be sent: 983040 at most; use shorter texts")
+    # Whoever comes now is still shown the property.
+    await scene.bad.ask("Bench", "note")
+    assert (await scene.bad.next(defTextVector, "note"))["a"] == ""
 
 
 async def test_a_switch_by_its_only_member(scene: Scene) -> None:

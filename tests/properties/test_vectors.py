@@ -1,11 +1,13 @@
 """Vectors: their mapping, their rules, their events, and what clients may ask of them."""
 
 from datetime import UTC, datetime, timedelta, timezone
+from functools import partial
 from typing import Any
 
 import pytest
+import trio
 
-from tests.kit.driver import driver_of
+from tests.kit.driver import driver_of, start
 from trindi import (
     BLOBMember,
     BLOBVector,
@@ -40,9 +42,19 @@ from trindi import (
     setSwitchVector,
     setTextVector,
 )
-from trindi.errors import RefusedError
+from trindi.errors import ConfigurationError, RefusedError
+from trindi.properties import MAX_DEFINITION_BYTES, MAX_MESSAGE_BYTES
+from trindi.protocol import MAX_ELEMENT_BYTES, encode
 
 NOON = datetime(2024, 2, 1, 12, tzinfo=UTC)
+
+
+def encode_text(text: str) -> bytes:
+    """Write a text as it stands in an element."""
+    written = encode(newTextVector("Dev", "t", {"a": text}))
+    return written.removeprefix(
+        encode(newTextVector("Dev", "t", {"a": ""})).partition(b"</")[0]
+    ).partition(b"</")[0]
 
 
 def numbers(*names: str, **kwargs: Any) -> NumberVector:
@@ -435,6 +447,72 @@ def _asked(members: Any) -> newSwitchVector:
 
 def _limited(low: float, high: float) -> NumberVector:
     return NumberVector("n", perm="rw", numbermembers=[NumberMember("a", min=low, max=high)])
+
+
+class TestSize:
+    """What is shown to clients can be sent to them: a definition has a bound, as its reader has."""
+
+    @staticmethod
+    def texts() -> Any:
+        members = [TextMember("a", membervalue="old"), TextMember("b")]
+        return driver_of(TextVector("t", perm="rw", textmembers=members))["Dev"]["t"]
+
+    @pytest.mark.parametrize("character", ["&", "<", "é", "🔭", "]]>"])
+    def test_texts_that_are_too_large_together_are_not_taken(self, character: str) -> None:
+        vector = self.texts()
+        # One such text can be sent, two cannot.
+        text = character * (500_000 // len(encode_text(character)))
+        for wrong in ({"b": text}, {"a": "short", "b": text * 2}):
+            vector["a"] = text
+            with pytest.raises(ConfigurationError, match=r"'t': .* 983040 at most: use shorter"):
+                vector.update(wrong)
+            assert dict(vector) == {"a": text, "b": ""}
+        with pytest.raises(RefusedError, match=r"could not be sent: 983040 at most"):
+            vector.check(newTextVector("Dev", "t", {"b": text}))
+        vector.check(newTextVector("Dev", "t", {"a": "short", "b": text}))
+        vector.update({"a": "short", "b": text})
+        assert len(encode(vector.definition())) <= MAX_DEFINITION_BYTES
+
+    def test_a_text_of_a_member_or_an_item_that_is_too_large_is_not_taken(self) -> None:
+        vector = self.texts()
+        text = "x" * MAX_ELEMENT_BYTES
+        with pytest.raises(ConfigurationError, match="use shorter texts"):
+            vector["a"] = text
+        with pytest.raises(ConfigurationError, match="use shorter texts"):
+            vector.member("a").membervalue = text
+        assert vector["a"] == "old"
+
+    def test_the_largest_definition_leaves_room_for_the_largest_message(self) -> None:
+        vector = self.texts()
+        vector["a"] = "x" * (MAX_DEFINITION_BYTES - len(encode(vector.definition())) + len("old"))
+        assert len(encode(vector.definition())) == MAX_DEFINITION_BYTES
+        with pytest.raises(ConfigurationError):
+            vector["b"] = "x" * 100
+        message = '"' * 2 * MAX_MESSAGE_BYTES
+        for event in (vector.definition(message), vector.report(vector, message)):
+            assert len(encode(event)) < MAX_ELEMENT_BYTES
+
+    @pytest.mark.parametrize("kind", [SwitchMember, LightMember, TextMember, NumberMember])
+    def test_labels_count(self, kind: Any) -> None:
+        vectors: Any = {
+            SwitchMember: partial(SwitchVector, "v", rule="AnyOfMany"),
+            LightMember: partial(LightVector, "v"),
+            TextMember: partial(TextVector, "v"),
+            NumberMember: partial(NumberVector, "v"),
+        }
+        members = [kind(str(number), "x" * 60_000) for number in range(20)]
+        with pytest.raises(ConfigurationError, match=r"'v': its definition of \d+ bytes"):
+            vectors[kind](**{f"{vectors[kind].func.kind.lower()}members": members})
+
+    async def test_new_labels_that_are_too_large_are_not_sent(self, nursery: trio.Nursery) -> None:
+        driver = driver_of(numbers(*map(str, range(20))))
+        publisher = await start(nursery, driver)
+        vector = driver["Dev"]["n"]
+        for member in vector.members.values():
+            member.label = "x" * 60_000
+        with pytest.raises(ConfigurationError, match="use shorter texts and labels"):
+            await vector.send_defVector()
+        assert publisher.events == []
 
 
 class TestDevice:

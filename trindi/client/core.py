@@ -53,6 +53,7 @@ class ClientCore:
         self._make_decoder = partial(
             Decoder, max_element_bytes=max_element_bytes, max_blob_bytes=max_blob_bytes
         )
+        self._make = partial(make_request, max_bytes=max_element_bytes)
         self._waiters = Waiters()
         self._inboxes = Inboxes()
         # Held by the task that waits for an answer: one at a time for each property.
@@ -128,7 +129,7 @@ class ClientCore:
     async def set_and_wait(
         self, vector: RemoteVector, values: Mapping[str, Any], timeout: float | None = None
     ) -> None:
-        make_request(vector, values)
+        self._make(vector, values)
         self._check_answer_comes(vector)
 
         async def send(barrier: AnswerBarrier) -> None:
@@ -158,7 +159,7 @@ class ClientCore:
 
     async def _make_request(self, vector: RemoteVector, values: Mapping[str, Any]) -> NewVector:
         await trio.lowlevel.checkpoint()
-        request = make_request(vector, values)
+        request = self._make(vector, values)
         if not isinstance(request, Upload):
             return request
         if request.at_hand:

@@ -18,12 +18,14 @@ from trindi.properties import (
     read_blob,
 )
 from trindi.protocol import (
+    MAX_ELEMENT_BYTES,
     Kind,
     NewVector,
     Permission,
     Rule,
     SizeFormat,
     SwitchState,
+    encode,
     newBLOBVector,
     newNumberVector,
     newSwitchVector,
@@ -49,14 +51,23 @@ def check_writable(vector: RemoteVector, values: Mapping[str, Any]) -> None:
         vector.member(name)
 
 
-def make_request(vector: RemoteVector, values: Mapping[str, Any]) -> NewVector | Upload:
+def make_request(
+    vector: RemoteVector, values: Mapping[str, Any], max_bytes: int = MAX_ELEMENT_BYTES
+) -> NewVector | Upload:
     """Make the event that requests these values; for BLOBs an `Upload` that makes it.
 
     Numbers and texts are requested of all members, as the protocol wants it (§3.5): those that are
-    not given with their present value. KeyError, TypeError or ValueError if a value cannot be.
+    not given with their present value. KeyError, TypeError or ValueError if a value cannot be,
+    or if texts take more than `max_bytes`: the client would drop their definition.
     """
     check_writable(vector, values)
-    return _MAKE[vector.kind](vector, values)
+    request = _MAKE[vector.kind](vector, values)
+    if isinstance(request, newTextVector) and (size := len(encode(request))) > max_bytes:
+        raise ConfigurationError(
+            f"{vector.devicename} {vector.name}: texts of {size} bytes could not be sent back: "
+            f"{max_bytes} at most"
+        )
+    return request
 
 
 def _numbers(vector: RemoteVector, values: Mapping[str, Any]) -> newNumberVector:

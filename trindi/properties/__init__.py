@@ -11,6 +11,7 @@ from trindi.properties.members import (
 )
 from trindi.properties.owners import EventSink as EventSink, NamedMapping as NamedMapping
 from trindi.properties.values import (
+    MAX_DEFINITION_BYTES as MAX_DEFINITION_BYTES,
     MAX_MESSAGE_BYTES as MAX_MESSAGE_BYTES,
     BLOBSource as BLOBSource,
     BLOBValue as BLOBValue,

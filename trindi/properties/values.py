@@ -15,6 +15,7 @@ from typing import IO, Any, Final, TypeAlias, TypeVar
 from trindi.errors import ConfigurationError
 from trindi.protocol import (
     MAX_ATTRIBUTE_LENGTH,
+    MAX_ELEMENT_BYTES,
     Limits,
     State,
     SwitchState,
@@ -37,6 +38,9 @@ _LEVELS: Final = "[INFO]", "[WARNING]", "[ERROR]", "[DEBUG]"
 
 MAX_MESSAGE_BYTES: Final = 2_000
 """Bytes of a message; a longer one is cut. libindi's clients keep 2,047 of it and its time."""
+
+MAX_DEFINITION_BYTES: Final = MAX_ELEMENT_BYTES * 15 // 16
+"""Bytes of a definition without its message and time. A peer drops an element that is too large."""
 
 
 def check_text(text: Any, what: str) -> str:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, TypeVar
 from trindi.errors import ConfigurationError, RefusedError
 from trindi.properties.members import Member
 from trindi.properties.owners import DeviceOfVector, EventSink, NamedMapping, no_driver
-from trindi.properties.values import check_label, convert_choice, message_text
+from trindi.properties.values import MAX_DEFINITION_BYTES, check_label, convert_choice, message_text
 from trindi.protocol import (
     ELEMENTS,
     DefVector,
@@ -23,6 +23,7 @@ from trindi.protocol import (
     State,
     check_name,
     delProperty,
+    encode,
     to_float,
 )
 
@@ -32,6 +33,10 @@ if TYPE_CHECKING:
 
 DEFAULT_GROUP: Final = "Main Control"
 """The group that libindi's drivers use first. KStars names the tab of an empty one wrongly."""
+
+# Bytes that a character takes at most, as a quote in an attribute does, and a tag without texts.
+_CHARACTER_BYTES: Final = 6
+_TAG_BYTES: Final = 256
 
 V = TypeVar("V")
 M = TypeVar("M", bound=Member[Any])
@@ -75,6 +80,7 @@ class Vector(NamedMapping[V], Generic[M, V]):
         self._adopt(members, self._member, "vector")
         if not self.members:
             raise ConfigurationError(f"{self._error_name} has no members: give it at least one")
+        self._check_size()
 
     @property
     def _error_name(self) -> str:
@@ -201,18 +207,21 @@ class Vector(NamedMapping[V], Generic[M, V]):
 
     def definition(self, message: str = "", timestamp: datetime | None = None) -> DefVector:
         """Make the def…Vector event of the present values."""
-        members = self._by_name.items()
+        values = {name: member._definition_value() for name, member in self._by_name.items()}
         text = message_text(message, self._state)
+        return self._define(values, text, self.sink.stamp(timestamp, text))
+
+    def _define(self, values: Mapping[str, Any], message: str, time: datetime | None) -> DefVector:
         return self._def_event(
             devicename=self.devicename,
             vectorname=self.name,
             label=self._label,
             group=self._group,
             state=self._state,
-            members={name: member._definition_value() for name, member in members},
-            memberlabels={name: member._definition_label() for name, member in members},
-            timestamp=self.sink.stamp(timestamp, text),
-            message=text,
+            members=values,
+            memberlabels={name: one._definition_label() for name, one in self._by_name.items()},
+            timestamp=time,
+            message=message,
             **self._extra_attributes(),
         )
 
@@ -260,6 +269,30 @@ class Vector(NamedMapping[V], Generic[M, V]):
     def _check_values(self, event: Any) -> None:
         """Raise RefusedError if the kind does not allow these values."""
 
+    def _texts(self) -> dict[str, str]:
+        """Return the values that can be of any size."""
+        return {}
+
+    def _excess(self, texts: Mapping[str, str]) -> str:
+        """Return what is wrong if the definition, with these texts, is too large to be sent."""
+        labels = [str(member._definition_label()) for member in self._by_name.values()]
+        lengths = map(len, (self._label, self._group, *self._by_name, *labels, *texts.values()))
+        most = sum(lengths) * _CHARACTER_BYTES + (len(labels) + 2) * _TAG_BYTES
+        if most <= MAX_DEFINITION_BYTES:
+            return ""
+        values = {name: one._definition_value() for name, one in self._by_name.items()}
+        size = len(encode(self._define({**values, **texts}, "", None)))
+        if size <= MAX_DEFINITION_BYTES:
+            return ""
+        return f"its definition of {size} bytes could not be sent: {MAX_DEFINITION_BYTES} at most"
+
+    def _check_size(self, texts: Mapping[str, str] | None = None) -> None:
+        """Raise ConfigurationError if the definition is too large, with these texts or its own."""
+        if excess := self._excess(self._texts() if texts is None else texts):
+            raise ConfigurationError(
+                f"{self._error_name}: {excess}: use shorter texts and labels, or several vectors"
+            )
+
     @property
     def sink(self) -> EventSink:
         """What the vector sends through; RuntimeError if it is not part of a driver."""
@@ -297,6 +330,7 @@ class Vector(NamedMapping[V], Generic[M, V]):
         sink = self.sink
         await sink.ready()
         self._update(timeout, state)
+        self._check_size()
         if self.enabled:
             sink.publish(self.definition(message, timestamp))
         await sink.yield_if_due()

@@ -71,8 +71,8 @@ class SwitchVector(ValueVector[SwitchMember, SwitchState]):
         state: str = "Ok",
         switchmembers: Iterable[SwitchMember] = (),
     ) -> None:
-        super().__init__(name, label, group, perm, state, switchmembers)
         self._rule = convert_choice(Rule, rule, "switch rule")
+        super().__init__(name, label, group, perm, state, switchmembers)
         on = sum(member.membervalue is SwitchState.ON for member in self._by_name.values())
         if on > 1 and self._rule is not Rule.ANY_OF_MANY:
             raise ConfigurationError(f"vector {name!r}: {on} switches are On under {rule}")
@@ -117,7 +117,10 @@ class SwitchVector(ValueVector[SwitchMember, SwitchState]):
 
 
 class TextVector(ValueVector[TextMember, str]):
-    """Texts; the arguments are those of `SwitchVector` but for `rule`."""
+    """Texts; the arguments are those of `SwitchVector` but for `rule`.
+
+    ValueError: texts and labels are together too large to be sent, which is about 1 MB.
+    """
 
     kind = "Text"
     _member = TextMember
@@ -132,6 +135,21 @@ class TextVector(ValueVector[TextMember, str]):
         textmembers: Iterable[TextMember] = (),
     ) -> None:
         super().__init__(name, label, group, perm, state, textmembers)
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        self.update({name: value})
+
+    def _converted(self, values: Mapping[str, Any]) -> list[tuple[TextMember, Any]]:
+        converted = super()._converted(values)
+        self._check_size(self._texts() | {member.name: value for member, value in converted})
+        return converted
+
+    def _texts(self) -> dict[str, str]:
+        return {name: member.membervalue for name, member in self._by_name.items()}
+
+    def _check_values(self, event: Any) -> None:
+        if excess := self._excess(self._texts() | dict(event)):
+            raise RefusedError(f"{excess}; use shorter texts")
 
 
 class NumberVector(ValueVector[NumberMember, float]):
