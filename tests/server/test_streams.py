@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -13,14 +14,19 @@ import trio.testing
 from tests.kit.peers import Client
 from tests.kit.server import Bench
 from trindi import IPyServer, Message, newNumberVector, setNumberVector
+from trindi.driver.property_queue import PROPERTY_QUEUE
 from trindi.protocol import BLOBPolicy, defNumberVector, enableBLOB
 from trindi.server.clients import SILENCE
 from trindi.transport import DEFAULT_RUNTIME, Runtime
+from trindi.transport.connection import KEEPALIVE, LINGER
 
 if TYPE_CHECKING:
     from trio.testing import MockClock
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+ACCEPTED = PROPERTY_QUEUE + 1
+"""Requests of one client that a property takes while its handler is stuck on the first one."""
 
 
 class Failing(Bench):
@@ -191,3 +197,45 @@ async def test_a_client_that_has_never_spoken_gives_up_its_place_when_the_server
     assert "has its 3 clients" in str(await join(nursery, server).rest())
     assert len(server.statistics().clients) == 3
     await pinger.sync()
+
+
+async def test_clients_that_hang_up_behind_a_stuck_handler_give_up_their_places(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    gate = trio.Event()
+
+    class Slow(Bench):
+        async def clientevent(self, event: Any) -> None:
+            await gate.wait()
+            await super().clientevent(event)
+
+    bench = Slow()
+    server = await start(nursery, bench, maxconnections=5)
+    requests = [newNumberVector("Bench", "target", {"x": float(number)}) for number in range(80)]
+    clients = [join_socket(nursery, server) for _ in range(5)]
+    for client in clients:
+        await client.send(*requests)
+    # One ends its own side only, and waits for its answers.
+    *gone, waiting = clients
+    await waiting.end_input()
+    for client in gone:
+        await client.aclose()
+    await trio.sleep(KEEPALIVE + LINGER + 1)
+    assert len(server.statistics().clients) == 1
+    new = join_socket(nursery, server)
+    await new.sync()
+    # What was accepted is done (§7); what waited for room is not.
+    gate.set()
+    answers = [await waiting.next(setNumberVector, "target") for _ in range(4 * ACCEPTED + 80)]
+    assert [event["x"] for event in answers[-80 + ACCEPTED :]] == list(range(ACCEPTED, 80))
+    assert len(bench.asked) == len(answers)
+    for client in (waiting, new):
+        await client.aclose()
+
+
+def join_socket(nursery: trio.Nursery, server: IPyServer) -> Client:
+    ours, theirs = (
+        trio.SocketStream(trio.socket.from_stdlib_socket(one)) for one in socket.socketpair()
+    )
+    nursery.start_soon(server.serve_stream, theirs)
+    return Client(ours)

@@ -24,12 +24,15 @@ from trindi.protocol import (
     pingRequest,
     setTextVector,
 )
+from trindi.testing import FaultyStream, Reset
 from trindi.transport import Connection, EncodedEvent, Runtime
 from trindi.transport.connection import FAREWELL, KEEPALIVE, LINGER, MAX_ERRORS
 from trindi.transport.runtime import MAX_STREAK
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Sequence
+
+    from trindi.testing import Fault
 
 FAULT = b"<newTextVector =></newTextVector>"
 
@@ -40,13 +43,21 @@ class Line:
     What a peer sends waits without bound; what it is sent does only where it reads ahead.
     """
 
-    def __init__(self, nursery: trio.Nursery, *, reads_ahead: bool = True, **options: Any) -> None:
+    def __init__(
+        self,
+        nursery: trio.Nursery,
+        *,
+        reads_ahead: bool = True,
+        faults: Sequence[Fault] = (),
+        **options: Any,
+    ) -> None:
         to_us, from_peer = trio.testing.memory_stream_one_way_pair()
         way = "memory" if reads_ahead else "lockstep"
         to_peer, from_us = getattr(trio.testing, f"{way}_stream_one_way_pair")()
         self.peer = Client(trio.StapledStream(to_us, from_us))
+        stream: trio.abc.Stream = trio.StapledStream(to_peer, from_peer)
         self.connection = Connection(
-            trio.StapledStream(to_peer, from_peer), name="the peer", **options
+            FaultyStream(stream, faults) if faults else stream, name="the peer", **options
         )
         self.heard: list[Event | ProtocolError] = []
         self.ended = trio.Event()
@@ -453,3 +464,48 @@ async def test_a_peer_that_knows_no_pings_gets_none(
     room.set()
     await line.peer.send(pingRequest("1"))
     assert await line.peer.receive() == pingReply("1")
+
+
+class Stuck(Line):
+    """Takes the first request, and has no room for the second one."""
+
+    def handle(self, item: Event | ProtocolError) -> Any:
+        self.heard.append(item)
+        return trio.Event().wait() if len(self.heard) == 2 else None
+
+
+async def test_a_peer_that_hangs_up_while_it_waits_for_room_is_let_go(
+    nursery: trio.Nursery, autojump_clock: Any
+) -> None:
+    line = Stuck(nursery, faults=[Reset(time=3)])
+    await line.peer.send(*[newTextVector("D", "P")] * 10)
+    await line.ended.wait()
+    assert trio.current_time() == KEEPALIVE + LINGER
+    assert len(line.heard) == 2
+
+
+async def test_what_a_peer_said_before_it_hung_up_is_heard_if_there_is_room_soon(
+    nursery: trio.Nursery, autojump_clock: Any
+) -> None:
+    class Busy(Line):
+        def handle(self, item: Event | ProtocolError) -> Any:
+            self.heard.append(item)
+            return self.make_room() if len(self.heard) == 1 else None
+
+        async def make_room(self) -> None:
+            await trio.sleep(KEEPALIVE + LINGER / 2)
+
+    line = Busy(nursery, faults=[Reset(time=3)])
+    await line.peer.send(*[newTextVector("D", "P")] * 10)
+    await line.ended.wait()
+    assert trio.current_time() == KEEPALIVE + LINGER / 2
+    assert len(line.heard) == 10
+
+
+async def test_a_peer_that_is_there_may_wait_for_room_for_ever(
+    nursery: trio.Nursery, autojump_clock: Any
+) -> None:
+    line = Stuck(nursery)
+    await line.peer.send(*[newTextVector("D", "P")] * 10)
+    await trio.sleep(100 * KEEPALIVE)
+    assert not line.ended.is_set()

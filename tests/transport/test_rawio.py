@@ -9,6 +9,7 @@ import pytest
 import trio
 import trio.testing
 
+from tests.kit.processes import DEADLINE
 from trindi.transport.rawio import RawIO, raw_io_of
 
 if TYPE_CHECKING:
@@ -150,3 +151,55 @@ async def test_closed_while_it_waits(nursery: trio.Nursery, pair: Any) -> None:
     nursery.start_soon(close)
     with pytest.raises(trio.ClosedResourceError):
         await raw_io_of(here).receive(100)
+
+
+async def listen_and_connect() -> tuple[trio.SocketStream, trio.SocketStream]:
+    (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
+    async with listener:
+        there = await trio.open_tcp_stream(*listener.socket.getsockname())
+        return await listener.accept(), there
+
+
+@pytest.fixture(params=["TCP", "unix"])
+async def connected(request: pytest.FixtureRequest) -> AsyncIterator[Any]:
+    here, there = await listen_and_connect() if request.param == "TCP" else socket_pair()
+    async with here, there:
+        yield here, there
+
+
+async def test_a_peer_that_is_gone_is_noticed_behind_what_it_has_said(connected: Any) -> None:
+    here, there = connected
+    wire = raw_io_of(here)
+    await there.send_all(b"unread")
+    assert not wire.hung_up()
+    await wire.send(b"unread, so that closing resets")
+    await there.wait_send_all_might_not_block()
+    await there.aclose()
+    with trio.fail_after(DEADLINE):
+        while not wire.hung_up():  # noqa: ASYNC110 - nothing tells of it
+            await trio.sleep(0.001)
+
+
+async def test_a_peer_that_has_only_ended_its_side_is_there(connected: Any) -> None:
+    here, there = connected
+    wire = raw_io_of(here)
+    await there.send_all(b"unread")
+    await there.send_eof()
+    assert await wire.receive(100) == b"unread"
+    assert await wire.receive(100) == b""
+    assert not wire.hung_up()
+    await wire.send(b"answer")
+    assert await there.receive_some(100) == b"answer"
+
+
+async def test_a_stream_of_which_nobody_can_tell_counts_as_there() -> None:
+    here, there = memory_pair()
+    await there.aclose()
+    assert not raw_io_of(here).hung_up()
+
+
+async def test_a_closed_socket_has_hung_up(sockets: Any) -> None:
+    here, _there = sockets
+    wire = raw_io_of(here)
+    await here.aclose()
+    assert wire.hung_up()

@@ -49,6 +49,22 @@ def ends(request: pytest.FixtureRequest) -> Iterator[tuple[int, int, int, int]]:
 # The stream -------------------------------------------------------------------------------------
 
 
+async def test_its_peer_is_gone_when_nobody_reads_its_output(
+    ends: tuple[int, int, int, int],
+) -> None:
+    read_fd, write_fd, into, out = ends
+    stream = StdioStream(read_fd, write_fd)
+    os.write(into, b"unread")
+    assert not stream.hung_up()
+    if into != out:
+        os.close(into)
+        assert not stream.hung_up()
+    os.close(out)
+    assert stream.hung_up()
+    await stream.aclose()
+    assert stream.hung_up()
+
+
 async def test_bytes_go_both_ways(ends: tuple[int, int, int, int]) -> None:
     read_fd, write_fd, into, out = ends
     async with StdioStream(read_fd, write_fd) as stream:

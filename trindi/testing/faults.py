@@ -275,6 +275,11 @@ class FaultyStream(trio.abc.HalfCloseableStream):
             # Now the other end can find out.
             await trio.aclose_forcefully(self._stream)
 
+    def hung_up(self) -> bool:
+        """Whether the connection has ended, or is to by now, also where nobody reads or writes."""
+        due = min(self._received.next_time(end=True), self._sent.next_time(end=True))
+        return self._ended_by is not None or trio.current_time() >= due
+
     async def wait_send_all_might_not_block(self) -> None:
         if self._ended_by is None:
             await self._stream.wait_send_all_might_not_block()

@@ -191,9 +191,17 @@ class Connection:
     async def _keepalive(self) -> None:
         while True:
             await trio.sleep(KEEPALIVE)
+            if self._io.hung_up():
+                self._leave()
             # Only a peer that has sent a ping knows the replies.
-            if self._pinged and not self.queue.size:
+            elif self._pinged and not self.queue.size:
                 self.reply(pingReply(_NO_PING))
+
+    def _leave(self) -> None:
+        """Note that the peer hears nothing more; what it has said is read for a while (§7)."""
+        self._abandon()
+        end = trio.current_time() + self._linger
+        self._reading.deadline = min(self._reading.deadline, end)
 
     async def _decode(self, data: bytes) -> list[Event | ProtocolError]:
         """Decode; the end of a large BLOB in a worker thread, since other tasks must run."""
@@ -250,10 +258,7 @@ class Connection:
                 if self.queue and self._write_budget.exhausted():
                     await self._write_budget.checkpoint()
         except _BROKEN:
-            self._abandon()
-            # What the peer said before it left is still read (§7), for a limited time.
-            await trio.sleep(self._linger)
-            self._reading.cancel()
+            self._leave()
 
     def _abandon(self) -> None:
         self._unwritable = True

@@ -8,6 +8,7 @@ module knows neither events nor peers.
 from __future__ import annotations
 
 import os
+import select
 import socket
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -36,6 +37,11 @@ class RawIO:
     async def send(self, data: Data) -> None:
         """Send all bytes; no checkpoint if that needs no waiting. If cancelled, some are sent."""
         await self._stream.send_all(data)
+
+    def hung_up(self) -> bool:
+        """Whether the peer is gone, also where nothing is read; False if that cannot be told."""
+        hung_up: Callable[[], bool] | None = getattr(self._stream, "hung_up", None)
+        return hung_up is not None and hung_up()
 
 
 class _SocketIO(RawIO):
@@ -78,6 +84,19 @@ class _SocketIO(RawIO):
                     continue
                 except OSError as error:
                     raise trio.BrokenResourceError(f"the socket is broken: {error}") from error
+
+    def hung_up(self) -> bool:
+        return has_hung_up(self._find())
+
+
+def has_hung_up(descriptor: int) -> bool:
+    """Whether nobody is at the other end; one that has only ended its own side is still there."""
+    if descriptor < 0:
+        return True
+    poll = select.poll()
+    # Hang-ups and errors are reported always, and pending bytes are not asked for.
+    poll.register(descriptor, 0)
+    return bool(poll.poll(0))
 
 
 def raw_io_of(stream: trio.abc.Stream) -> RawIO:

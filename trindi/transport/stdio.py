@@ -18,6 +18,7 @@ from typing import Final, NamedTuple
 import trio
 
 from trindi.protocol import Decoder
+from trindi.transport.rawio import has_hung_up
 
 MAX_DESCRIPTORS: Final = 253  # in one sendmsg under Linux; indiserver sends up to 16 (§4.5)
 MAX_WAITING_DESCRIPTORS: Final = 512  # for their element; beyond this the oldest is closed
@@ -129,6 +130,10 @@ class StdioStream(trio.abc.Stream):
         except PermissionError:
             # epoll does not take a regular file, which never blocks.
             await trio.lowlevel.checkpoint()
+
+    def hung_up(self) -> bool:
+        """Whether nobody reads standard output any more; the end of input does not say so."""
+        return self._closed or has_hung_up(self._write_fd)
 
     async def aclose(self) -> None:
         self.close()
