@@ -256,7 +256,7 @@ async def test_who_has_gone_is_not_waited_for(mock_clock: MockClock) -> None:
 def test_what_any_of_its_tasks_runs_into_is_one_line(
     served: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(_text: str) -> None:
+    def fail(_text: str, **_options: bool) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(click, "echo", fail)
@@ -267,7 +267,7 @@ def test_what_any_of_its_tasks_runs_into_is_one_line(
 def test_a_reader_that_has_gone_is_clicks_own_matter(
     served: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(_text: str) -> None:
+    def fail(_text: str, **_options: bool) -> None:
         raise BrokenPipeError
 
     monkeypatch.setattr(click, "echo", fail)
@@ -276,7 +276,7 @@ def test_a_reader_that_has_gone_is_clicks_own_matter(
 
 
 def test_a_mistake_of_ours_is_not_hidden(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(_text: str) -> None:
+    def fail(_text: str, **_options: bool) -> None:
         raise ZeroDivisionError
 
     monkeypatch.setattr(click, "echo", fail)

@@ -288,7 +288,7 @@ def test_what_a_device_says_does_nothing_to_the_terminal(
     user(lambda: session.terminal.wait_for("v.t"))
     session.run("watch", *at(server))
     assert not {"\u009b", "\u0085", "\u202e"} & set(session.terminal.said)
-    assert "·31mred·line ·" in session.terminal.said
+    assert r"\x9b31mred\nline \u202e" in session.terminal.said
 
 
 def test_it_waits_for_a_server_that_has_gone(

@@ -14,6 +14,7 @@ from trindi.conformance.observed import ObservedSnapshot
 from trindi.conformance.passive import PassiveChecks
 from trindi.conformance.report import Findings
 from trindi.conformance.scanner import Scanner
+from trindi.properties import message_text
 from trindi.protocol import format_timestamp
 
 param = pytest.param
@@ -147,7 +148,7 @@ BROKEN = [
     ),
     param(TEXTS.replace("'P'", "'P.Q'") % TEXT, "names", "'P.Q'", id="dot"),
     param(TEXTS.replace("'P'", "'Größe'") % TEXT, "names", "'Größe'", id="umlaut"),
-    param(f"<message message='{'m' * 255}'/>", "lengths", "255 bytes", id="long message"),
+    param(f"<message message='{'m' * 2001}'/>", "lengths", "2001 bytes", id="long message"),
     param(TEXTS % TEXT.replace("text", "\udce9"), "encoding", "0xe9", id="Latin-1"),
     param("<message timestamp='2026-01-02 03:04:05'/>", "time-form", "03:04:05'", id="blank in it"),
     param("<message timestamp='2026-13-02T03:04:05'/>", "time-form", "2026-13", id="no such month"),
@@ -289,6 +290,12 @@ def test_what_does_not_fit_what_came_before(texts: list[str], rule: str, seen: s
     found = faults(judged(*texts))
     assert found.keys() == {rule}
     assert seen in found[rule][0]
+
+
+def test_the_longest_message_of_trindis_drivers_is_no_fault() -> None:
+    text = message_text("m" * 5000)
+    assert len(text.encode()) == 2000
+    assert faults(judged(f"<message message='{text}'/>")) == {}
 
 
 def test_what_may_change_and_what_is_deleted_first() -> None:

@@ -140,12 +140,20 @@ class Script(Background):
         stays: seconds before it closes the connection.
         closes: whether it closes the connection when the client has closed its side.
         resets: whether that is a reset.
+        answers: what it says to the first request for a new value.
     """
 
     def __init__(
-        self, said: bytes, stays: float = DEADLINE, *, closes: bool = True, resets: bool = False
+        self,
+        said: bytes,
+        stays: float = DEADLINE,
+        *,
+        closes: bool = True,
+        resets: bool = False,
+        answers: bytes = b"",
     ) -> None:
         self._said = said
+        self._answers = answers
         self._stays = stays
         self._closes = closes
         self._resets = resets
@@ -163,6 +171,9 @@ class Script(Background):
         with trio.move_on_after(self._stays):
             async for data in stream:
                 self.heard += data
+                if self._answers and b"<new" in self.heard:
+                    await stream.send_all(self._answers)
+                    self._answers = b""
             if not self._closes:
                 await trio.sleep_forever()
         if self._resets:

@@ -63,11 +63,14 @@ def _one_line_errors() -> Iterator[None]:
 
 
 def _one_line(message: str) -> str:
+    # Loaded only here: help needs nothing but click.
+    from trindi.visible import visible
+
     # The message may hold what the user has typed, of any length and with line breaks.
     line = " ".join(message.splitlines())
     if len(line) > _MAX_ERROR_LENGTH:
         line = f"{line[: _MAX_ERROR_LENGTH // 2]} … {line[-_MAX_ERROR_LENGTH // 4 :]}"
-    return line
+    return visible(line)
 
 
 class _Commands(click.Group):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shutil
@@ -18,6 +17,7 @@ from rich.live import Live
 from rich.text import Text
 
 from trindi.cli.client_app import run_until_signalled
+from trindi.cli.output import say, to_json
 from trindi.cli.targets import TargetError, load_drivers
 from trindi.conformance import (
     Options,
@@ -31,6 +31,7 @@ from trindi.conformance import (
     Verdict,
     check,
 )
+from trindi.visible import visible
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -95,7 +96,7 @@ def show_steps(*, as_lines: bool) -> Iterator[Callable[[str, str], None]]:
     after this block, and anything else shows nothing.
     """
     if as_lines:
-        yield cache(lambda heading, step: click.echo(f"{heading}: {step}", err=True))
+        yield cache(lambda heading, step: say(f"{heading}: {step}", err=True))
         return
     is_terminal = sys.stderr.isatty() and os.environ.get("TERM", "dumb") != "dumb"
     console = Console(stderr=True, force_terminal=is_terminal)
@@ -103,7 +104,8 @@ def show_steps(*, as_lines: bool) -> Iterator[Callable[[str, str], None]]:
     def draw(heading: str, step: str) -> None:
         if is_terminal:
             console.width = os.get_terminal_size(sys.stderr.fileno()).columns or 80
-        live.update(Text(f"{heading}: {step}", no_wrap=True, overflow="ellipsis"), refresh=True)
+        text = visible(f"{heading}: {step}")
+        live.update(Text(text, no_wrap=True, overflow="ellipsis"), refresh=True)
 
     with Live(
         console=console,
@@ -154,26 +156,33 @@ def _program(target: str, arguments: Sequence[str]) -> Program:
 def print_report(report: Report, *, as_json: bool, findings: bool, strict: bool) -> None:
     """Print a report: all rules, or only `findings`; as text, or all of it as JSON."""
     if as_json:
-        click.echo(json.dumps(report.as_data(strict=strict), indent=2, ensure_ascii=False))
+        click.echo(to_json(report.as_data(strict=strict), indent=2))
         return
-    click.echo(f"{report.target}, a {report.kind}")
+    say(f"{report.target}, a {report.kind}")
     for device, names in report.devices.items():
-        click.echo(f"  {device}: {len(names)} {'property' if len(names) == 1 else 'properties'}")
+        say(f"  {device}: {len(names)} {'property' if len(names) == 1 else 'properties'}")
     for group, outcomes in report.grouped():
         shown = [outcome for outcome in outcomes if not findings or outcome.is_finding]
         if shown:
-            click.echo("\n".join([f"\n{group}", *map(_text, shown)]))
+            say("")
+            say(group)
+        for outcome in shown:
+            _print_outcome(outcome)
     counts = ", ".join(f"{count} {verdict}" for verdict, count in report.counts().items())
     verdict = "conforms" if report.conforms(strict=strict) else "does not conform"
-    early = f"The check ended early: {report.ended}.\n" if report.ended else ""
-    click.echo(f"\n{early}{counts}: it {verdict}")
+    say("")
+    if report.ended:
+        say(f"The check ended early: {report.ended}.")
+    say(f"{counts}: it {verdict}")
 
 
-def _text(outcome: Outcome) -> str:
+def _print_outcome(outcome: Outcome) -> None:
     rule = outcome.rule
-    verdict = click.style(f"{outcome.verdict:4}", fg=_COLOURS.get(outcome.verdict))
-    line = f"  {verdict}  {rule.name:18}  {rule.title} (protocol {rule.source})"
+    click.secho(f"  {outcome.verdict:4}", fg=_COLOURS.get(outcome.verdict), nl=False)
+    line = f"  {rule.name:18}  {rule.title} (protocol {rule.source})"
     if not outcome.is_finding:
-        return f"{line}: {outcome.seen[0]}"
-    more = [f"and {outcome.more} more"] if outcome.more else []
-    return "\n        ".join([line, *outcome.seen, *more])
+        say(f"{line}: {outcome.seen[0]}")
+        return
+    say(line)
+    for seen in [*outcome.seen, *([f"and {outcome.more} more"] if outcome.more else [])]:
+        say(f"        {seen}")

@@ -15,6 +15,7 @@ from trindi.cli.conditions import start_of_operand, write_address
 from trindi.cli.getprop_format import ATTRIBUTES
 from trindi.cli.lookup import browse
 from trindi.protocol import Kind, Permission, SwitchState
+from trindi.visible import visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -29,6 +30,11 @@ _QUIET: Final = 0.15  # seconds without a definition after which the server has 
 
 def complete(what: str, ctx: click.Context, typed: str) -> list[str]:
     """Complete what is named, with the server that the command line names so far."""
+    # A name with a control character would be another line, or worse.
+    return [one for one in _offer(what, ctx, typed) if visible(one) == one]
+
+
+def _offer(what: str, ctx: click.Context, typed: str) -> list[str]:
     host, port = ctx.params.get("host") or "localhost", ctx.params.get("port") or 7624
     client = trio.run(browse, host, port, _TIMEOUT, _QUIET)
     vectors = [vector for device in client.values() for vector in device.values()]

@@ -12,7 +12,8 @@ import trio
 
 from trindi.cli.addresses import EVERYTHING, Pattern, devices_of, join
 from trindi.cli.client_app import run_client
-from trindi.cli.getprop_format import ATTRIBUTES, Line, kind_of, lines_of, to_json
+from trindi.cli.getprop_format import ATTRIBUTES, Line, kind_of, lines_of
+from trindi.cli.output import say, to_json
 from trindi.client import IPyClient, NotConnected, Settled
 from trindi.protocol import DefVector, Kind, Permission
 
@@ -94,7 +95,7 @@ class Search:
                 self._missing.pop(pattern, None)
         for line in matches.values():
             text = line.text if self.only_value else str(line)
-            click.echo(to_json(line.data) if self.as_json else text)
+            say(to_json(line.data) if self.as_json else text)
 
     def _note_reason(self, event: DefVector, pattern: Pattern) -> bool:
         """Note why a member that was asked for by name has no line; return whether it was."""

@@ -6,9 +6,9 @@ them.
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from trindi.cli.addresses import join
 from trindi.protocol import (
     ELEMENT_OF,
     DefVector,
@@ -52,12 +52,7 @@ class Line(NamedTuple):
     data: Mapping[str, Any]
 
     def __str__(self) -> str:
-        return f"{self.devicename}.{self.vectorname}.{self.name}={self.text}"
-
-
-def to_json(data: Mapping[str, Any]) -> str:
-    """Write one object on one line."""
-    return json.dumps(data, ensure_ascii=False, default=str)
+        return f"{join(*self[:3])}={self.text}"
 
 
 def kind_of(event: DefVector | SetVector) -> Kind:

@@ -10,6 +10,7 @@ import click
 import trio
 
 from trindi.cli.client_app import closed_connection, run_client
+from trindi.cli.output import say
 from trindi.client import IPyClient
 from trindi.protocol import defBLOBVector
 from trindi.recording import record as record_stream
@@ -61,7 +62,7 @@ class Recorder:
 
     async def _run(self, client: IPyClient) -> None:
         until = "Ctrl-C" if self.duration == math.inf else f"{self.duration:g} s have passed"
-        click.echo(f"Recording {self._where} in {self.file} until {until}", err=True)
+        say(f"Recording {self._where} in {self.file} until {until}", err=True)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._print_notice)
             with trio.move_on_after(self.duration):
@@ -93,11 +94,11 @@ class Recorder:
     async def _print_notice(self) -> None:
         await trio.sleep(self.notice_after)
         if self._silence:
-            click.echo(f"So far {self._silence}; still waiting", err=True)
+            say(f"So far {self._silence}; still waiting", err=True)
 
     def _finish(self) -> None:
         """Report what a finished recording lacks."""
         if not self._heard:
             raise click.ClickException(f"{self._silence}: {self.file} has nothing to show")
         if self._silence:
-            click.echo(f"Recorded, but {self._silence}", err=True)
+            say(f"Recorded, but {self._silence}", err=True)

@@ -13,10 +13,11 @@ import trio
 from rich.filesize import decimal
 
 from trindi.cli.client_app import closed_connection, run_client
-from trindi.cli.getprop_format import to_json
 from trindi.cli.lookup import find_vector
+from trindi.cli.output import say, to_json
 from trindi.client import IPyClient
 from trindi.protocol import Kind, Permission
+from trindi.visible import visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -102,15 +103,15 @@ class ProgressDisplay:
         self.saved += 1
         if self._bar is not None and sys.stdout.isatty():
             # Standard output is the terminal of the bar: print above it.
-            self._bar.console.print(line, markup=False, highlight=False, soft_wrap=True)
+            self._bar.console.print(visible(line), markup=False, highlight=False, soft_wrap=True)
         else:
-            click.echo(line)
+            say(line)
         dropped = f", {drops} dropped" if drops else ""
         self._update_bar(f"{self.saved} saved{dropped}")
         if self._bar is None:
             rate = self.rate(size)
             speed = "" if rate is None else f", {decimal(int(rate))}/s"
-            click.echo(f"{decimal(size)}{speed}{dropped}{' so far' if drops else ''}", err=True)
+            say(f"{decimal(size)}{speed}{dropped}{' so far' if drops else ''}", err=True)
 
 
 @contextmanager

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING
 import click
 import trio
 
+from trindi.cli.output import say
 from trindi.cli.targets import TargetError, load_drivers
 from trindi.errors import TrindiError
 from trindi.server import IPyServer
+from trindi.visible import VisibleFormatter
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,9 +23,9 @@ if TYPE_CHECKING:
 def run_serve(
     targets: Sequence[str], host: str, port: int, max_connections: int, log_level: str
 ) -> None:
-    logging.basicConfig(
-        level=log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
+    handler = logging.StreamHandler()
+    handler.setFormatter(VisibleFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    logging.basicConfig(level=log_level.upper(), handlers=[handler])
     try:
         drivers = [driver for target in targets for driver in load_drivers(target)]
         server = IPyServer(drivers, host, port, max_connections)
@@ -66,7 +68,7 @@ async def _serve(server: IPyServer) -> str:
                 return f"cannot listen on {server.host} port {server.port}: {reason}"
             names = ", ".join(name for driver in server.drivers for name in driver)
             addresses = ", ".join(f"{host} port {port}" for host, port in server.addresses)
-            click.echo(f"Serving {names} on {addresses}", err=True)
+            say(f"Serving {names} on {addresses}", err=True)
             await anext(aiter(signals))
             nursery.cancel_scope.cancel()
     return ""

@@ -16,6 +16,7 @@ from rich.text import Text
 
 from trindi.cli.columns import STYLES, Row, draw, fit, max_name_width, sparkline
 from trindi.protocol import Kind, defNumberVector, ends, is_unknown, setNumberVector
+from trindi.visible import visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,11 +30,6 @@ _MAX_MESSAGES: Final = 4
 
 _KEYS: Final = "q quit   / filter   ↑ ↓ PgUp PgDn Home End scroll"
 _NO_KEYS: Final = "Ctrl-C quits   (no keys: standard input is no terminal)"
-
-
-def printable(text: str) -> str:
-    """Replace control characters, which a terminal would act on."""
-    return "".join(one if one.isprintable() else "·" for one in text)
 
 
 @dataclass
@@ -116,9 +112,9 @@ class Table:
             if rows:
                 groups.setdefault(vector.group, []).extend(rows)
         if groups:
-            yield Row(0, printable(device.name), "bold")
+            yield Row(0, visible(device.name), "bold")
         for group, rows in groups.items():
-            yield Row(1, printable(group) or "-", "bold bright_black")
+            yield Row(1, visible(group) or "-", "bold bright_black")
             yield from rows
 
     def _vector_rows(self, vector: RemoteVector) -> list[Row]:
@@ -127,7 +123,7 @@ class Table:
         members = [one for one in vector.members.values() if self._wants(vector, one)]
         style = "bright_black" if vector.stale else ""
         rows = [self._member_row(vector, member, style) for member in members]
-        name, time = printable(vector.name), f"{vector.timestamp:%H:%M:%S}"
+        name, time = visible(vector.name), f"{vector.timestamp:%H:%M:%S}"
         if len(rows) == 1:
             row = rows[0]._replace(depth=2, name=f"{name}.{rows[0].name}")
             if cell_len(row.indented) <= max_name_width(self._width):
@@ -137,11 +133,11 @@ class Table:
     def _member_row(self, vector: RemoteVector, member: RemoteMember, style: str) -> Row:
         # Not a text that is equal to a state.
         own_style = STYLES.get(member.value, "") if isinstance(member.value, StrEnum) else ""
-        value = Text(printable(member.formatted.strip()), style or own_style)
+        value = Text(visible(member.formatted.strip()), style or own_style)
         history = self._history.get((vector.devicename, vector.name), {})
         is_number = vector.kind is Kind.NUMBER
         trend = sparkline(history.get(member.name, ())) if is_number else None
-        return Row(4, printable(member.name), style, value, trend)
+        return Row(4, visible(member.name), style, value, trend)
 
     def _wants(self, vector: RemoteVector, member: RemoteMember) -> bool:
         names = f"{vector.devicename}.{vector.name}.{member.name}"
@@ -208,5 +204,5 @@ def _path(names: list[str], width: int) -> str:
 
 def _message_line(event: SnoopEvent) -> Text:
     time = "" if event.timestamp is None else f"{event.timestamp:%H:%M:%S} "
-    name = "" if event.devicename is None else f"{printable(event.devicename)}: "
-    return Text.assemble((time, "bright_black"), (name, "bold"), printable(event.message))
+    name = "" if event.devicename is None else f"{visible(event.devicename)}: "
+    return Text.assemble((time, "bright_black"), (name, "bold"), visible(event.message))

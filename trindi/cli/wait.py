@@ -13,6 +13,7 @@ from trindi.cli.client_app import closed_connection, run_client
 from trindi.cli.conditions import Condition, ConditionError, written
 from trindi.cli.getprop_format import ATTRIBUTES, kind_of
 from trindi.cli.lookup import hints, refusal
+from trindi.cli.output import say
 from trindi.client import IPyClient
 from trindi.protocol import DefVector, Kind, Message, SetVector, delProperty, ends, format_timestamp
 
@@ -71,7 +72,7 @@ class Waiter:
         """Print what is not defined yet: its name may be misspelt."""
         await trio.sleep(self.notice_after)
         if names := await self._missing():
-            click.echo(f"So far there is no {', '.join(names.values())}; still waiting", err=True)
+            say(f"So far there is no {', '.join(names.values())}; still waiting", err=True)
 
     async def _take(self, event: SnoopEvent) -> None:
         for address in self._values:

@@ -6,11 +6,10 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any, TextIO
 
-import click
-
 from trindi.cli.addresses import ANY, Part, Pattern, devices_of, join
 from trindi.cli.client_app import Reconnecting, closed_connection, run_client
-from trindi.cli.getprop_format import ATTRIBUTES, Line, lines_of, to_json
+from trindi.cli.getprop_format import ATTRIBUTES, Line, lines_of
+from trindi.cli.output import say, to_json
 from trindi.client import IPyClient
 from trindi.protocol import DefVector, Message, SetVector, delProperty, ends, format_timestamp
 
@@ -59,7 +58,7 @@ class _LineView:
     async def run(self, _client: IPyClient) -> None:
         async for event in self._events:
             for text, data in self._changes(event):
-                click.echo(to_json(data) if self._as_json else text)
+                say(to_json(data) if self._as_json else text)
         raise closed_connection()
 
     def _changes(self, event: SnoopEvent) -> Iterator[tuple[str, Mapping[str, Any]]]:

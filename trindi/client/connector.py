@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import socket
 from collections.abc import Awaitable, Callable, Iterable
 from typing import TYPE_CHECKING, Final, TypeAlias
@@ -10,12 +9,13 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 import trio
 
 from trindi.client.errors import NotConnected
+from trindi.visible import get_logger
 
 if TYPE_CHECKING:
     from trindi.client.server_connection import AnswerBarrier, Question, ServerConnection
     from trindi.protocol import Event
 
-logger = logging.getLogger("trindi.client")
+logger = get_logger("trindi.client")
 
 RECONNECT_DELAY: Final = 1.0  # seconds before the first attempt; each further wait is twice as long
 MAX_RECONNECT_DELAY: Final = 60.0  # seconds

@@ -10,6 +10,7 @@ import re
 from collections import Counter
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
+from trindi.properties import MAX_MESSAGE_BYTES
 from trindi.protocol import (
     ELEMENTS,
     Kind,
@@ -31,8 +32,6 @@ if TYPE_CHECKING:
     from trindi.conformance.scanner import RawElement, RawMember
 
 _LONGEST: Final = 63  # bytes that libindi keeps of a name, label, group, format or time (§1.5)
-_LONGEST_MESSAGE: Final = 254
-
 _BLOB_LINE: Final = 72  # characters that libindi's reader expects with enclen (§4.2)
 _TIME: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?", re.ASCII)
 _SIZE: Final = re.compile(r"[0-9]{1,18}")
@@ -98,7 +97,8 @@ def _encoding(raw: RawElement) -> Iterator[str]:
 def _lengths(raw: RawElement) -> Iterator[str]:
     for attributes in (raw.attributes, *(member.attributes for member in raw.members)):
         for name, text in attributes.items():
-            longest = _LONGEST_MESSAGE if name == "message" else _LONGEST
+            # libindi's drivers cut their own messages to 254, but its clients take longer ones.
+            longest = MAX_MESSAGE_BYTES if name == "message" else _LONGEST
             length = len(text.encode())
             if length > longest:
                 yield f"{raw.address}: a {name} of {length} bytes, of which {longest} are kept"

@@ -17,7 +17,6 @@ another worker to lead, and runs `clientevent` itself. So
 from __future__ import annotations
 
 import contextlib
-import logging
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
@@ -39,11 +38,12 @@ from trindi.protocol import (
     replace,
 )
 from trindi.transport import YieldBudget
+from trindi.visible import get_logger
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Generator
 
-logger = logging.getLogger("trindi.driver")
+logger = get_logger("trindi.driver")
 
 INTAKE: Final = 1024
 """Requests that may wait for the leader. A peer that sends more waits, but not for long."""

@@ -7,7 +7,6 @@ module knows no other drivers, and not how a request reaches them.
 
 from __future__ import annotations
 
-import logging
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -26,13 +25,14 @@ from trindi.protocol import (
     is_all,
 )
 from trindi.transport import EventQueue
+from trindi.visible import get_logger
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Container, Iterator
 
     from trindi.transport import EncodedBatch, EncodedEvent
 
-logger = logging.getLogger("trindi.driver")
+logger = get_logger("trindi.driver")
 
 
 class Snooping:

@@ -58,7 +58,7 @@ class BLOBPolicy(StrEnum):
 
 
 MAX_ATTRIBUTE_LENGTH: Final = 64 * 1024
-"""Characters of one attribute; libindi keeps 254 of the longest, ``message`` (§1.5)."""
+"""Characters of one attribute; libindi's clients keep about 2,000 of the longest, ``message``."""
 
 BLANKS: Final = " \t\r\n"
 """White space in INDI; `str.strip` and ``\\s`` take more than XML does."""

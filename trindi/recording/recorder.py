@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import logging
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TextIO
@@ -20,13 +19,14 @@ from trindi.protocol import Decoder, Span, format_timestamp
 from trindi.recording.blobs import MAX_KEPT_BLOBS, BlobWriter
 from trindi.recording.jsonl import FORMAT, VERSIONS, EndOfStream, Item, Side, Unparsed, to_json
 from trindi.transport import DEFAULT_RUNTIME
+from trindi.visible import get_logger
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Iterable
     from datetime import datetime
 
-logger = logging.getLogger("trindi.recording")
+logger = get_logger("trindi.recording")
 
 MAX_LINES_BYTES: Final = 1024 * 1024 * 1024
 """Bytes of the lines of one recording; later items are not recorded."""

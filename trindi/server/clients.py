@@ -7,7 +7,6 @@ it is a `Client`. This module does not know who hears what.
 from __future__ import annotations
 
 import contextlib
-import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -17,11 +16,12 @@ from trindi.errors import ProtocolError, check_count
 from trindi.protocol import MAX_BLOB_BYTES, MAX_ELEMENT_BYTES, Decoder, Event
 from trindi.server.statistics import ClientStatistics
 from trindi.transport import BOUND, HIGH_WATER, Connection, Runtime
+from trindi.visible import get_logger
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Iterator
 
-logger = logging.getLogger("trindi.server")
+logger = get_logger("trindi.server")
 
 MAX_CLIENTS: Final = 100
 """Clients at one time. KStars alone opens one connection, and one more for each BLOB property."""

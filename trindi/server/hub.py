@@ -32,6 +32,7 @@ from trindi.protocol import (
 )
 from trindi.server.router import Router
 from trindi.transport import DEFAULT_RUNTIME, EncodedEvent, put_blob
+from trindi.visible import get_logger
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
     from trindi.server.clients import Client
     from trindi.server.upstream import Upstream
 
-logger = logging.getLogger("trindi.server")
+logger = get_logger("trindi.server")
 
 
 class Hub:

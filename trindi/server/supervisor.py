@@ -5,18 +5,18 @@ A failure costs only the upstream's own devices: they are withdrawn, and come ba
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING, Final
 
 import trio
 
 from trindi.errors import check_count, check_delay
+from trindi.visible import get_logger
 
 if TYPE_CHECKING:
     from trindi.server.hub import Hub
     from trindi.server.upstream import Upstream
 
-logger = logging.getLogger("trindi.server")
+logger = get_logger("trindi.server")
 
 MAX_RESTARTS: Final = 10
 """How often an upstream that fails is started again, as often as indiserver does (§5.1)."""

@@ -11,7 +11,6 @@ route anything.
 from __future__ import annotations
 
 import contextlib
-import logging
 from collections.abc import Awaitable, Callable
 from typing import Final, TypeAlias
 
@@ -33,8 +32,9 @@ from trindi.transport.encoded import EncodedBatch, EncodedEvent, pieces_of
 from trindi.transport.event_queue import BOUND, HIGH_WATER, EventQueue
 from trindi.transport.rawio import raw_io_of
 from trindi.transport.runtime import DEFAULT_RUNTIME, Runtime, YieldBudget
+from trindi.visible import get_logger
 
-logger = logging.getLogger("trindi.connection")
+logger = get_logger("trindi.connection")
 
 RECEIVE_BYTES: Final = 64 * 1024  # of one read; they are decoded before other tasks run
 RECEIVE_BLOB_BYTES: Final = 256 * 1024  # while a large element arrives, decoded as it is read
