@@ -27,7 +27,8 @@ from trindi import (
     setBLOBVector,
     setNumberVector,
 )
-from trindi.transport import EncodedEvent
+from trindi.protocol import replace
+from trindi.transport import EncodedBatch, EncodedEvent
 
 
 class Snooper(IPyDriver):
@@ -291,6 +292,21 @@ class TestHearing:
         await tell(driver, *(report(value=value) for value in range(10)))
         await trio.sleep(100)
         assert [event["a"] for event in driver.heard] == list(range(10))
+
+    async def test_more_definitions_than_its_bound_are_asked_for_once(
+        self, nursery: trio.Nursery
+    ) -> None:
+        driver = Snooper()
+        publisher = await start(nursery, driver)
+        await driver.send_getProperties("Dev")
+        text = TextVector("t", textmembers=[TextMember("a", membervalue="x" * 900_000)])
+        event = driver_of(text).definitions()[0]
+        answer = [replace(event, vectorname=f"t{number}") for number in range(100)]
+        other = replace(event, devicename="Other")
+        driver.snoop_queue.put_all(EncodedBatch(map(EncodedEvent, [*answer, other])))
+        await settle()
+        assert driver.heard == answer
+        assert publisher.events == [getProperties("Dev")]
 
     async def test_a_driver_that_never_looks_takes_no_more_than_its_bound(
         self, nursery: trio.Nursery, caplog: pytest.LogCaptureFixture

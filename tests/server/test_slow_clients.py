@@ -9,14 +9,19 @@ import trio
 from tests.kit.peers import of
 from tests.kit.processes import DEADLINE
 from tests.kit.server import Bench, Connect, start, until
+from trindi import Device, IPyDriver, TextMember, TextVector
 from trindi.protocol import (
     BLOBPolicy,
     Message,
+    defTextVector,
+    delProperty,
     enableBLOB,
     encode,
     getProperties,
     newNumberVector,
     newTextVector,
+    pingReply,
+    pingRequest,
     setBLOBVector,
     setNumberVector,
     setTextVector,
@@ -240,3 +245,40 @@ async def test_messages_are_never_dropped(nursery: trio.Nursery, connect: Connec
     assert server.statistics().drops > 0
     texts = [event.message.split()[1] for event in of(await slow.sync(), Message)]
     assert texts == [str(number) for number in range(3000)]
+
+
+async def test_each_client_gets_definitions_beyond_its_bound(
+    nursery: trio.Nursery, connect: Connect
+) -> None:
+    """All at once they are more than the writer can send before its first turn."""
+    bench = Bench()
+    texts = [
+        TextVector(f"text {number}", textmembers=[TextMember("t", membervalue="x" * 60 * KIB)])
+        for number in range(14)
+    ]
+    driver = IPyDriver([Device("Large", texts)])
+    server = await start(nursery, bench, driver, high_water=64 * KIB, bound=256 * KIB)
+    clients = [await connect(server) for _ in range(3)]
+    for client in clients:
+        squeeze(client)
+        await client.send(getProperties(), pingRequest("all", "getProperties"))
+    await bench.count(100)
+    for client in clients:
+        events = await client.until(lambda event: event == pingReply("all", "getProperties"))
+        defined = [event.vectorname for event in of(events, defTextVector)]
+        assert defined == ["note", *(vector.name for vector in texts)]
+        await client.until(lambda event: getattr(event, "vectorname", "") == "count")
+    assert len(server.statistics().clients) == 3
+    # The same where they are sent to all, since the driver starts.
+    await server.remove(driver)
+    server.add_driver(IPyDriver([Device("Large", [copy_of(vector) for vector in texts])]))
+    for client in clients:
+        await client.next(delProperty, None, devicename="Large")
+        for vector in texts:
+            await client.next(defTextVector, vector.name)
+        await client.sync()
+
+
+def copy_of(vector: TextVector) -> TextVector:
+    members = [TextMember(name, membervalue=value) for name, value in vector.items()]
+    return TextVector(vector.name, textmembers=members)

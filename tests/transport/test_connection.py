@@ -10,6 +10,7 @@ import pytest
 import trio
 import trio.testing
 
+from tests.kit.client import texts
 from tests.kit.peers import Client
 from trindi.errors import ProtocolError
 from trindi.protocol import (
@@ -25,8 +26,8 @@ from trindi.protocol import (
     setTextVector,
 )
 from trindi.testing import FaultyStream, Reset
-from trindi.transport import Connection, EncodedEvent, Runtime
-from trindi.transport.connection import FAREWELL, KEEPALIVE, LINGER, MAX_ERRORS
+from trindi.transport import Connection, EncodedBatch, EncodedEvent, Runtime
+from trindi.transport.connection import ANSWER_TIMEOUT, FAREWELL, KEEPALIVE, LINGER, MAX_ERRORS
 from trindi.transport.runtime import MAX_STREAK
 
 if TYPE_CHECKING:
@@ -509,3 +510,56 @@ async def test_a_peer_that_is_there_may_wait_for_room_for_ever(
     await line.peer.send(*[newTextVector("D", "P")] * 10)
     await trio.sleep(100 * KEEPALIVE)
     assert not line.ended.is_set()
+
+
+# Long answers -------------------------------------------------------------------------------------
+
+
+def long_answer() -> EncodedBatch:
+    """Definitions of more bytes than the connections of these tests may hold."""
+    given: Any = {"members": {"a": "x" * 1000}, "memberlabels": {"a": "A"}}
+    events = [texts(f"n{number}", **given) for number in range(100)]
+    return EncodedBatch(EncodedEvent(event, encode(event)) for event in events)
+
+
+class Answering(Line):
+    """Answers each getProperties at length."""
+
+    def __init__(self, nursery: trio.Nursery) -> None:
+        super().__init__(nursery, reads_ahead=False, high_water=1000, bound=10_000)
+
+    def handle(self, item: Event | ProtocolError) -> None:
+        if isinstance(item, getProperties):
+            self.connection.forward(long_answer())
+
+
+async def test_a_peer_that_reads_slowly_gets_a_long_answer_whole(
+    nursery: trio.Nursery, autojump_clock: Any
+) -> None:
+    line = Answering(nursery)
+    await line.peer.send(getProperties(), pingRequest("1", "getProperties"))
+    answer = long_answer().items
+    for definition in answer:
+        await trio.sleep(ANSWER_TIMEOUT / 100)
+        assert await line.peer.receive() == definition.event
+    assert await line.peer.receive() == pingReply("1", "getProperties")
+
+
+async def test_a_peer_that_takes_none_of_a_long_answer_is_sent_away(
+    nursery: trio.Nursery, autojump_clock: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    line = Answering(nursery)
+    await line.peer.send(getProperties())
+    await line.ended.wait()
+    assert ANSWER_TIMEOUT <= trio.current_time() <= 2 * ANSWER_TIMEOUT + 2 * FAREWELL
+    assert "it has taken nothing of its answer in 60 s" in caplog.text
+
+
+async def test_a_peer_that_asks_again_and_again_for_a_long_answer_is_sent_away_at_the_bound(
+    nursery: trio.Nursery, autojump_clock: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    line = Answering(nursery)
+    await line.peer.send(*[getProperties()] * 3)
+    await line.ended.wait()
+    assert trio.current_time() <= 2 * FAREWELL
+    assert "does not read fast enough" in caplog.text

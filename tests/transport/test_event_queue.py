@@ -371,6 +371,104 @@ class TestLagging:
         assert queue.drops == 999
 
 
+class TestAnswers:
+    """Definitions that a peer has asked for are no slowness of it, however many they are."""
+
+    def definitions(self, count: int = 100) -> EncodedBatch:
+        return EncodedBatch(definition(f"n{number}") for number in range(count))
+
+    def test_an_answer_beyond_the_bound_is_taken_whole(self) -> None:
+        answer = self.definitions()
+        overflows: list[EventQueue] = []
+        queue = EventQueue(high_water=1000, bound=5000, at_bound=overflows.append)
+        assert answer.weight > 5000
+        queue.put(number("n0", a=1))
+        queue.put_all(answer)
+        queue.put(number("n0", a=2))
+        assert (queue.lagging, queue.drops, overflows) == (False, 0, [])
+        assert queue.size < 1000
+        expected = [number("n0", a=1).event, *(one.event for one in answer.items)]
+        assert waiting(queue) == [*expected, number("n0", a=2).event]
+        assert queue.size == 0
+
+    def test_it_leaves_in_pieces(self) -> None:
+        queue = EventQueue(high_water=1000, bound=5000)
+        answer = self.definitions()
+        queue.put_all(answer)
+        taken = []
+        while len(queue):
+            piece = queue.take(1000)
+            assert 0 < sum(one.size for one in piece) <= 2000
+            queue.task_done()
+            taken += [one.data for one in piece]
+        assert taken == [one.data for one in answer.items]
+
+    def test_definitions_that_are_published_together_are_none_either(self) -> None:
+        queue = EventQueue(high_water=1000, bound=5000)
+        answer = self.definitions()
+        for one in answer.items:
+            queue.put(one)
+        assert (queue.lagging, queue.drops) == (False, 0)
+        assert waiting(queue) == [one.event for one in answer.items]
+
+    def test_who_asks_again_and_again_without_reading_is_slow(self) -> None:
+        overflows: list[EventQueue] = []
+        queue = EventQueue(high_water=1000, bound=50_000, at_bound=overflows.append)
+        answer = self.definitions()
+        asked = 50_000 // answer.weight + 1
+        for _ in range(asked):
+            assert not overflows
+            queue.put_all(answer)
+        queue.put_all(answer)
+        assert overflows
+
+    @pytest.mark.parametrize("gone", [delProperty("Dev"), delProperty("Dev", "n7")])
+    def test_what_is_deleted_and_defined_again_and_again_counts(self, gone: delProperty) -> None:
+        queue = EventQueue(high_water=100, bound=100_000)
+        weight = definition("n7").weight
+        for number_ in range(1, 10):
+            queue.put_all(EncodedBatch([definition("n7")] * 1))
+            queue.put_all(EncodedBatch([definition("n8")]))
+            queue.put(encoded(gone))
+            assert queue.size >= number_ * weight
+
+    def test_a_definition_that_is_out_of_date_counts(self) -> None:
+        queue = EventQueue(high_water=100, bound=100_000)
+        queue.put_all(self.definitions(2))
+        before = queue.size
+        queue.put(definition("n1"))
+        assert queue.size == before + definition("n1").weight
+        assert len(waiting(queue)) == 3
+        assert queue.size == 0
+
+    def test_what_has_left_is_defined_anew_as_for_the_first_time(self) -> None:
+        queue = EventQueue(high_water=100, bound=100_000)
+        for _ in range(3):
+            queue.put_all(self.definitions(2))
+            assert queue.size == 2
+            assert len(queue.take(1000)) == 2
+            assert queue.size == 2
+            queue.task_done()
+            assert queue.size == 0
+
+    def test_once_it_has_left_all_is_as_before(self) -> None:
+        queue = EventQueue(high_water=1000, bound=5000)
+        queue.put_all(self.definitions())
+        waiting(queue)
+        queue.put(number("n", a=1))
+        queue.put_all(self.definitions(3))
+        assert queue.size == number("n", a=1).weight + self.definitions(3).weight
+
+    def test_dropped_it_leaves_nothing_behind(self) -> None:
+        queue = EventQueue(high_water=100, bound=100_000)
+        queue.put_all(self.definitions(2))
+        queue.drop_all()
+        queue.put_all(self.definitions(2))
+        queue.put(encoded(delProperty("Dev", "n0")))
+        assert len(waiting(queue)) == 3
+        assert queue.size == 0
+
+
 class TestOverflow:
     def test_beyond_the_bound_what_waits_is_dropped_and_said(self) -> None:
         told: list[int] = []

@@ -24,13 +24,13 @@ from trindi.protocol import (
     getProperties,
     is_all,
 )
-from trindi.transport import EventQueue
+from trindi.transport import EncodedBatch, EventQueue
 from trindi.visible import get_logger
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Container, Iterator
 
-    from trindi.transport import EncodedBatch, EncodedEvent
+    from trindi.transport import EncodedEvent
 
 logger = get_logger("trindi.driver")
 
@@ -162,7 +162,9 @@ class _SnoopQueue(EventQueue):
 
     def put_all(self, batch: EncodedBatch) -> None:
         for encoded in batch.items:
-            self.put(encoded)
+            self._snooping.note_activity(encoded.event)
+        wanted = (encoded for encoded in batch.items if self._snooping.wants(encoded.event))
+        super().put_all(EncodedBatch(wanted))
 
     def _overflow(self, _queue: EventQueue) -> None:
         self.drop_all()

@@ -46,6 +46,7 @@ MAX_HELD: Final = (
     64  # pings that wait until getProperties are answered; more are replied to at once
 )
 KEEPALIVE: Final = 10.0  # seconds between ping replies to a peer that is not read for want of room
+ANSWER_TIMEOUT: Final = 60.0  # seconds in which a peer takes some of an answer that has no room
 FAREWELL: Final = 1.0  # seconds for telling a peer why it is disconnected
 _BROKEN: Final = (trio.BrokenResourceError, trio.ClosedResourceError)
 _NO_PING: Final = "none"
@@ -85,6 +86,8 @@ class Connection:
         self._pinged = False
         self._open_questions = 0  # getProperties that are being worked on
         self._held: list[pingRequest] = []
+        self._nursery: trio.Nursery | None = None
+        self._answer_watched = False
         # False once something was asked that does not say when it has defined all.
         self.knows_all_definitions = True
         self.disconnect_reason = ""
@@ -108,6 +111,20 @@ class Connection:
 
     def forward(self, batch: EncodedBatch) -> None:
         self.queue.put_all(batch)
+        if self.queue.has_uncounted and not self._answer_watched and self._nursery is not None:
+            self._answer_watched = True
+            self._nursery.start_soon(self._watch_answer)
+
+    async def _watch_answer(self) -> None:
+        """End a peer that takes none of an answer whose definitions do not count in the queue."""
+        taken = -1
+        while self.queue.has_uncounted:
+            if self.queue.taken == taken:
+                self.disconnect(f"it has taken nothing of its answer in {ANSWER_TIMEOUT:g} s")
+                break
+            taken = self.queue.taken
+            await trio.sleep(ANSWER_TIMEOUT)
+        self._answer_watched = False
 
     def request_started(self, event: ClientEvent) -> None:
         self.in_flight += 1
@@ -130,12 +147,14 @@ class Connection:
         """Talk to the peer until it has gone, its stream is broken, or it is disconnected."""
         try:
             async with trio.open_nursery() as nursery:
+                self._nursery = nursery
                 nursery.start_soon(self._write)
                 with self._reading:
                     await self._read(handler)
                 await self._finish()
                 nursery.cancel_scope.cancel()
         finally:
+            self._nursery = None
             self.queue.close()
             await trio.aclose_forcefully(self._stream)
 

@@ -47,6 +47,11 @@ class EncodedEvent:
         self.parts: list[bytes | Base64] = []
 
     @property
+    def size(self) -> int:
+        """How many bytes it has on a stream."""
+        return len(self._data) if self._data is not None else self.weight
+
+    @property
     def data(self) -> bytes:
         if self._data is None:
             self._data = b"".join(self.pieces()) if self.parts else encode(self.event)

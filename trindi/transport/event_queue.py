@@ -4,6 +4,7 @@ An `EventQueue` is bounded in bytes and has two marks. Below the high-water mark
 event in order. Above it the peer is lagging: a newer set of a property replaces the one that waits
 (see `conflation`), and so does a newer frame of a BLOB; definitions, deletions and messages are
 never dropped. Above the bound the overflow policy of the queue decides.
+Definitions that have no room below the mark wait without counting (see `answers`).
 
 Putting never waits. Only BLOBs wait for room, and only for peers that keep up (`put_blob`).
 This module knows events and tasks, but no streams.
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Final
 
 import trio
 
+from trindi.transport.answers import Uncounted, UncountedDefinitions, is_definition
 from trindi.transport.conflation import Conflation, Queued, encoded_of
 from trindi.transport.encoded import EncodedEvent
 
@@ -56,6 +58,7 @@ class EventQueue:
         self._queue: deque[Queued] = deque()
         # Only while the peer lags: then sets stand in slots that newer ones may replace.
         self._conflation: Conflation | None = None
+        self._uncounted = UncountedDefinitions()
         self._leaving_bytes = 0
         self._largest = 0
         self._overflowing = False
@@ -88,9 +91,15 @@ class EventQueue:
             self._wake()
 
     def put_all(self, batch: EncodedBatch) -> None:
-        """Add the events of a batch as `put` does; none of many is sent at once."""
+        """Add the events of a batch as `put` does; if not all have room, no definition counts."""
         size = self.size + batch.weight
-        if size > self._quick_size or len(batch.items) < _MANY:
+        if size > self._quick_size:
+            for encoded in batch.items:
+                if is_definition(encoded.event):
+                    self._put_uncounted(encoded)
+                else:
+                    self.put(encoded)
+        elif len(batch.items) < _MANY:
             for encoded in batch.items:
                 self.put(encoded)
         else:
@@ -104,10 +113,14 @@ class EventQueue:
         """Put an event that may pass the high-water mark or the bound."""
         if self._closed:
             return
+        self.size += self._uncounted.supersede(encoded.event)
         weight = encoded.weight
         if encoded.blob and weight > self._largest:
             self._largest = weight
         over = self.size + weight > self._mark(self._largest) and self.size > 0
+        if over and is_definition(encoded.event):
+            self._put_uncounted(encoded)
+            return
         if over:
             self.lagging = True
             self._quick_size = -1
@@ -115,6 +128,24 @@ class EventQueue:
             self.size += weight
             slots = self._conflation
             self._queue.append(encoded if slots is None else slots.add(encoded))
+        self._check_bound()
+
+    def _put_uncounted(self, definition: EncodedEvent) -> None:
+        if self._closed:
+            return
+        self.size += self._uncounted.supersede(definition.event)
+        item = self._uncounted.add(definition)
+        self.size += item.weight
+        # What follows is looked at: it may make this one count.
+        self._quick_size = -1
+        self.prompt = False
+        slots = self._conflation
+        self._queue.append(item if slots is None else slots.add(item))
+        self._check_bound()
+        if self._asleep:
+            self._wake()
+
+    def _check_bound(self) -> None:
         if self.size > self._bound + self._largest and not self._overflowing:
             # What the policy puts in place of what it drops is taken, however large.
             self._overflowing = True
@@ -156,6 +187,11 @@ class EventQueue:
             self._wake()
         return True
 
+    @property
+    def has_uncounted(self) -> bool:
+        """Whether definitions wait that do not count."""
+        return bool(self._uncounted)
+
     def has_room(self, weight: int) -> bool:
         """Return whether a BLOB of this many bytes leaves the peer below its high-water mark."""
         mark = self._mark(max(self._largest, weight))
@@ -180,6 +216,8 @@ class EventQueue:
             self._conflation.remove(item)
         encoded = encoded_of(item)
         self._leaving_bytes += encoded.weight
+        if isinstance(encoded, Uncounted):
+            self._uncounted.remove(encoded)
         self.taken += 1
         return encoded
 
@@ -188,7 +226,7 @@ class EventQueue:
         if self._rest is not None:
             rest, self._rest = self._rest, None
             return [rest]
-        if self._conflation is None and self.size <= enough:
+        if self._conflation is None and self.size <= enough and not self._uncounted:
             # Without conflation nothing stands in slots.
             everything: list[EncodedEvent] = list(self._queue)  # type: ignore[arg-type]
             self._queue.clear()
@@ -196,20 +234,20 @@ class EventQueue:
             self.taken += len(everything)
             return everything
         taken = [self.pop()]
-        length = taken[0].weight
+        length = taken[0].size
         while self._queue and length < enough:
-            weight = encoded_of(self._queue[0]).weight
-            if length + weight > 2 * enough:
+            size = encoded_of(self._queue[0]).size
+            if length + size > 2 * enough:
                 break
             taken.append(self.pop())
-            length += weight
+            length += size
         return taken
 
     def task_done(self) -> None:
         """Free the bytes of all that was taken: it has been sent, or looked at."""
         self.size -= self._leaving_bytes
         self._leaving_bytes = 0
-        if self.lagging and not self._queue:
+        if self._quick_size < 0 and not self._queue:
             self.lagging = False
             self._conflation = None
             self._quick_size = -1 if self._closed else self._max_quick_size
@@ -225,6 +263,7 @@ class EventQueue:
         """Drop what waits, but for what is being sent just now."""
         self._queue.clear()
         self._conflation = None
+        self._uncounted.clear()
         self.size = self._leaving_bytes
         self._progress.unpark_all()
 
