@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 from typing import TYPE_CHECKING, Any
 
@@ -397,17 +398,18 @@ async def test_progress_of_other_properties_is_not_reported(autojump_clock: Mock
         assert told != []
 
 
+@pytest.mark.parametrize("error", [ZeroDivisionError, asyncio.CancelledError, GeneratorExit])
 async def test_an_error_of_the_progress_function_ends_the_iterator(
-    autojump_clock: MockClock,
+    autojump_clock: MockClock, error: type[BaseException]
 ) -> None:
     def fail(progress: Progress) -> None:
-        raise ZeroDivisionError(progress.received)
+        raise error(progress.received)
 
     async with joined(blobs(), numbers()) as (client, server):
         await client.enable_blobs("Dev")
         frames = client.frames("Dev", "image", fail)
         await send_slowly(server, frame(b"x" * 1000))
-        with pytest.raises(ZeroDivisionError):
+        with pytest.raises(error):
             async for _ in frames:
                 pass
         # The client goes on.

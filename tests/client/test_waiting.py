@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -112,8 +113,9 @@ async def test_events_of_other_properties_are_not_checked(
         nursery.cancel_scope.cancel()
 
 
+@pytest.mark.parametrize("error", [ZeroDivisionError, asyncio.CancelledError, GeneratorExit])
 async def test_an_error_of_the_predicate_is_raised_in_the_waiting_task(
-    autojump_clock: MockClock,
+    autojump_clock: MockClock, error: type[BaseException]
 ) -> None:
     async with joined(numbers(), texts()) as (client, server):
         with pytest.raises(KeyError, match="no member 'z'"):
@@ -121,13 +123,13 @@ async def test_an_error_of_the_predicate_is_raised_in_the_waiting_task(
 
         def fail(vector: RemoteVector) -> bool:
             if vector.state is State.OK:
-                raise ZeroDivisionError
+                raise error
             return False
 
         async with trio.open_nursery() as nursery:
 
             async def wait() -> None:
-                with pytest.raises(ZeroDivisionError):
+                with pytest.raises(error):
                     await client.wait_for("Dev", "target", fail)
 
             nursery.start_soon(wait)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from datetime import UTC, datetime
 from typing import Any
@@ -716,6 +717,13 @@ class TestWorkers:
         assert (len(driver.heard), workers.count) == (2, 2)
 
 
+class SpeechlessError(Exception):
+    """Cannot say what is wrong."""
+
+    def __str__(self) -> str:
+        raise ValueError
+
+
 class TestContainment:
     """An exception in the handler costs its request, and nothing else."""
 
@@ -735,10 +743,22 @@ class TestContainment:
                 "ExceptionGroup: two (2 sub-exceptions)",
             ),
             (OSError("x" * 100_000), "OSError: " + "x" * 1_972 + "…"),
+            # These are no `Exception`; indiserver's drivers would end at them.
+            (asyncio.CancelledError(), "CancelledError"),
+            (GeneratorExit(), "GeneratorExit"),
+            (
+                BaseExceptionGroup("both", [ValueError("one"), GeneratorExit()]),
+                "BaseExceptionGroup: both (2 sub-exceptions)",
+            ),
+            (SpeechlessError(), "SpeechlessError"),
         ],
     )
     async def test_turns_the_property_to_alert_and_the_driver_lives_on(
-        self, fault: Exception, said: str, nursery: trio.Nursery, caplog: pytest.LogCaptureFixture
+        self,
+        fault: BaseException,
+        said: str,
+        nursery: trio.Nursery,
+        caplog: pytest.LogCaptureFixture,
     ) -> None:
         driver = make_driver(self.Faulty, faults=[fault, None])
         publisher = await start(nursery, driver)
@@ -790,8 +810,9 @@ class TestContainment:
         assert publisher.events == []
         assert "oops" in caplog.text
 
-    async def test_what_is_no_exception_of_the_program_ends_the_driver(self) -> None:
-        driver = make_driver(self.Faulty, faults=[KeyboardInterrupt()])
+    @staticmethod
+    async def ends(driver: IPyDriver, error: type[BaseException], match: str = "") -> None:
+        """Ask a driver, and see it end with an error."""
 
         async def run() -> None:
             async with trio.open_nursery() as nursery:
@@ -801,7 +822,38 @@ class TestContainment:
 
         with pytest.raises(BaseExceptionGroup) as caught:
             await run()
-        assert caught.group_contains(KeyboardInterrupt)
+        assert caught.group_contains(error, match=match)
+        assert not driver.running
+
+    @pytest.mark.parametrize("end", [KeyboardInterrupt, SystemExit])
+    async def test_what_ends_the_program_ends_the_driver(self, end: type[BaseException]) -> None:
+        await self.ends(make_driver(self.Faulty, faults=[end()]), end)
+
+    async def test_a_handler_that_cancels_all_handlers_ends_the_driver(self) -> None:
+        """It would run on, and hear nothing."""
+
+        class Saboteur(IPyDriver):
+            async def clientevent(self, event: Any) -> None:
+                nursery = trio.lowlevel.current_task().parent_nursery
+                assert nursery is not None
+                nursery.cancel_scope.cancel()
+
+        await self.ends(make_driver(Saboteur), RuntimeError, "a handler has cancelled")
+
+    async def test_a_cancellation_that_was_kept_ends_the_driver(self) -> None:
+        class Hoarder(IPyDriver):
+            async def clientevent(self, event: Any) -> None:
+                kept = None
+                with trio.CancelScope() as scope:
+                    scope.cancel()
+                    try:
+                        await trio.lowlevel.checkpoint()
+                    except trio.Cancelled as cancelled:
+                        kept = cancelled
+                assert kept is not None
+                raise kept
+
+        await self.ends(make_driver(Hoarder), RuntimeError, "a handler has cancelled")
 
     async def test_an_author_who_cancels_cancels_what_he_meant(
         self, nursery: trio.Nursery, autojump_clock: trio.testing.MockClock

@@ -266,7 +266,7 @@ class TestHearing:
             async def snoopevent(self, event: Any) -> None:
                 await super().snoopevent(event)
                 if len(self.heard) == 1:
-                    raise ExceptionGroup("oops", [ValueError("inner")])
+                    raise BaseExceptionGroup("oops", [ValueError("inner"), GeneratorExit()])
 
         driver = Faulty()
         publisher = await start(nursery, driver)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from typing import TYPE_CHECKING, Any
 
@@ -51,6 +52,13 @@ class Fragile(Bench):
 
     def fail(self) -> None:
         self._break.set()
+
+
+class SpeechlessError(Exception):
+    """Cannot say what is wrong."""
+
+    def __str__(self) -> str:
+        raise ValueError
 
 
 class Snooper(Bench):
@@ -185,6 +193,74 @@ async def test_a_task_that_fails_ends_the_driver_too(
     await trio.sleep(100)
     assert driver.runs == 3
     assert witness.gone() == ["Bench"] * 3
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        asyncio.CancelledError(),
+        GeneratorExit(),
+        BaseExceptionGroup("both", [ValueError(), GeneratorExit()]),
+        SpeechlessError(),
+    ],
+    ids=lambda fault: type(fault).__name__,
+)
+async def test_whatever_it_fails_with_is_a_failure_of_that_driver_alone(
+    nursery: trio.Nursery, autojump_clock: Any, caplog: pytest.LogCaptureFixture, fault: Any
+) -> None:
+    caplog.set_level(logging.ERROR)
+
+    class Odd(Fragile):
+        async def hardware(self) -> None:
+            self.starts.append(trio.current_time())
+            raise fault
+
+    driver, witness = Odd(), Snooper()
+    await start(nursery, driver, witness, max_restarts=2)
+    await trio.sleep(100)
+    assert len(driver.starts) == 3
+    assert witness.gone() == ["Bench"] * 3
+    assert witness.running
+    assert type(fault).__name__ in caplog.text
+
+
+@pytest.mark.parametrize("culprit", ["hardware", "clientevent", "snoopevent"])
+async def test_one_that_cancels_its_own_nursery_has_failed(
+    nursery: trio.Nursery, autojump_clock: Any, caplog: pytest.LogCaptureFixture, culprit: str
+) -> None:
+    """It must not seem to run, and hear nothing any more."""
+    caplog.set_level(logging.ERROR)
+
+    class Saboteur(Fragile):
+        def cancel_parent(self, where: str) -> None:
+            parent = trio.lowlevel.current_task().parent_nursery
+            assert parent is not None
+            if where == culprit:
+                parent.cancel_scope.cancel()
+
+        async def hardware(self) -> None:
+            self.starts.append(trio.current_time())
+            await self.send_getProperties("Other")
+            self.cancel_parent("hardware")
+
+        async def clientevent(self, event: Any) -> None:
+            self.cancel_parent("clientevent")
+
+        async def snoopevent(self, event: Any) -> None:
+            self.cancel_parent("snoopevent")
+
+    driver, other = Saboteur(), Bench("Other")
+    await start(nursery, driver, other, max_restarts=2)
+    stream, _ = trio.testing.memory_stream_pair()
+    client = Connection(stream, name="the client")
+    for _ in range(5):
+        await trio.sleep(10)
+        if culprit == "clientevent" and driver.running:
+            driver.receive(newNumberVector("Bench", "target", {"x": 1.0}), client)
+    assert len(driver.starts) == 3
+    assert not driver.running
+    assert other.running
+    assert "has cancelled the nursery" in caplog.text
 
 
 async def test_a_disabled_device_is_neither_withdrawn_nor_defined(

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 import trio
 
 from trindi.driver import IPyDriver
+from trindi.transport import describe
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -101,8 +102,7 @@ def _load_module(source: str) -> ModuleType:
 
 
 def _failure(what: str, error: BaseException) -> TargetError:
-    text = " ".join(str(error).split())
-    return TargetError(": ".join(filter(None, [what, type(error).__name__, text])))
+    return TargetError(f"{what}: {' '.join(describe(error).split())}")
 
 
 def _check_made(made: Any, origin: str) -> list[IPyDriver]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 from weakref import WeakValueDictionary
 
 from trindi.protocol import SnoopEvent, covers, plain_format, setBLOBVector
-from trindi.transport import HIGH_WATER, EncodedEvent, EventQueue, YieldBudget
+from trindi.transport import HIGH_WATER, EncodedEvent, EventQueue, YieldBudget, contained
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -128,7 +128,7 @@ class Frames(_Inbox):
         super().__init__(devicename, vectorname, high_water)
         self._frames: list[Frame] = []
         self._progress = progress
-        self._error: Exception | None = None
+        self._error: BaseException | None = None
 
     def _put(self, encoded: EncodedEvent) -> None:
         if isinstance(encoded.event, setBLOBVector) and any(encoded.event.values()):
@@ -137,11 +137,13 @@ class Frames(_Inbox):
     def _report_progress(self, progress: Progress) -> None:
         wanted = (progress.devicename, progress.vectorname) == (self.devicename, self.vectorname)
         if wanted and self._progress is not None and self._error is None:
-            try:
+            with contained(self._fail):
                 self._progress(progress)
-            except Exception as error:
-                self._error = error
-                self.close()
+
+    def _fail(self, error: BaseException) -> bool:
+        self._error = error
+        self.close()
+        return True
 
     async def __anext__(self) -> Frame:
         if self._frames:

@@ -16,6 +16,7 @@ import trio
 from trindi.client.errors import NotConnected, PropertyAlert, PropertyDeleted, PropertyTimeout
 from trindi.client.server_connection import AnswerBarrier
 from trindi.protocol import Message, SetVector, SnoopEvent, State, delProperty
+from trindi.transport import contained
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
@@ -28,7 +29,7 @@ class Waiter(ABC):
 
     def __init__(self) -> None:
         self._finished = trio.Event()
-        self._outcome: RemoteVector | Exception | None = None
+        self._outcome: RemoteVector | BaseException | None = None
 
     @abstractmethod
     def check(self, vector: RemoteVector, event: SnoopEvent | None) -> None:
@@ -38,7 +39,7 @@ class Waiter(ABC):
     def connection_lost(self, reason: str, *, final: bool) -> None:
         """Note that the connection is lost; `final` says that there will be no other."""
 
-    def finish(self, outcome: RemoteVector | Exception) -> None:
+    def finish(self, outcome: RemoteVector | BaseException) -> None:
         """Let the task go on, or raise the error in it; only the first call counts."""
         if not self._finished.is_set():
             self._outcome = outcome
@@ -46,7 +47,7 @@ class Waiter(ABC):
 
     async def wait_finished(self) -> RemoteVector:
         await self._finished.wait()
-        if isinstance(self._outcome, Exception):
+        if isinstance(self._outcome, BaseException):
             raise self._outcome
         assert self._outcome is not None, "it is finished"
         return self._outcome
@@ -60,11 +61,13 @@ class ConditionWaiter(Waiter):
         self._predicate = predicate
 
     def check(self, vector: RemoteVector, event: SnoopEvent | None) -> None:
-        try:
+        with contained(self._fail):
             if not (self._finished.is_set() or vector.stale) and self._predicate(vector):
                 self.finish(vector)
-        except Exception as error:
-            self.finish(error)
+
+    def _fail(self, error: BaseException) -> bool:
+        self.finish(error)
+        return True
 
     def connection_lost(self, reason: str, *, final: bool) -> None:
         if final:

@@ -37,7 +37,7 @@ from trindi.protocol import (
     newBLOBVector,
     replace,
 )
-from trindi.transport import YieldBudget
+from trindi.transport import YieldBudget, contained, describe
 from trindi.visible import get_logger
 
 if TYPE_CHECKING:
@@ -83,6 +83,7 @@ class Dispatcher:
                 self._nursery = nursery
                 self._wake_worker()
                 task_status.started()
+            raise RuntimeError("a handler has cancelled the nursery that all handlers run in")
         finally:
             self._stop()
 
@@ -275,19 +276,22 @@ class Dispatcher:
         """Run the author's handler; its exception is contained, and costs only this request."""
         if not vector.enabled:
             return  # It has been disabled while the request waited.
-        try:
+        with contained(partial(self._handle_fault, event, vector)):
             time = event.timestamp or vector.sink.stamp(None)
             await self._handler(replace(event, vector=vector, timestamp=time))
-        except Exception as error:
-            what = f"{type(event).__name__} of {_name_of(event)}"
-            if not self.contain_errors:
-                error.add_note(f"clientevent failed on {what}")
-                raise
-            logger.exception("clientevent failed on %s", what)
-            if vector.enabled and not isinstance(event, enableBLOB):
-                vector.state = State.ALERT
-                text = f"[ERROR] {vector.name}: {type(error).__name__}: {error}"
-                self._publish(vector.status(text))
+
+    def _handle_fault(
+        self, event: ClientEvent, vector: Vector[Any, Any], error: BaseException
+    ) -> bool:
+        what = f"{type(event).__name__} of {_name_of(event)}"
+        if not self.contain_errors:
+            error.add_note(f"clientevent failed on {what}")
+            return False
+        logger.error("clientevent failed on %s", what, exc_info=error)
+        if vector.enabled and not isinstance(event, enableBLOB):
+            vector.state = State.ALERT
+            self._publish(vector.status(f"[ERROR] {vector.name}: {describe(error)}"))
+        return True
 
 
 class _Deferred:

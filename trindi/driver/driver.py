@@ -208,7 +208,8 @@ class IPyDriver(NamedMapping[Device]):
         Raises:
             ExceptionGroup: what the hardware loop or a task raised; if the runtime does not contain
                 errors, also what a handler raised.
-            RuntimeError: the driver is running already.
+            RuntimeError: the driver is running already, or one of its tasks or handlers has
+                cancelled the others.
         """
         if self._nursery is not None:
             raise RuntimeError("the driver is running already")
@@ -225,6 +226,7 @@ class IPyDriver(NamedMapping[Device]):
                 nursery.start_soon(self.hardware)
                 for task in self._tasks:
                     nursery.start_soon(task)
+            raise RuntimeError("a task has cancelled the nursery that the driver runs in")
         finally:
             self._nursery = None
             self.sink.publisher = None

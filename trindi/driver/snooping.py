@@ -24,7 +24,7 @@ from trindi.protocol import (
     getProperties,
     is_all,
 )
-from trindi.transport import EncodedBatch, EventQueue
+from trindi.transport import EncodedBatch, EventQueue, contained
 from trindi.visible import get_logger
 
 if TYPE_CHECKING:
@@ -139,14 +139,17 @@ class Snooping:
         """Call the handler with each event, in order; the newest state wins (see EventQueue)."""
         while await self.queue.wait_news():
             event: Any = self.queue.pop().event
-            try:
+            with contained(partial(self._handle_fault, event)):
                 await self._handler(event)
-            except Exception as error:
-                if not self.contain_errors:
-                    error.add_note(f"snoopevent failed on {type(event).__name__}")
-                    raise
-                logger.exception("snoopevent failed on %s", type(event).__name__)
             self.queue.task_done()
+
+    def _handle_fault(self, event: Any, error: BaseException) -> bool:
+        what = f"snoopevent failed on {type(event).__name__}"
+        if self.contain_errors:
+            logger.error(what, exc_info=error)
+        else:
+            error.add_note(what)
+        return self.contain_errors
 
 
 class _SnoopQueue(EventQueue):

@@ -18,7 +18,7 @@ from trindi.errors import ConfigurationError, ProtocolError
 from trindi.protocol import Decoder, Span, format_timestamp
 from trindi.recording.blobs import MAX_KEPT_BLOBS, BlobWriter
 from trindi.recording.jsonl import FORMAT, VERSIONS, EndOfStream, Item, Side, Unparsed, to_json
-from trindi.transport import DEFAULT_RUNTIME
+from trindi.transport import DEFAULT_RUNTIME, contained, error_text
 from trindi.visible import get_logger
 
 if TYPE_CHECKING:
@@ -125,12 +125,14 @@ class _Writer:
         if self.stopped:
             return
         time = round(trio.current_time() - self._start, 6)
-        try:
-            self._write({"time": time, "from": source, **to_json(item, self._blobs.keep)})
         # The caller's own file may raise anything.
-        except Exception as error:
-            self.stopped = str(error) or type(error).__name__
-            logger.error("recording stops: %s", self.stopped)
+        with contained(self._stop):
+            self._write({"time": time, "from": source, **to_json(item, self._blobs.keep)})
+
+    def _stop(self, error: BaseException) -> bool:
+        self.stopped = error_text(error) or type(error).__name__
+        logger.error("recording stops: %s", self.stopped)
+        return True
 
     def _write(self, written: dict[str, Any]) -> None:
         # The caller's own file may have any encoding; ASCII is part of each.

@@ -15,7 +15,7 @@ import trio
 from trindi.errors import ProtocolError, check_count
 from trindi.protocol import MAX_BLOB_BYTES, MAX_ELEMENT_BYTES, Decoder, Event
 from trindi.server.statistics import ClientStatistics
-from trindi.transport import BOUND, HIGH_WATER, Connection, Runtime
+from trindi.transport import BOUND, HIGH_WATER, Connection, Runtime, contained
 from trindi.visible import get_logger
 
 if TYPE_CHECKING:
@@ -153,16 +153,18 @@ class Clients:
 
     async def _serve(self, stream: trio.abc.Stream, name: str) -> None:
         client = Client(stream, name=name, limits=self._limits, runtime=self.runtime)
-        try:
+
+        def log(error: BaseException) -> bool:
+            # A fault of ours in serving one client must not end the others.
+            if self.runtime.contain_errors:
+                logger.error("serving %s has failed", name, exc_info=error)
+            return self.runtime.contain_errors
+
+        with contained(log):
             if len(self._clients) < self.most or self._make_room():
                 await self._talk(client)
             else:
                 await self._turn_away(client, stream)
-        except* Exception:
-            # A fault of ours in serving one client must not end the others.
-            if not self.runtime.contain_errors:
-                raise
-            logger.exception("serving %s has failed", name)
 
     async def _talk(self, client: Client) -> None:
         self._clients[client] = None

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 import trio
 
 from trindi.errors import check_count, check_delay
+from trindi.transport import contained
 from trindi.visible import get_logger
 
 if TYPE_CHECKING:
@@ -92,13 +93,14 @@ class Supervisor:
 
     async def _run_once(self, upstream: Upstream, supervised: _Supervised) -> None:
         runtime = upstream.runtime = self._hub.runtime
-        try:
+
+        def log(error: BaseException) -> bool:
+            if runtime.contain_errors:
+                logger.error("%s has failed", upstream.name, exc_info=error)
+            return runtime.contain_errors
+
+        with contained(log):
             await upstream.run(self._hub, task_status=supervised)
-        # Where it fails while the server is being cancelled, the cancellation goes on.
-        except* Exception:
-            if not runtime.contain_errors:
-                raise
-            logger.exception("%s has failed", upstream.name)
 
 
 class _Supervised:

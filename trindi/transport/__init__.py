@@ -1,6 +1,11 @@
 """One peer on a stream of bytes: what waits for it, how it is read and written, standard I/O."""
 
 from trindi.transport.connection import Connection as Connection
+from trindi.transport.containment import (
+    contained as contained,
+    describe as describe,
+    error_text as error_text,
+)
 from trindi.transport.encoded import (
     EncodedBatch as EncodedBatch,
     EncodedEvent as EncodedEvent,

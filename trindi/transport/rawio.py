@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import trio
 
+from trindi.transport.containment import error_text
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -111,4 +113,4 @@ def error_reason(error: BaseException) -> str:
         error = cause.exceptions[-1] if isinstance(cause, ExceptionGroup) else cause
     if isinstance(error, OSError) and error.errno and not isinstance(error, socket.gaierror):
         return os.strerror(error.errno)
-    return getattr(error, "strerror", None) or " ".join(str(error).split())
+    return getattr(error, "strerror", None) or " ".join(error_text(error).split())

@@ -1,0 +1,63 @@
+"""Calling code of an author or a user: what it raises must end no more than what it was called for.
+
+Such code may raise anything. A stray `asyncio.CancelledError` or `GeneratorExit`, or a group with
+one in it, is no `Exception`, and a fault like any other nevertheless.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import trio
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import TracebackType
+
+_PASSING: Final = (trio.Cancelled, KeyboardInterrupt, SystemExit)
+
+
+class contained:  # noqa: N801 - a context manager, named as `contextlib.suppress` is
+    """Give what is raised within to `handle`, which returns whether that is the end of it.
+
+    What ends the program, and Trio's cancellation, passes, also where it comes in a group: then
+    `handle` gets the rest of the group.
+    """
+
+    def __init__(self, handle: Callable[[BaseException], bool]) -> None:
+        self._handle = handle
+
+    def __enter__(self) -> None:
+        return
+
+    def __exit__(
+        self,
+        _kind: type[BaseException] | None,
+        error: BaseException | None,
+        _traceback: TracebackType | None,
+    ) -> bool:
+        if error is None or isinstance(error, _PASSING):
+            return False
+        passing, fault = None, error
+        if isinstance(error, BaseExceptionGroup):
+            passing, rest = error.split(_PASSING)
+            if rest is None:
+                return False
+            fault = error if passing is None else rest
+        if not self._handle(fault):
+            return False
+        if passing is not None:
+            raise passing
+        return True
+
+
+def error_text(error: BaseException) -> str:
+    """Return what an error says; "" where asking it fails."""
+    with contained(lambda _: True):
+        return str(error)
+    return ""
+
+
+def describe(error: BaseException) -> str:
+    """Return the type of an error, and what it says."""
+    return ": ".join(filter(None, [type(error).__name__, error_text(error)]))
