@@ -250,6 +250,67 @@ async def test_who_has_gone_is_not_waited_for(mock_clock: MockClock) -> None:
         await client_app.say_farewell(Reset())
 
 
+class Moving(Reset):
+    """What was sent leaves slowly."""
+
+    async def send_eof(self) -> None:
+        await trio.lowlevel.checkpoint()
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes:
+        await trio.sleep_forever()
+        raise AssertionError
+
+
+@pytest.mark.parametrize("stops", [False, True])
+async def test_a_slow_line_gets_its_time_as_long_as_it_moves(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch, stops: bool
+) -> None:
+    def waiting(_stream: object) -> int:
+        return max(0, 600_000 - 1000 * int(min(trio.current_time(), 300 if stops else 1e9)))
+
+    monkeypatch.setattr(client_app, "unacknowledged", waiting)
+    if stops:
+        with pytest.raises(click.ClickException, match="taken nothing more within 10 s"):
+            await client_app.say_farewell(Moving())
+        assert 300 < trio.current_time() < 320
+    else:
+        await client_app.say_farewell(Moving())
+        assert 600 <= trio.current_time() < 610
+
+
+# A server that turns clients away ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["get"],
+        ["get", "Bench.target.x"],
+        ["set", "Bench.target.x=1"],
+        ["wait", "Bench.target.x == 1"],
+        ["watch", "--plain"],
+        ["save-blobs", "Bench.frame", "."],
+        ["record", "night.jsonl"],
+    ],
+    ids=" ".join,
+)
+def test_a_full_server_says_so(
+    script: Callable[..., Script],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: list[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    full = "the server has its 100 clients already"
+    server = script(f"<message message='[ERROR] {full}'/>".encode(), stays=0)
+    command, *others = arguments
+    result = trindi(command, *at(server), *others)
+    assert result.exit_code == 1
+    *_, said = result.stderr.splitlines()
+    assert said.startswith("Error: ")
+    assert said.endswith(full)
+
+
 # What a command runs into ------------------------------------------------------------------------
 
 

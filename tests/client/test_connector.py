@@ -26,15 +26,19 @@ from trindi import (
     getProperties,
     newNumberVector,
 )
+from trindi.client import progress_stream
 from trindi.client.connector import MAX_RECONNECT_DELAY, PROVEN, RECONNECT_DELAY
 from trindi.client.server_connection import IDLE, PING_DEADLINE
 from trindi.protocol import pingReply, pingRequest
+from trindi.transport import rawio
 from trindi.transport.connection import SEND_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
     from trio.testing import MockClock
+
+    from trindi.protocol import Event
 
 
 class Servers:
@@ -557,3 +561,115 @@ async def test_a_server_that_neither_reads_nor_sends_is_given_up(
         assert trio.current_time() - began == IDLE + PING_DEADLINE
         assert not client.connected
         assert all("took nothing in 30 s" in text for text in failed)
+
+
+# A line of which the system tells what has arrived -----------------------------------------------
+
+
+class SlowLine:
+    """A socket whose buffer takes much at once, and empties slowly; `waits` in the beginning."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, waits: int, rate: float) -> None:
+        self.ends = math.inf
+        self._waits = waits
+        self._rate = rate
+        for module in (rawio, progress_stream):
+            monkeypatch.setattr(module, "unacknowledged", self.unacknowledged)
+
+    def unacknowledged(self, _stream: trio.abc.Stream) -> int:
+        arrived = self._rate * min(trio.current_time(), self.ends)
+        return max(0, self._waits - int(arrived))
+
+    @asynccontextmanager
+    async def joined(self) -> AsyncIterator[tuple[IPyClient, Server]]:
+        here, there = map(trio.SocketStream, trio.socket.socketpair())
+        async with here, there, trio.open_nursery() as nursery:
+            client = await nursery.start(IPyClient().run_on, here)
+            server = Server(there)
+            await server.greet(numbers(), texts())
+            await client.wait_defined("Dev", "note")
+            yield client, server
+            nursery.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize("queued", [True, False], ids=["much is queued", "all is in the buffer"])
+async def test_a_line_that_moves_slowly_is_not_given_up(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch, queued: bool
+) -> None:
+    # The socket is not writable for an hour: its buffer takes as long.
+    line = SlowLine(monkeypatch, waits=3_600_000, rate=1000)
+    async with line.joined() as (client, _server), trio.open_nursery() as nursery:
+        size = 900_000 if queued else 10
+        nursery.start_soon(partial(client["Dev"]["note"].set, a="x" * size))
+        await trio.sleep(3600)
+        assert client.connected
+        assert bool(nursery.child_tasks) is queued
+        nursery.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize("queued", [True, False], ids=["much is queued", "all is in the buffer"])
+async def test_a_line_that_has_stopped_is_given_up(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch, queued: bool
+) -> None:
+    line = SlowLine(monkeypatch, waits=3_600_000, rate=1000)
+    line.ends = 600
+    async with line.joined() as (client, _server):
+        if not queued:
+            await client["Dev"]["note"].set(a="x")
+        with pytest.raises(NotConnected, match="the server was silent, and took nothing in 30 s"):
+            await client["Dev"]["note"].set_and_wait(a="x" * (900_000 if queued else 10))
+        assert 600 < trio.current_time() <= 600 + IDLE + 2 * PING_DEADLINE
+
+
+# Being turned away -----------------------------------------------------------------------------
+
+
+FULL = "the server has its 100 clients already"
+
+
+async def lost_after(*said: Event) -> str:
+    """Why the connection was lost to a server that says this and leaves."""
+    near, far = trio.testing.memory_stream_pair()
+    client, server = IPyClient(), Server(far)
+    async with trio.open_nursery() as nursery:
+        await nursery.start(client.run_on, near)
+        await server.send(*said)
+        await server.aclose()
+    with pytest.raises(NotConnected) as raised:
+        await client.wait_settled()
+    assert str(raised.value) == f"the client has ended: {client.lost}"
+    return client.lost
+
+
+async def test_a_client_that_is_turned_away_says_why(autojump_clock: MockClock) -> None:
+    assert await lost_after(Message(None, f"[ERROR] {FULL}")) == FULL
+    assert await lost_after(Message(None, "[ERROR] no"), Message(None, f"[ERROR] {FULL}")) == FULL
+    assert await lost_after(Message(None, "[ERROR] on\n two  lines")) == "on two lines"
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        [],
+        [Message(None, "welcome")],
+        [Message(None, "[WARNING] the roof is open")],
+        [Message("Dev", "[ERROR] the shutter is stuck")],
+        [numbers(), Message(None, "[ERROR] the shutter is stuck")],
+        [Message(None, "[ERROR] the shutter is stuck"), numbers()],
+        [Message(None, "[ERROR]")],
+    ],
+    ids=["nothing", "no level", "no error", "of a device", "too late", "too early", "no text"],
+)
+async def test_other_messages_are_no_reason(autojump_clock: MockClock, said: list[Event]) -> None:
+    assert await lost_after(*said) == "the server has closed the connection"
+
+
+async def test_a_full_server_says_so_to_a_client(nursery: trio.Nursery) -> None:
+    server = await start(nursery, Bench(), maxconnections=1)
+    first = await nursery.start(IPyClient("127.0.0.1", server.port).run)
+    await first.wait_settled()
+    assert first.lost == ""
+    second = IPyClient("127.0.0.1", server.port)
+    assert second.lost == ""
+    await second.run()
+    assert second.lost == "the server has its 1 clients already"

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import logging
+import math
+import socket
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,6 +15,7 @@ from tests.kit.peers import of
 from tests.kit.processes import DEADLINE
 from tests.kit.server import Bench, Connect, make_device, start, until
 from trindi import ConfigurationError, IPyDriver, IPyServer
+from trindi.host import run_on_stream
 from trindi.protocol import (
     BLOBPolicy,
     Message,
@@ -30,8 +34,13 @@ from trindi.protocol import (
     setSwitchVector,
     setTextVector,
 )
+from trindi.server.clients import CHECK_INTERVAL
+from trindi.transport import StdioStream, tcp
+from trindi.transport.connection import FAREWELL
 
 if TYPE_CHECKING:
+    from trio.testing import MockClock
+
     from trindi.protocol import ClientEvent
     from trindi.transport import EncodedBatch
 
@@ -327,6 +336,41 @@ async def test_many_clients_over_the_bound_do_no_harm(
     assert server.statistics().turned_away == 40
 
 
+async def test_a_client_whose_machine_has_vanished_gives_up_its_place(
+    nursery: trio.Nursery,
+    connect: Connect,
+    autojump_clock: MockClock,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    autojump_clock.autojump_threshold = math.inf
+    server = await start(nursery, Bench(), maxconnections=2)
+    clients = [await connect(server) for _ in range(2)]
+    for client in clients:
+        await client.subscribe()
+    gone, _stays = [one.peer for one in server.statistics().clients]
+
+    def is_gone(stream: trio.abc.Stream) -> bool:
+        assert isinstance(stream, trio.SocketStream)
+        return gone.endswith(f":{stream.socket.getpeername()[1]}")
+
+    monkeypatch.setattr(tcp, "unacknowledged", lambda _stream: 1)
+    monkeypatch.setattr(tcp, "last_acknowledged", lambda stream: 1e6 if is_gone(stream) else 120)
+    autojump_clock.autojump_threshold = 0
+    await trio.sleep(tcp.ACKNOWLEDGED_WITHIN)
+    assert len(server.statistics().clients) == 2
+    await trio.sleep(2 * CHECK_INTERVAL + FAREWELL)
+    autojump_clock.autojump_threshold = math.inf
+    await until(lambda: len(server.statistics().clients) == 1)
+    (logged,) = [one.getMessage() for one in caplog.records if one.levelno == logging.WARNING]
+    assert logged == (
+        f"{gone} is disconnected: its machine has acknowledged nothing that was sent to it in 180 s"
+    )
+    assert (await clients[0].rest())[-1].message.startswith("[ERROR] its machine")
+    await clients[1].sync()
+    await (await connect(server)).sync()
+
+
 async def test_a_fault_in_serving_one_client_is_logged_and_costs_only_that_client(
     nursery: trio.Nursery, connect: Connect, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -427,9 +471,59 @@ def test_any_number_of_clients_may_be_allowed(maxconnections: int) -> None:
 
 async def test_a_driver_that_runs_already_cannot_be_served(nursery: trio.Nursery) -> None:
     bench = Bench()
-    await start(nursery, bench)
-    with pytest.raises(RuntimeError, match="running already"):
-        await IPyServer([bench], port=0).run()
+    server = IPyServer([bench], "127.0.0.1", 0)
+    here, there = socket.socketpair()
+    with here, there:
+        await nursery.start(run_on_stream, bench, StdioStream(there.fileno(), there.fileno()))
+        with pytest.raises(RuntimeError, match="running already"):
+            await server.run()
+        nursery.cancel_scope.cancel()
+
+
+def test_a_driver_in_two_servers_is_refused_at_once() -> None:
+    bench, other = Bench(), Bench("Other")
+    server = IPyServer([bench])
+    with pytest.raises(ConfigurationError, match="<Bench of Bench> is in another server"):
+        IPyServer([other, bench])
+    # What could not be made has none.
+    second = IPyServer([other])
+    with pytest.raises(ConfigurationError, match="is in another server"):
+        second.add_driver(bench)
+    assert second.drivers == (other,)
+    assert server.drivers == (bench,)
+
+
+async def test_a_driver_is_free_once_its_server_has_ended() -> None:
+    bench = Bench()
+    first = IPyServer([bench], "127.0.0.1", 0)
+    async with trio.open_nursery() as nursery:
+        await nursery.start(first.run)
+        nursery.cancel_scope.cancel()
+    second = IPyServer([bench], "127.0.0.1", 0)
+    with pytest.raises(ConfigurationError, match="is in another server"):
+        await first.run()
+    async with trio.open_nursery() as nursery:
+        await nursery.start(second.run)
+        await second.remove(bench)
+        third = IPyServer([bench])
+        nursery.cancel_scope.cancel()
+    assert third.drivers == (bench,)
+
+
+def test_a_driver_is_free_once_its_server_is_forgotten() -> None:
+    bench = Bench()
+    server = IPyServer([bench])
+    del server
+    gc.collect()
+    assert IPyServer([bench]).drivers == (bench,)
+
+
+async def test_a_server_that_cannot_listen_gives_its_drivers_back(nursery: trio.Nursery) -> None:
+    taken, bench = await start(nursery, Bench("A")), Bench("B")
+    server = IPyServer([bench], "127.0.0.1", taken.port)
+    with pytest.raises(OSError, match="in use"):
+        await server.run()
+    assert IPyServer([bench]).drivers == (bench,)
 
 
 async def test_a_driver_cannot_speak_for_a_device_of_another(

@@ -182,7 +182,7 @@ async def test_a_device_of_another_driver_cannot_be_added(
         server.add_driver("Near")  # type: ignore[arg-type]
     other = Bench("Other")
     await start(nursery, other)
-    with pytest.raises(RuntimeError, match="running already"):
+    with pytest.raises(ValueError, match="<Bench of Other> is in another server"):
         server.add_driver(other)
     assert [driver.name for driver in server.drivers] == ["Near"]  # type: ignore[attr-defined]
 

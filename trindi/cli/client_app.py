@@ -7,18 +7,16 @@ with the exit status that shells expect.
 
 from __future__ import annotations
 
-import fcntl
 import signal
 import sys
-import termios
 from typing import TYPE_CHECKING, Final, NoReturn
 
 import click
 import trio
 
-from trindi.client.connector import open_tcp
+from trindi.client.server_connection import BROKEN, CLOSED
 from trindi.errors import TrindiError
-from trindi.transport import error_reason
+from trindi.transport import error_reason, host_and_port, open_tcp, unacknowledged
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -26,7 +24,7 @@ if TYPE_CHECKING:
     from trindi.client import IPyClient
 
 _SILENCE: Final = 1.0  # seconds after which a server is not expected to close the connection
-_FAREWELL_TIMEOUT: Final = 10.0  # seconds in which a server must have taken all that was sent
+_FAREWELL_TIMEOUT: Final = 10.0  # seconds in which a server must take some of what was sent
 
 
 class Reconnecting:
@@ -115,7 +113,7 @@ async def connect(host: str, port: int, *, timeout: float = 10.0) -> trio.Socket
         except (OSError, UnicodeError) as error:
             # UnicodeError: the name of the host cannot be encoded for DNS.
             reason = error_reason(error)
-    raise click.ClickException(f"cannot connect to {host}:{port}: {reason}")
+    raise click.ClickException(f"cannot connect to {host_and_port(host, port)}: {reason}")
 
 
 async def say_farewell(stream: trio.abc.HalfCloseableStream) -> None:
@@ -128,34 +126,37 @@ async def say_farewell(stream: trio.abc.HalfCloseableStream) -> None:
     """
     try:
         await stream.send_eof()
-        with trio.move_on_after(_FAREWELL_TIMEOUT):
+        waits = unacknowledged(stream)
+        with trio.move_on_after(_FAREWELL_TIMEOUT) as scope:
             while True:
                 with trio.move_on_after(_SILENCE) as silence:
                     if not await stream.receive_some():
                         return
-                if silence.cancelled_caught and _is_acknowledged(stream):
+                before, waits = waits, unacknowledged(stream)
+                if silence.cancelled_caught and not waits:
                     return
+                if waits < before:
+                    # The line is slow, and it moves.
+                    scope.deadline = trio.current_time() + _FAREWELL_TIMEOUT
     except trio.BrokenResourceError:
         reason = "the connection broke before the server had taken everything"
         raise click.ClickException(f"{reason}: requests may be lost") from None
-    if not _is_acknowledged(stream):
-        reason = f"the server has not taken everything within {_FAREWELL_TIMEOUT:g} s"
+    if unacknowledged(stream):
+        reason = f"the server has taken nothing more within {_FAREWELL_TIMEOUT:g} s"
         raise click.ClickException(f"{reason}: requests may be lost")
 
 
-def _is_acknowledged(stream: trio.abc.Stream) -> bool:
-    """Whether the server's system has all that was sent; True where this one cannot tell."""
-    assert isinstance(stream, trio.SocketStream)
-    try:
-        unsent = fcntl.ioctl(stream.socket.fileno(), termios.TIOCOUTQ, bytes(4))
-    except OSError:
-        return True
-    return not int.from_bytes(unsent, sys.byteorder)
+def closed_connection(client: IPyClient, more: str = "") -> click.ClickException:
+    """Return the error of a command whose server has left, with the reason if it gave one."""
+    return click.ClickException((reason_of_end(client) or CLOSED) + more)
 
 
-def closed_connection(more: str = "") -> click.ClickException:
-    """Return the error of a command whose server has left."""
-    return click.ClickException(f"the server has closed the connection{more}")
+def reason_of_end(client: IPyClient) -> str:
+    """Return why the connection has ended, or "" if the server has just closed it.
+
+    Whether it is closed or reset by a server that leaves is a matter of what was under way.
+    """
+    return "" if client.lost in (CLOSED, BROKEN) else client.lost
 
 
 def _raise_user_error(group: ExceptionGroup) -> NoReturn:

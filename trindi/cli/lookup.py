@@ -12,9 +12,11 @@ import click
 import trio
 
 from trindi.cli.addresses import Address, Part, Pattern, join
+from trindi.cli.client_app import reason_of_end
 from trindi.cli.getprop_format import ATTRIBUTES
 from trindi.client import IPyClient
 from trindi.errors import TrindiError
+from trindi.transport import host_and_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -39,7 +41,10 @@ async def refusal(client: IPyClient, wanted: Iterable[Wanted]) -> click.ClickExc
     """Return the error to raise for what the server does not have, as the client has heard."""
     names = ", ".join((await hints(client, wanted)).values())
     reason = "" if client.connected else ", which has closed the connection"
-    return click.ClickException(f"no {names} from {client.host}:{client.port}{reason}")
+    if said := reason_of_end(client):
+        reason = f": {said}"
+    where = host_and_port(client.host, client.port)
+    return click.ClickException(f"no {names} from {where}{reason}")
 
 
 async def hints(client: IPyClient, wanted: Iterable[Wanted]) -> dict[Wanted, str]:

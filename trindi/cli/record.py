@@ -14,6 +14,7 @@ from trindi.cli.output import say
 from trindi.client import IPyClient
 from trindi.protocol import defBLOBVector
 from trindi.recording import record as record_stream
+from trindi.transport import host_and_port
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -38,7 +39,7 @@ class Recorder:
     start: Callable[[trio.abc.Stream, str], RecordedStream] = record_stream
 
     def __post_init__(self) -> None:
-        self._where = f"{self.host}:{self.port}"
+        self._where = host_and_port(self.host, self.port)
         self._client = IPyClient(self.host, self.port, ask_for=self.devices)
         self._events = self._client.events()
         self._heard = False
@@ -81,7 +82,7 @@ class Recorder:
                 if names not in self._enabled and len(self._enabled) < _MAX_ENABLED:
                     self._enabled.add(names)
                     await client.enable_blobs(*names)
-        raise closed_connection()
+        raise closed_connection(client)
 
     @property
     def _silence(self) -> str:

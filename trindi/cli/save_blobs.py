@@ -64,7 +64,7 @@ class Saver:
                 display.show_saved(to_json(data) if self.as_json else str(path), size, frames.drops)
                 if display.saved == self.count:
                     return
-        raise closed_connection(f"; {display.saved} saved")
+        raise closed_connection(client, f"; {display.saved} saved")
 
 
 class ProgressDisplay:

@@ -16,6 +16,7 @@ from rich.text import Text
 
 from trindi.cli.columns import STYLES, Row, draw, fit, max_name_width, sparkline
 from trindi.protocol import Kind, defNumberVector, ends, is_unknown, setNumberVector
+from trindi.transport import host_and_port
 from trindi.visible import visible
 
 if TYPE_CHECKING:
@@ -164,7 +165,7 @@ class Table:
 
     def _title(self, rows: list[Row], width: int) -> Text:
         last = min(len(rows), self.top + self._page)
-        title = f" {self.client.host}:{self.client.port}"
+        title = f" {host_and_port(self.client.host, self.client.port)}"
         if not self.client.connected:
             title += ": not connected, values are old"
         title += f"   lines {min(self.top + 1, last)}-{last} of {len(rows)}"

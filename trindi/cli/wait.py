@@ -56,7 +56,7 @@ class Waiter:
                 await self._take(event)
                 if self.condition.holds(self._values.get):
                     return
-            raise closed_connection()
+            raise closed_connection(self._client)
         names = await self._missing()
         known = ", ".join(
             f"{names[one]} is not there" if value is None else f"{one} is {written(value)}"

@@ -55,11 +55,11 @@ class _LineView:
         # States are shown unless the pattern names a member.
         self._states = pattern._replace(member=Part("_STATE")) if pattern.member == ANY else None
 
-    async def run(self, _client: IPyClient) -> None:
+    async def run(self, client: IPyClient) -> None:
         async for event in self._events:
             for text, data in self._changes(event):
                 say(to_json(data) if self._as_json else text)
-        raise closed_connection()
+        raise closed_connection(client)
 
     def _changes(self, event: SnoopEvent) -> Iterator[tuple[str, Mapping[str, Any]]]:
         """Yield what to print of an event, as text and as JSON."""

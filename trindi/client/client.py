@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 import trio
 
-from trindi.client.connector import RECONNECT_DELAY, open_tcp
+from trindi.client.connector import RECONNECT_DELAY
 from trindi.client.core import ClientCore
 from trindi.client.inbox import Events, Frames, Progress
 from trindi.client.remote import RemoteDevice, RemoteVector
@@ -23,7 +23,7 @@ from trindi.protocol import (
     Message,
     State,
 )
-from trindi.transport import DEFAULT_RUNTIME, HIGH_WATER, Runtime
+from trindi.transport import DEFAULT_RUNTIME, HIGH_WATER, Runtime, host_and_port, open_tcp
 
 if TYPE_CHECKING:
     from collections import deque
@@ -79,7 +79,7 @@ class IPyClient(NamedMapping[RemoteDevice]):
         self._connect = connect or partial(open_tcp, host, port)
         self._subscriptions = Subscriptions(ask_for)
         self._core = ClientCore(
-            "the server" if connect else f"the server at {host}:{port}",
+            "the server" if connect else f"the server at {host_and_port(host, port)}",
             self._subscriptions,
             max_element_bytes=check_count("max_element_bytes", max_element_bytes, 1),
             max_blob_bytes=check_count("max_blob_bytes", max_blob_bytes, 0),
@@ -98,6 +98,11 @@ class IPyClient(NamedMapping[RemoteDevice]):
     def connected(self) -> bool:
         """Whether there is a connection now."""
         return self._connector.connection is not None
+
+    @property
+    def lost(self) -> str:
+        """Why the last connection has ended, or could not be made; "" while there is one."""
+        return self._connector.lost
 
     @property
     def messages(self) -> deque[Message]:

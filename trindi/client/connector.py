@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Awaitable, Callable, Iterable
 from typing import TYPE_CHECKING, Final, TypeAlias
 
@@ -21,24 +20,6 @@ RECONNECT_DELAY: Final = 1.0  # seconds before the first attempt; each further w
 MAX_RECONNECT_DELAY: Final = 60.0  # seconds
 PROVEN: Final = 10.0  # seconds that a connection must last to make the next delay the shortest
 Connect: TypeAlias = Callable[[], Awaitable[trio.abc.Stream]]
-
-_KEEPALIVE: Final = (
-    (socket.SOL_SOCKET, "SO_KEEPALIVE", 1),
-    # Half a minute of silence, then three probes in half a minute more, where the system has these.
-    (socket.IPPROTO_TCP, "TCP_KEEPIDLE", 30),
-    (socket.IPPROTO_TCP, "TCP_KEEPINTVL", 10),
-    (socket.IPPROTO_TCP, "TCP_KEEPCNT", 3),
-)
-
-
-async def open_tcp(host: str, port: int) -> trio.SocketStream:
-    """Connect to a port, with TCP keepalive."""
-    stream = await trio.open_tcp_stream(host, port)
-    for level, name, value in _KEEPALIVE:
-        option = getattr(socket, name, None)
-        if option is not None:
-            stream.setsockopt(level, option, value)
-    return stream
 
 
 class Connector:
@@ -64,6 +45,11 @@ class Connector:
     @property
     def errors(self) -> int:
         return self._errors + (self.connection.errors if self.connection is not None else 0)
+
+    @property
+    def lost(self) -> str:
+        """Why the last connection has ended; "" while there is one, or was none yet."""
+        return "" if self.connection is not None else self._ended
 
     @property
     def ended(self) -> str:

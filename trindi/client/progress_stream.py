@@ -13,12 +13,13 @@ import trio
 
 from trindi.client.inbox import Progress
 from trindi.protocol import Decoder, read_address
+from trindi.transport import raw_io_of, unacknowledged
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 HEAD_BYTES: Final = 2048  # at the start of a BLOB that are searched for its name and its size
-PIECE_BYTES: Final = 8192  # of one write: a line that needs half a minute for it is taken for dead
+PIECE_BYTES: Final = 8192  # of one write: so often it is noted what a stream has taken
 _SIZE: Final = re.compile(rb"""<oneBLOB\s[^>]*?\bsize\s*=\s*["']([0-9]{1,18})["']([^>]*)>""")
 _COMPRESSED: Final = re.compile(rb"""<oneBLOB\s[^>]*?\bformat\s*=\s*["'][^"'>]*\.z["']""")
 
@@ -30,11 +31,12 @@ class ProgressStream(trio.abc.Stream):
         self, stream: trio.abc.Stream, decoder: Decoder, on_progress: Callable[[Progress], None]
     ) -> None:
         self._stream = stream
+        self._io = raw_io_of(stream)
         self._decoder = decoder
         self._on_progress = on_progress
         self._last = b""
         self._head = b""
-        self.last_read = self.last_write = trio.current_time()
+        self.last_read = trio.current_time()
         self.reads = 0
         self.broken = False
 
@@ -47,13 +49,25 @@ class ProgressStream(trio.abc.Stream):
         self._last = data
         return data
 
+    @property
+    def waiting(self) -> int:
+        """Bytes that wait in this system for the peer's, as far as that is known."""
+        return unacknowledged(self._stream)
+
+    @property
+    def acknowledged(self) -> int:
+        """Bytes that the peer's system has, or, if that is not known, that the stream has taken.
+
+        A socket may be writable once in minutes, while its large buffer empties into a slow line.
+        """
+        return self._io.acknowledged
+
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
-        """Send all of the data, in pieces: `last_write` shows that a slow line takes some of it."""
+        """Send all of the data, in pieces, which `acknowledged` counts."""
         try:
             with memoryview(data) as whole:
                 for start in range(0, len(whole), PIECE_BYTES):
-                    await self._stream.send_all(whole[start : start + PIECE_BYTES])
-                    self.last_write = trio.current_time()
+                    await self._io.send(whole[start : start + PIECE_BYTES])
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             self.broken = True
             raise

@@ -23,6 +23,7 @@ from trindi.protocol import (
     Decoder,
     DefVector,
     Event,
+    Message,
     enableBLOB,
     getProperties,
     pingReply,
@@ -42,6 +43,9 @@ PING_DEADLINE: Final = 30.0  # seconds to answer, or to take some of what is que
 QUIET_PERIOD: Final = 1.0  # seconds without a definition after which all are here, if no ping tells
 FIRST_DEFINITION_FACTOR: Final = 5  # quiet periods: the drivers may be starting
 MAX_PINGS: Final = 1024  # unanswered pings; beyond them the oldest is forgotten
+CLOSED: Final = "the server has closed the connection"
+BROKEN: Final = "the connection to the server broke"
+_ERROR_LEVEL: Final = "[ERROR]"
 _GET_PROPERTIES: Final = ELEMENT_OF[getProperties].xml
 
 
@@ -109,6 +113,7 @@ class ServerConnection:
         self._last_definition: float | None = None
         self._last_request = trio.current_time()
         self.lost = ""  # why the connection has ended
+        self._turned_away = ""  # what the server said was wrong, before it defined anything
         self.errors = 0  # elements that were malformed or not legal
         self.answers_pings = False
 
@@ -119,11 +124,8 @@ class ServerConnection:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._watch_silence, nursery.cancel_scope)
                 await self._connection.run(self._receive)
-                lost = (
-                    "the connection to the server broke"
-                    if self._connection.broken or self._stream.broken
-                    else "the server has closed the connection"
-                )
+                broken = self._connection.broken or self._stream.broken
+                lost = self._turned_away or (BROKEN if broken else CLOSED)
                 nursery.cancel_scope.cancel()
         finally:
             self.lost = self.lost or self._connection.disconnect_reason or lost
@@ -134,25 +136,32 @@ class ServerConnection:
 
     async def _watch_silence(self, scope: trio.CancelScope) -> None:
         """End a connection whose other side is gone without having closed it."""
-        stream, queue = self._stream, self._queue
+        stream = self._stream
         while True:
             await trio.sleep_until(stream.last_read + IDLE)
             if trio.current_time() < stream.last_read + IDLE:
                 continue
-            if not (queue.size or self.answers_pings):
+            waited = self._waiting
+            if not (waited or self.answers_pings):
                 await trio.sleep(IDLE)
                 continue
-            queued = queue.size
-            if not queued:
+            began, acknowledged = trio.current_time(), stream.acknowledged
+            if not waited:
                 self._ping()
-            began = trio.current_time()
             await trio.sleep(PING_DEADLINE)
-            taking = stream.last_write > began if queue.size else queued
+            waits = self._waiting
+            # Where only a ping was to be sent, to take it is no answer.
+            taking = stream.acknowledged > acknowledged and (waited or waits)
             if taking or stream.last_read >= began:
                 continue
-            did = "took nothing" if queue.size else "did not answer"
+            did = "took nothing" if waits else "did not answer"
             self.lost = f"the server was silent, and {did} in {PING_DEADLINE:g} s"
             scope.cancel()
+
+    @property
+    def _waiting(self) -> int:
+        """Bytes that the server's system does not have yet, here or in this one."""
+        return self._queue.size or self._stream.waiting
 
     def ask_nowait(self, *questions: Question) -> None:
         for question in questions:
@@ -211,8 +220,16 @@ class ServerConnection:
                 if self._last_definition is None:
                     # From now on the quiet period is shorter.
                     self._progress.unpark_all()
+                    self._turned_away = ""
                 self._last_definition = trio.current_time()
+            elif self._last_definition is None and isinstance(item, Message):
+                self._note_error_message(item)
             self._on_event(item)
+
+    def _note_error_message(self, item: Message) -> None:
+        """Note why a server that has its number of clients, as ours says it, ends a connection."""
+        if item.devicename is None and item.message.startswith(_ERROR_LEVEL):
+            self._turned_away = " ".join(item.message.removeprefix(_ERROR_LEVEL).split())
 
     def _note_reply(self, reply: pingReply) -> None:
         ping = self._pings.get(reply.uid)

@@ -6,7 +6,6 @@ it is a `Client`. This module does not know who hears what.
 
 from __future__ import annotations
 
-import contextlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -15,7 +14,18 @@ import trio
 from trindi.errors import ProtocolError, check_count
 from trindi.protocol import MAX_BLOB_BYTES, MAX_ELEMENT_BYTES, Decoder, Event
 from trindi.server.statistics import ClientStatistics
-from trindi.transport import BOUND, HIGH_WATER, Connection, Runtime, contained
+from trindi.transport import (
+    BOUND,
+    HIGH_WATER,
+    Connection,
+    Runtime,
+    VanishedCheck,
+    contained,
+    host_and_port,
+    host_of,
+    set_keepalive,
+)
+from trindi.transport.tcp import ACKNOWLEDGED_WITHIN
 from trindi.visible import get_logger
 
 if TYPE_CHECKING:
@@ -32,6 +42,9 @@ MAX_TURNED_AWAY: Final = 16
 SILENCE: Final = 60.0
 """Seconds after which a client that has never sent a valid element gives up its place, where the
 server is full. KStars' BLOB connections ask once and then only listen: they stay."""
+
+CHECK_INTERVAL: Final = 30.0
+"""Seconds between two looks at which clients have vanished while something waits for them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +83,7 @@ class Client:
         self.connected_at = trio.current_time()
         self.queue = self.connection.queue
         self.waits = self.connection.waits
+        self.vanished = VanishedCheck(stream).vanished
         # A driver calls these for each request.
         self.reply = self.connection.reply
         self.forward = self.connection.forward
@@ -132,9 +146,6 @@ class Clients:
         return iter(self._clients)
 
     async def serve_socket(self, stream: trio.SocketStream) -> None:
-        with contextlib.suppress(OSError):
-            # A client whose machine has vanished must not keep its place for ever.
-            stream.setsockopt(trio.socket.SOL_SOCKET, trio.socket.SO_KEEPALIVE, 1)
         await self._serve(stream, _peer_name(stream.socket))
 
     async def serve_stream(self, stream: trio.abc.Stream, name: str) -> None:
@@ -146,14 +157,26 @@ class Clients:
             finally:
                 self._stream_scopes.remove(scope)
 
+    async def disconnect_vanished(self) -> None:
+        """Disconnect clients whose machine has vanished while something waits for them.
+
+        Of those for which nothing waits, the system finds out with TCP keepalive.
+        """
+        while True:
+            await trio.sleep(CHECK_INTERVAL)
+            for client in tuple(self._clients):
+                if client.vanished():
+                    client.connection.disconnect(
+                        "its machine has acknowledged nothing that was sent to it in"
+                        f" {ACKNOWLEDGED_WITHIN:g} s"
+                    )
+
     def close_streams(self) -> None:
         """End each `serve_stream`: the server ends, and they are in no nursery of it."""
         for scope in self._stream_scopes:
             scope.cancel()
 
     async def _serve(self, stream: trio.abc.Stream, name: str) -> None:
-        client = Client(stream, name=name, limits=self._limits, runtime=self.runtime)
-
         def log(error: BaseException) -> bool:
             # A fault of ours in serving one client must not end the others.
             if self.runtime.contain_errors:
@@ -161,6 +184,8 @@ class Clients:
             return self.runtime.contain_errors
 
         with contained(log):
+            set_keepalive(stream)
+            client = Client(stream, name=name, limits=self._limits, runtime=self.runtime)
             if len(self._clients) < self.most or self._make_room():
                 await self._talk(client)
             else:
@@ -202,9 +227,14 @@ class Clients:
 
 
 def _peer_name(socket: trio.socket.SocketType) -> str:
+    """Name a peer for the log; whatever is odd about its address, it is served."""
     try:
         peer = socket.getpeername()
+        # That of a unix socket is a text or bytes, and mostly empty.
+        if not isinstance(peer, tuple):
+            return "a client on this machine"
+        return host_and_port(host_of(peer), peer[1])
     except OSError:
         return "a client that has left already"
-    # That of a unix socket is a text, and mostly an empty one.
-    return f"{peer[0]}:{peer[1]}" if isinstance(peer, tuple) else "a client on this machine"
+    except Exception:
+        return "a client of an unknown address"

@@ -8,15 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
+from weakref import ReferenceType, WeakKeyDictionary, ref
 
 import trio
 
-from trindi.errors import check_count
+from trindi.errors import ConfigurationError, check_count
 from trindi.protocol import MAX_BLOB_BYTES, MAX_ELEMENT_BYTES
 from trindi.server.clients import MAX_CLIENTS, ClientLimits, Clients
 from trindi.server.hub import Hub
-from trindi.server.listeners import open_listeners
+from trindi.server.listeners import PatientListener, open_listeners
 from trindi.server.statistics import ServerStatistics
 from trindi.server.supervisor import MAX_RESTARTS, RESTART_DELAY, Supervisor
 from trindi.server.upstream import LocalUpstream, Upstream
@@ -26,12 +27,20 @@ if TYPE_CHECKING:
     from trindi.driver import IPyDriver
 
 
+_SERVERS: Final[WeakKeyDictionary[IPyDriver | Upstream, ReferenceType[IPyServer]]] = (
+    WeakKeyDictionary()
+)
+"""The server that a driver is in. It can be in one only, until that one has ended."""
+
+
 class IPyServer:
     """Serves drivers to INDI clients on a TCP port.
 
     Args:
         drivers: with different device names; more can be added later.
-        host: name or address to listen on; all addresses of a name are used, IPv4 and IPv6.
+        host: name or address to listen on; all addresses of a name are used, IPv4 and IPv6. A
+            link-local address has its interface behind it, as in ``fe80::1%eth0``; ``0.0.0.0``
+            stands for all of IPv4, and ``::`` for these and all of IPv6.
         port: 0 takes a free one.
         maxconnections: clients at one time; one more is told so, and closed. Where the server is
             full, a client that has sent nothing in its first minute gives up its place.
@@ -44,7 +53,8 @@ class IPyServer:
 
     Raises:
         TypeError: not drivers, or a number is of the wrong kind.
-        ValueError: a device name is in two drivers, or a number is out of range.
+        ValueError: a device name is in two drivers, a driver is in another server, or a number is
+            out of range.
     """
 
     def __init__(
@@ -75,8 +85,12 @@ class IPyServer:
         self._nursery: trio.Nursery | None = None
         self._serving = False
         self._addresses: tuple[tuple[str, int], ...] = ()
-        for driver in drivers:
-            self.add_driver(driver)
+        try:
+            for driver in drivers:
+                self.add_driver(driver)
+        except BaseException:
+            self._release_upstreams()
+            raise
 
     @property
     def drivers(self) -> tuple[IPyDriver, ...]:
@@ -106,7 +120,7 @@ class IPyServer:
 
         Raises:
             TypeError: it is no driver.
-            ValueError: the server has one of its devices already.
+            ValueError: the server has one of its devices already, or another server has the driver.
             RuntimeError: the driver is running already.
         """
         self.add_upstream(LocalUpstream(driver))
@@ -115,12 +129,14 @@ class IPyServer:
         """Add an upstream of any kind; where the server runs, it is started at once. Never blocks.
 
         Raises:
-            ValueError: the server has one of its devices already.
+            ValueError: the server has one of its devices already, or another server has it.
             RuntimeError: the upstream is running already.
         """
+        self._check_free(upstream)
         if self._nursery is not None:
             _check_idle(upstream)
         self._hub.add_upstream(upstream)
+        _SERVERS[_subject(upstream)] = ref(self)
         if self._nursery is not None:
             self._supervisor.start(self._nursery, upstream)
 
@@ -132,7 +148,31 @@ class IPyServer:
         Raises:
             ValueError: the server does not have it.
         """
-        await self._supervisor.remove(self._find(upstream))
+        found = self._find(upstream)
+        await self._supervisor.remove(found)
+        self._release(found)
+
+    def _check_free(self, upstream: Upstream) -> None:
+        server = _SERVERS.get(_subject(upstream), _nothing)()
+        if server is not None and server is not self:
+            raise ConfigurationError(
+                f"{upstream.name} is in another server: make one for each, or end that server first"
+            )
+
+    def _claim_upstreams(self) -> None:
+        for upstream in self._hub.upstreams:
+            self._check_free(upstream)
+            _check_idle(upstream)
+        for upstream in self._hub.upstreams:
+            _SERVERS[_subject(upstream)] = ref(self)
+
+    def _release_upstreams(self) -> None:
+        for upstream in self._hub.upstreams:
+            self._release(upstream)
+
+    def _release(self, upstream: Upstream) -> None:
+        if _SERVERS.get(_subject(upstream), _nothing)() is self:
+            del _SERVERS[_subject(upstream)]
 
     def _find(self, wanted: IPyDriver | Upstream) -> Upstream:
         for upstream in self._hub.upstreams:
@@ -161,18 +201,20 @@ class IPyServer:
 
         Raises:
             OSError: the port is in use, or the host has no such address.
+            ValueError: one of its drivers is in another server by now.
             RuntimeError: the server, or one of its drivers, is running already.
             ExceptionGroup: what a driver raised, where exceptions are not to be contained.
         """
         if self._nursery is not None:
             raise RuntimeError("the server is running already")
-        for upstream in self._hub.upstreams:
-            _check_idle(upstream)
-        listeners = await open_listeners(self.host, self._port) if listen else []
+        self._claim_upstreams()
+        listeners: list[PatientListener] = []
         self._hub.runtime = self._clients.runtime = runtime
         try:
+            if listen:
+                listeners = await open_listeners(self.host, self._port)
             # Kept, because the sockets are closed before the last driver has ended.
-            self._addresses = tuple(listener.socket.getsockname()[:2] for listener in listeners)
+            self._addresses = tuple(listener.address for listener in listeners)
             async with trio.open_nursery() as nursery:
                 self._nursery = nursery
                 # What learns its devices may take long to start, and is there when it is there.
@@ -184,6 +226,7 @@ class IPyServer:
                     if not upstream.learns_devices:
                         await has_started.wait()
                 if listeners:
+                    nursery.start_soon(self._clients.disconnect_vanished)
                     serve: Any = partial(
                         trio.serve_listeners, self._clients.serve_socket, listeners
                     )
@@ -198,6 +241,7 @@ class IPyServer:
             for listener in listeners:
                 listener.socket.close()
             self._clients.close_streams()
+            self._release_upstreams()
 
     async def serve_stream(self, stream: trio.abc.Stream, *, name: str = "a stream") -> None:
         """Serve one more client, on a stream of any kind, until it has gone or the server ends.
@@ -231,6 +275,15 @@ class IPyServer:
             events_out=left.events_out + sum(client.events_out for client in clients),
             restarts=sum(driver.restarts for driver in drivers),
         )
+
+
+def _subject(upstream: Upstream) -> IPyDriver | Upstream:
+    """Return what its author has made: each server makes an upstream of its own for a driver."""
+    return upstream.driver if isinstance(upstream, LocalUpstream) else upstream
+
+
+def _nothing() -> None:
+    """Stand for the reference to a server that there is not."""
 
 
 def _check_idle(upstream: Upstream) -> None:

@@ -18,7 +18,7 @@ from trindi.transport.event_queue import (
     EventQueue as EventQueue,
     put_blob as put_blob,
 )
-from trindi.transport.rawio import error_reason as error_reason
+from trindi.transport.rawio import error_reason as error_reason, raw_io_of as raw_io_of
 from trindi.transport.runtime import (
     DEFAULT_RUNTIME as DEFAULT_RUNTIME,
     InThread as InThread,
@@ -26,3 +26,12 @@ from trindi.transport.runtime import (
     YieldBudget as YieldBudget,
 )
 from trindi.transport.stdio import StdioStream as StdioStream
+from trindi.transport.tcp import (
+    VanishedCheck as VanishedCheck,
+    bare_host as bare_host,
+    host_and_port as host_and_port,
+    host_of as host_of,
+    open_tcp as open_tcp,
+    set_keepalive as set_keepalive,
+    unacknowledged as unacknowledged,
+)

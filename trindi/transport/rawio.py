@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import trio
 
 from trindi.transport.containment import error_text
+from trindi.transport.tcp import unacknowledged
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,6 +28,12 @@ class RawIO:
 
     def __init__(self, stream: trio.abc.Stream) -> None:
         self._stream = stream
+        self._sent = 0  # bytes that were given to the stream
+
+    @property
+    def acknowledged(self) -> int:
+        """How many bytes were sent, without those that wait for the peer's system."""
+        return self._sent - unacknowledged(self._stream)
 
     async def receive(self, max_bytes: int) -> bytes:
         """Wait for bytes; b"" at the end. If cancelled, nothing was read."""
@@ -39,6 +46,7 @@ class RawIO:
     async def send(self, data: Data) -> None:
         """Send all bytes; no checkpoint if that needs no waiting. If cancelled, some are sent."""
         await self._stream.send_all(data)
+        self._sent += len(data)
 
     def hung_up(self) -> bool:
         """Whether the peer is gone, also where nothing is read; False if that cannot be told."""
@@ -47,8 +55,9 @@ class RawIO:
 
 
 class _SocketIO(RawIO):
-    def __init__(self, descriptor: Callable[[], int]) -> None:
-        self._find = descriptor
+    def __init__(self, stream: trio.SocketStream) -> None:
+        super().__init__(stream)
+        self._find = stream.socket.fileno
 
     def _descriptor(self) -> int:
         descriptor = self._find()
@@ -68,10 +77,12 @@ class _SocketIO(RawIO):
 
     def send_nowait(self, data: Data) -> int:
         try:
-            return os.write(self._find(), data)
+            sent = os.write(self._find(), data)
         except OSError:
             # It would block, or it is broken: the next call that waits raises.
             return 0
+        self._sent += sent
+        return sent
 
     async def send(self, data: Data) -> None:
         sent = self.send_nowait(data)
@@ -81,11 +92,13 @@ class _SocketIO(RawIO):
             while sent < len(whole):
                 await trio.lowlevel.wait_writable(self._descriptor())
                 try:
-                    sent += os.write(self._descriptor(), whole[sent:])
+                    more = os.write(self._descriptor(), whole[sent:])
                 except BlockingIOError:
                     continue
                 except OSError as error:
                     raise trio.BrokenResourceError(f"the socket is broken: {error}") from error
+                sent += more
+                self._sent += more
 
     def hung_up(self) -> bool:
         return has_hung_up(self._find())
@@ -103,7 +116,7 @@ def has_hung_up(descriptor: int) -> bool:
 
 def raw_io_of(stream: trio.abc.Stream) -> RawIO:
     if isinstance(stream, trio.SocketStream) and os.name == "posix":
-        return _SocketIO(stream.socket.fileno)
+        return _SocketIO(stream)
     return RawIO(stream)
 
 
