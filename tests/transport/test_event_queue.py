@@ -137,8 +137,8 @@ class TestKeepingUp:
         )
         for high_water in (10_000, 10):
             together, one_by_one = (
-                EventQueue(high_water=high_water),
-                EventQueue(high_water=high_water),
+                EventQueue(high_water=high_water, counts_definitions=False),
+                EventQueue(high_water=high_water, counts_definitions=False),
             )
             together.put_all(batch)
             for encoded in batch.items:
@@ -404,12 +404,20 @@ class TestAnswers:
         assert taken == [one.data for one in answer.items]
 
     def test_definitions_that_are_published_together_are_none_either(self) -> None:
-        queue = EventQueue(high_water=1000, bound=5000)
+        queue = EventQueue(high_water=1000, bound=5000, counts_definitions=False)
         answer = self.definitions()
         for one in answer.items:
             queue.put(one)
         assert (queue.lagging, queue.drops) == (False, 0)
         assert waiting(queue) == [one.event for one in answer.items]
+
+    def test_those_of_which_nothing_else_bounds_the_number_count(self) -> None:
+        overflows: list[EventQueue] = []
+        queue = EventQueue(high_water=1000, bound=5000, at_bound=overflows.append)
+        for one in self.definitions().items:
+            queue.put(one)
+        assert queue.lagging
+        assert overflows
 
     def test_who_asks_again_and_again_without_reading_is_slow(self) -> None:
         overflows: list[EventQueue] = []
@@ -433,7 +441,7 @@ class TestAnswers:
             assert queue.size >= number_ * weight
 
     def test_a_definition_that_is_out_of_date_counts(self) -> None:
-        queue = EventQueue(high_water=100, bound=100_000)
+        queue = EventQueue(high_water=100, bound=100_000, counts_definitions=False)
         queue.put_all(self.definitions(2))
         before = queue.size
         queue.put(definition("n1"))

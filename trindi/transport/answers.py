@@ -56,6 +56,8 @@ class UncountedDefinitions:
 
     def supersede(self, event: Any) -> int:
         """Count the definitions that an event makes out of date; return their weight."""
+        if not self._waiting:
+            return 0
         if is_definition(event):
             found = [_names(event)]
         elif type(event) is delProperty:

@@ -100,6 +100,7 @@ class Connection:
             # A peer that does not read gets the newest state, and is disconnected at the bound.
             at_bound=self._overflow,
             send_nowait=self._io.send_nowait,
+            counts_definitions=False,
         )
         self.events_in = 0
         self.errors = 0  # malformed elements that the peer has sent

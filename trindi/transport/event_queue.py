@@ -39,6 +39,8 @@ class EventQueue:
 
     `at_bound`, the overflow policy, makes room, or closes the queue; by default all that waits is
     dropped. `send_nowait` sends the first bytes of some data at once, and returns how many.
+    `counts_definitions`: also where they have no room, but for those of `put_all`; False where
+    something else bounds how many properties there are.
     """
 
     def __init__(
@@ -48,11 +50,13 @@ class EventQueue:
         bound: int = BOUND,
         at_bound: Callable[[EventQueue], object] = lambda queue: queue.drop_all(),
         send_nowait: Callable[[bytes], int] = lambda _data: 0,
+        counts_definitions: bool = True,
     ) -> None:
         self._high_water = high_water
         self._bound = bound
         self._at_bound = at_bound
         self._send_nowait = send_nowait
+        self._counts_definitions = counts_definitions
         # The end of an event whose start was sent at once.
         self._rest: EncodedEvent | None = None
         self._queue: deque[Queued] = deque()
@@ -118,7 +122,7 @@ class EventQueue:
         if encoded.blob and weight > self._largest:
             self._largest = weight
         over = self.size + weight > self._mark(self._largest) and self.size > 0
-        if over and is_definition(encoded.event):
+        if over and not self._counts_definitions and is_definition(encoded.event):
             self._put_uncounted(encoded)
             return
         if over:
