@@ -8,6 +8,7 @@ import os
 import re
 import signal
 import socket
+import subprocess
 import sys
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ from click.testing import CliRunner
 
 from tests.kit.processes import (
     DEADLINE,
+    ENVIRONMENT,
     EXAMPLES,
     run_python,
     start_python,
@@ -259,3 +261,37 @@ def test_python_m_trindi_is_the_same() -> None:
     usage, text = module.stdout.split("\n", 1)
     assert usage == "Usage: python -m trindi serve [OPTIONS] TARGET..."
     assert text.split() == invoke("--help").stdout.split("\n", 1)[1].split()
+
+
+CHATTY = """
+import logging
+import signal
+from trindi import Device, IPyDriver, TextMember, TextVector
+
+class Chatty(IPyDriver):
+    async def hardware(self):
+        for _ in range(1000):
+            logging.warning("x" * 500)
+        signal.raise_signal(signal.SIGTERM)
+
+def make_driver():
+    return Chatty([Device("Chatty", [TextVector("T", textmembers=[TextMember("t")])])])
+"""
+
+
+def test_a_log_that_nobody_reads_stops_nothing(tmp_path: Path) -> None:
+    """As behind a pager: a pipe takes 64 KiB, and whoever writes more waits."""
+    (tmp_path / "chatty.py").write_text(CHATTY)
+    with subprocess.Popen(
+        [sys.executable, "-m", "trindi", "serve", "--port", "0", str(tmp_path / "chatty.py")],
+        env=ENVIRONMENT,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    ) as process:
+        try:
+            assert process.wait(DEADLINE) == 0
+            assert process.stderr is not None
+            assert b"x" * 500 in process.stderr.read()
+        finally:
+            process.kill()

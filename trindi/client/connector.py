@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 import trio
 
 from trindi.client.errors import NotConnected
+from trindi.transport import unblocked_log
 from trindi.visible import get_logger
 
 if TYPE_CHECKING:
@@ -65,10 +66,11 @@ class Connector:
         self._running = True
         self._ended = ""
         try:
-            if delay is None:
-                await self._serve(await connect(), started)
-            else:
-                await self._reconnect(connect, started, delay)
+            with unblocked_log():
+                if delay is None:
+                    await self._serve(await connect(), started)
+                else:
+                    await self._reconnect(connect, started, delay)
         except OSError as error:
             self._ended = str(error)
             raise

@@ -21,7 +21,7 @@ from trindi.server.listeners import PatientListener, open_listeners
 from trindi.server.statistics import ServerStatistics
 from trindi.server.supervisor import MAX_RESTARTS, RESTART_DELAY, Supervisor
 from trindi.server.upstream import LocalUpstream, Upstream
-from trindi.transport import BOUND, DEFAULT_RUNTIME, HIGH_WATER, Runtime
+from trindi.transport import BOUND, DEFAULT_RUNTIME, HIGH_WATER, Runtime, unblocked_log
 
 if TYPE_CHECKING:
     from trindi.driver import IPyDriver
@@ -215,25 +215,26 @@ class IPyServer:
                 listeners = await open_listeners(self.host, self._port)
             # Kept, because the sockets are closed before the last driver has ended.
             self._addresses = tuple(listener.address for listener in listeners)
-            async with trio.open_nursery() as nursery:
-                self._nursery = nursery
-                # What learns its devices may take long to start, and is there when it is there.
-                starting = [
-                    (upstream, self._supervisor.start(nursery, upstream))
-                    for upstream in self._hub.upstreams
-                ]
-                for upstream, has_started in starting:
-                    if not upstream.learns_devices:
-                        await has_started.wait()
-                if listeners:
-                    nursery.start_soon(self._clients.disconnect_vanished)
-                    serve: Any = partial(
-                        trio.serve_listeners, self._clients.serve_socket, listeners
-                    )
-                    await nursery.start(serve)
-                self._serving = True
-                task_status.started(self)
-                await trio.sleep_forever()
+            with unblocked_log():
+                async with trio.open_nursery() as nursery:
+                    self._nursery = nursery
+                    # What learns its devices may take long to start, and is there when it is there.
+                    starting = [
+                        (upstream, self._supervisor.start(nursery, upstream))
+                        for upstream in self._hub.upstreams
+                    ]
+                    for upstream, has_started in starting:
+                        if not upstream.learns_devices:
+                            await has_started.wait()
+                    if listeners:
+                        nursery.start_soon(self._clients.disconnect_vanished)
+                        serve: Any = partial(
+                            trio.serve_listeners, self._clients.serve_socket, listeners
+                        )
+                        await nursery.start(serve)
+                    self._serving = True
+                    task_status.started(self)
+                    await trio.sleep_forever()
         finally:
             self._nursery = None
             self._serving = False

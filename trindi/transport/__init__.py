@@ -18,6 +18,11 @@ from trindi.transport.event_queue import (
     EventQueue as EventQueue,
     put_blob as put_blob,
 )
+from trindi.transport.log_stream import (
+    LogStream as LogStream,
+    log_handlers as log_handlers,
+    unblocked_log as unblocked_log,
+)
 from trindi.transport.rawio import error_reason as error_reason, raw_io_of as raw_io_of
 from trindi.transport.runtime import (
     DEFAULT_RUNTIME as DEFAULT_RUNTIME,
