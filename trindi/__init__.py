@@ -13,6 +13,7 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from trindi.client import (
+        Answer as Answer,
         Events as Events,
         Frame as Frame,
         Frames as Frames,
@@ -115,7 +116,7 @@ if TYPE_CHECKING:
 
 _NAMES: Final = {
     "client": """
-        Events Frame Frames IPyClient NotConnected Operations Progress PropertyAlert
+        Answer Events Frame Frames IPyClient NotConnected Operations Progress PropertyAlert
         PropertyDeleted PropertyError PropertyTimeout RemoteBLOB RemoteDevice RemoteMember
         RemoteNumber RemoteVector SavedFrames Settled
     """,

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from tests.kit.cli import Script, Served
 
 
+TAKEN = "Bench: [INFO] taken\n"
+
+
 def asked(served: Served, *kinds: type[Any]) -> list[Any]:
     """What the driver was asked for, in order, once there is something."""
 
@@ -48,7 +51,7 @@ def test_switches(served: Served, text: str) -> None:
 
 @pytest.mark.parametrize("text", ["", "On", "a=b.c", "@file", "  two  words", "ü <&>"])
 def test_texts(served: Served, text: str) -> None:
-    lines("set", *at(served), "--wait", f"Bench.note.a={text}")
+    lines("set", *at(served), "--wait", f"Bench.note.a={text}", said=TAKEN)
     # The wire cannot carry blanks around a text.
     assert dict(asked(served, newTextVector)[0]) == {"a": text.strip(), "b": ""}
 
@@ -57,7 +60,8 @@ def test_texts(served: Served, text: str) -> None:
 def test_blobs(served: Served, tmp_path: Path, wait: list[str]) -> None:
     data = bytes(range(256)) * 1000
     (tmp_path / "flat.fits").write_bytes(data)
-    lines("set", *at(served), *wait, f"Bench.upload.file=@{tmp_path}/flat.fits")
+    said = TAKEN if wait else ""
+    lines("set", *at(served), *wait, f"Bench.upload.file=@{tmp_path}/flat.fits", said=said)
     (event,) = asked(served, newBLOBVector)
     assert event["file"] == data
     assert event.sizeformat["file"].format == ".fits"
@@ -65,7 +69,7 @@ def test_blobs(served: Served, tmp_path: Path, wait: list[str]) -> None:
 
 def test_members_of_one_vector_go_in_one_request(served: Served) -> None:
     arguments = ["Bench.target.x=2", "Bench.note.a=one", "Bench.target.free=3"]
-    lines("set", *at(served), "--wait", *arguments)
+    lines("set", *at(served), "--wait", *arguments, said=2 * TAKEN)
     numbers, texts = asked(served, newNumberVector, newTextVector)
     assert dict(numbers) == {"x": 2, "free": 3}
     assert dict(texts) == {"a": "one", "b": ""}
@@ -190,6 +194,38 @@ def test_an_alert_comes_with_the_devices_words(served: Served) -> None:
     assert said == "My Shop.task is in Alert: [ERROR] out of wood"
     # Who does not wait is not told.
     assert lines("set", *at(served), "My Shop.task.n=-1") == []
+
+
+VECTOR = (
+    b"<defNumberVector device='D.1' name='v' state='Ok' perm='rw'>"
+    b"<defNumber name='n' format='%g' min='0' max='0' step='0'>1</defNumber></defNumberVector>"
+)
+SAID = b"<message device='D.1' message='[WARNING] Please unpark'/>"
+
+
+def reported(state: str, value: int) -> bytes:
+    start = f"<setNumberVector device='D.1' name='v' state='{state}'>"
+    return f"{start}<oneNumber name='n'>{value}</oneNumber></setNumberVector>".encode()
+
+
+def test_a_device_that_refuses_without_an_alert_is_no_success(
+    script: Callable[..., Script],
+) -> None:
+    # As a parked mount of libindi does.
+    server = script(VECTOR, answers=SAID + reported("Idle", 1))
+    result = trindi("set", "--wait", *at(server), '"D.1".v.n=5')
+    assert result.exit_code == 1
+    assert result.stderr.splitlines() == [
+        "D.1: [WARNING] Please unpark",
+        'Error: "D.1".v is Idle, but n is 1, not 5',
+    ]
+
+
+def test_an_exposure_that_has_counted_down_is_done(script: Callable[..., Script]) -> None:
+    counted = b"".join([reported("Busy", 5), reported("Busy", 2), reported("Ok", 0)])
+    result = trindi("set", "--wait", *at(script(VECTOR, answers=SAID + counted)), '"D.1".v.n=5')
+    assert result.exit_code == 0
+    assert result.stderr == "D.1: [WARNING] Please unpark\n"
 
 
 def test_what_takes_too_long(served: Served) -> None:

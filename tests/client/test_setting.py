@@ -51,7 +51,7 @@ if TYPE_CHECKING:
 class Setting:
     """A task that sets something, and waits for it."""
 
-    def __init__(self, nursery: trio.Nursery, do: Callable[[], Awaitable[None]]) -> None:
+    def __init__(self, nursery: trio.Nursery, do: Callable[[], Awaitable[object]]) -> None:
         self.outcome: Any = None
         self.when = math.nan
         self._do = do

@@ -188,11 +188,11 @@ def trindi(*arguments: str) -> Result:
     return CliRunner().invoke(main, arguments)
 
 
-def lines(*arguments: str) -> list[str]:
-    """What a command prints that does what it should."""
+def lines(*arguments: str, said: str = "") -> list[str]:
+    """What a command prints that does what it should; `said` is what it prints beside that."""
     result = trindi(*arguments)
     assert result.exit_code == 0, result.output
-    assert result.stderr == ""
+    assert result.stderr == said
     return result.stdout.splitlines()
 
 

@@ -99,7 +99,9 @@ def set_values(**options: Any) -> None:
 
     With --wait, properties are set one after another, each once the one before is Ok or Idle. So
     what a device defines only when it is connected can be set in the same command. Each may take
-    as long as the property says itself, or as --timeout says instead.
+    as long as the property says itself, or as --timeout says instead. What the device says
+    meanwhile is printed on standard error. A device that comes back with other values, without
+    having been Busy with these until it is Ok, has refused.
 
     Exit status: 0 if the server has it, or it is done with --wait; 1 if it was refused, or may be
     lost on its way, or the device reports Alert, or takes too long.

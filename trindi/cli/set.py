@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import click
-import trio
 
 from trindi.cli.addresses import Address, Assignment, join
 from trindi.cli.client_app import run_client
 from trindi.cli.lookup import find_vector, refusal
+from trindi.cli.output import say
 from trindi.client import IPyClient, PropertyError, PropertyTimeout
 from trindi.client.requests import check_writable, make_request
 from trindi.protocol import Kind, SwitchState
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from trindi.client import RemoteVector
+    from trindi.protocol import Message
 
 _TIMEOUT: Final = 2.0  # seconds to wait for a property that is not there, as the help page says
 _Texts: TypeAlias = dict[str, str]  # the new values of one property: member name to text
@@ -63,23 +63,45 @@ async def _set(
 async def _set_and_wait(
     client: IPyClient, vector: RemoteVector, values: dict[str, Any], timeout: float | None
 ) -> None:
-    """Wait until the device reports Ok or Idle, by default for as long as the property says."""
+    """Wait until the device has done it, by default for as long as the property says.
+
+    What the device says until then is printed on standard error.
+    """
     names = (vector.devicename, vector.name)
+    if vector.kind is Kind.BLOB:
+        # The device answers with a BLOB vector as well.
+        await client.enable_blobs(*names)
+    # 0 would be no limit.
+    limit = None if timeout is None else max(timeout, 1e-9)
     try:
-        with trio.fail_after(math.inf if timeout is None else timeout):
-            if vector.kind is Kind.BLOB:
-                # The device answers with a BLOB vector as well.
-                await client.enable_blobs(*names)
-            # 0 disables the property's own timeout: the user has given another.
-            await client.set_and_wait(*names, values, timeout=None if timeout is None else 0)
-            return
-    except trio.TooSlowError:
-        reason = f"{timeout:g} s have passed"
-    except PropertyTimeout as error:
-        reason = f"{error.message}; it may take longer with --timeout"
+        answer = await client.set_and_wait(*names, values, timeout=limit)
     except PropertyError as error:
+        _print_messages(error.messages, but=error.message)
+        if isinstance(error, PropertyTimeout):
+            passed = f"{timeout:g} s have passed" if timeout is not None else ""
+            reason = passed or f"{error.message}; it may take longer with --timeout"
+            raise click.ClickException(
+                f"{join(*names)} is still {vector.state}: {reason}"
+            ) from None
         raise click.ClickException(str(error).replace(" ".join(names), join(*names), 1)) from None
-    raise click.ClickException(f"{join(*names)} is still {vector.state}: {reason}")
+    _print_messages(answer.messages)
+    if not answer.done:
+        reason = ", ".join(
+            f"{name} is {_shown(vector, name, reported)}, not {_shown(vector, name, asked)}"
+            for name, (asked, reported) in answer.differences.items()
+        )
+        raise click.ClickException(f"{join(*names)} is {answer.state}, but {reason}")
+
+
+def _print_messages(messages: Sequence[Message], but: str = "") -> None:
+    for message in messages:
+        if message.message != but:
+            say(f"{message.devicename}: {message.message}", err=True)
+
+
+def _shown(vector: RemoteVector, name: str, value: Any) -> str:
+    """Write a value in full, as one that looks the same would be no reason."""
+    return f"{value:.12g}" if vector.kind is Kind.NUMBER else repr(str(value))
 
 
 async def _check(client: IPyClient, vector: RemoteVector, texts: _Texts) -> dict[str, Any]:

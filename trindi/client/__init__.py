@@ -1,5 +1,6 @@
 """A client: a live mirror of the devices of an INDI server, and what can be asked of them."""
 
+from trindi.client.answer import Answer as Answer
 from trindi.client.client import IPyClient as IPyClient
 from trindi.client.errors import (
     NotConnected as NotConnected,

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
     from pathlib import Path
 
+    from trindi.client.answer import Answer
     from trindi.client.saving import SavedFrames
 
 
@@ -308,8 +309,11 @@ class IPyClient(NamedMapping[RemoteDevice]):
         /,
         *,
         timeout: float | None = None,
-    ) -> None:
-        """Request new values of a device, and wait until it reports that it has them: Ok or Idle.
+    ) -> Answer:
+        """Request new values of a device, and wait until it reports Ok or Idle; return its answer.
+
+        Some devices refuse without an Alert: `Answer.differences` are the values that came back
+        and are not those asked for, `Answer.messages` what the device has said.
 
         Reports older than the request do not count, as far as that can be known; where the server
         answers pings, that includes those on their way. No report says which request it answers,
@@ -326,4 +330,4 @@ class IPyClient(NamedMapping[RemoteDevice]):
             NotConnected: there is no connection, or it was lost before the answer came.
             KeyError, ValueError, TypeError, OSError: see `set`.
         """
-        await self._core.set_and_wait(self[devicename][vectorname], values, timeout)
+        return await self._core.set_and_wait(self[devicename][vectorname], values, timeout)

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
+    from trindi.client.answer import Answer
     from trindi.client.remote import RemoteVector
     from trindi.client.subscriptions import Subscriptions
     from trindi.protocol import Event, NewVector
@@ -128,8 +129,8 @@ class ClientCore:
 
     async def set_and_wait(
         self, vector: RemoteVector, values: Mapping[str, Any], timeout: float | None = None
-    ) -> None:
-        self._make(vector, values)
+    ) -> Answer:
+        request = self._make(vector, values)
         self._check_answer_comes(vector)
 
         async def send(barrier: AnswerBarrier) -> None:
@@ -137,9 +138,11 @@ class ClientCore:
             self._check_answer_comes(vector)
             await self._send(vector, await self._make_request(vector, values), barrier)
 
-        waiter = AnswerWaiter(vector, timeout)
+        # What comes of a BLOB is not known.
+        wanted = {} if isinstance(request, Upload) else {name: request[name] for name in values}
+        waiter = AnswerWaiter(vector, wanted, timeout)
         with self._waiters.registered(vector.devicename, vector.name, waiter):
-            await waiter.wait(self._locks.setdefault(vector, trio.Lock()), send)
+            return await waiter.wait(self._locks.setdefault(vector, trio.Lock()), send)
 
     def _check_answer_comes(self, vector: RemoteVector) -> None:
         """Refuse to wait for an answer that the BLOB policy keeps the server from sending."""

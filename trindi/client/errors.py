@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from trindi.errors import TrindiError
+
+if TYPE_CHECKING:
+    from trindi.protocol import Message
 
 
 class NotConnected(TrindiError):
@@ -10,7 +15,10 @@ class NotConnected(TrindiError):
 
 
 class PropertyError(TrindiError):
-    """A property did not become what the caller asked for; `message` is what the device says."""
+    """A property did not become what the caller asked for; `message` is what the device says.
+
+    `messages` are all that the device has said since the request, the oldest first.
+    """
 
     _what = "has failed"
 
@@ -20,6 +28,7 @@ class PropertyError(TrindiError):
         self.devicename = devicename
         self.vectorname = vectorname
         self.message = message
+        self.messages: tuple[Message, ...] = ()
 
 
 class PropertyAlert(PropertyError):

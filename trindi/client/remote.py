@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
+    from trindi.client.answer import Answer
     from trindi.client.saving import SavedFrames
 
 MAX_MESSAGES: Final = 100  # messages of one device that are kept; the oldest goes first
@@ -38,7 +39,7 @@ class Operations(Protocol):
     """What a client does for the vectors of its mirror."""
 
     async def set(self, vector: RemoteVector, values: Mapping[str, Any], /) -> None: ...
-    async def set_and_wait(self, vector: RemoteVector, values: Mapping[str, Any], /) -> None: ...
+    async def set_and_wait(self, vector: RemoteVector, values: Mapping[str, Any], /) -> Answer: ...
     def listen(self, inbox: Frames, /) -> Frames: ...
     def save(self, frames: Frames, directory: str | Path, /) -> SavedFrames: ...
 
@@ -196,9 +197,9 @@ class RemoteVector(NamedMapping[Any]):
 
     async def set_and_wait(
         self, values: Mapping[str, Any] | None = None, /, **members: Any
-    ) -> None:
+    ) -> Answer:
         """Request new values and wait for them: `IPyClient.set_and_wait` of this vector."""
-        await self._operations.set_and_wait(self, {**(values or {}), **members})
+        return await self._operations.set_and_wait(self, {**(values or {}), **members})
 
     def frames(self, progress: Callable[[Progress], None] | None = None) -> Frames:
         """Receive the BLOBs of this vector: `IPyClient.frames` of this vector."""

@@ -1,10 +1,13 @@
 """What a client requests of a device, checked: a vector and the wanted values in, an event out.
 
+And what came back of it, compared.
+
 A driver checks again; but it can only refuse, where this raises at the line that is wrong.
 """
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any, Final
 
 from trindi.errors import ConfigurationError
@@ -24,17 +27,20 @@ from trindi.protocol import (
     Permission,
     Rule,
     SizeFormat,
+    State,
     SwitchState,
     encode,
+    is_unknown,
     newBLOBVector,
     newNumberVector,
     newSwitchVector,
     newTextVector,
+    resolution,
     to_float,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from trindi.client.remote import RemoteNumber, RemoteVector
 
@@ -146,3 +152,38 @@ _MAKE: Final[dict[Kind, Callable[[RemoteVector, Mapping[str, Any]], NewVector | 
     Kind.SWITCH: _switches,
     Kind.BLOB: Upload,
 }
+
+
+def find_differences(
+    vector: RemoteVector, wanted: Mapping[str, Any], reported: Iterable[str]
+) -> dict[str, tuple[Any, Any]]:
+    """Compare what was asked for with the present values, of members that were reported since."""
+    if vector.perm is Permission.WO or _is_released(vector):
+        return {}
+    return {
+        name: (wanted[name], vector[name])
+        for name in reported
+        if name in wanted and name in vector and not _is_same(vector, name, wanted[name])
+    }
+
+
+def _is_released(vector: RemoteVector) -> bool:
+    """Whether this is a button that has done its work, and is up again: Ok, and all are Off."""
+    if vector.kind is not Kind.SWITCH or vector.state is not State.OK:
+        return False
+    return SwitchState.ON not in vector.values()
+
+
+def _is_same(vector: RemoteVector, name: str, wanted: Any) -> bool:
+    value = vector[name]
+    if vector.kind is Kind.TEXT:
+        # Blanks around a text are layout on the wire.
+        return bool(value.strip() == wanted.strip())
+    if vector.kind is not Kind.NUMBER:
+        return bool(value == wanted)
+    if is_unknown(value):
+        return False
+    member: Any = vector.member(name)
+    # Rounded or cut off by the device: by less than one in the last place.
+    allowed = resolution(wanted, member.format) * (1 - 1e-6)
+    return abs(value - wanted) < allowed or math.isclose(value, wanted, rel_tol=1e-9)

@@ -9,17 +9,25 @@ from __future__ import annotations
 import contextlib
 import math
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import trio
 
-from trindi.client.errors import NotConnected, PropertyAlert, PropertyDeleted, PropertyTimeout
+from trindi.client.answer import Answer
+from trindi.client.errors import (
+    NotConnected,
+    PropertyAlert,
+    PropertyDeleted,
+    PropertyError,
+    PropertyTimeout,
+)
+from trindi.client.requests import find_differences
 from trindi.client.server_connection import AnswerBarrier
 from trindi.protocol import Message, SetVector, SnoopEvent, State, delProperty
 from trindi.transport import contained
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator
+    from collections.abc import Awaitable, Callable, Iterator, Mapping
 
     from trindi.client.remote import RemoteVector
 
@@ -77,39 +85,61 @@ class ConditionWaiter(Waiter):
 class AnswerWaiter(Waiter):
     """Waits for the answer of a device to one request; see `IPyClient.set_and_wait`."""
 
-    def __init__(self, vector: RemoteVector, timeout: float | None) -> None:
+    def __init__(
+        self, vector: RemoteVector, wanted: Mapping[str, Any], timeout: float | None
+    ) -> None:
         super().__init__()
         self._vector = vector
+        self._wanted = wanted
+        self._reported: dict[str, None] = {}
+        self._was_busy = False
+        self._answer: Answer | None = None
         self._messages = vector.device.messages
         self._timeout = timeout
         self._seconds = 0.0
         self._scope = trio.CancelScope()
         self._sent = False
-        self._reported = False
+        self._heard = False
         self._last_message: Message | None = None
         self._barrier = AnswerBarrier()
 
     def check(self, vector: RemoteVector, event: SnoopEvent | None) -> None:
         """Finish at the first report behind the barrier that is not Busy."""
         if isinstance(event, delProperty):
-            self.finish(PropertyDeleted(vector.devicename, vector.name, event.message))
-        elif isinstance(event, SetVector) and self._barrier.passed:
-            self._reported = True
+            self._fail(PropertyDeleted(vector.devicename, vector.name, event.message))
+        elif isinstance(event, SetVector) and self._barrier.passed and self._answer is None:
+            self._heard = True
+            self._reported |= dict.fromkeys(event.members)
             if vector.state is State.BUSY:
+                self._was_busy = True
                 self._set_deadline()
             elif vector.state is State.ALERT:
-                self.finish(PropertyAlert(vector.devicename, vector.name, self._message()))
+                self._fail(PropertyAlert(vector.devicename, vector.name, self._message()))
             else:
+                differences = find_differences(vector, self._wanted, self._reported)
+                said = tuple(self._said())
+                self._answer = Answer(vector.state, self._was_busy, said, differences)
                 self.finish(vector)
+
+    def _fail(self, error: PropertyError) -> None:
+        error.messages = tuple(self._said())
+        self.finish(error)
 
     def _message(self) -> str:
         """Return what the device says: with its report, or, as libindi does, before it."""
-        if self._reported and self._vector.message:
+        if self._heard and self._vector.message:
             return self._vector.message
-        # Before the request is sent, messages are about something else.
-        if not self._sent or not self._messages or self._messages[-1] is self._last_message:
-            return ""
-        return self._messages[-1].message
+        said = self._said()
+        return said[-1].message if said else ""
+
+    def _said(self) -> list[Message]:
+        """Return what the device has said since the request; before, it was about others."""
+        said: list[Message] = []
+        for message in reversed(self._messages) if self._sent else ():
+            if message is self._last_message:
+                break
+            said.insert(0, message)
+        return said
 
     def connection_lost(self, reason: str, *, final: bool) -> None:
         self.finish(NotConnected(f"{self._vector.name} was not answered: {reason}"))
@@ -121,7 +151,9 @@ class AnswerWaiter(Waiter):
             self._seconds = seconds
             self._scope.deadline = trio.current_time() + seconds if seconds > 0 else math.inf
 
-    async def wait(self, lock: trio.Lock, send: Callable[[AnswerBarrier], Awaitable[None]]) -> None:
+    async def wait(
+        self, lock: trio.Lock, send: Callable[[AnswerBarrier], Awaitable[None]]
+    ) -> Answer:
         """Send the request while holding the lock of the property, and wait for the answer."""
         if self._timeout is not None:
             self._set_deadline()
@@ -130,9 +162,12 @@ class AnswerWaiter(Waiter):
                 if not self._finished.is_set():
                     await self._send(send)
                 await self.wait_finished()
-            return
+            assert self._answer is not None, "it has not failed"
+            return self._answer
         message = self._message() or f"more than {self._seconds:g} s"
-        raise PropertyTimeout(self._vector.devicename, self._vector.name, message)
+        error = PropertyTimeout(self._vector.devicename, self._vector.name, message)
+        error.messages = tuple(self._said())
+        raise error
 
     async def _send(self, send: Callable[[AnswerBarrier], Awaitable[None]]) -> None:
         self._sent = True

@@ -106,6 +106,7 @@ from trindi.protocol.values import (
     parse_reading as parse_reading,
     parse_timestamp as parse_timestamp,
     reading_to_text as reading_to_text,
+    resolution as resolution,
     to_float as to_float,
     to_reading as to_reading,
     to_utc as to_utc,

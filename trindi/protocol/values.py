@@ -167,7 +167,7 @@ def reading_to_text(value: float) -> str:
 
 _SEXAGESIMAL_FORMAT: Final = re.compile(r"%([0-9]{1,3})\.([0-9]{1,3})m")
 _PRINTF: Final = re.compile(
-    r"(?:[^%]|%%)*%[-+ #0]*([0-9]{0,2})(?:\.([0-9]{0,2}))?(?:l|L)?[eEfFgG](?:[^%]|%%)*", re.DOTALL
+    r"(?:[^%]|%%)*%[-+ #0]*([0-9]{0,2})(?:\.([0-9]{0,2}))?(?:l|L)?([eEfFgG])(?:[^%]|%%)*", re.DOTALL
 )
 # By the number after the point (protocol §3.2): units of the last place in one whole, in a minute,
 # in a second (0 where there are none), and decimals.
@@ -210,6 +210,20 @@ def format_number(value: float, display: str) -> str:
     else:
         text = _format_sexagesimal(value, *sexagesimal)
     return text[:_MAX_FORMATTED]
+
+
+def resolution(value: float, display: str) -> float:
+    """Return what one is in the last place of a formatted number; 0 for an illegal format."""
+    sexagesimal, plain = _sexagesimal(display), _PRINTF.fullmatch(display)
+    if sexagesimal is not None:
+        return 1 / _UNITS.get(sexagesimal[1], (60,))[0]
+    if plain is None:
+        return 0.0
+    digits = 6 if plain[2] is None else int(plain[2] or 0)
+    if plain[3] in "gG":
+        digits = max(digits, 1) - 1
+    exponent = 0 if plain[3] in "fF" or value == 0 else math.floor(math.log10(abs(value)))
+    return float(10.0 ** (exponent - digits))
 
 
 def _format_sexagesimal(value: float, width: int, fraction: int) -> str:
