@@ -359,3 +359,8 @@ async def test_a_socket_that_takes_no_options_is_served(
     monkeypatch.setattr(trio.SocketStream, "setsockopt", refuse)
     server = await start(nursery, Bench())
     assert await is_served("127.0.0.1", server.port)
+
+
+async def test_a_link_local_address_without_interface_is_refused(nursery: trio.Nursery) -> None:
+    with pytest.raises(OSError, match="add its interface, as in fe80::1%eth0"):
+        await start(nursery, Bench(), host="fe80::1")

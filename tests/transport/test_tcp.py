@@ -225,6 +225,12 @@ def test_a_host_may_have_the_brackets_of_a_url() -> None:
     assert tcp.bare_host("") == ""
 
 
+@pytest.mark.parametrize("host", ["fe80::1", "[FE80::1]"])
+async def test_a_link_local_address_without_interface_is_refused(host: str) -> None:
+    with pytest.raises(OSError, match=r"add its interface, as in (?i:fe80::1)%eth0"):
+        await tcp.open_tcp(host, 7624)
+
+
 def test_a_link_local_address_has_its_interface() -> None:
     (_, name), *_ = socket.if_nameindex()
     index = socket.if_nametoindex(name)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 import trio
 
 from trindi.errors import TrindiError
-from trindi.transport import error_reason
+from trindi.transport import error_reason, host_and_port, open_tcp
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -72,14 +72,14 @@ class Server:
     kind = "server"
 
     def __init__(self, host: str, port: int) -> None:
-        self.name = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        self.name = host_and_port(host, port)
         self._address = (host, port)
 
     async def connect(self, *, one_socket: bool = False) -> Peer:
         """Connect once more."""
         try:
             with trio.fail_after(_CONNECT_TIMEOUT):
-                return Peer(await trio.open_tcp_stream(*self._address))
+                return Peer(await open_tcp(*self._address))
         except trio.TooSlowError:
             raise UnreachableError(f"{self.name} does not answer") from None
         except (OSError, UnicodeError) as error:

@@ -55,6 +55,7 @@ async def start_driver(
         settle: return when all definitions have arrived; if False, at once.
 
     Raises:
+        ValueError: the driver is in another server.
         RuntimeError: the driver is running already.
         NotConnected: a fault has struck before the definitions arrived.
         TooSlowError: the definitions did not arrive within ten minutes.

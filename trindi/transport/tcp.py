@@ -109,8 +109,15 @@ class VanishedCheck:
 
 
 def bare_host(host: str) -> str:
-    """Return a host without the brackets that IPv6 addresses have in URLs."""
-    return host[1:-1] if host[:1] == "[" and host[-1:] == "]" else host
+    """Return a host without the brackets that IPv6 addresses have in URLs.
+
+    OSError if it is link-local and says not on which interface: the system says nothing of use.
+    """
+    if host[:1] == "[" and host[-1:] == "]":
+        host = host[1:-1]
+    if host[:5].lower() == "fe80:" and "%" not in host:
+        raise OSError(f"{host} is a link-local address: add its interface, as in {host}%eth0")
+    return host
 
 
 def host_of(address: Any) -> str:
