@@ -53,6 +53,12 @@ class ProtocolError(TrindiError):
         self.malformed = malformed
         self.events: tuple[Any, ...] = ()
 
+    @property
+    def is_request(self) -> bool:
+        """Whether it is about a client's request for new values that can be answered."""
+        is_new = (self.element or "").startswith("new")
+        return is_new and not self.malformed and None not in (self.devicename, self.vectorname)
+
 
 class RefusedError(TrindiError):
     """A client asked for something that a property does not allow; the text says why."""

@@ -16,6 +16,7 @@ def make_server(port: int = 7624) -> IPyServer:
         bound=8 * MIB,
         max_element_bytes=64 * 1024,
         max_blob_bytes=16 * MIB,
+        max_upload_bytes=32 * MIB,
         max_restarts=3,
         restart_delay=5.0,
     )

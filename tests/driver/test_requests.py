@@ -268,13 +268,16 @@ class TestRefusals:
         for device, vector, element in [
             (None, None, None),
             ("Dev", None, "newNumberVector"),
-            ("Dev", "nothing", "newNumberVector"),
-            ("Dev", "text", "newTextVector"),
             ("Other", "number", "newNumberVector"),
             ("Dev", "number", "getProperties"),
             ("Dev", "number", None),
         ]:
             assert (await ask(driver, fault(device, vector, element))).replies == []
+        # The same answer as to a legal one: so may a request be refused before it is read.
+        for name in ("nothing", "text"):
+            reply = (await ask(driver, fault("Dev", name, "newTextVector"))).take()
+            assert isinstance(reply, Message)
+            assert reply.message == f"[ERROR] Dev has no property {name}"
 
 
 class TestGetProperties:

@@ -15,6 +15,7 @@ from trindi.protocol import (
     Decoder,
     Event,
     Limits,
+    Loader,
     Message,
     NumberLabel,
     Permission,
@@ -625,9 +626,9 @@ ATTACHED = "<newBLOBVector device='DevA' name='BL'>\n    <oneBLOB name='b' size=
 def test_attached() -> None:
     asked: list[int] = []
 
-    def take(size: int) -> bytes:
+    def take(size: int) -> Loader:
         asked.append(size)
-        return bytes(size)
+        return lambda: bytes(size)
 
     decoder = Decoder(attachments=take)
     assert decoder.feed(ATTACHED[:-20].encode()) == []
@@ -645,7 +646,7 @@ def test_attached() -> None:
 def test_attached_and_compressed() -> None:
     plain = b"picture" * 20
     handed_over = zlib.compress(plain).ljust(len(plain), b"\0")
-    decoder = Decoder(attachments=lambda size: handed_over[:size])
+    decoder = Decoder(attachments=lambda size: lambda: handed_over[:size])
     tag = f"size='{len(plain)}' format='.fits.z' attached='true'"
     (event,) = decoder.feed(blob("", tag, "newBLOBVector").encode())
     assert isinstance(event, newBLOBVector)
@@ -658,7 +659,7 @@ def test_attached_where_it_cannot_be() -> None:
 
 
 def test_attached_and_missing() -> None:
-    def take(_size: int) -> bytes:
+    def take(_size: int) -> Loader:
         raise ValueError("the descriptor is missing")
 
     error = refusal(ATTACHED, Decoder(attachments=take))
@@ -667,7 +668,7 @@ def test_attached_and_missing() -> None:
 
 
 def test_attached_and_too_large() -> None:
-    decoder = Decoder(attachments=bytes, max_blob_bytes=99)
+    decoder = Decoder(attachments=lambda size: lambda: bytes(size), max_blob_bytes=99)
     assert "more than 99 bytes" in refusal(ATTACHED, decoder).reason
 
 

@@ -405,9 +405,8 @@ async def test_events_are_gathered_into_large_writes(autojump_clock: Any) -> Non
 
 @pytest.mark.parametrize(("suffix", "calls"), [(".bin", 0), (".bin.z", 1)])
 async def test_only_what_is_left_to_do_at_its_end_is_done_beside_the_others(
-    nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch, suffix: str, calls: int
+    nursery: trio.Nursery, suffix: str, calls: int
 ) -> None:
-    monkeypatch.setattr("trindi.transport.connection.THREAD_BYTES", 100_000)
     called: list[Any] = []
 
     async def noted(function: Callable[..., Any], *args: Any) -> Any:

@@ -12,8 +12,8 @@ import trio
 import trio.testing
 
 from tests.kit.stdio import memfd, open_descriptors, send_with_descriptors
-from trindi.errors import ProtocolError
-from trindi.protocol import newBLOBVector
+from trindi.errors import ProtocolError, RefusedError
+from trindi.protocol import UnloadedEvent, newBLOBVector
 from trindi.transport import StdioStream
 
 if TYPE_CHECKING:
@@ -322,6 +322,38 @@ async def test_a_descriptor_that_nobody_claims_is_closed(upload: Upload, refused
     await upload.next()
     upload.send(attached(("a", 5)), memfd(b"right"))
     assert await upload.next() == [{"a": b"right"}]
+    assert open_descriptors() == before
+
+
+@pytest.mark.parametrize("suffix", [b".bin", b".bin.z"])
+async def test_the_file_of_a_blob_that_is_not_taken_is_closed_unread(
+    sockets: tuple[socket.socket, socket.socket], suffix: bytes
+) -> None:
+    def refuse(*_asked: object) -> bool:
+        raise RefusedError("it is read-only")
+
+    upload = Upload(*sockets)
+    for admit, expected in ((refuse, "it is read-only"), (lambda *_: False, {"a": b""})):
+        upload.decoder = upload.stream.decoder(admit)
+        before = open_descriptors()
+        fd = memfd(b"hello")
+        upload.send(attached(("a", 5)).replace(b".bin", suffix), fd)
+        assert await upload.next() == [expected]
+        assert open_descriptors() == before
+    await upload.stream.aclose()
+
+
+async def test_a_file_is_read_by_whoever_loads_the_event(upload: Upload) -> None:
+    before = open_descriptors()
+    upload.send(attached(("a", 5), ("b", 5)), memfd(b"hello"), memfd(b"there"))
+    (unloaded,) = upload.decoder.feed_unloaded(await upload.stream.receive_some())
+    assert isinstance(unloaded, UnloadedEvent)
+    # The next read closes what nobody has claimed.
+    upload.send(attached(("a", 5)), memfd(b"third"))
+    assert await upload.next() == [{"a": b"third"}]
+    event = unloaded.load()
+    assert isinstance(event, newBLOBVector)
+    assert event.members == {"a": b"hello", "b": b"there"}
     assert open_descriptors() == before
 
 

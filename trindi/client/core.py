@@ -52,7 +52,10 @@ class ClientCore:
         self._subscriptions = subscriptions
         self._runtime = runtime
         self._make_decoder = partial(
-            Decoder, max_element_bytes=max_element_bytes, max_blob_bytes=max_blob_bytes
+            Decoder,
+            max_element_bytes=max_element_bytes,
+            max_blob_bytes=max_blob_bytes,
+            admit=self._wants_blob,
         )
         self._make = partial(make_request, max_bytes=max_element_bytes)
         self._waiters = Waiters()
@@ -75,6 +78,12 @@ class ClientCore:
             on_progress=self._inboxes.report_progress,
             runtime=self._runtime,
         )
+
+    def _wants_blob(
+        self, event: type[Any], devicename: str, vectorname: str, _membername: str, _size: int
+    ) -> bool:
+        """Whether payloads are to be kept; the others are thrown away as they come."""
+        return event is setBLOBVector and self._subscriptions.wants_blobs(devicename, vectorname)
 
     def _receive(self, event: Event) -> None:
         if not isinstance(event, SnoopEvent):

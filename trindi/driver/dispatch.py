@@ -108,8 +108,7 @@ class Dispatcher:
             return None
         vector = device.get(event.vectorname)
         if vector is None or not vector.enable:
-            text = f"[ERROR] {event.devicename} has no property {event.vectorname[:64]}"
-            sender.reply(Message(event.devicename, text, device.sink.stamp(None, text)))
+            self._reply_unknown(device, event.vectorname, sender)
             return None
         try:
             vector.check(event)
@@ -130,12 +129,29 @@ class Dispatcher:
 
     def refuse(self, error: ProtocolError, sender: Sender) -> None:
         """Answer a request whose values are not legal; a broken element is not answered."""
-        if error.malformed:
-            return
         device = self._devices.get(error.devicename or "")
-        vector = device.get(error.vectorname or "") if device else None
-        if vector is not None and vector.enabled and (error.element or "").startswith("new"):
+        if not error.is_request or device is None or not device.enable:
+            return
+        vector = device.get(error.vectorname or "")
+        if vector is None or not vector.enable:
+            self._reply_unknown(device, error.vectorname or "", sender)
+        else:
             self._refuse(vector, error.reason, sender)
+
+    def admit(
+        self, event: type[Any], devicename: str, vectorname: str, membername: str, size: int
+    ) -> None:
+        """Raise RefusedError if a client may not upload so many bytes to a member of a property."""
+        device = self._devices.get(devicename)
+        vector = None if device is None else device.get(vectorname)
+        if vector is None or not vector.enabled:
+            raise RefusedError(f"{devicename} has no property {vectorname[:64]}")
+        vector.check_upload(event, membername, size)
+
+    @staticmethod
+    def _reply_unknown(device: Device, vectorname: str, sender: Sender) -> None:
+        text = f"[ERROR] {device.devicename} has no property {vectorname[:64]}"
+        sender.reply(Message(device.devicename, text, device.sink.stamp(None, text)))
 
     @staticmethod
     def _refuse(vector: Vector[Any, Any], reason: str, sender: Sender) -> None:

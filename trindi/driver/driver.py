@@ -246,6 +246,16 @@ class IPyDriver(NamedMapping[Device]):
             sender.forward(self.encoded_definitions(item.devicename, item.vectorname))
         return None
 
+    def admit(
+        self, event: type[Any], devicename: str, vectorname: str, membername: str, size: int
+    ) -> None:
+        """Check an upload while it comes: the class of its event, its names, its bytes so far.
+
+        RefusedError: it is not taken. What comes of it is thrown away, and `receive` gets the
+        error.
+        """
+        self._dispatcher.admit(event, devicename, vectorname, membername, size)
+
     def definitions(
         self, devicename: str | None = None, vectorname: str | None = None
     ) -> list[DefVector]:

@@ -15,7 +15,15 @@ import trio
 
 from trindi.errors import ProtocolError, TrindiError
 from trindi.host.guard import guarded_stdio
-from trindi.protocol import DefVector, NewVector, SetVector, SnoopEvent, delProperty, ends
+from trindi.protocol import (
+    DefVector,
+    NewVector,
+    SetVector,
+    SnoopEvent,
+    delProperty,
+    ends,
+    newBLOBVector,
+)
 from trindi.transport import Connection, EncodedEvent, StdioStream, put_blob
 
 if TYPE_CHECKING:
@@ -47,10 +55,17 @@ async def run_on_stream(
     task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Run a driver on a stream until its input ends, and close the stream."""
+
+    def admit(event: type[Any], *asked: Any) -> bool:
+        # Other BLOBs are of devices that are snooped on, and come only where they were asked for.
+        if event is newBLOBVector:
+            driver.admit(event, *asked)
+        return True
+
     connection = Connection(
         stream,
         name="standard input",
-        decoder=stream.decoder(),
+        decoder=stream.decoder(admit),
         # All clients share this connection: malformed elements of one must not end it, and the
         # requests of one must not keep those of others from being read.
         max_errors=None,

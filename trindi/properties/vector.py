@@ -254,17 +254,25 @@ class Vector(NamedMapping[V], Generic[M, V]):
 
     def check(self, event: NewVector) -> None:
         """Check whether a client may ask for this; the error it raises says why not."""
-        if type(event) is not self._new_event:
-            asked = type(event).__name__.removeprefix("new").removesuffix("Vector")
+        self._check_names(type(event), event)
+        if not event.members:
+            raise RefusedError("the request holds no members")
+        self._check_values(event)
+
+    def check_upload(self, event: type[Any], membername: str, _size: int) -> None:
+        """Check whether a client may upload so many bytes, before all of them are here."""
+        self._check_names(event, (membername,))
+
+    def _check_names(self, event: type[Any], members: Iterable[str]) -> None:
+        """Check whether a client may ask for these members with an event of this class."""
+        if event is not self._new_event:
+            asked = event.__name__.removeprefix("new").removesuffix("Vector")
             raise RefusedError(f"it is a {self.kind} vector, not a {asked} vector")
         if self._perm is Permission.RO:
             raise RefusedError("it is read-only")
-        if not event.members:
-            raise RefusedError("the request holds no members")
-        for name in event:
+        for name in members:
             if name not in self._by_name:
                 raise RefusedError(f"it has no member {name[:64]}")
-        self._check_values(event)
 
     def _check_values(self, event: Any) -> None:
         """Raise RefusedError if the kind does not allow these values."""

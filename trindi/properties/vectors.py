@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from trindi.errors import ConfigurationError, RefusedError
+from trindi.errors import ConfigurationError, RefusedError, check_count
 from trindi.properties.members import (
     BLOBMember,
     LightMember,
@@ -216,7 +216,8 @@ class BLOBVector(Vector[BLOBMember, BLOBValue | None]):
     """BLOBs: images and other files.
 
     There is no `send_setVector`: BLOBs are data, and just those named are sent. The arguments are
-    those of `SwitchVector` but for `rule`.
+    those of `SwitchVector` but for `rule`. A client may upload at most `max_bytes` at once, of all
+    members together, decompressed; None means what the server takes.
     """
 
     kind = "BLOB"
@@ -230,8 +231,20 @@ class BLOBVector(Vector[BLOBMember, BLOBValue | None]):
         perm: str = "ro",
         state: str = "Ok",
         blobmembers: Iterable[BLOBMember] = (),
+        *,
+        max_bytes: int | None = None,
     ) -> None:
         super().__init__(name, label, group, perm, state, blobmembers)
+        self._max_bytes = None if max_bytes is None else check_count("max_bytes", max_bytes, 0)
+
+    def check_upload(self, event: type[Any], membername: str, size: int) -> None:
+        self._check_names(event, (membername,))
+        if self._max_bytes is not None and size > self._max_bytes:
+            raise RefusedError(f"it takes at most {self._max_bytes} bytes")
+
+    def _check_values(self, event: Any) -> None:
+        for name in event:
+            self.check_upload(type(event), name, sum(map(len, event.values())))
 
     def status(self, message: str = "") -> SetVector:
         """Make a setBLOBVector event without payloads."""

@@ -8,8 +8,10 @@ not whole, and the checker, look at tags.
 
 from trindi.protocol.blobs import (
     COMPRESSED as COMPRESSED,
+    Admit as Admit,
     Attachments as Attachments,
     Base64 as Base64,
+    Loader as Loader,
     compress as compress,
     decode_base64 as decode_base64,
     decompress as decompress,
@@ -87,6 +89,7 @@ from trindi.protocol.snapshot import (
     text_growth as text_growth,
 )
 from trindi.protocol.spans import Span as Span
+from trindi.protocol.unloaded import UnloadedEvent as UnloadedEvent
 from trindi.protocol.values import (
     MAX_ATTRIBUTE_LENGTH as MAX_ATTRIBUTE_LENGTH,
     NO_READING as NO_READING,

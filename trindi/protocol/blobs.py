@@ -7,15 +7,28 @@ import binascii
 import io
 import zlib
 from collections.abc import Callable, Iterator
-from typing import Final, TypeAlias
+from functools import partial
+from typing import Any, Final, TypeAlias
 
 import pybase64
+
+from trindi.errors import RefusedError
 
 COMPRESSED: Final = ".z"
 """A format with this ending says that the payload is one zlib stream (protocol §4.1)."""
 
-Attachments: TypeAlias = Callable[[int], bytes]
-"""Returns this many bytes of the next attached BLOB; ValueError where there is none (§4.5)."""
+Loader: TypeAlias = Callable[[], bytes]
+"""Returns a payload that takes long to make; ValueError where it cannot be made."""
+
+Attachments: TypeAlias = Callable[[int], Loader]
+"""Takes the next attached BLOB, and returns what reads this many bytes of it; ValueError where
+there is none (§4.5)."""
+
+Admit: TypeAlias = Callable[[type[Any], str, str, str, int], bool]
+"""Asked before a payload is kept, and again as more of it comes: may the BLOBs of one element be
+this large? It gets the class of the event, the device, the property, the member, and the bytes of
+all payloads so far; of a compressed one, those that it claims to have. False: nobody wants it, and
+it becomes empty. RefusedError: the element is refused."""
 
 _NO_BASE64: Final = "the payload is not base64"
 
@@ -31,6 +44,11 @@ _WHITE_SPACE: Final = b" \t\r\n"
 # it has arrived, so that an announcement alone costs nothing.
 _MAX_RESERVED: Final = 32 * 1024 * 1024
 _PART_FIRST: Final = 16
+
+# A thread decompresses in steps: zlib works without Python's lock, what is done with its results
+# does not. Zlib copies what is left of each piece that it is given.
+_ZLIB_INPUT: Final = 64 * 1024
+_ZLIB_OUTPUT: Final = 1024 * 1024
 
 
 class Base64:
@@ -73,17 +91,18 @@ def decode_base64(payload: bytes | memoryview) -> bytes:
 
 
 class Incoming:
-    """A payload that is decoded while it arrives; `size` is a hint."""
+    """A payload that is decoded while it arrives; `size` is a hint; None: it is not wanted."""
 
-    def __init__(self, size: int = 0) -> None:
-        self._expected = min(size, _MAX_RESERVED)
+    def __init__(self, size: int | None = 0) -> None:
+        self._wanted = size is not None
+        self._expected = min(size or 0, _MAX_RESERVED)
         self._decoded = io.BytesIO()
         self._left = b""  # less than four characters, white space among them or not
         self._padded = False
         self._faulty = False
 
     def take(self, text: memoryview) -> None:
-        if self._faulty:
+        if self._faulty or not self._wanted:
             return
         try:
             self._decode(self._left, text)
@@ -94,6 +113,11 @@ class Incoming:
             except binascii.Error:
                 self._faulty = True
                 self._decoded = io.BytesIO()
+
+    @property
+    def size(self) -> int:
+        """Bytes that are decoded so far."""
+        return self._decoded.tell()
 
     def finish(self) -> bytes | None:
         """Return the payload, or None where it is no base64."""
@@ -133,47 +157,76 @@ def compress(data: bytes) -> bytes:
 
 def decompress(data: bytes, limit: int) -> bytes:
     """Decompress one whole zlib stream into at most `limit` bytes; ValueError if it is not one."""
-    stream = zlib.decompressobj()
+    plain = io.BytesIO()
     try:
-        # One byte over the limit tells a stream that is too long from one that just fits; a
-        # max_length of 0 means no limit.
-        plain = stream.decompress(data, limit + 1)
+        for piece in _inflated(data):
+            plain.write(piece)
+            # Refused as soon as it is more, and before more is made of it.
+            if plain.tell() > limit:
+                raise ValueError(
+                    f"the payload decompresses to more than the {limit} bytes it claims"
+                )
     except zlib.error:
         raise ValueError("the payload is not a zlib stream") from None
-    if len(plain) > limit:
-        raise ValueError(f"the payload decompresses to more than the {limit} bytes it claims")
-    if not stream.eof:
-        raise ValueError("the zlib stream is cut short")
-    return plain
+    return plain.getvalue()
+
+
+def _inflated(data: bytes) -> Iterator[bytes]:
+    stream = zlib.decompressobj()
+    for start in range(0, len(data), _ZLIB_INPUT):
+        left, piece = data[start : start + _ZLIB_INPUT], b""
+        while left or len(piece) == _ZLIB_OUTPUT:
+            piece = stream.decompress(left, _ZLIB_OUTPUT)
+            yield piece
+            if stream.eof:
+                return
+            left = stream.unconsumed_tail
+    raise ValueError("the zlib stream is cut short")
 
 
 class Payloads:
     """Reads the payloads of BLOBs that a peer sends."""
 
-    def __init__(self, max_bytes: int, attachments: Attachments | None = None) -> None:
+    def __init__(
+        self, max_bytes: int, attachments: Attachments | None = None, admit: Admit | None = None
+    ) -> None:
         self.max_bytes = max_bytes  # of one element, decoded
         # Base64 makes 4 characters of 3 bytes, and some senders break the line after each 72.
         encoded = max_bytes * 4 // 3
         self.max_encoded = encoded + encoded // 32
         self.collected: Collected = {}  # those of the present element that are decoded already
         self._attachments = attachments
+        self._admit = admit
+        self.has_gate = admit is not None
 
-    def attached(self, size: int, suffix: str, room: int) -> bytes:
+    def admit(
+        self, cls: type[Any], devicename: str, vectorname: str, membername: str, size: int
+    ) -> bool:
+        """Return whether a payload is wanted; RefusedError where it is not taken."""
+        if self._admit is None:
+            return True
+        if size > self.max_bytes:
+            raise RefusedError(self._too_large)
+        return self._admit(cls, devicename, vectorname, membername, size)
+
+    def attached(self, about: tuple[int, str], room: int) -> Loader:
+        size, suffix = about
         if self._attachments is None:
             raise ValueError("a BLOB cannot be attached on this connection")
         self._check(size, room)
-        data = self._attachments(size)
+        read = self._attachments(size)
         # A compressed one fills only the start of the bytes that indiserver attaches.
-        return decompress(data, size) if suffix.endswith(COMPRESSED) else data
+        return (lambda: decompress(read(), size)) if suffix.endswith(COMPRESSED) else read
 
     def inline(
-        self, buffer: bytes | bytearray, place: slice, size: int, suffix: str, room: int
-    ) -> bytes:
+        self, buffer: bytes | bytearray, place: slice, about: tuple[int, str], room: int
+    ) -> bytes | Loader:
         """Decode a payload in the stream; its true length counts, not its size (§4.1)."""
+        size, suffix = about
         data = self._decoded(buffer, place)
         if data and suffix.endswith(COMPRESSED):
             self._check(size, room)
-            return decompress(data, size)
+            return partial(decompress, data, size)
         self._check(len(data), room)
         return data
 
@@ -189,4 +242,8 @@ class Payloads:
 
     def _check(self, size: int, room: int) -> None:
         if size > room:
-            raise ValueError(f"more than {self.max_bytes} bytes of BLOBs in one element")
+            raise ValueError(self._too_large)
+
+    @property
+    def _too_large(self) -> str:
+        return f"more than {self.max_bytes} bytes of BLOBs in one element"

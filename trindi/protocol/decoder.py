@@ -11,20 +11,21 @@ Every bound is a named constant; an element beyond one is refused, and reading g
 """
 
 import re
-from typing import Final
+from typing import Any, Final
 from xml.etree.ElementTree import ParseError
 
 from defusedxml.ElementTree import DefusedXMLParser
 
 from trindi.errors import ProtocolError, check_count
-from trindi.protocol.blob_collector import Collector
-from trindi.protocol.blobs import Attachments, Collected, Payloads
+from trindi.protocol.blob_collector import PAYLOAD_TAG, Collector, too_much_markup
+from trindi.protocol.blobs import Admit, Attachments, Collected, Payloads
 from trindi.protocol.element_reader import Malformed, Result, read, read_address
 from trindi.protocol.elements import ELEMENTS, Element
 from trindi.protocol.events import Event
 from trindi.protocol.framing import FramedElement, Framer
 from trindi.protocol.markup import NAME, Buffer
 from trindi.protocol.spans import Span
+from trindi.protocol.unloaded import UnloadedEvent
 
 MAX_ELEMENT_BYTES: Final = 1024 * 1024
 """One element without the payloads of BLOBs: the largest of real drivers stay under 100 KiB."""
@@ -40,9 +41,7 @@ _MAX_TEXT_SPAN: Final = 64 * 1024
 
 # Characters that no XML parser takes, without NUL, which is an error (§9).
 _CONTROL: Final = bytes([*range(1, 9), 11, 12, *range(14, 32), 127])
-_PAYLOAD: Final = re.compile(
-    rb"""(<oneBLOB(?=[\s>])(?:[^<>"'/]++|/(?!>)|"[^"<]*+"|'[^'<]*+')*+>)([^<]*+)"""
-)
+_PAYLOAD: Final = re.compile(b"(" + PAYLOAD_TAG + b")([^<]*+)")
 _NAME: Final = re.compile(NAME)
 _NAME_AT: Final = re.compile(rb"<([A-Za-z_][A-Za-z0-9_]{0,63})")
 
@@ -124,7 +123,7 @@ def _rewrite(data: bytes, element: Element, max_markup: int, collected: Collecte
     if element.has_blobs:
         data = _PAYLOAD.sub(cut, data)
     if size - sum(match.end(2) - match.start(2) for match in payloads.values()) > max_markup:
-        raise ValueError(f"it is larger than {max_markup} bytes beside its payloads")
+        raise ValueError(too_much_markup(max_markup))
     rewriter = _Rewriter(element, payloads, collected)
     parser = DefusedXMLParser(target=rewriter, forbid_dtd=True)
     # References are resolved later, by the rules of INDI; a bare "&" is no fault there (§9).
@@ -140,7 +139,8 @@ class Decoder:
     Args:
         max_element_bytes: bound of one element without BLOB payloads.
         max_blob_bytes: bound of the payloads of one BLOB element, decoded.
-        attachments: takes the bytes of an attached BLOB; without it such a BLOB is refused.
+        attachments: takes attached BLOBs; without it such a BLOB is refused.
+        admit: is asked before payloads are kept, and as they come; without it all are.
 
     Attributes:
         offset: bytes of the stream that are read completely.
@@ -153,15 +153,17 @@ class Decoder:
         max_element_bytes: int = MAX_ELEMENT_BYTES,
         max_blob_bytes: int = MAX_BLOB_BYTES,
         attachments: Attachments | None = None,
+        admit: Admit | None = None,
     ) -> None:
         self._max_markup = check_count("max_element_bytes", max_element_bytes, 1)
-        self._payloads = Payloads(check_count("max_blob_bytes", max_blob_bytes, 0), attachments)
+        check_count("max_blob_bytes", max_blob_bytes, 0)
+        self._payloads = Payloads(max_blob_bytes, attachments, admit)
         self.offset = 0
         self.skipped = 0
         # Bytes of an element that is not complete yet; it starts with them.
         self._held = bytearray()
         self._framer = Framer(self._bound)
-        self._collector = Collector(self._framer, self._payloads)
+        self._collector = Collector(self._framer, self._payloads, max_element_bytes)
         # For spans only: text between elements that may go on, and whether the last element was
         # rewritten.
         self._text = bytearray()
@@ -173,9 +175,9 @@ class Decoder:
         return len(self._held) + self._framer.taken
 
     @property
-    def undecoded(self) -> int:
-        """Those of its bytes that are decoded, or decompressed, only when it is complete."""
-        return len(self._held) + self._collector.compressed
+    def kept(self) -> int:
+        """Bytes of memory that it takes: payloads are decoded as they come."""
+        return len(self._held) + self._collector.kept
 
     def feed(self, data: Buffer) -> list[Event]:
         """Read the next bytes of the stream, however they are cut; return the complete events.
@@ -184,12 +186,15 @@ class Decoder:
             ProtocolError: an element is malformed or too large. The `events` of the error were
                 read before it; the bytes after it are kept, and ``feed(b"")`` goes on with them.
         """
+        return self._feed(data, load=True)
+
+    def _feed(self, data: Buffer, *, load: bool) -> list[Any]:
         if self._held:
             self._held += self._collector.resume(data, self._held)
         buffer = self._held or data
         framer, markup, payloads = self._framer, self._max_markup, self._payloads
         stop, position = len(buffer), 0
-        events: list[Event] = []
+        events: list[Any] = []
         error = None
         while error is None:
             start, found = position, None
@@ -206,14 +211,21 @@ class Decoder:
                 if found is None:
                     position = start
                     break
-            position, event, wrong = found
+            position, item, wrong = found
             if wrong:
                 error = self._error(wrong, buffer, start, position, offset + start)
-            if event is not None:
-                events.append(event)
+            elif type(item) is UnloadedEvent:
+                item.offset = offset + start
+                loaded = item.load() if load else item
+                if isinstance(loaded, ProtocolError):
+                    error = loaded
+                else:
+                    events.append(loaded)
+            elif item is not None:
+                events.append(item)
         self._hold(buffer, position)
-        if framer.tag:
-            self._collector.start(self._held)
+        if self._held:
+            self._collector.collect(self._held)
         if error is not None:
             error.events = tuple(events)
             raise error
@@ -221,10 +233,17 @@ class Decoder:
 
     def feed_all(self, data: Buffer) -> list[Event | ProtocolError]:
         """Read as `feed` does, but put each `ProtocolError` in its place among the events."""
-        items: list[Event | ProtocolError] = []
+        return self._feed_all(data, load=True)
+
+    def feed_unloaded(self, data: Buffer) -> list[Event | ProtocolError | UnloadedEvent]:
+        """Read as `feed_all` does, but leave it to the caller to load what takes long."""
+        return self._feed_all(data, load=False)
+
+    def _feed_all(self, data: Buffer, *, load: bool) -> list[Any]:
+        items: list[Any] = []
         while True:
             try:
-                return items + self.feed(data)
+                return items + self._feed(data, load=load)
             except ProtocolError as error:
                 items += (*error.events, error)
                 data = b""
@@ -286,9 +305,13 @@ class Decoder:
         if found is None:
             return None
         end, event, wrong = found
-        item = self._error(wrong, buffer, start, end, self.offset + start) if wrong else event
+        item: Any = self._error(wrong, buffer, start, end, self.offset + start) if wrong else event
+        if type(item) is UnloadedEvent:
+            item.offset = self.offset + start
+            item = item.load()
         data = bytes(memoryview(buffer)[start:end])
-        return Span(item, data, event is not None and not self._is_rewritten)
+        is_event = item is not None and not isinstance(item, ProtocolError)
+        return Span(item, data, is_event and not self._is_rewritten)
 
     def _hold(self, buffer: Buffer, position: int) -> None:
         self.offset += position
@@ -308,19 +331,22 @@ class Decoder:
         frame = self._framer.advance(buffer, start)
         if frame is None:
             return None
-        event, wrong = None, ""
-        if frame.whole:
-            event, wrong = self._whole(buffer, start, frame)
-        elif frame.fault:
+        event, wrong = None, self._collector.refusal
+        if frame.fault:
             wrong = Malformed(frame.fault)
+        elif wrong:
+            pass  # Its payloads were thrown away.
+        elif frame.whole:
+            event, wrong = self._whole(buffer, start, frame)
         elif frame.name:
             self.skipped += 1
-        if taken:
-            self._collector.clear()
-            self.offset += taken
+        self._collector.clear()
+        self.offset += taken
         return frame.end, event, wrong
 
-    def _whole(self, buffer: Buffer, start: int, frame: FramedElement) -> tuple[Event | None, str]:
+    def _whole(
+        self, buffer: Buffer, start: int, frame: FramedElement
+    ) -> tuple[Event | UnloadedEvent | None, str]:
         payloads, markup = self._payloads, self._max_markup
         found = read(buffer, start, min(frame.end, start + markup), payloads)
         if found is None:

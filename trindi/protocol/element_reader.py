@@ -15,6 +15,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any, Final, TypeAlias, TypeVar
 
+from trindi.errors import RefusedError
 from trindi.protocol.attributes import (
     READ_VALUE,
     Attributes,
@@ -23,10 +24,11 @@ from trindi.protocol.attributes import (
     read_fields,
     read_policy,
 )
-from trindi.protocol.blobs import Payloads
+from trindi.protocol.blobs import Loader, Payloads
 from trindi.protocol.elements import ELEMENTS, Element, Kind
-from trindi.protocol.events import Event, SizeFormat, newNumberVector
+from trindi.protocol.events import Event, newNumberVector
 from trindi.protocol.markup import ATTRIBUTES, BLANK, HEAD, Buffer, Memory, read_attributes, text_of
+from trindi.protocol.unloaded import UnloadedEvent
 from trindi.protocol.values import MAX_NUMBER_LENGTH, parse_reading, parse_timestamp
 
 V = TypeVar("V")
@@ -35,7 +37,7 @@ Values: TypeAlias = list[Any] | str
 """The arguments of an event's class as far as a start tag has them, or what is wrong with it."""
 StartTag: TypeAlias = tuple[Values, datetime | None]
 """What a start tag means: its values, and its time."""
-Result: TypeAlias = tuple[int, Event | None, str] | None
+Result: TypeAlias = tuple[int, Event | UnloadedEvent | None, str] | None
 """Where an element ends, its event (or None), and what is wrong (or ""); None where the element is
 not whole, or not in the plain form."""
 Rest: TypeAlias = Callable[[Buffer, int, int, StartTag, Payloads], Result]
@@ -230,37 +232,51 @@ class _BLOBReader(_Reader):
             return found.end(), None, values
         values = values.copy()
         values[self._index["timestamp"]] = timestamp
+        members = values[self._index["members"]] = {}
+        sizeformat = values[self._index["sizeformat"]] = {}
         try:
-            members, sizeformat = self._members(buffer, texts, payloads)
-        except ValueError as error:
+            loaders = self._read_members(buffer, texts, payloads, values)
+        except (ValueError, RefusedError) as error:
             return found.end(), None, str(error)
-        values[self._index["members"]] = members
-        values[self._index["sizeformat"]] = sizeformat
-        return found.end(), self._make(*values), ""
+        event = self._make(*values)
+        if not loaders:
+            return found.end(), event, ""
+        size = sum(map(len, members.values())) + sum(sizeformat[name].size for name in loaders)
+        return found.end(), UnloadedEvent(event, loaders, size), ""
 
-    @staticmethod
-    def _members(
-        buffer: Buffer, texts: list[tuple[bytes, slice]], payloads: Payloads
-    ) -> tuple[dict[str, bytes], dict[str, SizeFormat]]:
-        members: dict[str, bytes] = {}
-        sizeformat: dict[str, SizeFormat] = {}
-        room = payloads.max_bytes
+    def _read_members(
+        self, buffer: Buffer, texts: list[tuple[bytes, slice]], payloads: Payloads, values: Any
+    ) -> dict[str, Loader]:
+        """Put members and sizeformat into the values; return what loads those that take long."""
+        devicename, vectorname, members, sizeformat = [
+            values[self._index[field]]
+            for field in ("devicename", "vectorname", "members", "sizeformat")
+        ]
+        loaders: dict[str, Loader] = {}
+        size = 0
         for tag, text in texts:
             attributes = read_attributes(tag)
             name = attributes.get("name")
             if not name:
                 raise ValueError("a <oneBLOB> has no name")
             try:
-                sizeformat[name], attached = blob_details(attributes)
+                about, attached = blob_details(attributes)
+                room = payloads.max_bytes - size
+                data: bytes | Loader
                 if attached:
-                    data = payloads.attached(*sizeformat[name], room)
+                    data = payloads.attached(about, room)
                 else:
-                    data = payloads.inline(buffer, text, *sizeformat[name], room)
+                    data = payloads.inline(buffer, text, about, room)
             except ValueError as error:
                 raise ValueError(f"{name}: {error}") from None
-            members[name] = data
-            room -= len(data)
-        return members, sizeformat
+            loaders.pop(name, None)
+            size += len(data) if isinstance(data, bytes) else about.size
+            wanted = payloads.admit(self._element.cls, devicename, vectorname, name, size)
+            members[name] = data if wanted and isinstance(data, bytes) else b""
+            sizeformat[name] = about
+            if wanted and not isinstance(data, bytes):
+                loaders[name] = data
+        return loaders
 
 
 def _reader(element: Element) -> _Reader:

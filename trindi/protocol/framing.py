@@ -55,7 +55,7 @@ class Framer:
         self._seen = 0  # bytes after the start that are looked at
         self._opening = 0  # offset of the last "<" among them that has no ">" yet
         self._name = ""
-        self.tag = 0  # offset of the last tag, if only text has followed it
+        self.body = 0  # offset of what follows the start tag, once that is known
         self.taken = 0  # bytes that were taken out of the buffer
         self._close = b""
         self._quote = b""
@@ -83,9 +83,25 @@ class Framer:
         """Return how many more bytes the element may have when `held` bytes of it are held."""
         return self._limit(self._name) - self.taken - held
 
-    def took_out(self, count: int, held: int) -> None:
-        """Note that `count` bytes of text were taken out, and that `held` are held still."""
-        self._seen = held
+    @property
+    def name(self) -> str:
+        """Name of the element, once its start tag is complete."""
+        return self._name
+
+    @property
+    def opening(self) -> int:
+        """Offset of the last ``<`` that has no ``>`` yet; 0 where there is none."""
+        return self._opening
+
+    def took_out(self, start: int, count: int) -> None:
+        """Note that bytes of the body that it has seen were taken out of the buffer."""
+        self._seen -= count
+        self.taken += count
+        if self._opening > start:
+            self._opening -= count
+
+    def skipped(self, count: int) -> None:
+        """Note that bytes of text never came into the buffer."""
         self.taken += count
 
     # Each step looks at buffer[start + self._seen : stop]; it returns the frame, or sets the next
@@ -141,6 +157,7 @@ class Framer:
         if buffer[at - 1] == ord("/"):
             return self._whole(at + 1)
         self._close = b"</" + self._name.encode("latin-1")
+        self.body = at + 1 - start
         self._step = self._body
         return None
 
@@ -152,14 +169,12 @@ class Framer:
             last = buffer.rfind(b"<", before, at if at >= 0 else stop)
             if last >= 0:
                 self._opening = last - start
-                self.tag = 0
             if at < 0:
                 self._seen = stop - start
                 return None
             self._seen = at + 1 - start
             opening = start + self._opening
-            if self._opening:
-                self.tag, self._opening = self._opening, 0
+            self._opening = 0
             if buffer.startswith(self._close, opening):
                 if not buffer[opening + len(self._close) : at].strip(BLANKS.encode()):
                     return self._whole(at + 1)

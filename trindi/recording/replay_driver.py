@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 import trio
 
 from trindi.driver import IPyDriver, Sender
+from trindi.errors import ProtocolError
 from trindi.properties import Device, message_text
 from trindi.protocol import (
     DefVector,
@@ -35,7 +36,6 @@ from trindi.transport import EncodedBatch, EncodedEvent
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Iterable, Iterator
 
-    from trindi.errors import ProtocolError
     from trindi.recording.reader import Recording
 
 OPENING: Final = 1.0
@@ -119,17 +119,21 @@ class ReplayDriver(IPyDriver):
     def receive(self, item: Event | ProtocolError, sender: Sender) -> Awaitable[None] | None:
         if isinstance(item, getProperties):
             self._asked.set()
+        if isinstance(item, ProtocolError):
+            if item.is_request:
+                self._refuse(item.devicename or "", item.vectorname or "", sender)
+            return None
         if isinstance(item, NewVector):
-            self._refuse(item, sender)
+            self._refuse(item.devicename, item.vectorname, sender)
             return None
         return super().receive(item, sender)
 
-    def _refuse(self, item: NewVector, sender: Sender) -> None:
-        text = message_text(f"[WARNING] {item.vectorname} is unchanged: this is a recording")
-        known = self._snapshot.find(item.devicename, item.vectorname)
+    def _refuse(self, devicename: str, vectorname: str, sender: Sender) -> None:
+        text = message_text(f"[WARNING] {vectorname} is unchanged: this is a recording")
+        known = self._snapshot.find(devicename, vectorname)
         now = self.sink.stamp(None, text)
         if known is None:
-            sender.reply(Message(item.devicename, text, now))
+            sender.reply(Message(devicename, text, now))
         else:
             report = known.as_set()
             sender.reply(replace(report, state=State.ALERT, message=text, timestamp=now))

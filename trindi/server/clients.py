@@ -7,12 +7,13 @@ it is a `Client`. This module does not know who hears what.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Protocol
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import trio
 
-from trindi.errors import ProtocolError, check_count
-from trindi.protocol import MAX_BLOB_BYTES, MAX_ELEMENT_BYTES, Decoder, Event
+from trindi.errors import ProtocolError, RefusedError, check_count
+from trindi.protocol import MAX_BLOB_BYTES, MAX_ELEMENT_BYTES, Admit, Decoder, Event
 from trindi.server.statistics import ClientStatistics
 from trindi.transport import (
     BOUND,
@@ -29,7 +30,7 @@ from trindi.transport.tcp import ACKNOWLEDGED_WITHIN
 from trindi.visible import get_logger
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Iterator
+    from collections.abc import Awaitable, Callable, Iterator
 
 logger = get_logger("trindi.server")
 
@@ -46,35 +47,50 @@ server is full. KStars' BLOB connections ask once and then only listen: they sta
 CHECK_INTERVAL: Final = 30.0
 """Seconds between two looks at which clients have vanished while something waits for them."""
 
+MAX_UPLOAD_BYTES: Final = 2 * MAX_BLOB_BYTES
+"""Bytes of BLOBs of all clients together, from their first byte until the driver has handled them;
+what goes beyond is refused."""
+
 
 @dataclass(frozen=True, slots=True)
 class ClientLimits:
-    """What one client may cost; see `IPyServer` for each."""
+    """What clients may cost; see `IPyServer` for each."""
 
     high_water: int = HIGH_WATER
     bound: int = BOUND
     max_element_bytes: int = MAX_ELEMENT_BYTES
     max_blob_bytes: int = MAX_BLOB_BYTES
+    max_upload_bytes: int = MAX_UPLOAD_BYTES
 
     def __post_init__(self) -> None:
         check_count("high_water", self.high_water, 0)
         check_count("bound", self.bound, 1)
         check_count("max_element_bytes", self.max_element_bytes, 1)
         check_count("max_blob_bytes", self.max_blob_bytes, 0)
+        check_count("max_upload_bytes", self.max_upload_bytes, 0)
 
 
 class Client:
     """One client: a sender of requests and a receiver of events."""
 
     def __init__(
-        self, stream: trio.abc.Stream, *, name: str, limits: ClientLimits, runtime: Runtime
+        self,
+        stream: trio.abc.Stream,
+        *,
+        name: str,
+        limits: ClientLimits,
+        admit: Callable[[Client], Admit],
+        runtime: Runtime,
     ) -> None:
+        self._decoder = Decoder(
+            max_element_bytes=limits.max_element_bytes,
+            max_blob_bytes=limits.max_blob_bytes,
+            admit=admit(self),
+        )
         self.connection = Connection(
             stream,
             name=name,
-            decoder=Decoder(
-                max_element_bytes=limits.max_element_bytes, max_blob_bytes=limits.max_blob_bytes
-            ),
+            decoder=self._decoder,
             high_water=limits.high_water,
             bound=limits.bound,
             runtime=runtime,
@@ -89,6 +105,10 @@ class Client:
         self.forward = self.connection.forward
         self.request_started = self.connection.request_started
         self.request_finished = self.connection.request_finished
+
+    def upload_bytes(self, arriving: int | None = None) -> int:
+        """Bytes of its BLOBs; of the element that is arriving so many, or those that are kept."""
+        return self.connection.blob_bytes + (self._decoder.kept if arriving is None else arriving)
 
     def statistics(self) -> ClientStatistics:
         return ClientStatistics(
@@ -109,6 +129,10 @@ class ClientHandler(Protocol):
     def add_client(self, client: Client) -> None: ...
 
     def remove_client(self, client: Client) -> None: ...
+
+    def admit(
+        self, event: type[Any], devicename: str, vectorname: str, membername: str, size: int
+    ) -> None: ...
 
     def request(self, item: Event | ProtocolError, client: Client) -> Awaitable[None] | None: ...
 
@@ -185,7 +209,13 @@ class Clients:
 
         with contained(log):
             set_keepalive(stream)
-            client = Client(stream, name=name, limits=self._limits, runtime=self.runtime)
+            client = Client(
+                stream,
+                name=name,
+                limits=self._limits,
+                admit=lambda one: partial(self._admit, one),
+                runtime=self.runtime,
+            )
             if len(self._clients) < self.most or self._make_room():
                 await self._talk(client)
             else:
@@ -200,6 +230,21 @@ class Clients:
             self._clients.pop(client, None)
             self._handler.remove_client(client)
             self.left.add(client.statistics())
+
+    def _admit(
+        self,
+        client: Client,
+        event: type[Any],
+        devicename: str,
+        vectorname: str,
+        membername: str,
+        size: int,
+    ) -> bool:
+        self._handler.admit(event, devicename, vectorname, membername, size)
+        others = sum(one.upload_bytes() for one in self._clients if one is not client)
+        if others + client.upload_bytes(size) > self._limits.max_upload_bytes:
+            raise RefusedError("the server has too many uploads at the moment: try again later")
+        return True
 
     def _make_room(self) -> bool:
         """Disconnect a client that has never said anything; False where there is none."""

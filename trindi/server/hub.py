@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import trio
 
 from trindi.driver import wait_for_all
-from trindi.errors import ConfigurationError, ProtocolError
+from trindi.errors import ConfigurationError, ProtocolError, RefusedError
 from trindi.protocol import (
     DefVector,
     Event,
@@ -27,6 +27,7 @@ from trindi.protocol import (
     encode,
     getProperties,
     is_all,
+    newBLOBVector,
     replace,
     setBLOBVector,
 )
@@ -195,11 +196,26 @@ class Hub:
         for upstream in self.upstreams:
             upstream.forget(client)
 
+    def admit(
+        self, event: type[Any], devicename: str, vectorname: str, membername: str, size: int
+    ) -> None:
+        """Ask the owner of a device whether it takes an upload; RefusedError if not."""
+        owner = self._router.owner(devicename)
+        if owner is None or event is not newBLOBVector:
+            raise RefusedError("nobody takes these BLOBs")
+        if not owner.running:
+            raise RefusedError(_not_running(devicename))
+        owner.admit(event, devicename, vectorname, membername, size)
+
     def request(self, item: Event | ProtocolError, client: Client) -> Awaitable[None] | None:
         """Note what a client wants to hear, and pass its request on, as `Upstream.receive`."""
         if isinstance(item, ProtocolError):
             owner = self._router.owner(item.devicename)
-            return owner.receive(item, client) if owner is not None and owner.running else None
+            if owner is not None and owner.running:
+                return owner.receive(item, client)
+            if owner is not None and item.is_request:
+                self._reply_not_running(item.devicename or "", client)
+            return None
         if not isinstance(item, (getProperties, enableBLOB, NewVector)):
             return None
         self._router.subscribe(client, item)
@@ -209,19 +225,23 @@ class Hub:
             if upstream.learns_devices and isinstance(item, getProperties):
                 client.connection.knows_all_definitions = False
             if not upstream.running:
-                self._reply_not_running(item, client)
+                if isinstance(item, NewVector):
+                    self._reply_not_running(item.devicename, client)
             elif (wait := upstream.receive(item, client)) is not None:
                 waits.append(wait)
         return wait_for_all(waits) if waits else None
 
-    def _reply_not_running(self, item: Event, client: Client) -> None:
-        if isinstance(item, NewVector):
-            text = f"[ERROR] the driver of {item.devicename} is not running"
-            client.reply(Message(item.devicename, text, self._wall_time()))
+    def _reply_not_running(self, devicename: str, client: Client) -> None:
+        text = f"[ERROR] {_not_running(devicename)}"
+        client.reply(Message(devicename, text, self._wall_time()))
 
     def _wall_time(self) -> datetime:
         """Return the time in whole seconds, as KStars wants it with a message."""
         return self.runtime.now().replace(microsecond=0)
+
+
+def _not_running(devicename: str) -> str:
+    return f"the driver of {devicename} is not running"
 
 
 def _now() -> float:

@@ -15,7 +15,7 @@ import trio
 
 from trindi.errors import ConfigurationError, check_count
 from trindi.protocol import MAX_BLOB_BYTES, MAX_ELEMENT_BYTES
-from trindi.server.clients import MAX_CLIENTS, ClientLimits, Clients
+from trindi.server.clients import MAX_CLIENTS, MAX_UPLOAD_BYTES, ClientLimits, Clients
 from trindi.server.hub import Hub
 from trindi.server.listeners import PatientListener, open_listeners
 from trindi.server.statistics import ServerStatistics
@@ -50,6 +50,8 @@ class IPyServer:
         bound: bytes that may wait for a client, beyond one BLOB, before it is disconnected.
         max_element_bytes: bound of one element without BLOBs that a client sends.
         max_blob_bytes: bound of the BLOBs of one element that a client sends, decoded.
+        max_upload_bytes: bound of the BLOBs of all clients together, while they arrive and until
+            the driver has handled them.
 
     Raises:
         TypeError: not drivers, or a number is of the wrong kind.
@@ -70,6 +72,7 @@ class IPyServer:
         bound: int = BOUND,
         max_element_bytes: int = MAX_ELEMENT_BYTES,
         max_blob_bytes: int = MAX_BLOB_BYTES,
+        max_upload_bytes: int = MAX_UPLOAD_BYTES,
     ) -> None:
         if isinstance(drivers, Mapping) or not isinstance(drivers, Iterable):
             raise TypeError("drivers is a list of IPyDriver instances: write IPyServer([driver])")
@@ -79,7 +82,9 @@ class IPyServer:
         self._supervisor = Supervisor(
             self._hub, max_restarts=max_restarts, restart_delay=restart_delay
         )
-        limits = ClientLimits(high_water, bound, max_element_bytes, max_blob_bytes)
+        limits = ClientLimits(
+            high_water, bound, max_element_bytes, max_blob_bytes, max_upload_bytes
+        )
         most = check_count("maxconnections", maxconnections, 1)
         self._clients = Clients(self._hub, most, limits)
         self._nursery: trio.Nursery | None = None

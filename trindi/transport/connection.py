@@ -23,8 +23,10 @@ from trindi.protocol import (
     Decoder,
     Event,
     Message,
+    UnloadedEvent,
     encode,
     getProperties,
+    newBLOBVector,
     pingReply,
     pingRequest,
 )
@@ -38,7 +40,6 @@ logger = get_logger("trindi.connection")
 
 RECEIVE_BYTES: Final = 64 * 1024  # of one read; they are decoded before other tasks run
 RECEIVE_BLOB_BYTES: Final = 256 * 1024  # while a large element arrives, decoded as it is read
-THREAD_BYTES: Final = 16 * 1024 * 1024  # left at an element's end: a thread decodes so many
 SEND_BYTES: Final = 64 * 1024  # gathered into one write; a larger event goes out alone
 MAX_ERRORS: Final = 100  # malformed elements that end a connection: honest peers make fewer (§9)
 LINGER: Final = 2.0  # seconds for replies after a peer's last word, and for them to leave (§9)
@@ -105,6 +106,8 @@ class Connection:
         self.events_in = 0
         self.errors = 0  # malformed elements that the peer has sent
         self.in_flight = 0  # requests of the peer that are being worked on
+        # Bytes of BLOBs that are being decompressed or read, or that are in such requests.
+        self.blob_bytes = 0
 
     def reply(self, event: Event) -> None:
         # Encoded at once, so that the queue knows its weight, and errors are those of the sender.
@@ -131,12 +134,16 @@ class Connection:
         self.in_flight += 1
         if isinstance(event, getProperties):
             self._open_questions += 1
+        elif isinstance(event, newBLOBVector):
+            self.blob_bytes += sum(map(len, event.values()))
 
     def request_finished(self, event: ClientEvent) -> None:
         self.in_flight -= 1
         if isinstance(event, getProperties):
             self._open_questions -= 1
             self._reply_to_held()
+        elif isinstance(event, newBLOBVector):
+            self.blob_bytes -= sum(map(len, event.values()))
         self._idle.unpark_all()
 
     @property
@@ -190,16 +197,17 @@ class Connection:
                 return
             # The peer may be waiting for its answer: the first one goes out without delay.
             self.queue.prompt = True
-            for number, item in enumerate(await self._decode(data)):
+            for number, read in enumerate(self._decoder.feed_unloaded(data)):
                 # A peer that sends much must not keep others waiting, and a peer that has just been
                 # disconnected is not served any more.
                 if number and (self._read_budget.exhausted() or self._reading.cancel_called):
                     await self._read_budget.checkpoint()
+                item = await self._load(read) if isinstance(read, UnloadedEvent) else read
                 waiting = self._receive(item, handler)
                 if waiting is not None:
                     await self._wait_with_keepalive(waiting)
                 # It may hold a large BLOB, and the next read may take long.
-                del item
+                del item, read
 
     async def _wait_with_keepalive(self, waiting: Awaitable[None]) -> None:
         """Read nothing until there is room for a request; a peer must not take that for death."""
@@ -223,13 +231,14 @@ class Connection:
         end = trio.current_time() + self._linger
         self._reading.deadline = min(self._reading.deadline, end)
 
-    async def _decode(self, data: bytes) -> list[Event | ProtocolError]:
-        """Decode; the end of a large BLOB in a worker thread, since other tasks must run."""
-        feed = self._decoder.feed_all
-        if self._decoder.undecoded > THREAD_BYTES and b"<" in data:
-            items: list[Event | ProtocolError] = await self._runtime.in_thread(feed, data)
-            return items
-        return feed(data)
+    async def _load(self, unloaded: UnloadedEvent) -> Event | ProtocolError:
+        """Decompress BLOBs, or read their files, in a worker thread: other tasks must run."""
+        self.blob_bytes += unloaded.size
+        try:
+            item: Event | ProtocolError = await self._runtime.in_thread(unloaded.load)
+        finally:
+            self.blob_bytes -= unloaded.size
+        return item
 
     def _receive(self, item: Event | ProtocolError, handler: Handler) -> Awaitable[None] | None:
         if isinstance(item, pingRequest):

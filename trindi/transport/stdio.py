@@ -17,7 +17,7 @@ from typing import Final, NamedTuple
 
 import trio
 
-from trindi.protocol import Decoder
+from trindi.protocol import Admit, Decoder
 from trindi.transport.rawio import has_hung_up
 
 MAX_DESCRIPTORS: Final = 253  # in one sendmsg under Linux; indiserver sends up to 16 (§4.5)
@@ -28,6 +28,31 @@ MAX_READ: Final = 1024 * 1024 * 1024  # bytes of one pread: Linux takes no more 
 class _Descriptor(NamedTuple):
     fd: int
     offset: int  # bytes that the stream had received by then
+
+
+class AttachedFile:
+    """A passed descriptor: reads its file when it is called, in any thread, and closes it."""
+
+    def __init__(self, fd: int, size: int) -> None:
+        self._fd = fd
+        self._size = size
+
+    def __call__(self) -> bytes:
+        """Read; ValueError: it is no file, or it holds fewer bytes."""
+        try:
+            return _read_file(self._fd, self._size)
+        except OSError as error:
+            raise ValueError(f"an attached BLOB cannot be read: {error.strerror}") from None
+        finally:
+            self._close()
+
+    def _close(self) -> None:
+        fd, self._fd = self._fd, -1
+        if fd >= 0:
+            os.close(fd)
+
+    # Nobody may want it, and then nobody reads it.
+    __del__ = _close
 
 
 class StdioStream(trio.abc.Stream):
@@ -82,26 +107,20 @@ class StdioStream(trio.abc.Stream):
             os.close(self._descriptors.popleft().fd)
         return data
 
-    def decoder(self) -> Decoder:
+    def decoder(self, admit: Admit | None = None) -> Decoder:
         """Make the decoder for this stream; it takes attached BLOBs from passed descriptors."""
-        self._decoder = Decoder(attachments=self.take_attachment)
+        self._decoder = Decoder(attachments=self.take_attachment, admit=admit)
         return self._decoder
 
-    def take_attachment(self, size: int) -> bytes:
-        """Read the first `size` bytes of the next passed descriptor.
+    def take_attachment(self, size: int) -> AttachedFile:
+        """Take the next passed descriptor, to read its first `size` bytes.
 
         A descriptor comes with the bytes of its element, or before them, so it is here when the
-        element is complete. ValueError: there is none, it is no file, or it holds fewer bytes.
+        element is complete. ValueError: there is none.
         """
         if not self._descriptors:
             raise ValueError("the descriptor of an attached BLOB is missing")
-        fd = self._descriptors.popleft().fd
-        try:
-            return _read_file(fd, size)
-        except OSError as error:
-            raise ValueError(f"an attached BLOB cannot be read: {error.strerror}") from None
-        finally:
-            os.close(fd)
+        return AttachedFile(self._descriptors.popleft().fd, size)
 
     def _close_unclaimed(self) -> None:
         """Close descriptors whose element is decoded already: they must not go to the next one."""

@@ -8,7 +8,7 @@ runs until it fails. This module knows neither the hub nor any kind of upstream.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import trio
 
@@ -71,6 +71,12 @@ class Upstream(ABC):
         Answers for its sender alone go to `sender`. Return something to await where there is no
         room, else None.
         """
+
+    def admit(
+        self, event: type[Any], devicename: str, vectorname: str, membername: str, size: int
+    ) -> None:
+        """Check an upload while it comes, with its bytes so far; RefusedError: it is not taken."""
+        return
 
     @abstractmethod
     def definitions(self, devicename: str | None, vectorname: str | None) -> EncodedBatch:

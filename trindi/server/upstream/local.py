@@ -50,6 +50,11 @@ class LocalUpstream(Upstream):
     def receive(self, item: Event | ProtocolError, sender: Sender) -> Awaitable[None] | None:
         return self.driver.receive(item, sender)
 
+    def admit(
+        self, event: type[Any], devicename: str, vectorname: str, membername: str, size: int
+    ) -> None:
+        self.driver.admit(event, devicename, vectorname, membername, size)
+
     def definitions(self, devicename: str | None, vectorname: str | None) -> EncodedBatch:
         return self.driver.encoded_definitions(devicename, vectorname)
 
