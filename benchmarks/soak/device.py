@@ -26,6 +26,9 @@ from trindi import (
     IPyServer,
     NumberMember,
     NumberVector,
+    TextMember,
+    TextVector,
+    newBLOBVector,
     newNumberVector,
 )
 
@@ -67,14 +70,17 @@ class SoakDriver(IPyDriver):
     """Answers, streams and looks at itself, as it is asked."""
 
     def __init__(self) -> None:
-        vectors: list[NumberVector | BLOBVector] = [
+        vectors: list[NumberVector | TextVector | BLOBVector] = [
             _number("vitals", *VITALS),
             _number("stream", "size", "count", "rate"),
             _number("beat", "v", perm="ro"),
             _number("quick", "v"),
             _number("slow", "v"),
+            _number("stuck", "v"),
             *(_number(f"echo{index}", "v") for index in range(3)),
+            TextVector("text", "", "", "rw", "Ok", [TextMember("t")]),
             BLOBVector("frame", "", "", "ro", "Ok", [BLOBMember("b", blobformat=".bin")]),
+            BLOBVector("upload", "", "", "wo", "Ok", [BLOBMember("b")]),
         ]
         super().__init__([Device("Soak", vectors)])
         self.server = IPyServer([self], "127.0.0.1", 0, MAX_CLIENTS)
@@ -93,8 +99,12 @@ class SoakDriver(IPyDriver):
             case newNumberVector(vectorname="slow"):
                 await trio.sleep(SLOW)
                 await self.answer(event)
+            case newNumberVector(vectorname="stuck"):
+                await trio.sleep_forever()
             case newNumberVector():
                 await self.answer(event)
+            case newBLOBVector():
+                await event.vector.send_setVectorMembers(state="Ok")
 
     async def answer(self, event: Any) -> None:
         """Take the value."""

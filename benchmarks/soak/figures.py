@@ -23,7 +23,7 @@ __all__ = ["Figure", "page", "table", "write_json"]
 Results = dict[str, "list[Figure]"]
 Row = list[str]
 
-HEAD: Row = ["scenario", "figure", "value", "bound", "kept"]
+HEAD: Row = ["scenario", "figure", "value", "bound", "kept", "indiserver"]
 
 
 @dataclass(frozen=True)
@@ -35,12 +35,16 @@ class Figure:
         value: how much it was.
         most: it must not be above this.
         least: it must not be below this.
+        stock: how much it was of Debian's indiserver under the same load.
+        timed: it depends on how busy the machine is.
     """
 
     what: str
     value: float
     most: float | None = None
     least: float | None = None
+    stock: float | None = None
+    timed: bool = False
 
     @property
     def bound(self) -> str:
@@ -72,7 +76,14 @@ def _verdict(figure: Figure) -> str:
 
 def _rows(results: Results) -> list[Row]:
     return [
-        [name, figure.what, _number(figure.value), figure.bound, _verdict(figure)]
+        [
+            name,
+            figure.what,
+            _number(figure.value),
+            figure.bound,
+            _verdict(figure),
+            "" if figure.stock is None else _number(figure.stock),
+        ]
         for name, figures in results.items()
         for figure in figures
     ]
@@ -107,16 +118,19 @@ def page(results: Results, abouts: dict[str, str]) -> str:
         f"Python {made['python']}, Trio {made['trio']}.",
         "",
         f"| {' | '.join(HEAD)} |",
-        "|---|---|---|---|---|",
+        "|---" * len(HEAD) + "|",
         *(f"| {' | '.join(row)} |" for row in _rows(results)),
     ]
     return "\n".join(lines) + "\n"
 
 
 def _as_json(figure: Figure) -> dict[str, object]:
-    # JSON has no word for what is not finite.
-    value = figure.value if math.isfinite(figure.value) else None
-    return {**asdict(figure), "value": value, "kept": figure.kept}
+    known = {
+        # JSON has no word for what is not finite.
+        name: None if isinstance(value, float) and not math.isfinite(value) else value
+        for name, value in asdict(figure).items()
+    }
+    return {**known, "kept": figure.kept}
 
 
 def write_json(path: Path, results: Results) -> None:

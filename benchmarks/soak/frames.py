@@ -9,7 +9,7 @@ import base64
 import random
 from typing import Final
 
-__all__ = ["Frames"]
+__all__ = ["Frames", "encoded", "number_of"]
 
 # A multiple of three, so that base64 of what follows begins at its own character.
 _NUMBER_BYTES: Final = 12
@@ -41,3 +41,16 @@ class Frames:
         body = self._texts[number % _KINDS]
         whole = len(text) == self.encoded_size
         return whole and text.startswith(head) and text.endswith(body)
+
+
+def encoded(frames: Frames, number: int) -> bytes:
+    """Return the element that a frame is sent in."""
+    return (
+        b'<setBLOBVector device="Soak" name="frame"><oneBLOB name="b" size="%d" format=".bin">%b'
+        b"</oneBLOB></setBLOBVector>\n"
+    ) % (frames.size, base64.b64encode(frames.payload(number)))
+
+
+def number_of(start: bytes) -> int:
+    """Return the number of a frame, of which the first 16 characters have come."""
+    return int.from_bytes(base64.b64decode(start), "big")

@@ -10,6 +10,7 @@ import os
 import random
 import re
 import socket
+import struct
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -19,7 +20,18 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["PATIENCE", "Client", "Server", "Vitals", "get", "new", "program", "running"]
+__all__ = [
+    "PATIENCE",
+    "Client",
+    "Process",
+    "Server",
+    "Vitals",
+    "get",
+    "new",
+    "program",
+    "reset",
+    "running",
+]
 
 ROOT: Final = Path(__file__).parents[2]
 BUILD: Final = ROOT / "benchmarks" / "_build"
@@ -41,6 +53,12 @@ def new(name: str, **members: float) -> bytes:
     """Write a newNumberVector."""
     body = "".join(f'<oneNumber name="{n}">{v:.15g}</oneNumber>' for n, v in members.items())
     return f'<newNumberVector device="Soak" name="{name}">{body}</newNumberVector>\n'.encode()
+
+
+def reset(sock: socket.socket) -> None:
+    """End a connection as a computer does that has crashed and come back."""
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    sock.close()
 
 
 class Client:
@@ -98,7 +116,8 @@ class Client:
         """Set a property to what nobody else has set it to, and wait for the answer."""
         value = random.randrange(10**9, 10**12)
         self.send(new(name, v=value))
-        self.read_until(b">%d</oneNumber>" % value)
+        # indiserver has a line end on either side of it.
+        self.read_until(b"%d" % value)
 
     def sync(self) -> None:
         """Wait until the server has read all that was sent."""
@@ -124,20 +143,37 @@ class Vitals:
 
 
 @dataclass
-class Server:
-    """The server's process."""
+class Process:
+    """A server's process, as it is seen from outside."""
 
     pid: int
     port: int
-    vitals: Vitals
 
     def peak(self) -> int:
         """Bytes of memory that the process has ever had at one time: the kernel keeps count."""
+        return self._memory("VmHWM")
+
+    def resident(self) -> int:
+        """Bytes of memory that it has now, without a garbage collection before."""
+        return self._memory("VmRSS")
+
+    def descriptors(self) -> int:
+        """How many files and sockets it has open."""
+        return len(os.listdir(f"/proc/{self.pid}/fd"))
+
+    def _memory(self, name: str) -> int:
         status = Path(f"/proc/{self.pid}/status").read_text(encoding="ascii")
-        found = re.search(r"^VmHWM:\s*(\d+) kB$", status, re.MULTILINE)
+        found = re.search(rf"^{name}:\s*(\d+) kB$", status, re.MULTILINE)
         if found is None:
             raise OSError("this kernel does not count the memory of processes")
         return int(found[1]) * 1024
+
+
+@dataclass
+class Server(Process):
+    """Our server's process, and somebody who can see inside."""
+
+    vitals: Vitals
 
 
 @contextlib.contextmanager

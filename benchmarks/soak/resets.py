@@ -6,13 +6,22 @@ import contextlib
 import heapq
 import random
 import socket
-import struct
 import sys
 import time
 from typing import Final
 
 from benchmarks.soak.figures import Figure
-from benchmarks.soak.load import ALL_BLOBS, GET_ALL, PATIENCE, RECEIVE, Client, Server, new, running
+from benchmarks.soak.load import (
+    ALL_BLOBS,
+    GET_ALL,
+    PATIENCE,
+    RECEIVE,
+    Client,
+    Server,
+    new,
+    reset,
+    running,
+)
 
 KIB: Final = 1024
 MIB: Final = 1024 * KIB
@@ -93,8 +102,7 @@ class Crowd:
             sock.setblocking(False)
             with contextlib.suppress(BlockingIOError):
                 sock.recv(RECEIVE)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        sock.close()
+        reset(sock)
         self.resets += 1
 
 
