@@ -57,7 +57,7 @@ SCENARIOS: Final = {
         10,
     ),
     "steady": Scenario(
-        "Frames of 2 MiB stream at 10 a second for half a minute to one client that keeps up, and to "
+        "Frames of 2 MiB stream at 10 a second for half a minute, to one client that keeps up and "
         "one that reads 1.5 MB a second, steadily. All who wait together may cost the other one a "
         "tenth of its frames.",
         steady,

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -70,6 +72,7 @@ def _indiserver() -> Iterator[Process]:
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
+            start_new_session=True,
         )
     try:
         _wait_listening(port)
@@ -78,8 +81,8 @@ def _indiserver() -> Iterator[Process]:
             client.read_until(b"</defBLOBVector>")
         yield Process(process.pid, port)
     finally:
-        # Its driver ends with the pipe.
-        process.kill()
+        # Its driver, too, which may be stuck.
+        os.killpg(process.pid, signal.SIGKILL)
         process.wait()
 
 
