@@ -9,22 +9,29 @@ import base64
 import json
 import logging
 import re
+import shutil
 import socket
 import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from benchmarks.soak import __main__ as soak, thermostat as hours
+from benchmarks.soak import __main__ as soak, beside, thermostat as hours
 from benchmarks.soak.complaints import Complaints
 from benchmarks.soak.figures import Figure, page, table, write_json
-from benchmarks.soak.flood import flood
-from benchmarks.soak.frames import Frames
+from benchmarks.soak.flood import Bystander, flood
+from benchmarks.soak.frames import Frames, encoded
+from benchmarks.soak.markup import FLOODS, filled, markup
+from benchmarks.soak.pings import pings
 from benchmarks.soak.resets import resets
+from benchmarks.soak.steady import steady
 from benchmarks.soak.thermostat import thermostat
+from benchmarks.soak.unpack import unpack
 from benchmarks.soak.unread import GoodClient, unread
+from benchmarks.soak.vanished import vanished
 from tests.kit.processes import DEADLINE
 from trindi import setNumberVector
+from trindi.protocol import MAX_ELEMENT_BYTES, Decoder
 from trindi.server.router import Router
 
 if TYPE_CHECKING:
@@ -33,11 +40,7 @@ if TYPE_CHECKING:
 
 def judged(figures: list[Figure]) -> dict[str, bool]:
     """Return what has a bound that is no time, and whether it is kept."""
-    return {
-        figure.what: figure.kept
-        for figure in figures
-        if figure.bound and not figure.what.endswith(", ms")
-    }
+    return {figure.what: figure.kept for figure in figures if figure.bound and not figure.timed}
 
 
 # The scenarios ---------------------------------------------------------------------------------
@@ -69,7 +72,7 @@ def test_clients_that_reset() -> None:
 def test_a_client_that_floods() -> None:
     figures = flood(0.3)
     assert list(judged(figures).values()) == [True] * 3
-    timed = [figure for figure in figures if figure.what.endswith(", ms") and figure.bound]
+    timed = [figure for figure in figures if figure.timed]
     assert [0 < figure.value < float("inf") for figure in timed] == [True] * 3
 
 
@@ -81,6 +84,129 @@ def test_an_hour_of_the_thermostat() -> None:
         "exceptions logged": True,
     }
     assert figures[2].value > 360
+
+
+@pytest.fixture
+def alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No indiserver beside ours: half the time."""
+    monkeypatch.setattr(beside, "_stock", lambda _measure: {})
+
+
+def answer(listener: socket.socket, *sent: bytes) -> threading.Thread:
+    """Accept a client, answer its ping, and send it these."""
+
+    def serve() -> None:
+        peer, _ = listener.accept()
+        with peer:
+            asked = b""
+            while b"pingRequest" not in asked:
+                asked += peer.recv(4096)
+            peer.sendall(b'<pingReply uid="sync"/>\n' + b"".join(sent))
+
+    server = threading.Thread(target=serve)
+    server.start()
+    return server
+
+
+COMPLAINTS = "exceptions and warnings logged"
+
+
+@pytest.mark.usefixtures("alone")
+def test_a_client_that_reads_slowly_and_steadily() -> None:
+    figures = steady(0.5, size=10_000, rate=20, speed=30_000)
+    assert judged(figures) == {
+        "read at 0.03 MB/s: the slow client was sent away": True,
+        COMPLAINTS: True,
+    }
+    keeps_up, slow, *_ = figures
+    assert keeps_up.value > 0
+    assert slow.value > 0
+
+
+@pytest.mark.usefixtures("alone")
+@pytest.mark.parametrize(
+    "kind", [pytest.param(kind, marks=[pytest.mark.slow] * (kind != "<!>")) for kind in FLOODS]
+)
+def test_a_flood_of_what_no_honest_peer_sends(kind: str) -> None:
+    figures = markup(0.2, floods=(kind,))
+    assert judged(figures) == {COMPLAINTS: True}
+    timed = {figure.what: figure.value for figure in figures if figure.timed}
+    assert list(timed) == [
+        f"{kind} {speed}: p99 of another client's request, ms"
+        for speed in ("at 90 kB/s", "at full speed")
+    ]
+    assert all(0 < value < float("inf") for value in timed.values())
+
+
+def test_a_filled_element_is_just_small_enough_to_be_read() -> None:
+    for filling in FLOODS[3:]:
+        element = filled(filling)
+        assert len(Decoder().feed(element)) == 1
+        assert MAX_ELEMENT_BYTES * 0.99 < len(element) <= MAX_ELEMENT_BYTES
+
+
+@pytest.mark.usefixtures("alone")
+def test_an_upload_that_unpacks_to_much_more() -> None:
+    figures = unpack(2, seconds=0.2)
+    cases = ("to no property", "to a property")
+    assert judged(figures) == {
+        **{f"{case}: uploads that were read": True for case in cases},
+        **{f"{case}: growth of the server's memory at its peak, MiB": True for case in cases},
+        COMPLAINTS: True,
+    }
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("alone")
+def test_clients_that_vanish_behind_a_stuck_handler() -> None:
+    assert judged(vanished(0.1)) == {
+        "reset: places that are held for ever": True,
+        "closed: places that are held for ever": True,
+        COMPLAINTS: True,
+    }
+
+
+@pytest.mark.usefixtures("alone")
+def test_pings_of_a_client_that_reads_no_reply() -> None:
+    figures = pings(0.2)
+    assert judged(figures) == {
+        "short pings: growth of the server's memory at its peak, MiB": True,
+        "short pings: memory left when they have gone, MiB": True,
+        COMPLAINTS: True,
+    }
+    assert figures[0].value > 0
+
+
+@pytest.mark.interop
+def test_the_figures_of_indiserver_stand_beside_ours() -> None:
+    if shutil.which("indiserver") is None:
+        pytest.skip("NOT TESTED against indiserver: install indi-bin")
+    figures = steady(0.5, size=10_000, rate=20, speed=30_000)
+    assert all(figure.stock is not None for figure in figures[:-1])
+    assert figures[0].stock
+
+
+def test_without_indiserver_there_are_only_ours(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PATH", "")
+    figures = beside.beside({"easy": lambda _server: [Figure("x", 1, most=1)]})
+    assert [(figure.what, figure.stock) for figure in figures] == [
+        ("easy: x", None),
+        (COMPLAINTS, None),
+    ]
+    assert "indiserver is not installed" in capsys.readouterr().err
+
+
+def test_a_long_wait_counts_for_the_requests_that_it_kept_from_being_made() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        answer(listener)
+        bystander = Bystander(listener.getsockname()[1], "x", b"", 0)
+        bystander.run()
+    bystander.took = [1.0] * 500 + [1000.0]
+    assert bystander.latest(0.5) == 1.0
+    assert bystander.latest(0.99) > 950
+    assert bystander.latest(1) == 1000
 
 
 SILENT = """
@@ -141,13 +267,13 @@ def test_a_figure_keeps_its_bound_or_not(figure: Figure, bound: str, kept: bool)
     assert (figure.bound, figure.kept) == (bound, kept)
 
 
-RESULTS = {"flood": [Figure("p99, ms", 25.5, most=20), Figure("requests", 12345)]}
+RESULTS = {"flood": [Figure("p99, ms", 25.5, most=20, stock=5), Figure("requests", 12345)]}
 
 
 def test_the_table_says_what_is_kept() -> None:
     assert table(RESULTS).splitlines() == [
-        "scenario  figure    value   bound  kept",
-        "flood     p99, ms   25.5    ≤ 20   not met",
+        "scenario  figure    value   bound  kept     indiserver",
+        "flood     p99, ms   25.5    ≤ 20   not met  5",
         "flood     requests  12,345",
     ]
 
@@ -157,10 +283,10 @@ def test_the_page_says_the_same_and_where_it_was() -> None:
     assert what == "- **flood**: Much."
     assert about.startswith("Measured on ")
     assert rows == [
-        "| scenario | figure | value | bound | kept |",
-        "|---|---|---|---|---|",
-        "| flood | p99, ms | 25.5 | ≤ 20 | not met |",
-        "| flood | requests | 12,345 |  |  |",
+        "| scenario | figure | value | bound | kept | indiserver |",
+        "|---|---|---|---|---|---|",
+        "| flood | p99, ms | 25.5 | ≤ 20 | not met | 5 |",
+        "| flood | requests | 12,345 |  |  |  |",
     ]
 
 
@@ -169,7 +295,15 @@ def test_the_figures_are_written_as_json(tmp_path: Path) -> None:
     write_json(place, RESULTS | {"other": [Figure("late, ms", float("inf"), most=20)]})
     written = json.loads(place.read_text(encoding="utf-8"))
     first, second = written["scenarios"]["flood"]
-    assert first == {"what": "p99, ms", "value": 25.5, "most": 20, "least": None, "kept": False}
+    assert first == {
+        "what": "p99, ms",
+        "value": 25.5,
+        "most": 20,
+        "least": None,
+        "stock": 5,
+        "timed": False,
+        "kept": False,
+    }
     assert second["kept"]
     (late,) = written["scenarios"]["other"]
     assert (late["value"], late["kept"]) == (None, False)
@@ -180,7 +314,9 @@ def test_the_page_of_the_documentation_is_of_all_scenarios() -> None:
     text = soak.PAGE.read_text(encoding="utf-8")
     for name, scenario in soak.SCENARIOS.items():
         assert f"- **{name}**: {scenario.about}\n" in text
-    assert set(re.findall(r"^\| (\w+) \| .* met \|$", text, re.MULTILINE)) == set(soak.SCENARIOS)
+    assert set(re.findall(r"^\| (\w+) \| .* met \| [^|]*\|$", text, re.MULTILINE)) == set(
+        soak.SCENARIOS
+    )
 
 
 # The command -----------------------------------------------------------------------------------
@@ -196,7 +332,11 @@ def scenarios(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     def lasting(most: float) -> Any:
         return lambda seconds: [Figure("seconds", seconds, most=most)]
 
+    def slow(seconds: float) -> list[Figure]:
+        return [Figure("late, ms", seconds, most=5, timed=True)]
+
     given: dict[str, Any] = {
+        "slow": soak.Scenario("Slow.", slow, 60, 10),
         "good": soak.Scenario("Easy.", lasting(60), 60, 10),
         "bad": soak.Scenario("Hard.", lasting(5), 60, 10),
         "stuck": soak.Scenario("Endless.", stuck, 60, 10),
@@ -216,6 +356,9 @@ def scenarios(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
             1,
             "good      seconds                       60     ≤ 60   met",
         ),
+        (["--only", "slow"], 1, "slow      late, ms  60     ≤ 5    not met"),
+        # That one machine is busy proves nothing.
+        (["--only", "slow", "--quick"], 0, "slow      late, ms  10     ≤ 5    not met"),
         (["--only", "stuck"], 1, "stuck     it ended early: TimeoutError  1      ≤ 0    not met"),
     ],
 )
@@ -242,7 +385,7 @@ def test_the_page_is_written_on_request(
     assert soak.main(common) == 1
     assert not written.exists()
     assert soak.main(["--docs", *common]) == 1
-    assert "| bad | seconds | 60 | ≤ 5 | not met |" in written.read_text(encoding="utf-8")
+    assert "| bad | seconds | 60 | ≤ 5 | not met |  |" in written.read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("other", [["--quick"], ["--only", "good"]])
@@ -271,12 +414,6 @@ def test_a_frame_is_known_to_the_last_character(size: int) -> None:
     assert not frames.is_encoded(5, text + b"=")
 
 
-def frame(frames: Frames, number: int) -> bytes:
-    payload = base64.b64encode(frames.payload(number))
-    head = b'<setBLOBVector device="Soak" name="frame"><oneBLOB name="b" size="%d" format=".bin">'
-    return head % frames.size + payload + b"</oneBLOB></setBLOBVector>\n"
-
-
 @pytest.mark.parametrize(
     ("change", "wrong"),
     [
@@ -295,18 +432,7 @@ def frame(frames: Frames, number: int) -> bytes:
 def test_a_good_client_tells_what_it_has_not_received(change: Any, wrong: str) -> None:
     frames = Frames(999)
     with socket.create_server(("127.0.0.1", 0)) as listener:
-
-        def serve() -> None:
-            peer, _ = listener.accept()
-            with peer:
-                asked = b""
-                while b"pingRequest" not in asked:
-                    asked += peer.recv(4096)
-                sent = [frame(frames, number) for number in range(5)]
-                peer.sendall(b'<pingReply uid="sync"/>\n' + b"".join(change(sent)))
-
-        server = threading.Thread(target=serve)
-        server.start()
+        server = answer(listener, *change([encoded(frames, number) for number in range(5)]))
         client = GoodClient(listener.getsockname()[1], frames, 5)
         client.start()
         client.join(DEADLINE)
