@@ -92,7 +92,7 @@ def bench(session: nox.Session) -> None:
 
 @nox.session
 def soak(session: nox.Session) -> None:
-    """Load that must be survived, for three minutes; `-- --quick` takes forty seconds."""
+    """Load that must be survived, for eight minutes; `-- --quick` takes two."""
     session.install(".")
     session.run("python", "-m", "benchmarks.soak", *session.posargs)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import threading
 import time
 import zlib
@@ -63,7 +64,7 @@ class Uploader(threading.Thread):
     def run(self) -> None:
         """Upload for some time, and at least once."""
         end = time.monotonic() + self._seconds
-        with self._client as client:
+        with contextlib.suppress(OSError), self._client as client:
             while not self.count or time.monotonic() < end:
                 client.send(self._element)
                 client.sync()

@@ -71,15 +71,25 @@ class Hub:
         self.upstreams.remove(upstream)
         self._router.remove_upstream(upstream)
 
-    def withdraw(self, upstream: Upstream, text: str) -> None:
-        """Tell receivers that the devices of an upstream are gone, and why: it has ended."""
+    def withdraw(self, upstream: Upstream, text: str, *, for_good: bool = False) -> None:
+        """Tell receivers that an upstream has ended, and why.
+
+        Each property is withdrawn by its name, and the device only if it never comes back: KStars
+        3.6.2 shows no device again that was deleted, and nothing of it (libindi's client 1.9.9
+        does not tell it about that device a second time).
+        """
         now = self._wall_time()
-        for devicename, vectornames in upstream.defined_names().items():
-            # By name first: KStars shows a device that comes back only if each of its properties
-            # was deleted.
+        names = upstream.defined_names()
+        if for_good:
+            names = {devicename: [] for devicename in upstream.devices} | names
+        for devicename, vectornames in names.items():
+            reason = text.format(devicename)
+            if not for_good:
+                self._send(upstream, Message(devicename, reason, now))
             for vectorname in vectornames:
                 self._send(upstream, delProperty(devicename, vectorname, now))
-            self._send(upstream, delProperty(devicename, None, now, text.format(devicename)))
+            if for_good:
+                self._send(upstream, delProperty(devicename, None, now, reason))
         self.release(upstream)
 
     def release(self, upstream: Upstream) -> None:

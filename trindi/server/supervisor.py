@@ -67,7 +67,7 @@ class Supervisor:
         finally:
             del self._supervised[upstream]
             if supervised.is_removed:
-                self._hub.withdraw(upstream, "[INFO] the driver of {} was removed")
+                self._hub.withdraw(upstream, "[INFO] the driver of {} was removed", for_good=True)
                 self._hub.remove_upstream(upstream)
             else:
                 self._hub.release(upstream)
