@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import trio
 
-from trindi import delProperty
+from trindi import Message, delProperty
 from trindi.testing import start_driver
 
 if TYPE_CHECKING:
@@ -56,6 +56,7 @@ async def test_values_outlive_a_failure_of_the_driver(
 
     events = client.events("Thermostat")
     driver.start_soon(fail)
+    assert isinstance(await anext(events), Message)
     assert isinstance(await anext(events), delProperty)
     vector = await client.wait_defined("Thermostat", "targetvector")
     assert vector["target"] == 25
