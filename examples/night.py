@@ -27,7 +27,7 @@ class Logbook:
         if isinstance(event, setNumberVector):
             self.temperatures.append(event["temperature"])
 
-    async def publish_blob(self, event: setBLOBVector) -> None:
+    async def publish_blob(self, event: setBLOBVector, *, wait: bool = True) -> None:
         """A thermostat sends no BLOBs."""
 
 

@@ -362,7 +362,7 @@ class Recorder:
         for encoded in batch.items:
             self.publish(encoded.event)
 
-    async def publish_blob(self, event: setBLOBVector) -> None:
+    async def publish_blob(self, event: setBLOBVector, *, wait: bool = True) -> None:
         await trio.lowlevel.checkpoint()
         self.publish(event)
 

@@ -41,7 +41,7 @@ class Silence:
 
     reply = publish
 
-    async def publish_blob(self, event: setBLOBVector) -> None:
+    async def publish_blob(self, event: setBLOBVector, *, wait: bool = True) -> None:
         self.publish(event)
 
     def forward(self, batch: EncodedBatch) -> None:

@@ -293,6 +293,20 @@ async def test_a_slow_iterator_gets_the_newest_frame(autojump_clock: MockClock) 
         assert slow.drops == 20 - len(got) > 10
 
 
+async def test_a_frame_that_is_replaced_leaves_its_message_to_the_events(
+    autojump_clock: MockClock,
+) -> None:
+    async with joined(blobs()) as (client, server):
+        await client.enable_blobs("Dev", "image")
+        frames = client.frames("Dev", "image", high_water=1000)
+        events = client.events("Dev", "image", high_water=1000)
+        for number in b"123":
+            await server.send(frame(bytes([number]) * 2000, message=f"[INFO] {number}"))
+        said = [event.message for event in await heard(events)]
+        assert said == ["[INFO] 49", "[INFO] 50", "[INFO] 51"]
+        assert (await anext(frames))[:1] == b"3"
+
+
 async def test_frames_that_were_handed_out_are_not_counted(autojump_clock: MockClock) -> None:
     async with joined(blobs()) as (client, server):
         await client.enable_blobs("Dev")

@@ -671,7 +671,7 @@ class TestBLOBs:
         leave = trio.Event()
 
         class SlowLink(RecordingPublisher):
-            async def publish_blob(self, event: setBLOBVector) -> None:
+            async def publish_blob(self, event: setBLOBVector, *, wait: bool = True) -> None:
                 await leave.wait()
                 self.publish(event)
 

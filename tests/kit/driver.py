@@ -26,7 +26,7 @@ class RecordingPublisher:
     def publish(self, event: Event) -> None:
         self.events.append(event)
 
-    async def publish_blob(self, event: setBLOBVector) -> None:
+    async def publish_blob(self, event: setBLOBVector, *, wait: bool = True) -> None:
         await trio.lowlevel.checkpoint()
         self.events.append(event)
 

@@ -29,7 +29,7 @@ class _Wire:
     def publish(self, event: Event) -> None:
         self._queue.put(EncodedEvent(event))
 
-    async def publish_blob(self, event: setBLOBVector) -> None:
+    async def publish_blob(self, event: setBLOBVector, *, wait: bool = True) -> None:
         self._queue.put(EncodedEvent(event))
 
 

@@ -95,7 +95,7 @@ class _Publisher:
     def publish(self, event: Event) -> None:
         self._connection.reply(event)
 
-    async def publish_blob(self, event: setBLOBVector) -> None:
+    async def publish_blob(self, event: setBLOBVector, *, wait: bool = True) -> None:
         self._connection.reply(event)
 
 

@@ -119,7 +119,7 @@ async def test_a_lagging_client_gets_the_newest_state_when_it_reads_again(
     nursery: trio.Nursery, connect: Connect
 ) -> None:
     bench = Bench()
-    server = await start(nursery, bench, high_water=64 * KIB, bound=MIB)
+    server = await start(nursery, bench, high_water=512 * KIB, bound=4 * MIB)
     good, slow = await connect(server), await connect(server)
     squeeze(slow)
     await good.subscribe()
@@ -234,7 +234,7 @@ async def test_names_without_end_are_not_kept(nursery: trio.Nursery, connect: Co
 
 async def test_messages_are_never_dropped(nursery: trio.Nursery, connect: Connect) -> None:
     bench = Bench()
-    server = await start(nursery, bench, high_water=64 * KIB, bound=8 * MIB)
+    server = await start(nursery, bench, high_water=64 * KIB, bound=32 * MIB)
     slow = await connect(server)
     squeeze(slow)
     await slow.subscribe()

@@ -473,7 +473,7 @@ async def test_a_request_for_which_there_is_no_room_is_refused(
 
     raw = Raw()
     server = await start(nursery)
-    queue = EventQueue(high_water=3000)
+    queue = EventQueue(high_water=20_000)
     upstream = Stuck("raw", raw.open_stream, queue)
     assert upstream.queue is queue
     server.add_upstream(upstream)

@@ -149,13 +149,15 @@ class Frames(_Inbox):
         if self._frames:
             await self._budget.step()
             return self._frames.pop(0)
-        try:
-            event: setBLOBVector = await self._next()
-        except StopAsyncIteration:
-            if self._error is not None:
-                raise self._error from None
-            raise
-        self._frames += [Frame._of(event, name) for name, data in event.items() if data]
+        # One whose frame was replaced by a newer one may have a message still.
+        while not self._frames:
+            try:
+                event: setBLOBVector = await self._next()
+            except StopAsyncIteration:
+                if self._error is not None:
+                    raise self._error from None
+                raise
+            self._frames += [Frame._of(event, name) for name, data in event.items() if data]
         return self._frames.pop(0)
 
 

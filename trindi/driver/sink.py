@@ -28,8 +28,8 @@ class Publisher(Protocol):
     def publish(self, event: Event) -> None:
         """Send an event to every peer that wants it, without waiting."""
 
-    async def publish_blob(self, event: setBLOBVector) -> None:
-        """Send BLOBs, waiting a bounded time for peers that keep up."""
+    async def publish_blob(self, event: setBLOBVector, *, wait: bool = True) -> None:
+        """Send BLOBs, waiting a bounded time for peers that keep up, or not at all."""
 
 
 class DriverSink:
@@ -67,9 +67,9 @@ class DriverSink:
         if self.publisher is not None:
             self.publisher.publish(event)
 
-    async def publish_blob(self, event: setBLOBVector) -> None:
+    async def publish_blob(self, event: setBLOBVector, *, wait: bool = True) -> None:
         if self.publisher is not None:
-            await self.publisher.publish_blob(event)
+            await self.publisher.publish_blob(event, wait=wait)
 
     async def in_thread(self, load: Callable[[], bytes]) -> bytes:
         data: bytes = await self.runtime.in_thread(load)

@@ -134,6 +134,7 @@ class Snooping:
     def stop(self) -> None:
         self._nursery = None
         self.queue.close()
+        self.queue.clear()
 
     async def _call_handler(self) -> None:
         """Call the handler with each event, in order; the newest state wins (see EventQueue)."""

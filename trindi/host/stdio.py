@@ -21,10 +21,11 @@ from trindi.protocol import (
     SetVector,
     SnoopEvent,
     delProperty,
+    encode,
     ends,
     newBLOBVector,
 )
-from trindi.transport import Connection, EncodedEvent, StdioStream, put_blob
+from trindi.transport import Connection, EncodedEvent, FrameSender, StdioStream
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Iterator
@@ -113,28 +114,31 @@ class _StdioPeer:
         self._reply = connection.reply
         self._forward = connection.forward
         self.waits = connection.waits
+        # Nobody else is throttled by waiting, as in libindi, whose drivers wait in their write.
+        self._frames = FrameSender(one_receiver=True)
         self._defined: set[tuple[str, str]] = set()
         self.request_started = connection.request_started
         self.request_finished = connection.request_finished
 
     def publish(self, event: Event) -> None:
         if self._may_say(event):
-            self._reply(event)
+            # Encoded at once, so that the queue knows its weight, and errors are the sender's.
+            self._queue.put(EncodedEvent(event, encode(event)))
 
-    reply = publish
+    def reply(self, event: Event) -> None:
+        if self._may_say(event):
+            self._reply(event)
 
     def forward(self, batch: EncodedBatch) -> None:
         for encoded in batch.items:
             self._may_say(encoded.event)
         self._forward(batch)
 
-    async def publish_blob(self, event: setBLOBVector) -> None:
-        if not self._may_say(event):
+    async def publish_blob(self, event: setBLOBVector, *, wait: bool = True) -> None:
+        if self._may_say(event):
+            await self._frames.send(EncodedEvent(event), [self._queue], wait=wait)
+        else:
             await trio.lowlevel.checkpoint()
-            return
-        encoded = EncodedEvent(event)
-        await encoded.prepare()
-        await put_blob(encoded, [self._queue])
 
     def define_first(self, driver: IPyDriver, item: NewVector | ProtocolError) -> None:
         """Send the definition of a property that is requested, since the answer is a report."""
@@ -150,6 +154,7 @@ class _StdioPeer:
             self._defined.add((event.devicename, event.vectorname))
         elif type(event) is delProperty:
             self._defined = {names for names in self._defined if not ends(event, *names)}
+            self._frames.delete(event)
         return True
 
 

@@ -32,7 +32,7 @@ from trindi.protocol import (
     setBLOBVector,
 )
 from trindi.server.router import Router
-from trindi.transport import DEFAULT_RUNTIME, EncodedEvent, put_blob
+from trindi.transport import DEFAULT_RUNTIME, EncodedEvent
 from trindi.visible import get_logger
 
 if TYPE_CHECKING:
@@ -126,18 +126,24 @@ class Hub:
             # Encoded before it waits anywhere: so its weight is exact, and what cannot be encoded
             # is an error of the driver that sends it.
             encoded = EncodedEvent(event, encode(event) if as_bytes else None)
+        if type(event) is delProperty:
+            upstream.frames.delete(event)
         for receiver in receivers:
             receiver.queue.put(encoded)
 
-    async def publish_blob(self, upstream: Upstream, event: setBLOBVector) -> None:
+    async def publish_blob(
+        self, upstream: Upstream, event: setBLOBVector, *, wait: bool = True
+    ) -> None:
         """Send BLOBs of such a driver; wait a bounded time for receivers that keep up."""
         self._check_own(upstream, event)
         upstream.events_out += 1
         receivers, as_bytes = self._router.route(event, upstream)
-        encoded = EncodedEvent(event)
-        if as_bytes:
-            await encoded.prepare(self.runtime.in_thread)
-        await put_blob(encoded, [receiver.queue for receiver in receivers])
+        await upstream.frames.send(
+            EncodedEvent(event),
+            [receiver.queue for receiver in receivers],
+            wait=wait,
+            in_thread=self.runtime.in_thread if as_bytes else None,
+        )
 
     def relay(self, upstream: Upstream, encoded: EncodedEvent) -> None:
         """Pass on what a program or another server says, and learn its devices from it.

@@ -9,6 +9,7 @@ from trindi.transport.containment import (
 from trindi.transport.encoded import (
     EncodedBatch as EncodedBatch,
     EncodedEvent as EncodedEvent,
+    Reply as Reply,
     pieces_of as pieces_of,
 )
 from trindi.transport.event_queue import (
@@ -16,8 +17,8 @@ from trindi.transport.event_queue import (
     BOUND as BOUND,
     HIGH_WATER as HIGH_WATER,
     EventQueue as EventQueue,
-    put_blob as put_blob,
 )
+from trindi.transport.frames import FrameSender as FrameSender
 from trindi.transport.log_stream import (
     LogStream as LogStream,
     log_handlers as log_handlers,

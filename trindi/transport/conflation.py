@@ -1,7 +1,10 @@
 """Newest state wins: which waiting set… event a newer one replaces, and what both say together.
 
-A newer set of a property replaces the one that waits, member by member. It never moves to before a
-definition or a deletion of its property. This module knows events and their encoding, no queues.
+A newer report of a property replaces the one that waits, member by member. What is more than state
+is never replaced: a reply to one peer, an Alert, a message for the user. A report never moves to
+before one of these of its property, nor before a definition or a deletion. Of frames only the
+payload is replaced, if they have state that must stay. (indiserver replaces nothing: it drops the
+client.) This module knows events and their encoding, no queues.
 """
 
 from __future__ import annotations
@@ -14,7 +17,9 @@ from trindi.protocol import (
     Base64,
     Interest,
     SetVector,
+    State,
     delProperty,
+    encode,
     encode_parts,
     ends,
     getProperties,
@@ -26,19 +31,21 @@ from trindi.transport.encoded import EncodedEvent
 
 if TYPE_CHECKING:
     from collections import deque
+    from collections.abc import Sequence
 
 # Events that are looked through for sets to replace when a peer begins to lag: a few milliseconds.
 _LOOK_BACK: Final = 4096
 
 _MAPPINGS: Final = ("members", "limits", "sizeformat", "text")
-_SCALARS: Final = ("state", "timeout", "message")
+_SCALARS: Final = ("state", "timeout")
 
 
 @dataclass(slots=True, eq=False)
 class Slot:
-    """A set in a queue that a newer one may replace."""
+    """A set in a queue that a newer one may replace, or only its payload, if it is `fixed`."""
 
     encoded: EncodedEvent
+    fixed: bool = False
 
 
 Queued: TypeAlias = EncodedEvent | Slot
@@ -53,30 +60,48 @@ class Conflation:
     """The last set of each property in a queue; newer ones replace it unless it is far in front."""
 
     def __init__(self, queue: deque[Queued]) -> None:
+        self._queue = queue
         self._slots: dict[_Key, Slot] = {}
         barriers = Interest()
+        passed: set[_Key] = set()  # by an answer, an Alert or a message
         found: list[tuple[int, Slot]] = []
         for back, item in enumerate(itertools.islice(reversed(queue), _LOOK_BACK), 1):
-            event: Any = encoded_of(item).event
+            encoded = encoded_of(item)
+            event: Any = encoded.event
             key = _key(event)
             if key is None:
                 if hasattr(event, "vectorname") and not isinstance(event, getProperties):
                     barriers.add(event.devicename, event.vectorname)
             elif not (key in self._slots or barriers.covers(event)):
-                self._slots[key] = Slot(encoded_of(item))
-                found.append((back, self._slots[key]))
+                fixed = key in passed or not _is_state(encoded)
+                if fixed and not _has_payload(encoded):
+                    passed.add(key)
+                else:
+                    self._slots[key] = Slot(encoded, fixed)
+                    found.append((back, self._slots[key]))
         for back, slot in found:
             queue[-back] = slot
 
     def replace(self, encoded: EncodedEvent) -> int | None:
-        """Merge an event into the waiting set, if any; return by how many bytes that has grown."""
+        """Replace what waits, if it may be; return by how much the weight of all has grown.
+
+        None: nothing was replaced, so that the event is to be added.
+        """
         key = _key(encoded.event)
         slot = self._slots.get(key) if key is not None else None
         if slot is None:
             return None
-        before = slot.encoded.weight
-        slot.encoded = _merge(slot.encoded, encoded)
-        return slot.encoded.weight - before
+        before = slot.encoded
+        if _is_state(encoded) and not slot.fixed:
+            slot.encoded = _merge(before, encoded)
+            return slot.encoded.weight - before.weight
+        if not (_has_payload(before) and _has_payload(encoded)):
+            return None
+        # A frame gives way to the newest, but what it says besides stays where it is.
+        slot.encoded = _without_payload(before)
+        merged = _merge(before, encoded)
+        self._queue.append(self.add(merged))
+        return slot.encoded.weight - before.weight + merged.weight
 
     def add(self, encoded: EncodedEvent) -> Slot:
         """Return a slot for an event that is appended to the queue."""
@@ -84,7 +109,13 @@ class Conflation:
         event: Any = encoded.event
         key = _key(event)
         if key is not None:
-            self._slots[key] = slot
+            before = self._slots.get(key)
+            slot.fixed = not _is_state(encoded)
+            if slot.fixed and before is not None and not _has_payload(encoded):
+                # It is passed by no later report; a frame before it may still give way to one.
+                before.fixed = True
+            else:
+                self._slots[key] = slot
         elif isinstance(event, delProperty) and (
             event.vectorname is None or is_all(event.devicename)
         ):
@@ -102,6 +133,22 @@ class Conflation:
 
 def _key(event: Any) -> _Key | None:
     return (event.devicename, event.vectorname) if isinstance(event, SetVector) else None
+
+
+def _is_state(encoded: EncodedEvent) -> bool:
+    """Whether a report says nothing that counts once a newer one has been sent."""
+    event: Any = encoded.event
+    return not (encoded.is_reply or event.state is State.ALERT or event.message)
+
+
+def _has_payload(encoded: EncodedEvent) -> bool:
+    event: Any = encoded.event
+    return encoded.blob and bool(event.members)
+
+
+def _without_payload(encoded: EncodedEvent) -> EncodedEvent:
+    event = replace(encoded.event, members={}, sizeformat={})
+    return EncodedEvent(event, encode(event))
 
 
 def _merge(older: EncodedEvent, newer: EncodedEvent) -> EncodedEvent:
@@ -129,7 +176,7 @@ def _merge_parts(event: Any, older: EncodedEvent, newer: EncodedEvent) -> Encode
     if older.parts and newer.parts:
         # A start tag, three parts for each member, an end tag.
         first, last = encode_parts(replace(event, members={}))
-        of_member: dict[str, list[bytes | Base64]] = {}
+        of_member: dict[str, Sequence[bytes | Base64]] = {}
         for one in (older, newer):
             for index, name in enumerate(getattr(one.event, "members", ())):
                 of_member[name] = one.parts[3 * index + 1 : 3 * index + 4]

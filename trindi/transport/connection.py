@@ -30,7 +30,7 @@ from trindi.protocol import (
     pingReply,
     pingRequest,
 )
-from trindi.transport.encoded import EncodedBatch, EncodedEvent, pieces_of
+from trindi.transport.encoded import EncodedBatch, Reply, pieces_of
 from trindi.transport.event_queue import BOUND, HIGH_WATER, EventQueue
 from trindi.transport.rawio import raw_io_of
 from trindi.transport.runtime import DEFAULT_RUNTIME, Runtime, YieldBudget
@@ -111,7 +111,7 @@ class Connection:
 
     def reply(self, event: Event) -> None:
         # Encoded at once, so that the queue knows its weight, and errors are those of the sender.
-        self.queue.put(EncodedEvent(event, encode(event)))
+        self.queue.put(Reply(event, encode(event)))
 
     def forward(self, batch: EncodedBatch) -> None:
         self.queue.put_all(batch)

@@ -1,12 +1,12 @@
 """The queue of events on their way to one peer, and why a slow peer harms nobody.
 
-An `EventQueue` is bounded in bytes and has two marks. Below the high-water mark the peer gets every
-event in order. Above it the peer is lagging: a newer set of a property replaces the one that waits
-(see `conflation`), and so does a newer frame of a BLOB; definitions, deletions and messages are
-never dropped. Above the bound the overflow policy of the queue decides.
-Definitions that have no room below the mark wait without counting (see `answers`).
+An `EventQueue` is bounded in bytes of memory and has two marks. Below the high-water mark the peer
+gets every event in order. Above it the peer is lagging: a newer report of a property replaces the
+one that waits (see `conflation`), and so does a newer frame of a BLOB; replies, Alerts, messages,
+definitions and deletions are never dropped. Above the bound the overflow policy of the queue
+decides. Definitions that have no room below the mark wait without counting (see `answers`).
 
-Putting never waits. Only BLOBs wait for room, and only for peers that keep up (`put_blob`).
+Putting never waits. Only BLOBs wait for room, and only for peers that keep up (see `frames`).
 This module knows events and tasks, but no streams.
 """
 
@@ -20,18 +20,24 @@ import trio
 from trindi.transport.answers import Uncounted, UncountedDefinitions, is_definition
 from trindi.transport.conflation import Conflation, Queued, encoded_of
 from trindi.transport.encoded import EncodedEvent
+from trindi.transport.runtime import WaitingBudget
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
     from trindi.transport.encoded import EncodedBatch
 
 HIGH_WATER: Final = 8 * 1024 * 1024  # bytes before a peer is lagging; a larger BLOB does not count
 BOUND: Final = 64 * 1024 * 1024  # bytes beyond one BLOB before the overflow policy is called
-BLOB_TIMEOUT: Final = 5.0  # seconds that a BLOB waits for room, as in libindi for pings (§4.6)
+BLOB_TIMEOUT: Final = 5.0  # seconds that BLOBs wait for room, as in libindi for pings (§4.6)
+PEER_SHARE: Final = 0.05  # of the time that passes is added again to what was spent of that
 
 # From so many events on, they are not put one by one.
 _MANY: Final = 3
+
+
+def _send_nothing(_data: bytes) -> int:
+    return 0
 
 
 class EventQueue:
@@ -49,7 +55,7 @@ class EventQueue:
         high_water: int = HIGH_WATER,
         bound: int = BOUND,
         at_bound: Callable[[EventQueue], object] = lambda queue: queue.drop_all(),
-        send_nowait: Callable[[bytes], int] = lambda _data: 0,
+        send_nowait: Callable[[bytes], int] = _send_nothing,
         counts_definitions: bool = True,
     ) -> None:
         self._high_water = high_water
@@ -64,7 +70,8 @@ class EventQueue:
         self._conflation: Conflation | None = None
         self._uncounted = UncountedDefinitions()
         self._leaving_bytes = 0
-        self._largest = 0
+        self._largest = 0  # the largest BLOB that waits or is being sent
+        self._leaving_blob = 0  # the largest of those being sent
         self._overflowing = False
         self._closed = False
         # Up to this size an event is appended without a closer look; -1 while each needs one.
@@ -72,7 +79,8 @@ class EventQueue:
         self._asleep = False
         self._news = trio.lowlevel.ParkingLot()
         self._progress = trio.lowlevel.ParkingLot()
-        self.size = 0  # bytes that wait, those being sent just now included
+        self.waiting_budget = WaitingBudget(BLOB_TIMEOUT, PEER_SHARE)  # for those who send it BLOBs
+        self.size = 0  # bytes of memory that wait, those being sent just now included
         self.prompt = False  # the next event, if nothing waits before it, is sent at once
         self.lagging = False  # it was above the high-water mark and has not drained since
         self.drops = 0  # events that were replaced by a newer one, or dropped at the bound
@@ -222,6 +230,8 @@ class EventQueue:
         self._leaving_bytes += encoded.weight
         if isinstance(encoded, Uncounted):
             self._uncounted.remove(encoded)
+        if encoded.blob:
+            self._leaving_blob = max(self._leaving_blob, encoded.weight)
         self.taken += 1
         return encoded
 
@@ -230,11 +240,12 @@ class EventQueue:
         if self._rest is not None:
             rest, self._rest = self._rest, None
             return [rest]
-        if self._conflation is None and self.size <= enough and not self._uncounted:
-            # Without conflation nothing stands in slots.
+        if self._conflation is None and self.size <= 2 * enough and not self._uncounted:
+            # Without conflation nothing stands in slots; what it weighs in memory is always more.
             everything: list[EncodedEvent] = list(self._queue)  # type: ignore[arg-type]
             self._queue.clear()
             self._leaving_bytes = self.size
+            self._leaving_blob = self._largest
             self.taken += len(everything)
             return everything
         taken = [self.pop()]
@@ -251,12 +262,21 @@ class EventQueue:
         """Free the bytes of all that was taken: it has been sent, or looked at."""
         self.size -= self._leaving_bytes
         self._leaving_bytes = 0
+        if self._leaving_blob:
+            self._forget_blobs_that_left()
         if self._quick_size < 0 and not self._queue:
             self.lagging = False
             self._conflation = None
             self._quick_size = -1 if self._closed else self._max_quick_size
         if self._progress:
             self._progress.unpark_all()
+
+    def _forget_blobs_that_left(self) -> None:
+        # The marks fall to where they are without them.
+        if self._leaving_blob == self._largest:
+            waiting = map(encoded_of, self._queue)
+            self._largest = max((one.weight for one in waiting if one.blob), default=0)
+        self._leaving_blob = 0
 
     async def wait_drained(self) -> None:
         """Wait until nothing waits and nothing is being sent."""
@@ -269,6 +289,7 @@ class EventQueue:
         self._conflation = None
         self._uncounted.clear()
         self.size = self._leaving_bytes
+        self._largest = self._leaving_blob
         self._progress.unpark_all()
 
     def drop_all(self) -> None:
@@ -280,36 +301,8 @@ class EventQueue:
         """Take nothing more in; what waits can still be taken out."""
         self._closed = True
         self._quick_size = -1
+        # Without them, what owns the queue is freed at once, and what waits with it.
+        self._at_bound = EventQueue.drop_all
+        self._send_nowait = _send_nothing
         self._wake()
         self._progress.unpark_all()
-
-
-async def put_blob(
-    encoded: EncodedEvent, queues: Iterable[EventQueue], timeout: float = BLOB_TIMEOUT
-) -> None:
-    """Put a BLOB into each queue as soon as it has room.
-
-    This does not wait for queues that lag already. Those that have no room after `timeout` seconds
-    get the BLOB nevertheless, and lag from then on. If cancelled, some have it and some have not.
-    """
-    # In the order given, so that a test can foresee which gets it first.
-    full: dict[EventQueue, None] = {}
-    for queue in queues:
-        if queue.lagging or queue.has_room(encoded.weight):
-            queue.put(encoded)
-        else:
-            full[queue] = None
-    if not full:
-        return
-
-    async def put(queue: EventQueue) -> None:
-        await queue.wait_room(encoded.weight)
-        del full[queue]
-        queue.put(encoded)
-
-    with trio.move_on_after(timeout):
-        async with trio.open_nursery() as nursery:
-            for queue in full:
-                nursery.start_soon(put, queue)
-    for queue in full:
-        queue.put(encoded)

@@ -3,11 +3,13 @@
 It is handed down by the caller that runs a server or a driver. A test has its own time of day, runs
 everything in one thread, and wants to see each exception. A `YieldBudget` says when a task that
 always has something to do lets others run: a full checkpoint after each step would be fair, and
-slow, so the task makes one after some steps, or some time, whichever comes first.
+slow, so the task makes one after some steps, or some time, whichever comes first. A `WaitingBudget`
+says how long may be waited for one that is slow.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -80,3 +82,28 @@ class YieldBudget:
             await self.checkpoint()
         else:
             await trio.lowlevel.checkpoint_if_cancelled()
+
+
+class WaitingBudget:
+    """Seconds that may be spent waiting; a share of the time that passes is added again.
+
+    So a wait of up to `most` seconds is possible now and then, and in the long run only the share.
+    """
+
+    __slots__ = ("_at", "_left", "_most", "_share")
+
+    def __init__(self, most: float, share: float) -> None:
+        self._most = most
+        self._share = share
+        self._left = most
+        self._at = -math.inf  # when so much was left
+
+    def left(self) -> float:
+        """Return how many seconds may be spent now; 0 or less: none."""
+        now = trio.current_time()
+        self._left = min(self._most, self._left + self._share * (now - self._at))
+        self._at = now
+        return self._left
+
+    def spend(self, seconds: float) -> None:
+        self._left = self.left() - seconds

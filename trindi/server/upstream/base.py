@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import trio
 
 from trindi.server.statistics import DriverStatistics
-from trindi.transport import DEFAULT_RUNTIME
+from trindi.transport import DEFAULT_RUNTIME, FrameSender
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Collection
@@ -32,7 +32,9 @@ class Broker(Protocol):
     ) -> None:
         """Send what a driver of this process says to its receivers, without waiting."""
 
-    async def publish_blob(self, upstream: Upstream, event: setBLOBVector) -> None:
+    async def publish_blob(
+        self, upstream: Upstream, event: setBLOBVector, *, wait: bool = True
+    ) -> None:
         """Send BLOBs of such a driver; wait a bounded time for receivers that keep up."""
 
     def relay(self, upstream: Upstream, encoded: EncodedEvent) -> None:
@@ -52,6 +54,7 @@ class Upstream(ABC):
         self.events_in = 0  # requests that it has been given
         self.events_out = 0  # events that it has said
         self.dropped = 0  # events about devices or properties that it has not defined
+        self.frames = FrameSender()
         self.runtime = DEFAULT_RUNTIME
 
     @property

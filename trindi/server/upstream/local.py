@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from trindi.driver import Sender
     from trindi.errors import ProtocolError
-    from trindi.protocol import Event, setBLOBVector
+    from trindi.protocol import Event
     from trindi.transport import EncodedBatch, EventQueue
 
 
@@ -29,7 +29,7 @@ class LocalUpstream(Upstream):
 
     # Bound to the hub for each run: every report of the driver takes this way.
     publish: Callable[[Event], None]
-    publish_blob: Callable[[setBLOBVector], Coroutine[Any, Any, None]]
+    publish_blob: Callable[..., Coroutine[Any, Any, None]]
 
     def __init__(self, driver: IPyDriver) -> None:
         if not isinstance(driver, IPyDriver):
