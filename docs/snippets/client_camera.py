@@ -20,10 +20,8 @@ async def take(client: IPyClient, name: str, seconds: float, count: int, directo
 
 
 async def main(host: str = "localhost", port: int = 7624, directory: str = ".") -> None:
-    async with trio.open_nursery() as nursery:
-        client = await nursery.start(IPyClient(host, port).run)
+    async with IPyClient(host, port) as client:
         await take(client, "Camera", 2.0, 3, directory)
-        nursery.cancel_scope.cancel()
 
 
 if __name__ == "__main__":

@@ -2,12 +2,12 @@
 
 import trio
 
-from trindi import IPyClient, Message, delProperty
+from trindi import Events, IPyClient, Message, delProperty
 
 
-async def follow(client: IPyClient) -> None:
+async def follow(events: Events) -> None:
     states: dict[tuple[str, str], str] = {}
-    async for event in client.events():
+    async for event in events:
         match event:
             case Message():
                 print(f"{event.devicename or 'the server'}: {event.message}")
@@ -22,9 +22,10 @@ async def follow(client: IPyClient) -> None:
 
 async def main(host: str = "localhost", port: int = 7624) -> None:
     client = IPyClient(host, port, reconnect=True)
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(follow, client)
-        nursery.start_soon(client.run)
+    # Before it is connected: so the first definitions come, too.
+    events = client.events()
+    async with client:
+        await follow(events)
 
 
 if __name__ == "__main__":

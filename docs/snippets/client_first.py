@@ -13,15 +13,12 @@ def show(client: IPyClient) -> None:
 
 
 async def main(host: str = "localhost", port: int = 7624) -> None:
-    async with trio.open_nursery() as nursery:
-        client = await nursery.start(IPyClient(host, port).run)
+    async with IPyClient(host, port) as client:
+        show(client)
+        target = client["Thermostat"]["targetvector"]
         with trio.fail_after(10):
-            await client.wait_settled()
-            show(client)
-            target = client["Thermostat"]["targetvector"]
             await target.set_and_wait(target=18.5)
         print(f"{target.label} is now {target['target']}, and {target.state}")
-        nursery.cancel_scope.cancel()
 
 
 if __name__ == "__main__":

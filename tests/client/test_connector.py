@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import logging
 import math
 from contextlib import asynccontextmanager
 from functools import partial
@@ -94,10 +95,15 @@ async def test_the_default_host_is_localhost(nursery: trio.Nursery) -> None:
 async def test_a_refused_connection_is_an_error() -> None:
     port = free_port()
     client = IPyClient("127.0.0.1", port)
-    with pytest.raises(OSError, match=f"127.0.0.1:{port} failed"):
+    said = f"cannot connect to 127.0.0.1:{port}: Connection refused"
+    with pytest.raises(ConnectionRefusedError) as raised:
         await client.run()
-    with pytest.raises(NotConnected, match=f"127.0.0.1:{port} failed"):
+    assert raised.value.strerror == said
+    # Not the group of all attempts.
+    assert (raised.value.__cause__, raised.value.__suppress_context__) == (None, True)
+    with pytest.raises(NotConnected) as ended:
         await client.wait_settled()
+    assert str(ended.value) == f"the client has ended: {said}"
 
 
 @pytest.mark.parametrize(
@@ -132,6 +138,7 @@ def test_bad_values_of_ask_for_are_refused() -> None:
     [
         ({"reconnect": True, "reconnect_delay": -1}, "reconnect_delay is a number of seconds"),
         ({"reconnect": True, "reconnect_delay": 0}, "reconnect_delay is above 0"),
+        ({"reconnect": True, "max_delay": -1}, "max_delay is a number of seconds"),
         ({"port": 0}, "port is at least 1"),
         ({"port": 65536}, "port is at most 65535"),
         ({"max_element_bytes": 0}, "max_element_bytes is at least 1, not 0"),
@@ -367,6 +374,30 @@ async def test_the_delays_between_attempts_grow(
     ]
     assert waits == [1, 2, 4, 8, 16, 32, 60, 60, 60]
     assert (RECONNECT_DELAY, MAX_RECONNECT_DELAY) == (1, 60)
+
+
+async def test_the_longest_delay_can_be_set(
+    nursery: trio.Nursery, autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    servers = Servers()
+    servers.refuse = 5
+    with caplog.at_level(logging.WARNING, "trindi.client"):
+        await nursery.start(servers.client(max_delay=3).run)
+        assert servers.waits() == [1, 2, 3, 3, 3]
+        # One warning, and not one for each attempt.
+        assert caplog.messages == ["the server: nobody is there"]
+        await (await servers.next()).aclose()
+        await servers.next()
+    assert len(caplog.messages) == 2
+
+
+async def test_a_first_delay_above_the_longest_stays(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    servers = Servers()
+    servers.refuse = 3
+    await nursery.start(servers.client(reconnect_delay=100).run)
+    assert servers.waits() == [100, 100, 100]
 
 
 async def test_a_server_that_closes_at_once_is_connected_to_more_and_more_seldom(

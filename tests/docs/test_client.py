@@ -117,7 +117,7 @@ async def test_what_the_devices_say_is_followed(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     async with joined() as (client, server):
-        nursery.start_soon(snippet("client_events").follow, client)
+        nursery.start_soon(snippet("client_events").follow, client.events())
         await trio.testing.wait_all_tasks_blocked()
         await server.send(
             numbers(),

@@ -106,13 +106,12 @@ async def _until_signalled(work: Callable[[], Awaitable[None]]) -> int:
 
 async def connect(host: str, port: int, *, timeout: float = 10.0) -> trio.SocketStream:
     """Connect to a server; ClickException if it cannot."""
-    reason = f"no answer within {timeout:g} s"
     with trio.move_on_after(timeout):
         try:
             return await open_tcp(host, port)
-        except (OSError, UnicodeError) as error:
-            # UnicodeError: the name of the host cannot be encoded for DNS.
-            reason = error_reason(error)
+        except OSError as error:
+            raise click.ClickException(error.strerror or str(error)) from None
+    reason = f"no answer within {timeout:g} s"
     raise click.ClickException(f"cannot connect to {host_and_port(host, port)}: {reason}")
 
 

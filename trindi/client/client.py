@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, Self, overload
 
 import trio
 
-from trindi.client.connector import RECONNECT_DELAY
+from trindi.client.connector import MAX_RECONNECT_DELAY, RECONNECT_DELAY
 from trindi.client.core import ClientCore
 from trindi.client.inbox import Events, Frames, Progress
 from trindi.client.remote import RemoteDevice, RemoteVector
@@ -23,11 +24,18 @@ from trindi.protocol import (
     Message,
     State,
 )
-from trindi.transport import DEFAULT_RUNTIME, HIGH_WATER, Runtime, host_and_port, open_tcp
+from trindi.transport import (
+    DEFAULT_RUNTIME,
+    HIGH_WATER,
+    Runtime,
+    check_trio,
+    host_and_port,
+    open_tcp,
+)
 
 if TYPE_CHECKING:
     from collections import deque
-    from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Iterable, Mapping
     from pathlib import Path
 
     from trindi.client.answer import Answer
@@ -37,12 +45,17 @@ if TYPE_CHECKING:
 class IPyClient(NamedMapping[RemoteDevice]):
     """A client of an INDI server; a mapping of device name to device.
 
+    ``async with IPyClient(…) as client:`` connects, waits until all definitions are here
+    (`wait_settled`), and at the end closes the connection. OSError if it cannot connect. What the
+    block raises is raised as it is, and in no group. `run` works in a nursery of the caller.
+
     All waits raise `NotConnected` if the connection was lost, and there will be no other.
 
     Args:
         ask_for: devices, or pairs of device and property, to ask for on connecting; all if empty.
         reconnect: connect again, as often as needed, when the connection is lost or cannot be made.
         reconnect_delay: seconds before the first attempt; each further one waits twice as long.
+        max_delay: seconds that an attempt waits at most.
         connect: makes the stream, for other ways to a server than `host` and `port`.
         max_element_bytes: bound of one element without BLOBs.
         max_blob_bytes: bound of the decoded BLOBs of one element, and of all kept frames together.
@@ -64,6 +77,7 @@ class IPyClient(NamedMapping[RemoteDevice]):
         ask_for: Iterable[str | tuple[str, str | None]] = (),
         reconnect: bool = False,
         reconnect_delay: float = RECONNECT_DELAY,
+        max_delay: float = MAX_RECONNECT_DELAY,
         connect: Callable[[], Awaitable[trio.abc.Stream]] | None = None,
         max_element_bytes: int = MAX_ELEMENT_BYTES,
         max_blob_bytes: int = MAX_BLOB_BYTES,
@@ -72,11 +86,14 @@ class IPyClient(NamedMapping[RemoteDevice]):
     ) -> None:
         self.host = host
         self.port = check_count("port", port, 1, 65535)
-        self._delay = check_delay("reconnect_delay", reconnect_delay) if reconnect else None
-        if self._delay == 0:
+        delay = check_delay("reconnect_delay", reconnect_delay)
+        if reconnect and delay == 0:
             raise ConfigurationError(
                 "reconnect_delay is above 0: without a pause others have no turn"
             )
+        # One that begins with a longer delay keeps to it.
+        most = max(delay, check_delay("max_delay", max_delay))
+        self._delays = (delay, most) if reconnect else None
         self._connect = connect or partial(open_tcp, host, port)
         self._subscriptions = Subscriptions(ask_for)
         self._core = ClientCore(
@@ -87,6 +104,7 @@ class IPyClient(NamedMapping[RemoteDevice]):
             max_mirror_bytes=check_count("max_mirror_bytes", max_mirror_bytes, 0),
             runtime=runtime,
         )
+        self._entered: AbstractAsyncContextManager[None]
         self._connector = self._core.connector
         self._mirror = self._core.mirror
         self._by_name = self._mirror.devices
@@ -120,6 +138,31 @@ class IPyClient(NamedMapping[RemoteDevice]):
         """How many events were about nothing defined, not asked for, or beyond a bound."""
         return self._mirror.ignored + self._subscriptions.unrequested
 
+    async def __aenter__(self) -> Self:
+        check_trio()
+        session = self._session()
+        await session.__aenter__()
+        self._entered = session
+        return self
+
+    async def __aexit__(self, *error: Any) -> bool | None:
+        return await self._entered.__aexit__(*error)
+
+    @asynccontextmanager
+    async def _session(self) -> AsyncGenerator[None]:
+        """Run the client in a nursery; an error that is the only one is raised as it is."""
+        try:
+            async with trio.open_nursery() as nursery:
+                await nursery.start(self.run)
+                await self.wait_settled()
+                yield
+                nursery.cancel_scope.cancel()
+            return
+        except BaseExceptionGroup as group:
+            error = group.exceptions[0] if len(group.exceptions) == 1 else group
+        # Outside of the handler, where it would get the group as its context.
+        raise error
+
     async def run(
         self, *, task_status: trio.TaskStatus[IPyClient] = trio.TASK_STATUS_IGNORED
     ) -> None:
@@ -132,9 +175,7 @@ class IPyClient(NamedMapping[RemoteDevice]):
             OSError: it cannot connect, and does not reconnect.
             RuntimeError: it is running already.
         """
-        await self._connector.run(
-            self._connect, lambda: task_status.started(self), delay=self._delay
-        )
+        await self._connector.run(self._connect, lambda: task_status.started(self), self._delays)
 
     async def run_on(
         self,
@@ -147,7 +188,7 @@ class IPyClient(NamedMapping[RemoteDevice]):
         async def connect() -> trio.abc.Stream:
             return stream
 
-        await self._connector.run(connect, lambda: task_status.started(self))
+        await self._connector.run(connect, lambda: task_status.started(self), None)
 
     def events(
         self,

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable, Iterable
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 import trio
 
 from trindi.client.errors import NotConnected
-from trindi.transport import unblocked_log
+from trindi.transport import check_trio, unblocked_log
 from trindi.visible import get_logger
 
 if TYPE_CHECKING:
@@ -58,21 +59,25 @@ class Connector:
         return "" if self._running else self._ended
 
     async def run(
-        self, connect: Connect, started: Callable[[], None], *, delay: float | None = None
+        self, connect: Connect, started: Callable[[], None], delays: tuple[float, float] | None
     ) -> None:
-        """Connect, and call `started` once there is a connection; reconnect if there is a delay."""
+        """Connect, and call `started` once there is a connection; reconnect if there are delays.
+
+        These are the seconds before the first attempt, and the most before any.
+        """
+        check_trio()
         if self._running:
             raise RuntimeError("the client is running already")
         self._running = True
         self._ended = ""
         try:
             with unblocked_log():
-                if delay is None:
+                if delays is None:
                     await self._serve(await connect(), started)
                 else:
-                    await self._reconnect(connect, started, delay)
+                    await self._reconnect(connect, started, *delays)
         except OSError as error:
-            self._ended = str(error)
+            self._ended = error.strerror or str(error)
             raise
         finally:
             self._running = False
@@ -81,22 +86,29 @@ class Connector:
             self._changed.unpark_all()
 
     async def _reconnect(
-        self, connect: Connect, started: Callable[[], None] | None, first_delay: float
+        self,
+        connect: Connect,
+        started: Callable[[], None] | None,
+        first_delay: float,
+        max_delay: float,
     ) -> None:
-        delay = first_delay
+        delay, warned = first_delay, False
         while True:
             try:
                 stream = await connect()
             except OSError as error:
-                logger.info("%s: %s", self._name, error)
+                # Not each attempt of a night is worth a warning.
+                level = logging.INFO if warned else logging.WARNING
+                logger.log(level, "%s: %s", self._name, error.strerror or error)
+                warned = True
             else:
-                began = trio.current_time()
+                began, warned = trio.current_time(), False
                 await self._serve(stream, started)
                 started = None
                 if trio.current_time() - began >= PROVEN:
                     delay = first_delay
             await trio.sleep(delay)
-            delay = max(delay, min(2 * delay, MAX_RECONNECT_DELAY))
+            delay = min(2 * delay, max_delay)
 
     async def _serve(self, stream: trio.abc.Stream, started: Callable[[], None] | None) -> None:
         connection = self._make_connection(stream)
@@ -112,9 +124,10 @@ class Connector:
             self._errors += connection.errors
             self._ended = connection.lost
             self._on_lost(connection.lost, False)
-        logger.info("%s: %s", self._name, connection.lost)
+        logger.warning("%s: %s", self._name, connection.lost)
 
     async def wait_connected(self) -> ServerConnection:
+        check_trio()
         await trio.lowlevel.checkpoint()
         while self.connection is None:
             self.check_not_ended()
@@ -136,6 +149,6 @@ class Connector:
         self, request: Event, on_sent: Callable[[], None], barrier: AnswerBarrier | None = None
     ) -> None:
         if self.connection is None:
-            reason = self._ended or "run it with nursery.start"
+            reason = self._ended or "open it with async with"
             raise NotConnected(f"the client is not connected: {reason}")
         await self.connection.send(request, on_sent, barrier)

@@ -21,6 +21,7 @@ from trindi.client.server_connection import AnswerBarrier, ServerConnection
 from trindi.client.waiting import AnswerWaiter, ConditionWaiter, Waiters
 from trindi.errors import ConfigurationError
 from trindi.protocol import BLOBPolicy, Decoder, Kind, SnoopEvent, State, setBLOBVector
+from trindi.transport import check_trio
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -124,6 +125,7 @@ class ClientCore:
     async def wait_for(
         self, devicename: str, vectorname: str | None, predicate: Callable[[RemoteVector], bool]
     ) -> RemoteVector:
+        check_trio()
         await trio.lowlevel.checkpoint()
         self.connector.check_not_ended()
         waiter = ConditionWaiter(predicate)

@@ -4,6 +4,7 @@ from trindi.transport.connection import Connection as Connection
 from trindi.transport.containment import (
     contained as contained,
     describe as describe,
+    error_reason as error_reason,
     error_text as error_text,
 )
 from trindi.transport.encoded import (
@@ -24,12 +25,13 @@ from trindi.transport.log_stream import (
     log_handlers as log_handlers,
     unblocked_log as unblocked_log,
 )
-from trindi.transport.rawio import error_reason as error_reason, raw_io_of as raw_io_of
+from trindi.transport.rawio import raw_io_of as raw_io_of
 from trindi.transport.runtime import (
     DEFAULT_RUNTIME as DEFAULT_RUNTIME,
     InThread as InThread,
     Runtime as Runtime,
     YieldBudget as YieldBudget,
+    check_trio as check_trio,
 )
 from trindi.transport.stdio import StdioStream as StdioStream
 from trindi.transport.tcp import (

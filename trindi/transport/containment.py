@@ -6,6 +6,8 @@ one in it, is no `Exception`, and a fault like any other nevertheless.
 
 from __future__ import annotations
 
+import os
+import socket
 from typing import TYPE_CHECKING, Final
 
 import trio
@@ -61,3 +63,26 @@ def error_text(error: BaseException) -> str:
 def describe(error: BaseException) -> str:
     """Return the type of an error, and what it says."""
     return ": ".join(filter(None, [type(error).__name__, error_text(error)]))
+
+
+def error_number(error: BaseException) -> int:
+    """Return the system's number of an error; of several attempts, that of the last; 0 if none."""
+    error = _last_attempt(error)
+    # The numbers of gaierror are others.
+    if not isinstance(error, OSError) or isinstance(error, socket.gaierror):
+        return 0
+    return error.errno or 0
+
+
+def _last_attempt(error: BaseException) -> BaseException:
+    while isinstance(cause := error.__cause__, (OSError, ExceptionGroup)):
+        error = cause.exceptions[-1] if isinstance(cause, ExceptionGroup) else cause
+    return error
+
+
+def error_reason(error: BaseException) -> str:
+    """Return what the system says of an error; of several attempts, what it says of the last."""
+    error = _last_attempt(error)
+    if number := error_number(error):
+        return os.strerror(number)
+    return getattr(error, "strerror", None) or " ".join(error_text(error).split())

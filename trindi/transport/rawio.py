@@ -9,12 +9,10 @@ from __future__ import annotations
 
 import os
 import select
-import socket
 from typing import TYPE_CHECKING, TypeAlias
 
 import trio
 
-from trindi.transport.containment import error_text
 from trindi.transport.tcp import unacknowledged
 
 if TYPE_CHECKING:
@@ -118,12 +116,3 @@ def raw_io_of(stream: trio.abc.Stream) -> RawIO:
     if isinstance(stream, trio.SocketStream) and os.name == "posix":
         return _SocketIO(stream)
     return RawIO(stream)
-
-
-def error_reason(error: BaseException) -> str:
-    """Return what the system says of an error; of several attempts, what it says of the last."""
-    while isinstance(cause := error.__cause__, (OSError, ExceptionGroup)):
-        error = cause.exceptions[-1] if isinstance(cause, ExceptionGroup) else cause
-    if isinstance(error, OSError) and error.errno and not isinstance(error, socket.gaierror):
-        return os.strerror(error.errno)
-    return getattr(error, "strerror", None) or " ".join(error_text(error).split())

@@ -24,6 +24,15 @@ InThread: TypeAlias = Callable[..., Awaitable[Any]]
 _wall_time: Final = partial(datetime.now, UTC)
 
 
+def check_trio() -> None:
+    """Raise RuntimeError where Trio does not run, as under asyncio."""
+    if not trio.lowlevel.in_trio_run():
+        raise RuntimeError(
+            "trindi runs under Trio, and not under asyncio: start the program with trio.run(main),"
+            " and see 'From asyncio' in docs/trio.md"
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class Runtime:
     """What a test chooses differently from a server.

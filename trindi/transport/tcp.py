@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import trio
 
+from trindi.transport.containment import error_number, error_reason
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -42,8 +44,14 @@ _NUMERIC: Final = socket.NI_NUMERICHOST | socket.NI_NUMERICSERV
 
 
 async def open_tcp(host: str, port: int) -> trio.SocketStream:
-    """Connect to a port, with TCP keepalive."""
-    stream = await trio.open_tcp_stream(bare_host(host), port)
+    """Connect to a port, with TCP keepalive; an OSError says in one line why that cannot be."""
+    try:
+        stream = await trio.open_tcp_stream(bare_host(host), port)
+    except (OSError, UnicodeError) as error:
+        # UnicodeError: the name of the host cannot be encoded for DNS. Trio's own error has a group
+        # of all attempts behind it.
+        text = f"cannot connect to {host_and_port(host, port)}: {error_reason(error)}"
+        raise OSError(*filter(None, [error_number(error), text])) from None
     set_keepalive(stream)
     return stream
 
