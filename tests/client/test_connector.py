@@ -400,6 +400,25 @@ async def test_a_first_delay_above_the_longest_stays(
     assert servers.waits() == [100, 100, 100]
 
 
+async def test_a_client_that_reconnects_says_why_it_is_not_connected(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    servers = Servers()
+    client = servers.client(reconnect_delay=10)
+    await nursery.start(client.run)
+    assert client.lost == ""
+    servers.refuse = 1
+    server = await servers.next()
+    await server.greet()
+    await server.aclose()
+    await trio.sleep(1)
+    assert client.lost == "the server has closed the connection"
+    await trio.sleep(10)
+    assert client.lost == "nobody is there"
+    await servers.next()
+    assert client.lost == ""
+
+
 async def test_a_server_that_closes_at_once_is_connected_to_more_and_more_seldom(
     nursery: trio.Nursery, autojump_clock: MockClock
 ) -> None:

@@ -97,6 +97,7 @@ class Connector:
             try:
                 stream = await connect()
             except OSError as error:
+                self._ended = str(error)
                 # Not each attempt of a night is worth a warning.
                 level = logging.INFO if warned else logging.WARNING
                 logger.log(level, "%s: %s", self._name, error.strerror or error)

@@ -31,6 +31,7 @@ ACKNOWLEDGED_WITHIN: Final = 180.0
 """Seconds in which a peer's system must acknowledge something, where bytes wait for it. Probes of a
 peer that does not read back off to two minutes, and its system acknowledges each of them."""
 
+# No TCP_USER_TIMEOUT: it ends the connections of peers that live and do not read.
 _OPTIONS: Final[Mapping[str, int]] = {
     "TCP_KEEPIDLE": KEEPALIVE_IDLE,
     "TCP_KEEPALIVE": KEEPALIVE_IDLE,  # macOS has this name for it
