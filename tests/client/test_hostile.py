@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import tracemalloc
 from typing import TYPE_CHECKING, Any
 
@@ -13,9 +14,10 @@ from hypothesis import given, strategies as st
 from tests import strategies
 from tests.kit.client import blobs, joined, numbers, report, texts
 from tests.kit.peers import Server
-from trindi import IPyClient, Message, Settled, SizeFormat, setBLOBVector
-from trindi.protocol import encode, pingReply, pingRequest
-from trindi.transport import BOUND
+from trindi import IPyClient, Message, Settled, SizeFormat, State, setBLOBVector
+from trindi.protocol import encode, pingReply, pingRequest, replace
+from trindi.testing.reproducible import at_once
+from trindi.transport import BOUND, Runtime
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -177,6 +179,47 @@ async def test_frames_have_a_bound(autojump_clock: MockClock) -> None:
         await trio.testing.wait_all_tasks_blocked()
         assert client.errors == 1
         assert client["Dev"][names[0]]["file"] is None
+
+
+@pytest.mark.parametrize("suffix", [".raw", ".raw.z"])
+async def test_nothing_is_kept_of_a_blob_that_was_not_asked_for(
+    autojump_clock: MockClock, suffix: str
+) -> None:
+    threads: list[Any] = []
+
+    async def noted(function: Any, *args: Any) -> Any:
+        threads.append(function)
+        return await at_once(function, *args)
+
+    payload = random.Random(0).randbytes(4 * MIB)
+    frame = setBLOBVector(
+        "Dev", "image", {"file": payload}, {"file": SizeFormat(len(payload), suffix)}, State.BUSY
+    )
+    data = encode(frame)
+    quiet = IPyClient(runtime=Runtime(in_thread=noted))
+    async with joined(blobs(), client=quiet) as (client, server):
+        tracemalloc.start()
+        try:
+            for at in range(0, len(data), 64 * 1024):
+                await server.stream.send_all(data[at : at + 64 * 1024])
+                await trio.testing.wait_all_tasks_blocked()
+            _used, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        assert peak < 2 * MIB
+        assert client["Dev"]["image"].state is State.BUSY
+        assert dict(client["Dev"]["image"]) == {"file": None}
+        assert (client.ignored, client.errors, threads) == (1, 0, [])
+        # One that is small is not decompressed, either; one that was asked for is, in a thread.
+        small = replace(frame, members={"file": b"abc"}, sizeformat={"file": SizeFormat(3, suffix)})
+        await server.send(small)
+        await trio.testing.wait_all_tasks_blocked()
+        assert (client.ignored, threads) == (2, [])
+        await client.enable_blobs("Dev")
+        await server.send(frame)
+        await trio.testing.wait_all_tasks_blocked()
+        assert client["Dev"]["image"]["file"] == payload
+        assert len(threads) == suffix.endswith(".z")
 
 
 async def test_an_element_has_a_bound(autojump_clock: MockClock) -> None:

@@ -12,22 +12,24 @@ import pytest
 import trio
 import trio.testing
 
-from tests.kit.stdio import Peer
+from tests.kit.stdio import Peer, memfd
 from trindi import (
     Device,
     IPyDriver,
     Message,
     NumberMember,
     NumberVector,
+    SizeFormat,
     State,
     defNumberVector,
+    newBLOBVector,
     newNumberVector,
     setNumberVector,
 )
 from trindi.driver.property_queue import PROPERTY_QUEUE
 from trindi.errors import TrindiError
 from trindi.host import run_on_stream
-from trindi.protocol import pingReply
+from trindi.protocol import encode, pingReply
 from trindi.transport import StdioStream
 
 if TYPE_CHECKING:
@@ -129,6 +131,30 @@ async def test_a_request_before_any_question_is_answered_behind_the_definition(v
         first, second = await peer.receive(), await peer.receive()
         assert isinstance(first, defNumberVector)
         assert isinstance(second, setNumberVector)
+        await peer.end_input()
+
+
+async def test_nothing_is_kept_of_an_upload_that_is_not_taken() -> None:
+    payload = os.urandom(3 * 1024 * 1024)
+    about = {"file": SizeFormat(len(payload), ".bin")}
+    data = encode(newBLOBVector("Counter", "number", {"file": payload}, about))
+    async with socketpair() as (peer, fd), trio.open_nursery() as nursery:
+        stream = StdioStream(fd, fd)
+        await nursery.start(run_on_stream, Counter(), stream)
+        await peer.send(ASK)
+        await peer.next(defNumberVector)
+        for at in range(0, len(data), 64 * 1024):
+            await peer.send(data[at : at + 64 * 1024])
+            assert stream._decoder is not None
+            assert stream._decoder.kept < 1.5 * 1024 * 1024
+        answer = await peer.next(setNumberVector)
+        assert answer.state is State.ALERT
+        assert answer.message.endswith("it is a Number vector, not a BLOB vector")
+        # What is attached is not read, either.
+        tag = '<oneBLOB name="file" size="5" format=".bin" attached="true"/>'
+        vector = f'<newBLOBVector device="Counter" name="nothing">{tag}</newBLOBVector>'
+        peer.send_attached(vector, memfd(b"hello"))
+        assert (await peer.next(Message)).message == "[ERROR] Counter has no property nothing"
         await peer.end_input()
 
 

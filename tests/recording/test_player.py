@@ -17,16 +17,22 @@ import thermostat_target
 from tests.kit.peers import Client
 from trindi import IPyServer
 from trindi.protocol import (
+    Decoder,
     Event,
     Message,
+    SizeFormat,
     encode,
     getProperties,
+    newBLOBVector,
     newNumberVector,
     pingReply,
     pingRequest,
+    setBLOBVector,
     setNumberVector,
 )
 from trindi.recording import EndOfStream, Entry, Recording, RecordingError, Side, record, replay
+from trindi.testing.reproducible import at_once, virtual_now
+from trindi.transport import Runtime
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -122,6 +128,36 @@ async def test_what_the_peer_says_is_returned(
     start = trio.current_time()
     assert await replay(recording, ours) == [Entry(3.0, Side.SERVER, ANSWER)]
     assert trio.current_time() - start == pytest.approx(9.5)
+
+
+async def test_large_payloads_of_its_own_side_are_read_in_a_thread(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    threads: list[Any] = []
+
+    async def noted(function: Any, *args: Any) -> Any:
+        threads.append(function)
+        return await at_once(function, *args)
+
+    def blob(size: int) -> newBLOBVector:
+        return newBLOBVector("D", "b", {"b": bytes(size)}, {"b": SizeFormat(size, ".x")})
+
+    def frame(size: int) -> setBLOBVector:
+        return setBLOBVector("D", "b", {"b": bytes(size)}, {"b": SizeFormat(size, ".x")})
+
+    sent = [blob(100), blob(10_000), blob(100_000)]
+    ours, theirs = trio.testing.memory_stream_pair()
+    async with record(ours, tmp_path / "a", now=virtual_now) as stream:
+        for event in sent:
+            await stream.send_all(encode(event))
+        await theirs.send_all(encode(frame(200_000)))
+        await stream.receive_some(300_000)
+    ours, theirs = trio.testing.memory_stream_pair()
+    runtime = Runtime(in_thread=noted)
+    await replay(Recording(tmp_path / "a"), ours, runtime=runtime)
+    received = bytes(await theirs.receive_some(1_000_000))
+    assert Decoder().feed(received) == sent
+    assert len(threads) == 1
 
 
 async def test_a_driver_answers_as_it_did(

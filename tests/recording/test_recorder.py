@@ -25,8 +25,11 @@ from trindi.protocol import (
     setNumberVector,
 )
 from trindi.recording import EndOfStream, Recording, Side, Unparsed, record
+from trindi.transport import Runtime
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from trio.testing import MockClock
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -199,6 +202,63 @@ async def test_an_element_that_is_cut_short_is_kept(
 
 
 # Bounds ----------------------------------------------------------------------------------------
+
+
+async def test_a_thread_writes_blobs_and_all_stands_in_its_order(
+    tmp_path: Path, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Others go on; what the other side says while it works stands behind the BLOB."""
+    ready, threads = trio.Event(), []
+
+    async def waiting(function: Callable[..., Any], *args: Any) -> Any:
+        await ready.wait()
+        threads.append(function)
+        return function(*args)
+
+    runtime = Runtime(in_thread=waiting)
+    monkeypatch.setattr("trindi.recording.recorder.DEFAULT_RUNTIME", runtime)
+    frame = setBLOBVector("D", "b", {"b": bytes(90_000)}, {"b": SizeFormat(90_000, ".fits")})
+    ours, theirs = trio.testing.memory_stream_pair()
+    async with record(ours, tmp_path / "a") as stream, trio.open_nursery() as nursery:
+        data = encode(frame)
+        await theirs.send_all(data)
+        # If cancelled, nothing is lost: neither for the caller nor for the recording.
+        with trio.move_on_after(1):
+            await stream.receive_some(200_000)
+        assert entries(tmp_path / "a") == []
+        nursery.start_soon(stream.receive_some, 200_000)
+        await trio.testing.wait_all_tasks_blocked()
+        nursery.start_soon(stream.send_all, encode(ASK))
+        await trio.testing.wait_all_tasks_blocked()
+        assert entries(tmp_path / "a") == []
+        ready.set()
+    assert len(threads) == 1
+    assert entries(tmp_path / "a") == [
+        (1, "server", frame),
+        (1, "client", ASK),
+        (1, "client", EndOfStream()),
+    ]
+
+
+async def test_a_recording_that_is_closed_while_it_writes_is_whole(
+    tmp_path: Path, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def slow(function: Callable[..., Any], *args: Any) -> Any:
+        with trio.CancelScope(shield=True):
+            await trio.sleep(5)
+        return function(*args)
+
+    monkeypatch.setattr("trindi.recording.recorder.DEFAULT_RUNTIME", Runtime(in_thread=slow))
+    frame = setBLOBVector("D", "b", {"b": bytes(9000)}, {"b": SizeFormat(9000, ".fits")})
+    ours, theirs = trio.testing.memory_stream_pair()
+    stream = record(ours, tmp_path / "a")
+    await theirs.send_all(encode(frame))
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(stream.receive_some)
+        await trio.testing.wait_all_tasks_blocked()
+        await trio.aclose_forcefully(stream)
+    assert [item for _, _, item in entries(tmp_path / "a")] == [frame, EndOfStream()]
+    assert trio.current_time() == 5
 
 
 async def test_blobs_are_kept_beside_it(tmp_path: Path) -> None:

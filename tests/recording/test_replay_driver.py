@@ -42,6 +42,8 @@ from trindi.protocol import (
 from trindi.recording import Recording, RecordingError, ReplayDriver
 from trindi.recording.blobs import BlobWriter
 from trindi.recording.jsonl import to_json
+from trindi.testing.reproducible import at_once
+from trindi.transport import Runtime
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -224,6 +226,26 @@ async def test_blobs_go_to_those_who_want_them(
     await fond.send(getProperties(), enableBLOB("Dev", None, BLOBPolicy.ALSO))
     assert await hears(fond, 60) == [(0, BLOB), (5, FRAME), (6, large)]
     assert await hears(other, 60) == []
+
+
+async def test_large_frames_are_read_in_a_thread(
+    tmp_path: Path, autojump_clock: MockClock, nursery: trio.Nursery
+) -> None:
+    threads: list[Any] = []
+
+    async def noted(function: Any, *args: Any) -> Any:
+        threads.append(function)
+        return await at_once(function, *args)
+
+    large = setBLOBVector("Dev", "b", {"f": bytes(90_000)}, {"f": SizeFormat(90_000, ".fits")})
+    recording = write(tmp_path / "a.jsonl", (0.0, BLOB), (5.0, FRAME), (6.0, large))
+    server = IPyServer([ReplayDriver(recording)])
+    runtime = Runtime(in_thread=noted)
+    await nursery.start(partial(server.run, listen=False, runtime=runtime))
+    fond = join(nursery, server)
+    await fond.send(getProperties(), enableBLOB("Dev", None, BLOBPolicy.ALSO))
+    assert await hears(fond, 60) == [(0, BLOB), (5, FRAME), (6, large)]
+    assert len(threads) == 1
 
 
 @pytest.mark.parametrize(

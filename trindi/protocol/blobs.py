@@ -159,7 +159,7 @@ def decompress(data: bytes, limit: int) -> bytes:
     """Decompress one whole zlib stream into at most `limit` bytes; ValueError if it is not one."""
     plain = io.BytesIO()
     try:
-        for piece in _inflated(data):
+        for piece in _inflated(data, min(limit + 1, _ZLIB_OUTPUT)):
             plain.write(piece)
             # Refused as soon as it is more, and before more is made of it.
             if plain.tell() > limit:
@@ -171,12 +171,12 @@ def decompress(data: bytes, limit: int) -> bytes:
     return plain.getvalue()
 
 
-def _inflated(data: bytes) -> Iterator[bytes]:
+def _inflated(data: bytes, step: int) -> Iterator[bytes]:
     stream = zlib.decompressobj()
     for start in range(0, len(data), _ZLIB_INPUT):
         left, piece = data[start : start + _ZLIB_INPUT], b""
-        while left or len(piece) == _ZLIB_OUTPUT:
-            piece = stream.decompress(left, _ZLIB_OUTPUT)
+        while left or len(piece) == step:
+            piece = stream.decompress(left, step)
             yield piece
             if stream.eof:
                 return

@@ -24,6 +24,9 @@ MAX_INLINE_BLOB: Final = 4096
 MAX_KEPT_BLOBS: Final = 1024 * 1024 * 1024
 """Bytes of all payloads of one recording; later ones are left out."""
 
+# Bytes of a payload that is read at once; a thread reads a larger one.
+_SMALL: Final = 64 * 1024
+
 _ENDING: Final = ".blobs"
 _SUFFIX: Final = re.compile(r"(\.[A-Za-z0-9_]{1,16}){1,3}")
 _NAME: Final = re.compile(rf"\d{{6,}}{_SUFFIX.pattern}")
@@ -86,14 +89,27 @@ class BlobReader:
                 return bytes(size)
         raise ValueError(f"{kept!r} is not a payload")
 
-    def _read(self, name: str) -> bytes:
+    def is_small(self, kept: Mapping[str, Any]) -> bool:
+        """Whether `load` does not take long."""
+        match kept:
+            case {"file": str(name)}:
+                with contextlib.suppress(OSError, ValueError):
+                    return self._path(name).stat().st_size <= _SMALL
+            case {"size": int(size)}:
+                return size <= _SMALL
+        return True
+
+    def _path(self, name: str) -> Path:
         directory, _, file = name.partition("/")
         path = self._directory / file
         # A recording may come from anybody: it may name only its own files. The directory has the
         # recording's present name, for both may have been renamed.
         if not directory.endswith(_ENDING) or path.parent != self._directory or file == "..":
             raise ValueError(f"{name!r} is not a file of this recording")
+        return path
+
+    def _read(self, name: str) -> bytes:
         try:
-            return path.read_bytes()
+            return self._path(name).read_bytes()
         except OSError as error:
             raise ValueError(f"its file {name} cannot be read: {error.strerror}") from None

@@ -17,11 +17,13 @@ from trindi.errors import check_delay
 from trindi.protocol import encode, pingReply, pingRequest
 from trindi.recording.jsonl import EndOfStream, Entry, Item, RecordingError, Side, Unparsed
 from trindi.recording.recorder import StreamTap
+from trindi.transport import DEFAULT_RUNTIME, Runtime
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable
+    from collections.abc import Awaitable, Callable
 
     from trindi.recording.reader import Recording
+    from trindi.transport import InThread
 
 RECEIVE_BYTES: Final = 64 * 1024
 """Bytes of one read from the peer."""
@@ -48,11 +50,13 @@ async def replay(
     source: str = Side.CLIENT,
     speed: float = 1.0,
     linger: float = LINGER,
+    runtime: Runtime = DEFAULT_RUNTIME,
 ) -> list[Entry]:
     """Send what one side sent, at the recorded times, and return what the peer sends.
 
     `source` is the side that is played: the ``client``, to a server or driver, or the ``server``.
-    `speed` is recorded seconds in a second; `math.inf` means no pauses.
+    `speed` is recorded seconds in a second; `math.inf` means no pauses. `runtime` has the thread
+    that reads files of BLOBs; a test has its own.
 
     It returns `linger` seconds after the recording ends, or when the stream ends. Without pauses,
     it returns `linger` seconds after the peer has answered a last ping; a driver may answer that
@@ -65,7 +69,8 @@ async def replay(
     """
     wait_idle = partial(trio.sleep, check_delay("linger", linger))
     # Above the recorded speed, answers have not come when the recorded end comes.
-    return await Player(stream, source, speed, wait_idle, drain=speed > 1).play(recording)
+    player = Player(stream, source, speed, wait_idle, runtime.in_thread, drain=speed > 1)
+    return await player.play(recording)
 
 
 class Player:
@@ -77,6 +82,7 @@ class Player:
         source: str,
         speed: float,
         wait_idle: Callable[[], Awaitable[object]],
+        in_thread: InThread,
         *,
         drain: bool = True,
     ) -> None:
@@ -84,6 +90,7 @@ class Player:
         self._side = Side(source)
         self._speed = check_speed(speed)
         self._wait_idle = wait_idle  # Returns when the peer has answered everything.
+        self._in_thread = in_thread  # Reads payloads.
         self._drain = drain  # Wait for answers before a recorded end of the stream, too.
         self._tap = StreamTap(self._note)
         self._start = trio.current_time()
@@ -93,7 +100,7 @@ class Player:
         self._ping_answered = trio.Event()
         self._send_lock = trio.Lock()
 
-    async def play(self, recording: Iterable[Entry]) -> list[Entry]:
+    async def play(self, recording: Recording) -> list[Entry]:
         """Play the recording, close the stream, and return what the peer has sent."""
         failure: RecordingError | None = None
         async with self._stream, trio.open_nursery() as nursery:
@@ -108,13 +115,16 @@ class Player:
             raise failure
         return self._received
 
-    async def _send(self, recording: Iterable[Entry]) -> None:
-        for entry in recording:
+    async def _send(self, recording: Recording) -> None:
+        for entry, load in recording.unloaded():
+            item = entry.item
+            if entry.source is self._side and load is not None:
+                item = (await self._in_thread(load)).item
             await trio.sleep_until(self._start + entry.time / self._speed)
             if entry.source is self._side:
-                if self._drain and isinstance(entry.item, EndOfStream):
+                if self._drain and isinstance(item, EndOfStream):
                     await self._wait_answers()
-                await self._send_item(entry.item)
+                await self._send_item(item)
         await self._wait_answers()
 
     async def _wait_answers(self) -> None:

@@ -6,7 +6,7 @@ import json
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Final
+from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 from trindi.recording.blobs import BlobReader
 from trindi.recording.jsonl import (
@@ -25,7 +25,7 @@ from trindi.recording.jsonl import (
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from trindi.protocol import Event
 
@@ -78,23 +78,49 @@ class Recording:
         """Yield each entry, with empty payloads in all BLOBs."""
         return self._entries(lambda _kept: b"")
 
+    def unloaded(self) -> Iterator[tuple[Entry, Callable[[], Entry] | None]]:
+        """Yield each entry; where it has large payloads, without them, and what reads it whole.
+
+        That may take long: a thread may do it.
+        """
+        blobs = BlobReader(self.path)
+        left_out: list[object] = []
+
+        def load(kept: Mapping[str, Any]) -> bytes:
+            if blobs.is_small(kept):
+                return blobs.load(kept)
+            left_out.append(kept)
+            return b""
+
+        for number, line, entry in self._numbered(load):
+            yield entry, partial(self._read, number, line, blobs.load) if left_out else None
+            left_out.clear()
+
     def said_by(self, source: str) -> list[Event]:
         """Return all events of one side, ``client`` or ``server``, in order."""
         items = (entry.item for entry in self if entry.source == Side(source))
         return [item for item in items if not isinstance(item, (Unparsed, EndOfStream))]
 
     def _entries(self, load: LoadBlob) -> Iterator[Entry]:
+        return (entry for _, _, entry in self._numbered(load))
+
+    def _numbered(self, load: LoadBlob) -> Iterator[tuple[int, bytes, Entry]]:
         before = 0.0
         with self.path.open("rb") as file:
             for number, line in islice(enumerate(self._lines(file), start=1), 1, None):
-                try:
-                    entry = _read(line, load)
-                    if entry.time < before:
-                        raise ValueError(f"its time is {entry.time}, after {before}")
-                except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
-                    raise self._error(number, error) from None
+                entry = self._read(number, line, load)
+                if entry.time < before:
+                    raise self._error(
+                        number, ValueError(f"its time is {entry.time}, after {before}")
+                    )
                 before = entry.time
-                yield entry
+                yield number, line, entry
+
+    def _read(self, number: int, line: bytes, load: LoadBlob) -> Entry:
+        try:
+            return _read(line, load)
+        except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
+            raise self._error(number, error) from None
 
     def _lines(self, file: BinaryIO) -> Iterator[bytes]:
         for number, line in enumerate(iter(partial(file.readline, MAX_LINE_BYTES), b""), start=1):

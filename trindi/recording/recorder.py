@@ -1,7 +1,9 @@
 """Recording a session: a stream that notes what passes through it.
 
 Each direction is decoded a second time, so that neither end notices the recording. A line is
-written and flushed at once, so that the recording of a killed program ends with its last item.
+written and flushed at once, so that the recording of a killed program ends with its last item. What
+may be a BLOB is decoded and written in a thread, unless time is virtual; the other direction waits
+for it, so that all stands in the order in which it was said.
 """
 
 from __future__ import annotations
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Iterable
     from datetime import datetime
+
+    from trindi.transport import InThread
 
 logger = get_logger("trindi.recording")
 
@@ -64,7 +68,8 @@ def record(
         "clock": "wall" if now is None else "virtual",
         "start": format_timestamp((now or DEFAULT_RUNTIME.now)()),
     }
-    return RecordedStream(stream, _Writer(file, header, max_bytes, max_blob_bytes), ours)
+    writer = _Writer(file, header, max_bytes, max_blob_bytes)
+    return RecordedStream(stream, writer, ours, DEFAULT_RUNTIME.in_thread if now is None else None)
 
 
 class StreamTap:
@@ -74,6 +79,10 @@ class StreamTap:
         self._note = note
         self._decoder = Decoder()
         self._ended = False
+
+    def may_take_long(self, data: bytes) -> bool:
+        """Whether these bytes may end a BLOB."""
+        return b">" in data and (self._decoder.held > 0 or b"BLOB" in data)
 
     def feed(self, data: bytes) -> None:
         self._note_spans(self._decoder.feed_spans(data))
@@ -112,6 +121,7 @@ class _Writer:
         self._room = room
         self._blobs = BlobWriter(path, blob_room)
         self._start = trio.current_time()
+        self._time = 0.0
         self.stopped = ""
         try:
             self._blobs.clear()
@@ -120,14 +130,17 @@ class _Writer:
             self.close()
             raise
 
+    def note_time(self) -> None:
+        """Note the time of the next items: a thread that writes them has no clock."""
+        self._time = round(trio.current_time() - self._start, 6)
+
     def write_item(self, source: Side, item: Item) -> None:
         """Write an item; a failure is logged and ends the recording only."""
         if self.stopped:
             return
-        time = round(trio.current_time() - self._start, 6)
         # The caller's own file may raise anything.
         with contained(self._stop):
-            self._write({"time": time, "from": source, **to_json(item, self._blobs.keep)})
+            self._write({"time": self._time, "from": source, **to_json(item, self._blobs.keep)})
 
     def _stop(self, error: BaseException) -> bool:
         self.stopped = error_text(error) or type(error).__name__
@@ -157,9 +170,14 @@ class RecordedStream(trio.abc.HalfCloseableStream):
     A failure of the recording itself, such as a full disk, is logged and ends the recording only.
     """
 
-    def __init__(self, stream: trio.abc.Stream, writer: _Writer, side: Side) -> None:
+    def __init__(
+        self, stream: trio.abc.Stream, writer: _Writer, side: Side, in_thread: InThread | None
+    ) -> None:
         self._stream = stream
         self._writer = writer
+        self._in_thread = in_thread
+        self._lock = trio.Lock()
+        self._arrived = b""  # received, but not recorded yet
         self._sent = StreamTap(partial(writer.write_item, side))
         self._received = StreamTap(partial(writer.write_item, side.other))
 
@@ -170,18 +188,18 @@ class RecordedStream(trio.abc.HalfCloseableStream):
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
         # Recorded first, so that the answer comes after it in the recording too.
-        self._sent.feed(bytes(data))
+        await self._record(self._sent, bytes(data))
         try:
             await self._stream.send_all(data)
         except trio.BrokenResourceError:
-            self._received.end(broken=True)
+            await self._end(self._received, broken=True)
             raise
 
     async def wait_send_all_might_not_block(self) -> None:
         await self._stream.wait_send_all_might_not_block()
 
     async def send_eof(self) -> None:
-        self._sent.end()
+        await self._end(self._sent)
         if isinstance(self._stream, trio.abc.HalfCloseableStream):
             await self._stream.send_eof()
         else:
@@ -189,17 +207,38 @@ class RecordedStream(trio.abc.HalfCloseableStream):
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
         try:
-            data = bytes(await self._stream.receive_some(max_bytes))
+            # What a cancelled call has received is there for the next one.
+            data = self._arrived or bytes(await self._stream.receive_some(max_bytes))
         except trio.BrokenResourceError:
-            self._received.end(broken=True)
+            await self._end(self._received, broken=True)
             raise
+        self._arrived = data
         if data:
-            self._received.feed(data)
+            await self._record(self._received, data)
         else:
-            self._received.end()
+            await self._end(self._received)
+        self._arrived = b""
         return data
 
     async def aclose(self) -> None:
-        self._sent.end()
-        self._writer.close()
-        await self._stream.aclose()
+        try:
+            # A thread that is still writing cannot be cancelled either.
+            with trio.CancelScope(shield=True):
+                await self._end(self._sent)
+        finally:
+            self._writer.close()
+            await self._stream.aclose()
+
+    async def _record(self, tap: StreamTap, data: bytes) -> None:
+        """Record bytes. If cancelled, none are recorded."""
+        async with self._lock:
+            self._writer.note_time()
+            if self._in_thread is not None and tap.may_take_long(data):
+                await self._in_thread(tap.feed, data)
+            else:
+                tap.feed(data)
+
+    async def _end(self, tap: StreamTap, *, broken: bool = False) -> None:
+        async with self._lock:
+            self._writer.note_time()
+            tap.end(broken=broken)

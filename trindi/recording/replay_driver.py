@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 import trio
 
@@ -34,7 +34,7 @@ from trindi.recording.player import check_speed
 from trindi.transport import EncodedBatch, EncodedEvent
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Iterable, Iterator
+    from collections.abc import Awaitable, Iterable
 
     from trindi.recording.reader import Recording
 
@@ -53,10 +53,9 @@ def _names(event: DefVector) -> tuple[str, str]:
     return event.devicename, event.vectorname
 
 
-def _server_events(entries: Iterable[Entry]) -> Iterator[tuple[float, SnoopEvent]]:
-    for entry in entries:
-        if entry.source is Side.SERVER and isinstance(entry.item, SnoopEvent):
-            yield entry.time, entry.item
+def _server_event(entry: Entry) -> SnoopEvent | None:
+    is_servers = entry.source is Side.SERVER and isinstance(entry.item, SnoopEvent)
+    return cast("SnoopEvent", entry.item) if is_servers else None
 
 
 class ReplayDriver(IPyDriver):
@@ -86,24 +85,33 @@ class ReplayDriver(IPyDriver):
     def _take_opening(self, entries: Iterable[Entry]) -> list[str]:
         """Take the initial definitions, and return all devices; a bad line is reported here."""
         devicenames: dict[str, None] = {}
-        for time, event in _server_events(entries):
-            if event.devicename is not None:
+        for entry in entries:
+            event = _server_event(entry)
+            if event is not None and event.devicename is not None:
                 devicenames[event.devicename] = None
             if isinstance(event, DefVector):
                 if not self._snapshot.devices:
-                    self._zero = time
-                if time <= self._zero + OPENING and self._snapshot.find(*_names(event)) is None:
+                    self._zero = entry.time
+                if (
+                    entry.time <= self._zero + OPENING
+                    and self._snapshot.find(*_names(event)) is None
+                ):
                     self._snapshot.apply(event)
         return list(devicenames)
 
     async def hardware(self) -> None:
         await self._asked.wait()
         start, opening = trio.current_time(), set(self._opening)
-        for time, event in _server_events(self._recording):
+        for entry, load in self._recording.unloaded():
+            event = _server_event(entry)
+            if event is not None and load is not None:
+                event = _server_event(await self.sink.runtime.in_thread(load))
+            if event is None:
+                continue
             if isinstance(event, DefVector) and _names(event) in opening:
                 opening.remove(_names(event))
             else:
-                await trio.sleep_until(start + (time - self._zero) / self._speed)
+                await trio.sleep_until(start + (entry.time - self._zero) / self._speed)
                 await self._show(event)
         self.finished.set()
 

@@ -161,7 +161,8 @@ async def replay_to(
     session = _open(recording)
     server = await _start(nursery, drivers, seed, contain_errors)
     stream, wait_idle = connect(nursery, server), partial(_wait_idle, server)
-    return await Player(stream, Side.CLIENT, speed, wait_idle).play(session)
+    player = Player(stream, Side.CLIENT, speed, wait_idle, make_runtime().in_thread)
+    return await player.play(session)
 
 
 async def _wait_idle(server: IPyServer) -> None:

@@ -40,6 +40,7 @@ logger = get_logger("trindi.connection")
 
 RECEIVE_BYTES: Final = 64 * 1024  # of one read; they are decoded before other tasks run
 RECEIVE_BLOB_BYTES: Final = 256 * 1024  # while a large element arrives, decoded as it is read
+THREAD_BYTES: Final = 64 * 1024  # of BLOBs, decompressed or read from files; a thread loads more
 SEND_BYTES: Final = 64 * 1024  # gathered into one write; a larger event goes out alone
 MAX_ERRORS: Final = 100  # malformed elements that end a connection: honest peers make fewer (§9)
 LINGER: Final = 2.0  # seconds for replies after a peer's last word, and for them to leave (§9)
@@ -232,7 +233,9 @@ class Connection:
         self._reading.deadline = min(self._reading.deadline, end)
 
     async def _load(self, unloaded: UnloadedEvent) -> Event | ProtocolError:
-        """Decompress BLOBs, or read their files, in a worker thread: other tasks must run."""
+        """Decompress BLOBs, or read their files; large ones in a thread: other tasks must run."""
+        if unloaded.size <= THREAD_BYTES:
+            return unloaded.load()
         self.blob_bytes += unloaded.size
         try:
             item: Event | ProtocolError = await self._runtime.in_thread(unloaded.load)
