@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import math
 from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
+from weakref import ref
 
 import pytest
 import trio
@@ -28,6 +30,7 @@ from trindi import (
     State,
     TrindiError,
     delProperty,
+    getProperties,
     newBLOBVector,
     newNumberVector,
     newSwitchVector,
@@ -214,6 +217,47 @@ async def test_requests_in_the_queue_are_lost_with_the_client(
         within.cancel_scope.cancel()
     for setting in settings:
         assert "the client was stopped" in str(await setting.look())
+
+
+@pytest.mark.parametrize("how", ["lost", "stopped"])
+async def test_what_waits_for_a_server_is_freed_when_the_connection_has_ended(
+    nursery: trio.Nursery, autojump_clock: MockClock, how: str
+) -> None:
+    """At once, not when garbage is collected; so are the events that nobody has received."""
+    to_client, from_server = trio.testing.memory_stream_one_way_pair()
+    to_server, from_client = trio.testing.lockstep_stream_one_way_pair()
+    server = Server(trio.StapledStream(to_client, from_client))
+    client = IPyClient()
+    scope = trio.CancelScope()
+
+    async def run() -> None:
+        with scope:
+            await client.run_on(trio.StapledStream(to_server, from_server))
+
+    nursery.start_soon(run)
+    await server.greet(numbers())
+    await client.wait_defined("Dev", "target")
+    gc.collect()
+    gc.disable()
+    try:
+        connection: Any = client._core.connector.connection
+        connection.ask_nowait(*[getProperties("Dev")] * 50)
+        inbox: Any = client.events()
+        await server.send(report(), report())
+        await trio.testing.wait_all_tasks_blocked()
+        assert connection._queue.size > 10_000
+        assert len(inbox._queue) == 2
+        parts = (connection, connection._connection, connection._queue, inbox, inbox._queue)
+        kept = [ref(part) for part in parts]
+        del connection, inbox, parts
+        if how == "lost":
+            await trio.aclose_forcefully(server.stream)
+        else:
+            scope.cancel()
+        await trio.sleep(10)
+        assert [part() for part in kept] == [None] * 5
+    finally:
+        gc.enable()
 
 
 async def test_a_file_is_sent(tmp_path: Path) -> None:

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import gc
+from functools import partial
 from typing import Any
+from weakref import ref
 
+import pytest
 import trio
+import trio.testing
 
-from tests.kit.peers import of
+from tests.kit.peers import Client, of
 from tests.kit.processes import DEADLINE
 from tests.kit.server import Bench, Connect, start, until
-from trindi import Device, IPyDriver, TextMember, TextVector
+from trindi import Device, IPyDriver, IPyServer, TextMember, TextVector
 from trindi.protocol import (
     BLOBPolicy,
     Message,
+    State,
+    defBLOBVector,
     defTextVector,
     delProperty,
     enableBLOB,
@@ -230,6 +237,90 @@ async def test_names_without_end_are_not_kept(nursery: trio.Nursery, connect: Co
     # Such a client hears everything; it would have been told less.
     await bench.count()
     assert (await client.next(setNumberVector))["n"] == 1
+
+
+async def start_in_lockstep(
+    nursery: trio.Nursery, bench: Bench, **options: Any
+) -> tuple[IPyServer, trio.abc.Stream]:
+    """Start a server with one client, which is sent nothing before it reads; return its stream."""
+    server = IPyServer([bench], **options)
+    await nursery.start(partial(server.run, listen=False))
+    ours, theirs = trio.testing.lockstep_stream_pair()
+    nursery.start_soon(server.serve_stream, ours)
+    await trio.testing.wait_all_tasks_blocked()
+    return server, theirs
+
+
+@pytest.mark.parametrize("by_itself", [True, False])
+async def test_what_waits_for_a_client_is_freed_when_it_has_gone(
+    nursery: trio.Nursery, autojump_clock: trio.testing.MockClock, by_itself: bool
+) -> None:
+    """At once, not when garbage is collected: a small machine has not so much to spare."""
+    server, theirs = await start_in_lockstep(nursery, Bench(), bound=MIB)
+    pings = 1_000 if by_itself else 10_000
+    gc.collect()
+    gc.disable()
+    try:
+        (client,) = server._clients
+        kept = [ref(part) for part in (client, client.connection, client.queue)]
+        del client
+        with trio.move_on_after(1):
+            await theirs.send_all(b"".join(encode(pingRequest(str(one))) for one in range(pings)))
+        await trio.testing.wait_all_tasks_blocked()
+        if by_itself:
+            assert server.statistics().queue_bytes > 400 * pings
+            await trio.aclose_forcefully(theirs)
+        await trio.sleep(10)
+        assert not server.statistics().clients
+        assert [part() for part in kept] == [None, None, None]
+    finally:
+        gc.enable()
+
+
+async def test_a_refusal_reaches_a_client_that_lags_as_one(
+    nursery: trio.Nursery, autojump_clock: trio.testing.MockClock
+) -> None:
+    bench = Bench()
+    server, theirs = await start_in_lockstep(nursery, bench, high_water=10_000)
+    client = Client(theirs)
+    await client.subscribe()
+    await bench.count(100)
+    await client.send(newNumberVector("Bench", "target", {"x": 1000.0}))
+    vector: Any = bench["Bench"]["target"]
+    for value in range(20):
+        vector["x"] = value
+        await vector.send_setVector(state="Ok")
+    assert server.statistics().clients[0].lagging
+    await trio.sleep(1)
+    heard = [
+        (event.state, event["x"])
+        for event in of(await client.sync(), setNumberVector)
+        if event.vectorname == "target"
+    ]
+    assert heard == [(State.ALERT, 7), (State.OK, 19)]
+
+
+async def test_a_frame_of_a_property_that_is_deleted_meanwhile_is_not_sent(
+    nursery: trio.Nursery, autojump_clock: trio.testing.MockClock
+) -> None:
+    bench = Bench()
+    _server, theirs = await start_in_lockstep(nursery, bench, high_water=10_000)
+    client = Client(theirs)
+    await client.subscribe()
+    await client.send(enableBLOB("Bench", "frame", BLOBPolicy.ALSO))
+    await client.sync()
+    vector: Any = bench["Bench"]["frame"]
+    await bench.expose(b"1" * 2000)
+    await bench.expose(b"2" * 2000)
+    async with trio.open_nursery() as inner:
+        inner.start_soon(bench.expose, b"3" * 2000)
+        await trio.testing.wait_all_tasks_blocked()
+        await vector.send_delProperty()
+        vector.enable = True
+        await vector.send_defVector()
+    heard = await client.sync()
+    assert [event["image"][:1] for event in of(heard, setBLOBVector)] == [b"1", b"2"]
+    assert [type(event) for event in heard[-3:-1]] == [delProperty, defBLOBVector]
 
 
 async def test_messages_are_never_dropped(nursery: trio.Nursery, connect: Connect) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Protocol
+from weakref import ref
 
 import trio
 
@@ -213,7 +214,8 @@ class Clients:
                 stream,
                 name=name,
                 limits=self._limits,
-                admit=lambda one: partial(self._admit, one),
+                # Its decoder refers to this: what a client leaves behind must be freed at once.
+                admit=lambda one: partial(self._admit, ref(one)),
                 runtime=self.runtime,
             )
             if len(self._clients) < self.most or self._make_room():
@@ -233,7 +235,7 @@ class Clients:
 
     def _admit(
         self,
-        client: Client,
+        client: ref[Client],
         event: type[Any],
         devicename: str,
         vectorname: str,
@@ -241,8 +243,9 @@ class Clients:
         size: int,
     ) -> bool:
         self._handler.admit(event, devicename, vectorname, membername, size)
-        others = sum(one.upload_bytes() for one in self._clients if one is not client)
-        if others + client.upload_bytes(size) > self._limits.max_upload_bytes:
+        own = client()
+        others = sum(one.upload_bytes() for one in self._clients if one is not own)
+        if own is None or others + own.upload_bytes(size) > self._limits.max_upload_bytes:
             raise RefusedError("the server has too many uploads at the moment: try again later")
         return True
 
