@@ -28,6 +28,7 @@ def make_client(port: int = 7624) -> IPyClient:
         ask_for=["Thermostat"],
         reconnect=True,
         reconnect_delay=5.0,
+        max_delay=300.0,
         max_element_bytes=64 * 1024,
         max_blob_bytes=16 * MIB,
         max_mirror_bytes=4 * MIB,
