@@ -344,3 +344,10 @@ def test_a_mistake_of_ours_is_not_hidden(served: Served, monkeypatch: pytest.Mon
     with pytest.raises(ExceptionGroup) as raised:
         main(["get", *at(served)], standalone_mode=False)
     assert raised.group_contains(ZeroDivisionError)
+
+
+@pytest.mark.parametrize(("name", "said"), [("TRINDI_PORT", "abc"), ("TRINDI_PORT", "70000")])
+def test_a_wrong_variable_is_named(monkeypatch: pytest.MonkeyPatch, name: str, said: str) -> None:
+    monkeypatch.setenv(name, said)
+    assert refusal("get", status=2).startswith(f"Invalid value for the variable {name}: ")
+    assert "'--port'" in refusal("get", "--port", said, status=2)

@@ -164,6 +164,29 @@ def test_json_has_what_was_said_with_the_definition(script: Callable[..., Script
     assert about["timeout"] == 60
 
 
+# How long it waits -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("pattern", ["D.v", "D.v.*", "D.v._STATE"])
+def test_a_property_is_complete_when_it_arrives(
+    script: Callable[..., Script], pattern: str
+) -> None:
+    # A wait that has no end here.
+    assert lines("get", *at(script(DEFINED)), "-t", "1e9", pattern)
+
+
+@pytest.mark.parametrize("pattern", ["D", "*.v", "D.*.t"])
+def test_an_answer_that_was_cut_short_is_no_success(
+    script: Callable[..., Script], pattern: str
+) -> None:
+    result = trindi("get", *at(script(DEFINED, stays=0.1)), "-t", "1e9", pattern)
+    assert result.exit_code == 1
+    assert result.stdout == "D.v.t=one\n"
+    (line,) = result.stderr.splitlines()
+    assert line.startswith("Error: ")
+    assert line.endswith(": there may be more")
+
+
 # When the answer is no ---------------------------------------------------------------------------
 
 

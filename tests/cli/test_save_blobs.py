@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import signal
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -85,6 +87,24 @@ def test_a_server_that_leaves(served: Served, beside: Callable[..., None], tmp_p
     result = save(served, tmp_path)
     assert result.exit_code == 1
     assert result.stderr.endswith("Error: the server has closed the connection; 1 saved\n")
+
+
+@pytest.mark.parametrize(("options", "status"), [((), 0), (("--count", "3"), 130)])
+def test_ctrl_c_ends_it(
+    served: Served,
+    beside: Callable[..., None],
+    tmp_path: Path,
+    options: tuple[str, ...],
+    status: int,
+) -> None:
+    def expose_and_interrupt() -> None:
+        exposing(served, 1)()
+        wait_until(lambda: list(tmp_path.glob("*.fits")), "one is saved")
+        os.kill(os.getpid(), signal.SIGINT)
+
+    beside(expose_and_interrupt)
+    # Without a number of files it is the normal end.
+    assert save(served, tmp_path, *options).exit_code == status
 
 
 def test_what_is_no_blob(served: Served, tmp_path: Path) -> None:

@@ -291,6 +291,33 @@ def test_what_a_device_says_does_nothing_to_the_terminal(
     assert r"\x9b31mred\nline \u202e" in session.terminal.said
 
 
+@pytest.mark.parametrize(
+    ("pattern", "said"),
+    [
+        ("D.value.t", []),
+        ("D.value._STATE", []),
+        ("D.valu", ["So far there is no D.valu (did you mean D.value?); still waiting"]),
+        ("E", ["So far there is no E; still waiting"]),
+    ],
+)
+def test_what_is_not_there_is_named(
+    script: Callable[..., Script],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    pattern: str,
+    said: list[str],
+) -> None:
+    monkeypatch.setattr("trindi.cli.watch.NOTICE_AFTER", 0.3)
+    definition = (
+        b"<defTextVector device='D' name='value' state='Ok' perm='rw'><defText name='t'>x"
+        b"</defText></defTextVector>"
+    )
+    server = script(definition, stays=2)
+    with pytest.raises(click.ClickException):
+        run_watch("127.0.0.1", server.port, parse_pattern(pattern), plain=True, as_json=False)
+    assert capsys.readouterr().err.splitlines() == said
+
+
 def test_it_waits_for_a_server_that_has_gone(
     session: Session, started: list[Any], user: Callable[..., None]
 ) -> None:

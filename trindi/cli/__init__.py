@@ -51,6 +51,8 @@ def _one_line_errors() -> Iterator[None]:
     except click.exceptions.NoArgsIsHelpError:
         raise
     except click.ClickException as error:
+        if isinstance(error, click.BadParameter):
+            _blame_variable(error)
         message = _one_line(error.format_message())
         if isinstance(error, click.UsageError):
             command = error.ctx.command_path if error.ctx is not None else "trindi"
@@ -60,6 +62,15 @@ def _one_line_errors() -> Iterator[None]:
         raise short from None
     except KeyboardInterrupt:
         sys.exit(130)
+
+
+def _blame_variable(error: click.BadParameter) -> None:
+    """Name the variable of the environment where it is what is wrong."""
+    ctx, param = error.ctx, error.param
+    if ctx is None or param is None or param.name is None:
+        return
+    if ctx.get_parameter_source(param.name) is click.core.ParameterSource.ENVIRONMENT:
+        error.param_hint = f"the variable {param.envvar}"
 
 
 def _one_line(message: str) -> str:

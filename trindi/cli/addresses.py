@@ -78,6 +78,11 @@ class Pattern(NamedTuple):
     def is_exact(self) -> bool:
         return self.device.is_exact and self.vector.is_exact and self.member.is_exact
 
+    @property
+    def is_one_property(self) -> bool:
+        """Whether it is about one property, of which all members come at once."""
+        return self.device.is_exact and self.vector.is_exact
+
     def covers(self, devicename: str, vectorname: str) -> bool:
         return self.device.matches(devicename) and self.vector.matches(vectorname)
 

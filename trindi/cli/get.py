@@ -11,7 +11,7 @@ import click
 import trio
 
 from trindi.cli.addresses import EVERYTHING, Pattern, devices_of, join
-from trindi.cli.client_app import run_client
+from trindi.cli.client_app import closed_connection, run_client
 from trindi.cli.getprop_format import ATTRIBUTES, Line, kind_of, lines_of
 from trindi.cli.output import say, to_json
 from trindi.client import IPyClient, NotConnected, Settled
@@ -63,6 +63,13 @@ class Search:
                     await self._read(self._later, scope)
             nursery.cancel_scope.cancel()
         await self._raise_if_missing(client)
+        if self._later is None and not (self._is_bounded or client.connected):
+            raise closed_connection(client, ": there may be more")
+
+    @property
+    def _is_bounded(self) -> bool:
+        """Whether it is known when all that matches is there."""
+        return all(one.is_one_property for one in self._wanted)
 
     async def _watch_for_ping_reply(self) -> None:
         """End the first reading when the server's pingReply shows that it has defined all."""
@@ -73,7 +80,7 @@ class Search:
 
     async def _read(self, events: Events, scope: trio.CancelScope) -> None:
         """Take definitions, each in time, until nothing more can match, or the events end."""
-        more_may_match = events is self._events and not all(one.is_exact for one in self._wanted)
+        more_may_match = events is self._events and not self._is_bounded
         async for event in events:
             if isinstance(event, DefVector):
                 names = (event.devicename, event.vectorname)

@@ -53,9 +53,9 @@ class Recorder:
             run_client(self._run, self._client, wrap=self._wrap)
         except SystemExit:
             # Ctrl-C is how most recordings end.
-            if self._stream is not None:
-                self._finish()
-            raise
+            if self._stream is None:
+                raise
+            self._finish()
 
     def _wrap(self, stream: trio.abc.Stream) -> RecordedStream:
         self._stream = self.start(stream, self.file)

@@ -40,10 +40,17 @@ class Saver:
     count: int | None
     timeout: float
     as_json: bool
+    _is_saving = False
 
     def run(self) -> None:
         """Save, and raise ClickException if the property has no BLOBs, or the server has gone."""
-        run_client(self._run, IPyClient(self.host, self.port, ask_for=[self.address.devicename]))
+        client = IPyClient(self.host, self.port, ask_for=[self.address.devicename])
+        try:
+            run_client(self._run, client)
+        except SystemExit:
+            # Ctrl-C is how it ends, unless a number of files is waited for.
+            if self.count is not None or not self._is_saving:
+                raise
 
     async def _run(self, client: IPyClient) -> None:
         vector = await find_vector(client, self.address, self.timeout)
@@ -57,6 +64,7 @@ class Saver:
             display = ProgressDisplay(bar)
             frames = vector.save_frames(self.directory, display)
             await client.enable_blobs(*self.address[:2])
+            self._is_saving = True
             async for path in frames:
                 # Not read from the file: another program may have moved it already.
                 size = frames.size

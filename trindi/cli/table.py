@@ -155,7 +155,9 @@ class Table:
         self.top = min(self.top, self._last_top)
         body = draw(rows, slice(self.top, self.top + self._page), width)
         if not rows:
-            body.append(Text("nothing to show yet", "bright_black"))
+            body.append(
+                Text(f"nothing to show yet of {visible(str(self.pattern))}", "bright_black")
+            )
         body += [Text()] * (self._page + 1 - len(body))
         lines = [self._title(rows, width), *body, *messages, self._foot()]
         for line in lines:

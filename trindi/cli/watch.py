@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any, Final, TextIO
+
+import trio
 
 from trindi.cli.addresses import ANY, Part, Pattern, devices_of, join
 from trindi.cli.client_app import Reconnecting, closed_connection, run_client
@@ -17,6 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from trindi.protocol import SnoopEvent
+
+
+NOTICE_AFTER: Final = 5.0  # seconds after which the user is told that there is nothing to watch
 
 
 def run_watch(
@@ -46,20 +51,43 @@ def _is_terminal(stream: TextIO | None) -> bool:
 class _LineView:
     """Prints each change."""
 
-    def __init__(self, client: IPyClient, pattern: Pattern, as_json: bool, max_known: int) -> None:
+    def __init__(
+        self,
+        client: IPyClient,
+        pattern: Pattern,
+        as_json: bool,
+        max_known: int,
+    ) -> None:
         self._events = client.events()
         self._pattern = pattern
         self._as_json = as_json
         self._max_known = max_known
+        self._found = False
         self._known: dict[tuple[str, str, str], str] = {}
         # States are shown unless the pattern names a member.
         self._states = pattern._replace(member=Part("_STATE")) if pattern.member == ANY else None
 
     async def run(self, client: IPyClient) -> None:
-        async for event in self._events:
-            for text, data in self._changes(event):
-                say(to_json(data) if self._as_json else text)
-        raise closed_connection(client)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._print_notice, client)
+            async for event in self._events:
+                if isinstance(event, DefVector):
+                    self._found |= self._pattern.covers(event.devicename, event.vectorname) and any(
+                        map(self._pattern.member.matches, [*event, *ATTRIBUTES])
+                    )
+                for text, data in self._changes(event):
+                    say(to_json(data) if self._as_json else text)
+            raise closed_connection(client)
+
+    async def _print_notice(self, client: IPyClient) -> None:
+        """Print that there is nothing to watch yet: its name may be misspelt."""
+        await trio.sleep(NOTICE_AFTER)
+        if not self._found:
+            # Loaded only here: comparing names takes modules that others do not need.
+            from trindi.cli.lookup import hints
+
+            (name,) = (await hints(client, [self._pattern])).values()
+            say(f"So far there is no {name}; still waiting", err=True)
 
     def _changes(self, event: SnoopEvent) -> Iterator[tuple[str, Mapping[str, Any]]]:
         """Yield what to print of an event, as text and as JSON."""
