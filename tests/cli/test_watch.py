@@ -307,7 +307,7 @@ def test_what_is_not_there_is_named(
     pattern: str,
     said: list[str],
 ) -> None:
-    monkeypatch.setattr("trindi.cli.watch.NOTICE_AFTER", 0.3)
+    monkeypatch.setattr("trindi.cli.watch._NOTICE_AFTER", 0.3)
     definition = (
         b"<defTextVector device='D' name='value' state='Ok' perm='rw'><defText name='t'>x"
         b"</defText></defTextVector>"

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from trindi.protocol import SnoopEvent
 
 
-NOTICE_AFTER: Final = 5.0  # seconds after which the user is told that there is nothing to watch
+_NOTICE_AFTER: Final = 5.0  # seconds after which the user is told that there is nothing to watch
 
 
 def run_watch(
@@ -81,7 +81,7 @@ class _LineView:
 
     async def _print_notice(self, client: IPyClient) -> None:
         """Print that there is nothing to watch yet: its name may be misspelt."""
-        await trio.sleep(NOTICE_AFTER)
+        await trio.sleep(_NOTICE_AFTER)
         if not self._found:
             # Loaded only here: comparing names takes modules that others do not need.
             from trindi.cli.lookup import hints
