@@ -141,7 +141,8 @@ class Collector:
         except ValueError:
             pass  # The element is refused when it is read.
         wanted = self._may_have(0)
-        self._incoming = Incoming(min(size, self._payloads.max_bytes) if wanted else None)
+        if not self.refusal:
+            self._incoming = Incoming(min(size, self._payloads.max_bytes) if wanted else None)
 
     def _take(self, incoming: Incoming, data: Buffer, start: int, end: int) -> None:
         # The buffer is locked while a view of it exists.
