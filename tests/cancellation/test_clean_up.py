@@ -85,7 +85,7 @@ async def test_the_clean_up_of_a_driver_is_run(autojump_clock: MockClock) -> Non
         nursery.cancel_scope.cancel()
     assert driver.steps == ["parking", "parked", "closed"]
     # It could still say so.
-    assert [type(event).__name__ for event in link.events] == ["setNumberVector"]
+    assert [type(event).__name__ for event in link.events] == ["defNumberVector", "setNumberVector"]
     assert trio.current_time() == began + 5
 
 

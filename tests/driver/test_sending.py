@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import trio
 
-from tests.kit.driver import RecordingPublisher, driver_of, settle, start
+from tests.kit.driver import RecordingPublisher, ask, driver_of, settle, start
 from trindi import (
     BLOBMember,
     BLOBVector,
+    Device,
     IPyDriver,
     LightMember,
     LightVector,
@@ -30,6 +31,8 @@ from trindi import (
     TextVector,
     defNumberVector,
     delProperty,
+    getProperties,
+    newNumberVector,
     setBLOBVector,
     setNumberVector,
     setSwitchVector,
@@ -48,6 +51,94 @@ def numbers(*names: str) -> NumberVector:
 
 def said(event: Any) -> tuple[Any, ...]:
     return (dict(event), event.state, event.timeout, event.message)
+
+
+class TestWhatGoesBeforeAReport:
+    """The definition; libindi's drivers may forget it, and its clients then drop the report."""
+
+    @staticmethod
+    def kinds(publisher: RecordingPublisher) -> str:
+        kinds = "".join(type(event).__name__[0] for event in publisher.events)
+        publisher.events.clear()
+        return kinds
+
+    @pytest.mark.parametrize("what", ["vector", "device"])
+    async def test_where_it_is_back(self, what: str, nursery: trio.Nursery) -> None:
+        vector: Any = numbers("a")
+        publisher = await start(nursery, driver_of(vector))
+        withdrawn = vector if what == "vector" else vector.device
+        await withdrawn.send_delProperty()
+        await vector.send_setVector()
+        assert self.kinds(publisher) == "d"
+        withdrawn.enable = True
+        vector["a"] = 7
+        await vector.send_setVector("back")
+        await vector.send_setVector()
+        definition: Any = publisher.events[0]
+        assert isinstance(definition, defNumberVector)
+        assert definition["a"] == 7
+        assert self.kinds(publisher) == "dss"
+
+    async def test_where_it_was_never_enabled(self, nursery: trio.Nursery) -> None:
+        vector = numbers("a")
+        vector.enable = False
+        publisher = await start(nursery, driver_of(vector))
+        vector.enable = True
+        await vector.send_setVectorMembers(members=["a"])
+        assert self.kinds(publisher) == "ds"
+
+    async def test_where_it_is_of_blobs(self, nursery: trio.Nursery) -> None:
+        vector = BLOBVector("b", blobmembers=[BLOBMember("a", blobformat=".bin")])
+        vector.enable = False
+        publisher = await start(nursery, driver_of(vector))
+        vector.enable = True
+        vector["a"] = b"x"
+        await vector.send_setVectorMembers(members=["a"])
+        assert self.kinds(publisher) == "ds"
+
+    async def test_not_where_it_was_only_disabled(self, nursery: trio.Nursery) -> None:
+        vector = numbers("a")
+        publisher = await start(nursery, driver_of(vector))
+        vector.enable = False
+        vector.enable = True
+        await vector.send_setVector()
+        assert self.kinds(publisher) == "s"
+
+    async def test_where_it_is_requested(self, nursery: trio.Nursery) -> None:
+        vector = numbers("a")
+        driver = driver_of(vector)
+        publisher = await start(nursery, driver)
+        await vector.send_delProperty()
+        vector.enable = True
+        publisher.events.clear()
+        peer = await ask(driver, newNumberVector("Dev", "n", {"a": 1.0}))
+        # It is read-only; the answer is a report.
+        assert isinstance(publisher.take(), defNumberVector)
+        assert isinstance(peer.take(), setNumberVector)
+
+    async def test_where_the_author_is_still_to_answer_who_asks(
+        self, nursery: trio.Nursery
+    ) -> None:
+        vector = numbers("a")
+        gate = trio.Event()
+
+        class Slow(IPyDriver):
+            auto_send_def = False
+
+            async def clientevent(self, event: Any) -> None:
+                await gate.wait()
+                await event.vector.send_defVector()
+
+        driver = Slow([Device("Dev", [vector])])
+        publisher = await start(nursery, driver)
+        await ask(driver, getProperties("Dev"))
+        await vector.send_setVector()
+        await vector.send_setVector()
+        assert self.kinds(publisher) == "dss"
+        gate.set()
+        await settle()
+        await vector.send_setVector()
+        assert self.kinds(publisher) == "ds"
 
 
 class TestDefinitions:

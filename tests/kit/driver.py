@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import trio
 
-from trindi import Device, IPyDriver
+from trindi import DefVector, Device, IPyDriver
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -100,9 +101,24 @@ def driver_of(*vectors: Any, name: str = "Dev") -> IPyDriver:
 
 
 async def start(nursery: trio.Nursery, driver: IPyDriver) -> RecordingPublisher:
-    """Run a driver with a publisher that records; all it does at once is done on return."""
+    """Run a driver with a publisher that records; all it does at once is done on return.
+
+    As in a server, its properties are defined when it starts; that is not recorded.
+    """
     publisher = RecordingPublisher()
-    await nursery.start(driver.serve, publisher)
+
+    async def serve(task_status: trio.TaskStatus[None]) -> None:
+        def started(_value: None = None) -> None:
+            for event in driver.definitions():
+                driver.sink.publish(event)
+            said = [event for event in publisher.events if not isinstance(event, DefVector)]
+            publisher.events[:] = said
+            task_status.started()
+
+        status: Any = SimpleNamespace(started=started)
+        await driver.serve(publisher, task_status=status)
+
+    await nursery.start(serve)
     await settle()
     return publisher
 

@@ -71,7 +71,7 @@ class IPyDriver(NamedMapping[Device]):
         self._by_name: dict[str, Device] = {}
         self._adopt(devices, Device, "driver", "devicename")
         self._definitions = Definitions(self._by_name)
-        self.sink = DriverSink()
+        self.sink = DriverSink(self.encoded_definitions)
         self._nursery: trio.Nursery | None = None
         publish = self.sink.publish
         # The methods are looked up at each call, so that a test may replace them.
@@ -235,15 +235,19 @@ class IPyDriver(NamedMapping[Device]):
     def receive(self, item: Event | ProtocolError, sender: Sender) -> Awaitable[None] | None:
         """Take what a client sent; return something to await if the property's queue is full."""
         if isinstance(item, ProtocolError):
+            if item.devicename and item.vectorname:
+                self.sink.define(item.devicename, item.vectorname)
             self._dispatcher.refuse(item, sender)
         elif isinstance(item, NewVector):
+            self.sink.define(item.devicename, item.vectorname)
             return self._dispatcher.take(item, sender)
         elif isinstance(item, enableBLOB):
             return self._dispatcher.ask(item, sender)
         elif isinstance(item, getProperties):
             if not self.auto_send_def:
+                self.sink.forget(item)
                 return self._dispatcher.ask(item, sender)
-            sender.forward(self.encoded_definitions(item.devicename, item.vectorname))
+            self._answer(item, sender)
         return None
 
     def admit(
@@ -255,6 +259,14 @@ class IPyDriver(NamedMapping[Device]):
         error.
         """
         self._dispatcher.admit(event, devicename, vectorname, membername, size)
+
+    def _answer(self, question: getProperties, sender: Sender) -> None:
+        batch = self.encoded_definitions(question.devicename, question.vectorname)
+        sender.forward(batch)
+        peers: object = self.sink.publisher
+        if sender is peers:  # There is no other.
+            for encoded in batch.items:
+                self.sink.note(encoded.event)
 
     def definitions(
         self, devicename: str | None = None, vectorname: str | None = None

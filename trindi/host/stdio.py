@@ -9,22 +9,13 @@ from __future__ import annotations
 import contextlib
 import signal
 import threading
-from typing import TYPE_CHECKING, Any, Final, get_args
+from typing import TYPE_CHECKING, Any, Final
 
 import trio
 
 from trindi.errors import ProtocolError, TrindiError
 from trindi.host.guard import guarded_stdio
-from trindi.protocol import (
-    DefVector,
-    NewVector,
-    SetVector,
-    SnoopEvent,
-    delProperty,
-    encode,
-    ends,
-    newBLOBVector,
-)
+from trindi.protocol import SnoopEvent, delProperty, encode, newBLOBVector
 from trindi.transport import Connection, EncodedEvent, FrameSender, StdioStream
 
 if TYPE_CHECKING:
@@ -32,7 +23,6 @@ if TYPE_CHECKING:
 
     from trindi.driver import IPyDriver
     from trindi.protocol import Event, setBLOBVector
-    from trindi.transport import EncodedBatch
 
 STDIN_LINGER: Final = 0.4
 """Seconds for outstanding replies after the end of input, and again for them to leave. With the
@@ -80,8 +70,6 @@ async def run_on_stream(
         if isinstance(item, SnoopEvent):
             driver.hear(EncodedEvent(item))
             return None
-        if isinstance(item, (NewVector, ProtocolError)):
-            peer.define_first(driver, item)
         return driver.receive(item, peer)
 
     try:
@@ -98,64 +86,27 @@ async def run_on_stream(
         stream.close()
 
 
-# Asking a set for the type takes a tenth of what isinstance takes with their union.
-_REPORTS: Final[frozenset[type[Any]]] = frozenset(get_args(SetVector))
-
-
 class _StdioPeer:
-    """The peer of the driver: what it reports goes there, and the answers, once it is defined.
-
-    A driver says nothing of a property before its definition (§6), whose values are as new as those
-    of the reports that are dropped here.
-    """
+    """The peer of the driver: what it reports goes there, and the answers."""
 
     def __init__(self, connection: Connection) -> None:
         self._queue = connection.queue
-        self._reply = connection.reply
-        self._forward = connection.forward
         self.waits = connection.waits
         # Nobody else is throttled by waiting, as in libindi, whose drivers wait in their write.
         self._frames = FrameSender(one_receiver=True)
-        self._defined: set[tuple[str, str]] = set()
+        self.reply = connection.reply
+        self.forward = connection.forward
         self.request_started = connection.request_started
         self.request_finished = connection.request_finished
 
     def publish(self, event: Event) -> None:
-        if self._may_say(event):
-            # Encoded at once, so that the queue knows its weight, and errors are the sender's.
-            self._queue.put(EncodedEvent(event, encode(event)))
-
-    def reply(self, event: Event) -> None:
-        if self._may_say(event):
-            self._reply(event)
-
-    def forward(self, batch: EncodedBatch) -> None:
-        for encoded in batch.items:
-            self._may_say(encoded.event)
-        self._forward(batch)
+        if type(event) is delProperty:
+            self._frames.delete(event)
+        # Encoded at once, so that the queue knows its weight, and errors are the sender's.
+        self._queue.put(EncodedEvent(event, encode(event)))
 
     async def publish_blob(self, event: setBLOBVector, *, wait: bool = True) -> None:
-        if self._may_say(event):
-            await self._frames.send(EncodedEvent(event), [self._queue], wait=wait)
-        else:
-            await trio.lowlevel.checkpoint()
-
-    def define_first(self, driver: IPyDriver, item: NewVector | ProtocolError) -> None:
-        """Send the definition of a property that is requested, since the answer is a report."""
-        names = item.devicename, item.vectorname
-        if None not in names and names not in self._defined:
-            self.forward(driver.encoded_definitions(*names))
-
-    def _may_say(self, event: Any) -> bool:
-        """Note definitions and their ends; return whether the property is defined, if it is one."""
-        if type(event) in _REPORTS:
-            return (event.devicename, event.vectorname) in self._defined
-        if isinstance(event, DefVector):
-            self._defined.add((event.devicename, event.vectorname))
-        elif type(event) is delProperty:
-            self._defined = {names for names in self._defined if not ends(event, *names)}
-            self._frames.delete(event)
-        return True
+        await self._frames.send(EncodedEvent(event), [self._queue], wait=wait)
 
 
 @contextlib.contextmanager

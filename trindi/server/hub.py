@@ -101,13 +101,10 @@ class Hub:
 
     # What upstreams say --------------------------------------------------------------------------
 
-    def publish(
-        self, upstream: Upstream, event: Event, encoded: EncodedEvent | None = None
-    ) -> None:
+    def publish(self, upstream: Upstream, event: Event) -> None:
         """Send what a driver of this process says to its receivers, without waiting.
 
-        A getProperties or enableBLOB says what it snoops on. `encoded` is the event, where it is
-        encoded already.
+        A getProperties or enableBLOB says what it snoops on.
 
         Raises:
             ConfigurationError: the event is about a device of another upstream (§9).
@@ -117,15 +114,14 @@ class Hub:
             self._snoop(upstream, event)
             return
         self._check_own(upstream, event)
-        self._send(upstream, event, encoded)
+        self._send(upstream, event)
 
-    def _send(self, upstream: Upstream, event: Event, encoded: EncodedEvent | None = None) -> None:
+    def _send(self, upstream: Upstream, event: Event) -> None:
         upstream.events_out += 1
         receivers, as_bytes = self._router.route(event, upstream)
-        if encoded is None:
-            # Encoded before it waits anywhere: so its weight is exact, and what cannot be encoded
-            # is an error of the driver that sends it.
-            encoded = EncodedEvent(event, encode(event) if as_bytes else None)
+        # Encoded before it waits anywhere: so its weight is exact, and what cannot be encoded is an
+        # error of the driver that sends it.
+        encoded = EncodedEvent(event, encode(event) if as_bytes else None)
         if type(event) is delProperty:
             upstream.frames.delete(event)
         for receiver in receivers:

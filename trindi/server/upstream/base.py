@@ -27,9 +27,7 @@ if TYPE_CHECKING:
 class Broker(Protocol):
     """What the server does for an upstream."""
 
-    def publish(
-        self, upstream: Upstream, event: Event, encoded: EncodedEvent | None = None
-    ) -> None:
+    def publish(self, upstream: Upstream, event: Event) -> None:
         """Send what a driver of this process says to its receivers, without waiting."""
 
     async def publish_blob(

@@ -77,7 +77,7 @@ class LocalUpstream(Upstream):
     ) -> None:
         self.publish = partial(broker.publish, self)
         self.publish_blob = partial(broker.publish_blob, self)
-        defining = _Defining(self, broker, task_status)
+        defining = _Defining(self, task_status)
         await self.driver.serve(self, runtime=self.runtime, task_status=defining)
 
 
@@ -85,11 +85,10 @@ class _Defining(NamedTuple):
     """Sends the definitions once the driver runs, before its own tasks can report anything."""
 
     upstream: LocalUpstream
-    broker: Broker
     task_status: trio.TaskStatus[None]
 
     def started(self, _value: None = None) -> None:
         self.upstream._is_defined = True
         for encoded in self.upstream.definitions(None, None).items:
-            self.broker.publish(self.upstream, encoded.event, encoded)
+            self.upstream.driver.sink.publish(encoded.event)
         self.task_status.started()
