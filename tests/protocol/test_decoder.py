@@ -325,17 +325,10 @@ def test_numbers_keep_the_text_as_received() -> None:
         ("<pingRequest/>", "the attribute uid is missing"),
         ("<enableBLOB device='d'/>", "'' is no BLOB policy (Never, Also, Only)"),
         ("<enableBLOB device='d'>also</enableBLOB>", "'also' is no BLOB policy"),
-        ("<setTextVector device='d' name='n' state='Okay'/>", "'Okay' is no state"),
-        ("<defTextVector device='d' name='n' perm='wr'/>", "'wr' is no permission (ro, wo, rw)"),
-        ("<defSwitchVector device='d' name='n' rule='One'/>", "'One' is no switch rule"),
         (
             "<newSwitchVector device='d' name='n'><oneSwitch name='a'>on</oneSwitch>"
             "</newSwitchVector>",
             "a: 'on' is no switch value (Off, On)",
-        ),
-        (
-            "<setLightVector device='d' name='n'><oneLight name='a'/></setLightVector>",
-            "a: '' is no light value (Idle, Ok, Busy, Alert)",
         ),
         (
             "<newNumberVector device='d' name='n'><oneNumber name='a'></oneNumber>"
@@ -820,6 +813,71 @@ def test_a_number_of_a_driver_that_is_none_is_unknown_and_hides_nothing(
     assert (event.state, event.text["b"]) == (State.BUSY, text)
     (again,) = Decoder().feed(encode(event))
     assert again == event
+
+
+# What libindi's clients make of a word: crackISState, crackIPState, crackIPerm and crackISRule look
+# only at the start of some, and leave what they do not know as it was.
+@pytest.mark.parametrize(
+    ("kind", "text", "meaning"),
+    [
+        ("Switch", "on", None),
+        ("Switch", "ON ", None),
+        ("Switch", "maybe", None),
+        ("Switch", "", None),
+        ("Switch", "Ono", SwitchState.ON),
+        ("Switch", "Offline", None),
+        ("Light", "ok", None),
+        ("Light", "Okay", State.OK),
+        ("Light", "On", None),
+        ("Light", "", None),
+    ],
+)
+def test_a_word_of_a_driver_that_is_none_hides_nothing(kind: str, text: str, meaning: Any) -> None:
+    good = {"Switch": "On", "Light": "Alert"}[kind]
+
+    def read(verb: str, member: str) -> Any:
+        events: list[Any] = Decoder().feed(
+            f"<{verb}{kind}Vector device='D' name='N' state='Busy'><{member} name='a'>{text}"
+            f"</{member}><{member} name='b'>{good}</{member}></{verb}{kind}Vector>".encode()
+        )
+        (event,) = events
+        assert event.state is State.BUSY
+        (again,) = Decoder().feed(encode(event))
+        assert again == event
+        return event
+
+    unknown = {"Switch": SwitchState.OFF, "Light": State.IDLE}[kind]
+    assert dict(read("def", f"def{kind}")) == {"a": meaning or unknown, "b": good}
+    # In a report such a member is as it was.
+    assert dict(read("set", f"one{kind}")) == ({"a": meaning} if meaning else {}) | {"b": good}
+
+
+@pytest.mark.parametrize(
+    ("attribute", "field", "meaning"),
+    [
+        ("state='Okay'", "state", State.OK),
+        ("state='busy'", "state", State.OK),
+        ("state='Fine'", "state", State.OK),
+        ("perm='wr'", "perm", Permission.RO),
+        ("perm='rw+'", "perm", Permission.RW),
+        ("rule='One'", "rule", Rule.ONE_OF_MANY),
+        ("rule='anyofmany'", "rule", Rule.ONE_OF_MANY),
+    ],
+)
+def test_an_attribute_of_a_driver_that_is_not_legal_hides_nothing(
+    attribute: str, field: str, meaning: str
+) -> None:
+    member = "<defSwitch name='a'>On</defSwitch></defSwitchVector>"
+    data = f"<defSwitchVector device='D' name='N' {attribute}>{member}"
+    event: Any = Decoder().feed(data.encode())[0]
+    assert (getattr(event, field), dict(event)) == (meaning, {"a": "On"})
+
+
+def test_a_state_in_a_report_that_is_none_changes_none() -> None:
+    member = b"<oneText name='a'>x</oneText></setTextVector>"
+    (event,) = Decoder().feed(b"<setTextVector device='D' name='N' state='Fine'>" + member)
+    assert isinstance(event, setTextVector)
+    assert (event.state, dict(event)) == (None, {"a": "x"})
 
 
 def test_a_request_for_a_number_that_is_none_is_illegal() -> None:

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 ASK = newNumberVector("D", "n", {"a": 2.0})
 ANSWER = setNumberVector("D", "n", {"a": 2.0})
-BROKEN = b'<setSwitchVector device="D" name="n"><oneSwitch name="a">x</oneSwitch></setSwitchVector>'
+BROKEN = b'<setSwitchVector device="D"><oneSwitch name="a">x</oneSwitch></setSwitchVector>'
 
 
 Said: TypeAlias = tuple[float, str, Event | bytes | None]

@@ -30,6 +30,21 @@ def _choice(enumeration: type[E], what: str) -> Callable[[str], E]:
     return read
 
 
+# libindi's clients look only at how these words start.
+_STARTS: Final = ("On", "Ok", "rw", "ro", "wo")
+
+
+def _word(enumeration: type[E]) -> Callable[[str], E | None]:
+    """Make what reads a word of a driver as libindi's clients do; None where it is none."""
+    table = {str(choice): choice for choice in enumeration}
+    starts = [start for start in _STARTS if start in table]
+
+    def read(text: str) -> E | None:
+        return table.get(next((start for start in starts if text.startswith(start)), text))
+
+    return read
+
+
 def _hint(text: str) -> float:
     """Return 0 where it cannot be read."""
     try:
@@ -48,23 +63,33 @@ READ_VALUE: Final[dict[Kind | None, Callable[[str], Any]]] = {
     Kind.BLOB: lambda _: None,  # a definition of a BLOB has no value (§2)
 }
 
+READ_WORD: Final[dict[Kind | None, Callable[[str], Any]]] = {
+    Kind.SWITCH: _word(values.SwitchState),
+    Kind.LIGHT: _word(values.State),
+}
+
+# States, permissions and rules are a driver's alone to say.
 _READ_ATTRIBUTE: Final[dict[type[Any], Callable[[str], Any]]] = {
     str: str,
-    values.State: _choice(values.State, "state"),
-    values.Permission: _choice(values.Permission, "permission"),
-    values.Rule: _choice(values.Rule, "switch rule"),
+    values.State: _word(values.State),
+    values.Permission: _word(values.Permission),
+    values.Rule: _word(values.Rule),
     float: _hint,
     datetime: values.parse_timestamp,
 }
 
 
 def read_fields(element: Element, attributes: Attributes) -> dict[str, Any]:
-    """Return the fields of an element's event that are attributes; ValueError if one is bad."""
+    """Return the fields of an element's event that are attributes; ValueError if one is missing.
+
+    One that is not legal counts as absent, as in libindi's clients.
+    """
     fields: dict[str, Any] = {}
     for attribute in element.attributes:
         text = attributes.get(attribute.xml)
-        if text:
-            fields[attribute.field] = _READ_ATTRIBUTE[attribute.type](text)
+        value = _READ_ATTRIBUTE[attribute.type](text) if text else None
+        if value is not None:
+            fields[attribute.field] = value
         elif attribute.required:
             raise ValueError(f"the attribute {attribute.xml} is missing")
         elif attribute.always:

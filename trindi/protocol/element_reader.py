@@ -13,11 +13,13 @@ import dataclasses
 import re
 from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 from typing import Any, Final, TypeAlias, TypeVar
 
 from trindi.errors import RefusedError
 from trindi.protocol.attributes import (
     READ_VALUE,
+    READ_WORD,
     Attributes,
     blob_details,
     details_reader,
@@ -26,10 +28,16 @@ from trindi.protocol.attributes import (
 )
 from trindi.protocol.blobs import Loader, Payloads
 from trindi.protocol.elements import ELEMENTS, Element, Kind
-from trindi.protocol.events import Event, newNumberVector
+from trindi.protocol.events import Event
 from trindi.protocol.markup import ATTRIBUTES, BLANK, HEAD, Buffer, Memory, read_attributes, text_of
 from trindi.protocol.unloaded import UnloadedEvent
-from trindi.protocol.values import MAX_NUMBER_LENGTH, parse_reading, parse_timestamp
+from trindi.protocol.values import (
+    MAX_NUMBER_LENGTH,
+    State,
+    SwitchState,
+    parse_reading,
+    parse_timestamp,
+)
 
 V = TypeVar("V")
 
@@ -54,16 +62,31 @@ def _remember(read: Callable[[Any], V]) -> Memory[Any, V]:
     return Memory(read, _MAX_REMEMBERED, lambda key, _: len(key) <= _MAX_REMEMBERED_LENGTH)
 
 
+_UNKNOWN: Final[dict[Kind | None, Any]] = {Kind.SWITCH: SwitchState.OFF, Kind.LIGHT: State.IDLE}
+
+
+def _read_word(read: Callable[[str], Any], default: Any, text: str) -> Any:
+    word = read(text) or default
+    if word is None:
+        raise ValueError(f"{text[:40]!r} is no value")
+    return word
+
+
 def _content_reader(element: Element) -> Callable[[bytes], tuple[str, Any]]:
     """Return what reads the content of a member: its text and its value.
 
-    A number that is none makes a client's request illegal. In what a driver tells it is unknown,
-    and hides nothing else: real drivers report ``nan``.
+    A value that is not legal makes a client's request illegal. What a driver tells counts without
+    it: a number is unknown (real drivers report ``nan``), and a switch or light is Off or Idle in a
+    definition, unchanged in a report (then ValueError), as in libindi's clients.
     """
     kind = element.kind
+    is_request = element.xml.startswith("new")
     read_value = READ_VALUE[kind]
-    if kind is Kind.NUMBER and element.cls is not newNumberVector:
+    if kind is Kind.NUMBER and not is_request:
         read_value = parse_reading
+    elif kind in READ_WORD and not is_request:
+        default = _UNKNOWN[kind] if element.xml.startswith("def") else None
+        read_value = partial(_read_word, READ_WORD[kind], default)
 
     def read(content: bytes) -> tuple[str, Any]:
         text = text_of(content)
@@ -150,6 +173,7 @@ class _VectorReader(_Reader):
         self._rest = re.compile(f"(?:{BLANK}*+{member})*+{BLANK}*+</{element.xml}>".encode())
         self._length = len(f"<{name}")
         self._read_content = _content_reader(element)
+        self._is_request = element.xml.startswith("new")
         self._read_details = details_reader(element)
         self._when = self._index["timestamp"]
         self._members = self._index["members"]
@@ -181,7 +205,9 @@ class _VectorReader(_Reader):
             try:
                 texts[name], members[name] = read_content(content)
             except ValueError as error:
-                return end, None, f"{name}: {error}"
+                if self._is_request:
+                    return end, None, f"{name}: {error}"
+                continue
             if detail is not None:
                 details[name] = detail
         values = values.copy()
