@@ -21,7 +21,7 @@ from markdown_it import MarkdownIt
 from trio.testing import wait_all_tasks_blocked
 
 from tests.kit.docs import DOCS, PAGES, ROOT, SNIPPETS, blocks
-from tests.kit.driver import OnlyClient
+from tests.kit.driver import OnlyClient, start_with
 from trindi import (
     IPyClient,
     IPyServer,
@@ -56,7 +56,7 @@ if TYPE_CHECKING:
 
 async def start(nursery: trio.Nursery, driver: Any) -> OnlyClient:
     peer = OnlyClient()
-    await nursery.start(driver.serve, peer)
+    await start_with(nursery, driver, peer)
     return peer
 
 

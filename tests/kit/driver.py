@@ -101,11 +101,17 @@ def driver_of(*vectors: Any, name: str = "Dev") -> IPyDriver:
 
 
 async def start(nursery: trio.Nursery, driver: IPyDriver) -> RecordingPublisher:
-    """Run a driver with a publisher that records; all it does at once is done on return.
-
-    As in a server, its properties are defined when it starts; that is not recorded.
-    """
+    """Run a driver with a publisher that records; all it does at once is done on return."""
     publisher = RecordingPublisher()
+    await start_with(nursery, driver, publisher)
+    await settle()
+    return publisher
+
+
+async def start_with(
+    nursery: trio.Nursery, driver: IPyDriver, publisher: RecordingPublisher
+) -> None:
+    """Run a driver; as in a server, all is defined when it starts, and that is not recorded."""
 
     async def serve(task_status: trio.TaskStatus[None]) -> None:
         def started(_value: None = None) -> None:
@@ -119,8 +125,6 @@ async def start(nursery: trio.Nursery, driver: IPyDriver) -> RecordingPublisher:
         await driver.serve(publisher, task_status=status)
 
     await nursery.start(serve)
-    await settle()
-    return publisher
 
 
 async def settle() -> None:
