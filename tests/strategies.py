@@ -260,7 +260,7 @@ def junk() -> SearchStrategy[bytes]:
                 b"a < b and a <1",
                 b"<trindi.Thing object at 0x7f00>",
                 b"<unknown/>",
-                b"<un-known a:b='1>2'><getProperties/>text</un-known>",
+                b"<un-known a:b='1>2'><getproperties/>text</un-known>",
                 b"</newTextVector>",
                 b"\xe9\xff\0<\0",
             ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import logging
 import random
 import struct
 import tracemalloc
@@ -14,6 +15,7 @@ import trio
 from tests.kit.peers import of
 from tests.kit.server import until
 from trindi.protocol import (
+    MAX_IGNORED,
     BLOBPolicy,
     State,
     enableBLOB,
@@ -23,6 +25,7 @@ from trindi.protocol import (
     setBLOBVector,
     setTextVector,
 )
+from trindi.transport.connection import MAX_ERRORS
 
 if TYPE_CHECKING:
     from tests.kit.hostile import Scene
@@ -60,16 +63,15 @@ NOISE = [
     param(b"<!-- " + EVIL + b" > " + EVIL + b"-->", id="two messages in a comment"),
     param(b"<!>" + b"<!->" + b"<!ELEMENT x>", id="markup of no use"),
     param(b"<?php ?>", id="a processing instruction"),
-    param(b"<INDI>" + EVIL + b"</INDI>", id="a wrapper"),
     param(EVIL.replace(b"Vector", b"vector"), id="the wrong case"),
     param(EVIL.replace(b"new", b"old"), id="an unknown element"),
     param(EVIL.replace(b"newText", b"newLight"), id="there is no newLightVector"),
     param(b'<oneText name="a">evil</oneText>', id="a member without a vector"),
     param(b'<unknown name="&lol;">&bomb;</unknown>', id="unknown entities in an unknown element"),
     param(b"<getProperties version='1.7' device='Nobody'/>", id="nobody's properties"),
-    param(b"<" * 100_000, id="100,000 brackets"),
-    param(b"</a>" * 50_000, id="50,000 end tags"),
-    param(b"<a/>" * 50_000, id="50,000 unknown elements"),
+    param(b"<" * 1000, id="1000 brackets"),
+    param(b"</a>" * 1000, id="1000 end tags"),
+    param(b"<a/>" * 1000, id="1000 unknown elements"),
     param(b"&" * 1_000_000, id="a million ampersands"),
     param(b"]]>" * 1000, id="ends of CDATA"),
 ]
@@ -129,13 +131,12 @@ MALFORMED = [
 ]
 
 
-async def check_next_is_read(scene: Scene) -> None:
+async def check_next_is_read(scene: Scene, times: int = 1) -> None:
     """What the bad client asks now is taken, and nothing of what it sent before was."""
     answer = await scene.bad.next(setTextVector)
     assert (answer["a"], answer.state) == ("good", State.OK)
     assert await scene.answers() == []
-    (event,) = scene.bench.asked
-    assert event["a"] == "good"
+    assert [event["a"] for event in scene.bench.asked] == ["good"] * times
     await scene.check_bystander()
 
 
@@ -162,6 +163,28 @@ async def test_a_malformed_element_is_dropped_and_counted(scene: Scene, data: by
 def name_of(scene: Scene) -> str:
     host, port = scene.bad.stream.socket.getsockname()  # type: ignore[attr-defined]
     return f"{host}:{port}"
+
+
+@pytest.mark.parametrize("start", [b"<foo>", b"<foo a='b'>text", b"<INDI>"])
+async def test_a_stray_start_tag_hides_nothing(
+    scene: Scene, start: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    """To indiserver the rest of the stream is inside of it: such a client is never heard again."""
+    caplog.set_level(logging.INFO, "trindi.connection")
+    await scene.play(start + GOOD + start + GOOD)
+    await scene.bad.next(setTextVector)
+    await check_next_is_read(scene, 2)
+    (about,) = [c for c in scene.server.statistics().clients if c.peer == name_of(scene)]
+    assert about.errors == 2
+    assert caplog.text.count("its end tag is missing") == 1
+
+
+@pytest.mark.parametrize("thing", [b"<", b"<!>", b"</a>", b"<a/>", b"<a>x</a>", b"<!---->"])
+async def test_a_flood_of_what_no_honest_peer_sends_ends_the_connection(
+    scene: Scene, thing: bytes
+) -> None:
+    await scene.play(thing * MAX_IGNORED * (MAX_ERRORS + 1) + EVIL)
+    await scene.check_sent_away("malformed")
 
 
 async def test_a_member_of_another_kind_changes_nothing(scene: Scene) -> None:

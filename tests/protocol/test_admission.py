@@ -55,7 +55,7 @@ def read(data: bytes, decoder: Decoder, step: int = 64 * 1024) -> tuple[list[Any
     items: list[Any] = []
     kept = 0
     for piece in pieces(data, step):
-        items += decoder.feed_unloaded(piece)
+        items += [item for item in decoder.items(piece) if item is not None]
         kept = max(kept, decoder.kept)
     return items, kept
 
@@ -185,7 +185,7 @@ def test_a_payload_that_nobody_wants_is_empty(text: bytes, suffix: str) -> None:
 
 def test_what_takes_long_is_left_to_the_caller() -> None:
     data = START + member(b"AAcO", name="a") + member(zipped(1000), size=1000, suffix=".z") + END
-    unloaded, last = Decoder().feed_unloaded(data + NEXT)
+    unloaded, last = [item for item in Decoder().items(data + NEXT) if item is not None]
     assert isinstance(unloaded, UnloadedEvent)
     assert unloaded.size == 1003
     assert last == pingReply("1")
@@ -197,7 +197,7 @@ def test_what_takes_long_is_left_to_the_caller() -> None:
 
 def test_what_cannot_be_loaded_is_an_error_of_its_element() -> None:
     data = NEXT + START + member(zipped(1000), size=999, suffix=".z") + END
-    _, unloaded = Decoder().feed_unloaded(data)
+    _, unloaded = [item for item in Decoder().items(data) if item is not None]
     assert isinstance(unloaded, UnloadedEvent)
     late = unloaded.load()
     first, at_once, last = Decoder().feed_all(data + NEXT)

@@ -167,7 +167,7 @@ def test_what_is_still_to_be_decompressed_is_left_to_the_caller() -> None:
             decoder = Decoder()
             decoder.feed(START + b"<oneBLOB name='b' size='8' format='.x.z'>" + ZIPPED[:5])
             decoder.feed(ZIPPED[5:])
-            (unloaded,) = decoder.feed_unloaded(b"</oneBLOB>" + END)
+            (unloaded,) = [item for item in decoder.items(b"</oneBLOB>" + END) if item is not None]
             assert isinstance(unloaded, UnloadedEvent)
             assert unloaded.size == 8
             event = setBLOBVector("d", "n", {"b": b"12345678"}, {"b": SizeFormat(8, ".x.z")})

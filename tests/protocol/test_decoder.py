@@ -210,7 +210,7 @@ def test_a_bytearray_may_be_fed() -> None:
 
 def test_unknown_elements_are_passed_over_whole_and_counted() -> None:
     decoder = Decoder()
-    data = b"<INDI><getProperties/></INDI> <newtextvector/><un-known a:b='>'>x</un-known >"
+    data = b"<INDI><properties/></INDI> <newtextvector/><un-known a:b='>'>x</un-known >"
     assert decoder.feed(data) == []
     assert decoder.skipped == 3
     assert decoder.feed(b"<newLightVector device='d' name='n'></newLightVector>") == []

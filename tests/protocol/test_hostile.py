@@ -3,7 +3,7 @@
 import pytest
 
 from trindi.errors import ProtocolError
-from trindi.protocol import Decoder, Event, getProperties, newTextVector, pingReply
+from trindi.protocol import MAX_IGNORED, Decoder, Event, getProperties, newTextVector, pingReply
 
 pytestmark = pytest.mark.usefixtures("with_and_without_collecting")
 
@@ -46,7 +46,7 @@ TEXT = b"<newTextVector device='d' name='n'><oneText name='a'>%b</oneText></newT
         pytest.param(b"<class 'int'>", id="a printed class"),
         pytest.param(b"<foo bar=baz>", id="an unknown element, unquoted"),
         pytest.param(b"<foo bar='", id="an unknown element, unfinished quote"),
-        pytest.param(b"<INDI version='1.7'><getProperties/></INDI>", id="a wrapper"),
+        pytest.param(b"<INDI version='1.7'><properties/></INDI>", id="an unknown element"),
         pytest.param(b"<getproperties version='1.7'/>", id="wrong case"),
         pytest.param(b"<newLightVector device='d' name='n'/>", id="no such element"),
         pytest.param(b"<!-- a > <getProperties/> -->", id="an element in a comment"),
@@ -128,6 +128,62 @@ def test_refused(data: bytes, reason: str) -> None:
     assert events == [GOOD]
     assert len(errors) == 1
     assert reason in errors[0]
+
+
+@pytest.mark.parametrize(
+    "start",
+    [
+        pytest.param(b"<foo>", id="a start tag"),
+        pytest.param(b"<foo a='b'> text ", id="with text"),
+        pytest.param(b"<foo><bar><baz/>", id="with unknown elements inside"),
+        pytest.param(b"<INDI version='1.7'>", id="a wrapper"),
+    ],
+)
+def test_an_unknown_element_ends_where_a_known_one_starts(start: bytes) -> None:
+    """So that a stray start tag mutes nobody.
+
+    To indiserver all that follows is inside it, until an end tag does not match: the peer is not
+    heard, and nobody is told. It cannot be known whether the end tag will come; where it does, the
+    elements inside are read, too.
+    """
+    errors, events = outcome(start + GOOD_BYTES * 2 + b"</foo>" + GOOD_BYTES)
+    assert errors == ["its end tag is missing"]
+    assert events == [GOOD] * 3
+
+
+UNKNOWN = b"<newLightVector device='d' name='n'><oneLight name='a'>Ok</oneLight></newLightVector>"
+
+
+THINGS = [
+    *(b"<", b"< ", b"</a>", b"<1", b"<!>", b"<?>", b"<?xml version='1.0'?>\n", b"<!-- - -->"),
+    *(b"<!-- > -->", b"<![CDATA[]]>", b"<a/>", b"<a b='>'/>", b"<a c-d=''/> ", b"<a "),
+    *(b"<a>x</a>", b"<a b='c'></a >", b"<a><b/></a>", b"<a b=c>", b"<class 'a'>", UNKNOWN),
+]
+
+
+@pytest.mark.parametrize("thing", THINGS)
+def test_more_in_a_row_than_an_honest_peer_sends_is_an_error(thing: bytes) -> None:
+    """Each of these takes time. An honest peer sends INDI between them.
+
+    libindi's drivers send one declaration for each element. A program that prints to its standard
+    output has no bound of errors.
+    """
+    count = MAX_IGNORED - 1
+    errors, events = outcome(thing * count + GOOD_BYTES + thing * count + GOOD_BYTES)
+    assert (errors, events) == ([], [GOOD, GOOD])
+    errors, events = outcome(thing * (3 * MAX_IGNORED + 1) + GOOD_BYTES)
+    assert errors == [f"it is one of {MAX_IGNORED} things in a row that are no INDI"] * 3
+    assert events == [GOOD]
+
+
+def test_what_honest_peers_send_is_no_error() -> None:
+    """A long session: declarations, comments, elements of a newer protocol."""
+    declared = b"<?xml version='1.0'?>\n" + (TEXT % b"a") + b"\n"
+    newer = b"<!-- hello -->" + UNKNOWN + b"<heartbeat/><capability name='x'/>\n"
+    session = declared * 1000 + (newer * 200 + declared) * 10
+    errors, events = outcome(session)
+    assert errors == []
+    assert len(events) == 1010
 
 
 def test_a_bare_ampersand_is_itself() -> None:

@@ -18,11 +18,11 @@ from trindi.protocol import (
     State,
     SwitchState,
     defSwitchVector,
-    element_reader,
     encode,
     encoder,
     getProperties,
     setNumberVector,
+    tag_reader,
 )
 
 
@@ -89,7 +89,7 @@ def test_long_tags_are_not_remembered(decode: bool) -> None:
     ("memory", "most"),
     [
         (encoder._remember(lambda name: f"<{name}>"), encoder._MAX_REMEMBERED),
-        (element_reader._remember(lambda name: name), element_reader._MAX_REMEMBERED),
+        (tag_reader.remember(lambda name: name), tag_reader.MAX_REMEMBERED),
     ],
 )
 def test_no_more_than_a_bounded_number_is_remembered(memory: Any, most: int) -> None:

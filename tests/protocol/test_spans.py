@@ -3,16 +3,27 @@
 import base64
 from collections.abc import Callable, Iterable
 from typing import Any
+from unittest import mock
 
 import pytest
 from hypothesis import example, given, strategies as st
 
 from tests.protocol.test_blob_collector import streams
 from tests.protocol.test_cost import ADVERSARIAL, calls
+from tests.protocol.test_hostile import THINGS
 from tests.protocol.test_roundtrip import MARKUP, byte_by_byte, cut, described, fed_all, mutated
 from tests.strategies import events, junk
 from trindi.errors import ProtocolError
-from trindi.protocol import Decoder, Event, Message, Span, encode, getProperties, pingReply
+from trindi.protocol import (
+    Decoder,
+    Event,
+    Message,
+    Span,
+    decoder as decoder_module,
+    encode,
+    getProperties,
+    pingReply,
+)
 
 TEXT = b"<newTextVector device='d' name='n'><oneText name='a'>%b</oneText></newTextVector>"
 
@@ -80,6 +91,19 @@ def test_any_mutation(data: bytes, places: list[int]) -> None:
 @given(mutated() | streams(), st.lists(st.integers(0)), st.integers(1, 300), st.integers(0, 300))
 def test_small_bounds(data: bytes, places: list[int], markup: int, payloads: int) -> None:
     check(data, places, lambda: Decoder(max_element_bytes=markup, max_blob_bytes=payloads))
+
+
+@given(
+    st.lists(st.sampled_from([*THINGS, *MARKUP, b"<a", b">", b"</a>", b"<a b=''"])).map(b"".join),
+    st.lists(st.integers(0)),
+    st.integers(1, 9),
+    st.integers(1, 60),
+)
+def test_any_junk(data: bytes, places: list[int], ignored: int, markup: int) -> None:
+    # Spans are found one by one; what gives none is passed over faster elsewhere.
+    with mock.patch.object(decoder_module, "MAX_IGNORED", ignored):
+        check(data, places)
+        check(data, places, lambda: Decoder(max_element_bytes=markup))
 
 
 @given(streams(), st.lists(st.integers(0)))

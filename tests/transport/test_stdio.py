@@ -346,7 +346,11 @@ async def test_the_file_of_a_blob_that_is_not_taken_is_closed_unread(
 async def test_a_file_is_read_by_whoever_loads_the_event(upload: Upload) -> None:
     before = open_descriptors()
     upload.send(attached(("a", 5), ("b", 5)), memfd(b"hello"), memfd(b"there"))
-    (unloaded,) = upload.decoder.feed_unloaded(await upload.stream.receive_some())
+    (unloaded,) = [
+        item
+        for item in upload.decoder.items(await upload.stream.receive_some())
+        if item is not None
+    ]
     assert isinstance(unloaded, UnloadedEvent)
     # The next read closes what nobody has claimed.
     upload.send(attached(("a", 5)), memfd(b"third"))

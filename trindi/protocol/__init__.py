@@ -19,8 +19,8 @@ from trindi.protocol.blobs import (
 )
 from trindi.protocol.decoder import (
     MAX_BLOB_BYTES as MAX_BLOB_BYTES,
-    MAX_DEPTH as MAX_DEPTH,
     MAX_ELEMENT_BYTES as MAX_ELEMENT_BYTES,
+    MAX_IGNORED as MAX_IGNORED,
     Decoder as Decoder,
 )
 from trindi.protocol.element_reader import read_address as read_address
@@ -79,6 +79,7 @@ from trindi.protocol.matching import (
     is_all as is_all,
     matches as matches,
 )
+from trindi.protocol.rewriter import MAX_DEPTH as MAX_DEPTH, MAX_ODD_TAG as MAX_ODD_TAG
 from trindi.protocol.snapshot import (
     MAX_SNAPSHOT_BYTES as MAX_SNAPSHOT_BYTES,
     Change as Change,

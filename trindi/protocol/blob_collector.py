@@ -13,10 +13,11 @@ from typing import Any, Final
 from trindi.errors import RefusedError
 from trindi.protocol.attributes import blob_details
 from trindi.protocol.blobs import COMPRESSED, Incoming, Payloads
-from trindi.protocol.element_reader import Malformed, read_address
+from trindi.protocol.element_reader import read_address
 from trindi.protocol.elements import ELEMENTS
 from trindi.protocol.framing import Framer
 from trindi.protocol.markup import Buffer, read_attributes
+from trindi.protocol.tag_reader import Malformed
 
 # Texts are taken out once so many bytes are held, and again when so many more are: a smaller
 # element is faster to read whole, and one that comes byte by byte must not be searched each time.

@@ -3,28 +3,28 @@
 The stream is not an XML document: it has many roots, XML declarations before each of them, and
 junk between them (protocol §1). An element is first read in one pass as what INDI programs write
 (`element_reader`). Where that fails, `framing` finds the end of the element, and an element that is
-whole but not in the plain form goes to defusedxml, which reads any XML, refuses document types and
-entities, and names faults. The result is rewritten in the plain form and read again, so that a name
-or a value is read in one place only.
+whole but not in the plain form is rewritten in it (`rewriter`) and read again. All of this is done
+in steps that take a millisecond or so: a peer must not keep others waiting, whatever it sends.
 
 Every bound is a named constant; an element beyond one is refused, and reading goes on after it.
 """
 
 import re
+from collections.abc import Generator
 from typing import Any, Final
 from xml.etree.ElementTree import ParseError
 
-from defusedxml.ElementTree import DefusedXMLParser
-
 from trindi.errors import ProtocolError, check_count
-from trindi.protocol.blob_collector import PAYLOAD_TAG, Collector, too_much_markup
-from trindi.protocol.blobs import Admit, Attachments, Collected, Payloads
-from trindi.protocol.element_reader import Malformed, Result, read, read_address
-from trindi.protocol.elements import ELEMENTS, Element
+from trindi.protocol.blob_collector import Collector
+from trindi.protocol.blobs import Admit, Attachments, Payloads
+from trindi.protocol.element_reader import read, read_address, read_steps
+from trindi.protocol.elements import ELEMENTS
 from trindi.protocol.events import Event
-from trindi.protocol.framing import FramedElement, Framer
-from trindi.protocol.markup import NAME, Buffer
+from trindi.protocol.framing import THINGS, FramedElement, Framer
+from trindi.protocol.markup import STEP_BYTES, Buffer, Steps, finish
+from trindi.protocol.rewriter import rewrite
 from trindi.protocol.spans import Span
+from trindi.protocol.tag_reader import Malformed, Result
 from trindi.protocol.unloaded import UnloadedEvent
 
 MAX_ELEMENT_BYTES: Final = 1024 * 1024
@@ -33,104 +33,14 @@ MAX_ELEMENT_BYTES: Final = 1024 * 1024
 MAX_BLOB_BYTES: Final = 1024 * 1024 * 1024
 """The payloads of one element, decoded: libindi counts lengths in 32-bit integers (§14)."""
 
-MAX_DEPTH: Final = 2
-"""A vector and its members (§1.1)."""
+MAX_IGNORED: Final = 1024
+"""Comments, declarations, unknown elements and stray ``<`` in a row, without one element of INDI:
+so many are an error, and each time so many more. libindi's drivers send one for each element."""
 
 # Layout and junk longer than this are more than one span: they are not held without bound.
 _MAX_TEXT_SPAN: Final = 64 * 1024
 
-# Characters that no XML parser takes, without NUL, which is an error (§9).
-_CONTROL: Final = bytes([*range(1, 9), 11, 12, *range(14, 32), 127])
-_PAYLOAD: Final = re.compile(b"(" + PAYLOAD_TAG + b")([^<]*+)")
-_NAME: Final = re.compile(NAME)
 _NAME_AT: Final = re.compile(rb"<([A-Za-z_][A-Za-z0-9_]{0,63})")
-
-
-class _Rewriter:
-    """Rewrites one element in the plain form: the target of an XML parser.
-
-    The bytes of the element are Latin-1 characters here, so that they come out as they went in.
-    Its `payloads` are by placeholder, those that are `collected` by offset: first by that in the
-    element, at the end by that in the plain `form`.
-    """
-
-    def __init__(
-        self, element: Element, payloads: dict[str, re.Match[bytes]], collected: Collected
-    ) -> None:
-        self._element = element
-        self._payloads = payloads
-        self._decoded = collected
-        self._depth = 0
-        self._text: list[str] = []
-        self.form = bytearray()
-        self.collected: Collected = {}
-
-    def start(self, name: str, attributes: dict[str, str]) -> None:
-        self._depth += 1
-        if self._depth > MAX_DEPTH:
-            raise ValueError(f"elements are nested more than {MAX_DEPTH} deep")
-        if self._depth > 1 and name != self._element.member:
-            raise ValueError(f"a <{name[:40]}> does not belong in it")
-        tag = "<" + name
-        for attribute, value in attributes.items():
-            if not _NAME.fullmatch(attribute):
-                raise ValueError(f"{attribute[:40]!r} is no name of an attribute")
-            tag += f""" {attribute}="{value.replace('"', "&quot;")}\""""
-        self.form += f"{tag}>".encode("latin-1")
-        self._text.clear()
-
-    def start_ns(self, prefix: str, _uri: str) -> None:
-        raise ValueError(f"there are no namespaces such as {prefix[:40]!r} in INDI")
-
-    def data(self, text: str) -> None:
-        self._text.append(text)
-
-    def end(self, name: str) -> None:
-        self._depth -= 1
-        # Text beside members has no meaning.
-        if self._depth or not self._element.member:
-            self._content("".join(self._text))
-        self.form += f"</{name}>".encode()
-        self._text.clear()
-
-    def _content(self, text: str) -> None:
-        if not self._element.has_blobs:
-            self.form += text.replace("<", "&lt;").encode("latin-1")
-            return
-        if not (mark := text.strip()):
-            return
-        # Each only once: repetition would take more memory than the bounds allow.
-        payload = self._payloads.pop(mark, None)
-        if payload is None:
-            raise ValueError("there is markup in a payload")
-        place = payload.start(2)
-        if place in self._decoded:
-            self.collected[len(self.form)] = self._decoded[place]
-        else:
-            self.form += payload[2]
-
-
-def _rewrite(data: bytes, element: Element, max_markup: int, collected: Collected) -> _Rewriter:
-    """Rewrite any element; ParseError where it is no XML, ValueError where it is no INDI."""
-    payloads: dict[str, re.Match[bytes]] = {}
-
-    def cut(match: re.Match[bytes]) -> bytes:
-        mark = f"[{len(payloads) + 1}]"
-        payloads[mark] = match
-        return match[1] + mark.encode()
-
-    size = len(data)
-    if element.has_blobs:
-        data = _PAYLOAD.sub(cut, data)
-    if size - sum(match.end(2) - match.start(2) for match in payloads.values()) > max_markup:
-        raise ValueError(too_much_markup(max_markup))
-    rewriter = _Rewriter(element, payloads, collected)
-    parser = DefusedXMLParser(target=rewriter, forbid_dtd=True)
-    # References are resolved later, by the rules of INDI; a bare "&" is no fault there (§9).
-    # The whole element goes in at once and is closed, so that expat has nothing to defer.
-    parser.feed(data.translate(None, _CONTROL).replace(b"&", b"&amp;").decode("latin-1"))
-    parser.close()
-    return rewriter
 
 
 class Decoder:
@@ -156,6 +66,7 @@ class Decoder:
         admit: Admit | None = None,
     ) -> None:
         self._max_markup = check_count("max_element_bytes", max_element_bytes, 1)
+        self._step = min(max_element_bytes, STEP_BYTES)
         check_count("max_blob_bytes", max_blob_bytes, 0)
         self._payloads = Payloads(max_blob_bytes, attachments, admit)
         self.offset = 0
@@ -164,6 +75,7 @@ class Decoder:
         self._held = bytearray()
         self._framer = Framer(self._bound)
         self._collector = Collector(self._framer, self._payloads, max_element_bytes)
+        self._ignored = 0  # things in a row that are no elements of INDI
         # For spans only: text between elements that may go on, and whether the last element was
         # rewritten.
         self._text = bytearray()
@@ -186,67 +98,75 @@ class Decoder:
             ProtocolError: an element is malformed or too large. The `events` of the error were
                 read before it; the bytes after it are kept, and ``feed(b"")`` goes on with them.
         """
-        return self._feed(data, load=True)
-
-    def _feed(self, data: Buffer, *, load: bool) -> list[Any]:
-        if self._held:
-            self._held += self._collector.resume(data, self._held)
-        buffer = self._held or data
-        framer, markup, payloads = self._framer, self._max_markup, self._payloads
-        stop, position = len(buffer), 0
-        events: list[Any] = []
-        error = None
-        while error is None:
-            start, found = position, None
-            if not framer.begun:
-                start = buffer.find(b"<", position)
-                if start < 0:
-                    position = stop
-                    break
-                bound = start + markup
-                found = read(buffer, start, bound if bound < stop else stop, payloads)
-            offset = self.offset
-            if found is None:
-                found = self._framed(buffer, start)
-                if found is None:
-                    position = start
-                    break
-            position, item, wrong = found
-            if wrong:
-                error = self._error(wrong, buffer, start, position, offset + start)
-            elif type(item) is UnloadedEvent:
-                item.offset = offset + start
-                loaded = item.load() if load else item
-                if isinstance(loaded, ProtocolError):
-                    error = loaded
-                else:
-                    events.append(loaded)
-            elif item is not None:
+        events: list[Event] = []
+        items = self.items(data)
+        for each in items:
+            item = each.load() if isinstance(each, UnloadedEvent) else each
+            if isinstance(item, ProtocolError):
+                items.close()
+                item.events = tuple(events)
+                raise item
+            if item is not None:
                 events.append(item)
-        self._hold(buffer, position)
-        if self._held:
-            self._collector.collect(self._held)
-        if error is not None:
-            error.events = tuple(events)
-            raise error
         return events
 
     def feed_all(self, data: Buffer) -> list[Event | ProtocolError]:
         """Read as `feed` does, but put each `ProtocolError` in its place among the events."""
-        return self._feed_all(data, load=True)
+        return [
+            item.load() if isinstance(item, UnloadedEvent) else item
+            for item in self.items(data)
+            if item is not None
+        ]
 
-    def feed_unloaded(self, data: Buffer) -> list[Event | ProtocolError | UnloadedEvent]:
-        """Read as `feed_all` does, but leave it to the caller to load what takes long."""
-        return self._feed_all(data, load=False)
+    def items(
+        self, data: Buffer
+    ) -> Generator[Event | ProtocolError | UnloadedEvent | None, None, None]:
+        """Read as `feed_all` does, in steps that take a millisecond or so at the most.
 
-    def _feed_all(self, data: Buffer, *, load: bool) -> list[Any]:
-        items: list[Any] = []
-        while True:
-            try:
-                return items + self._feed(data, load=load)
-            except ProtocolError as error:
-                items += (*error.events, error)
-                data = b""
+        Yields each event and error once it is read, and None between steps without one. It is left
+        to the caller to load what takes long. Feed nothing else before this has ended, or is
+        closed: then the rest is kept.
+        """
+        if self._held:
+            self._held += self._collector.resume(data, self._held)
+        buffer = self._held or data
+        framer, payloads = self._framer, self._payloads
+        step = self._step
+        stop, position = len(buffer), 0
+        try:
+            while True:
+                start, found = position, None
+                if not framer.begun:
+                    start = buffer.find(b"<", position)
+                    if start < 0:
+                        position = stop
+                        return
+                    bound = start + step
+                    found = read(buffer, start, bound if bound < stop else stop, payloads)
+                offset = self.offset
+                if found is None:
+                    if not framer.begun and (end := self._pass_over(buffer, start)):
+                        position = end
+                        yield None
+                        continue
+                    found = yield from self._framed(buffer, start)
+                    if found is None:
+                        position = start
+                        return
+                position, event, wrong = found
+                if event is not None:
+                    self._ignored = 0
+                    if type(event) is UnloadedEvent:
+                        event.offset = offset + start
+                    yield event
+                elif wrong:
+                    yield self._error(wrong, buffer, start, position, offset + start)
+                else:
+                    yield None
+        finally:
+            self._hold(buffer, position)
+            if self._held:
+                self._collector.collect(self._held)
 
     def feed_spans(self, data: Buffer) -> list[Span]:
         """Read as `feed_all` does, and return what is read with its bytes, payloads included.
@@ -299,12 +219,14 @@ class Decoder:
         self._is_rewritten = False
         found = None
         if not self._framer.begun:
-            stop = min(len(buffer), start + self._max_markup)
+            stop = min(len(buffer), start + self._step)
             found = read(buffer, start, stop, self._payloads)
-        found = found or self._framed(buffer, start)
+        found = found or finish(self._framed(buffer, start))
         if found is None:
             return None
         end, event, wrong = found
+        if event is not None:
+            self._ignored = 0
         item: Any = self._error(wrong, buffer, start, end, self.offset + start) if wrong else event
         if type(item) is UnloadedEvent:
             item.offset = self.offset + start
@@ -312,6 +234,29 @@ class Decoder:
         data = bytes(memoryview(buffer)[start:end])
         is_event = item is not None and not isinstance(item, ProtocolError)
         return Span(item, data, is_event and not self._is_rewritten)
+
+    def _pass_over(self, buffer: Buffer, start: int) -> int:
+        """Return where some things end that are no elements of INDI, or 0; this is only faster.
+
+        The last one before an error is not among them.
+        """
+        left = MAX_IGNORED - 1 - self._ignored
+        if not left or start + 1 == len(buffer):
+            return 0
+        for things, marks, is_named in THINGS:
+            found = things.match(buffer, start)
+            if found is None or found.end() - start > self._max_markup:
+                continue
+            end = found.end()
+            count = buffer.count(b"<", start, end) // marks
+            if count > left:
+                count, end = left, start
+                for _ in range(left * marks):
+                    end = buffer.find(b"<", end + 1)
+            self._ignored += count
+            self.skipped += count if is_named else 0
+            return end
+        return 0
 
     def _hold(self, buffer: Buffer, position: int) -> None:
         self.offset += position
@@ -325,39 +270,46 @@ class Decoder:
         has_blobs = element is not None and element.has_blobs
         return self._max_markup + (self._payloads.max_encoded if has_blobs else 0)
 
-    def _framed(self, buffer: Buffer, start: int) -> Result:
+    def _framed(self, buffer: Buffer, start: int) -> Steps[Result]:
         """Find the end of what starts at `start`, and read it; None where more bytes are needed."""
         taken = self._framer.taken
-        frame = self._framer.advance(buffer, start)
-        if frame is None:
-            return None
+        while (frame := self._framer.advance(buffer, start)) is None:
+            if not self._framer.has_more:
+                return None
+            yield
         event, wrong = None, self._collector.refusal
         if frame.fault:
             wrong = Malformed(frame.fault)
         elif wrong:
             pass  # Its payloads were thrown away.
         elif frame.whole:
-            event, wrong = self._whole(buffer, start, frame)
-        elif frame.name:
-            self.skipped += 1
+            event, wrong = yield from self._whole(buffer, start, frame)
+        else:
+            self.skipped += bool(frame.name)
+            self._ignored += 1
+            if self._ignored >= MAX_IGNORED:
+                self._ignored = 0
+                wrong = Malformed(f"it is one of {MAX_IGNORED} things in a row that are no INDI")
         self._collector.clear()
         self.offset += taken
         return frame.end, event, wrong
 
     def _whole(
         self, buffer: Buffer, start: int, frame: FramedElement
-    ) -> tuple[Event | UnloadedEvent | None, str]:
+    ) -> Steps[tuple[Event | UnloadedEvent | None, str]]:
         payloads, markup = self._payloads, self._max_markup
-        found = read(buffer, start, min(frame.end, start + markup), payloads)
+        found = yield from read_steps(buffer, start, min(frame.end, start + markup), payloads)
         if found is None:
             data = bytes(memoryview(buffer)[start : frame.end])
+            element = ELEMENTS[frame.name]
             try:
-                rewriter = _rewrite(data, ELEMENTS[frame.name], markup, payloads.collected)
+                rewriter = yield from rewrite(data, element, markup, payloads.collected)
             except (ParseError, ValueError) as error:
                 return None, Malformed(error)
             payloads.collected = rewriter.collected
             self._is_rewritten = True
-            found = read(rewriter.form, 0, len(rewriter.form), payloads)
+            form = rewriter.form
+            found = yield from read_steps(form, 0, len(form), payloads)
             assert found is not None, "it is in the plain form now"
         return found[1:]
 

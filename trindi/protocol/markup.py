@@ -1,11 +1,12 @@
 """Names, attributes, references and text, as INDI programs write them in tags and between them.
 
-Patterns for bytes, readers of what they find, and a cache of what they return. This module knows no
-element.
+Patterns for bytes, readers of what they find, and a cache of what they return. What may be long is
+read in steps: a generator that yields after each `STEP_BYTES` or so, for other work to be done
+meanwhile. This module knows no element.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from typing import Final, TypeAlias, TypeVar
 
 from trindi.protocol.values import BLANKS, MAX_ATTRIBUTE_LENGTH, clean
@@ -16,13 +17,22 @@ V = TypeVar("V")
 Buffer: TypeAlias = bytes | bytearray
 """The bytes that a decoder takes."""
 
+Steps: TypeAlias = Generator[None, None, V]
+"""Work that yields after each step of it, and returns its result at the end."""
+
+STEP_BYTES: Final = 8 * 1024
+"""Bytes that are read in one step: about a millisecond's work, at the most."""
+
 MAX_NAME_LENGTH: Final = 256
 """Characters of the name of an element or attribute; a long wrong one crashes indiserver (§9)."""
 
 MAX_ATTRIBUTES: Final = 32
 """Attributes of one element; the protocol knows at most eleven (§1.5)."""
 
+TOO_MANY_ATTRIBUTES: Final = f"it has more than {MAX_ATTRIBUTES} attributes"
+
 _REFERENCE: Final = re.compile(r"&(?:(amp|lt|gt|quot|apos)|#([0-9]{1,7})|#x([0-9a-fA-F]{1,6}));")
+_LONGEST_REFERENCE: Final = len("&#1114111;")
 _ENTITIES: Final = {"amp": "&", "lt": "<", "gt": ">", "quot": '"', "apos": "'"}
 
 
@@ -34,46 +44,85 @@ def _character(match: re.Match[str]) -> str:
     return chr(code) if 0 < code < 0x110000 else str(match[0])
 
 
-def _resolve(text: str) -> str:
+def _resolve(text: str) -> Steps[str]:
     """Resolve the five entities and character references; any other ``&`` is itself (§9)."""
     if "\0" in text:
         raise ValueError("there is a NUL byte in it")
-    text = clean(_REFERENCE.sub(_character, text))
-    return text.replace("\r\n", "\n").replace("\r", "\n")
+    parts: list[str] = []
+    start, stop = 0, len(text)
+    while True:
+        end = start + STEP_BYTES
+        if end < stop:
+            # No reference is cut in two.
+            mark = text.rfind("&", end - _LONGEST_REFERENCE, end)
+            end = mark if mark > 0 else end
+        parts.append(clean(_REFERENCE.sub(_character, text[start:end])))
+        start = end
+        if start >= stop:
+            return "".join(parts).replace("\r\n", "\n").replace("\r", "\n")
+        yield
+
+
+def finish(steps: Steps[V]) -> V:
+    """Do all steps at once, and return the result."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as done:
+            result: V = done.value
+            return result
 
 
 def text_of(data: bytes) -> str:
     """Read an element's text, UTF-8 or Latin-1 (§1.3); the blanks around it are layout (§0)."""
-    try:
-        text = data.decode().strip(BLANKS)
-    except UnicodeDecodeError:
-        text = data.decode("latin-1").strip(BLANKS)
-    if "&" in text or not text.isprintable():
-        return _resolve(text).strip(BLANKS)
-    return text
+    text = _decoded(data).strip(BLANKS)
+    return finish(_resolve(text)).strip(BLANKS) if _is_marked(text) else text
+
+
+def text_steps(data: bytes) -> Steps[str]:
+    """Read as `text_of` does, in steps."""
+    text = _decoded(data).strip(BLANKS)
+    return (yield from _resolve(text)).strip(BLANKS) if _is_marked(text) else text
+
+
+def attribute_steps(data: bytes) -> Steps[str]:
+    """Read an attribute's value, with its blanks; a line end or a tab becomes one, as in XML."""
+    text = _decoded(data)
+    if not _is_marked(text):
+        return text
+    return (yield from _resolve(text)).replace("\n", " ").replace("\t", " ")
 
 
 def attribute_text(data: bytes) -> str:
-    """Read an attribute's value, with its blanks; a line end or a tab becomes one, as in XML."""
+    """Read as `attribute_steps` does, at once."""
+    return finish(attribute_steps(data))
+
+
+def _decoded(data: bytes) -> str:
     try:
-        text = data.decode()
+        return data.decode()
     except UnicodeDecodeError:
-        text = data.decode("latin-1")
-    if "&" in text or not text.isprintable():
-        return _resolve(text).replace("\n", " ").replace("\t", " ")
-    return text
+        return data.decode("latin-1")
+
+
+def _is_marked(text: str) -> bool:
+    return "&" in text or not text.isprintable()
 
 
 NAME: Final = "[A-Za-z_][A-Za-z0-9_]*+"
+# An unknown element may have any XML name; Python's "<object at 0x7f…>" is no element.
+ANY_NAME: Final = "[^\0- =<>\"'/]++"
 BLANK: Final = "[ \t\r\n]"
 IS: Final = f"{BLANK}*+={BLANK}*+"
 QUOTED: Final = """(?:"[^"<]*+"|'[^'<]*+')"""
-ATTRIBUTES: Final = f"(?:{BLANK}++{NAME}{IS}{QUOTED})*+"
+# One more than may be, so that too many are seen, and no more are looked at.
+_AT_MOST: Final = f"{{0,{MAX_ATTRIBUTES + 1}}}+"
+ATTRIBUTES: Final = f"(?:{BLANK}++{NAME}{IS}{QUOTED}){_AT_MOST}"
 _ATTRIBUTE: Final = re.compile(f"""({NAME}){IS}(?:"([^"]*+)"|'([^']*+)')""".encode())
 # The timestamp has a group of its own: the rest of a tag comes again and can be remembered.
 HEAD: Final = re.compile(
     f"<({NAME})"
-    f"((?:{BLANK}++(?!timestamp[ \t\r\n=]){NAME}{IS}{QUOTED})*+)"
+    f"((?:{BLANK}++(?!timestamp[ \t\r\n=]){NAME}{IS}{QUOTED}){_AT_MOST})"
     f"(?:{BLANK}++timestamp{IS}({QUOTED}))?"
     f"({ATTRIBUTES}){BLANK}*+(/?)>".encode()
 )
@@ -96,15 +145,25 @@ class Memory(dict[K, V]):
         return value
 
 
-def read_attributes(data: bytes) -> dict[str, str]:
+def attributes_steps(data: bytes) -> Steps[dict[str, str]]:
     """Read the attributes of a tag; the first of a name wins (§9). ValueError beyond a bound."""
     found = _ATTRIBUTE.findall(data)
     if len(found) > MAX_ATTRIBUTES:
-        raise ValueError(f"it has more than {MAX_ATTRIBUTES} attributes")
+        raise ValueError(TOO_MANY_ATTRIBUTES)
     attributes: dict[str, str] = {}
+    since = 0
     for name, double, single in found:
-        value = attribute_text(double or single)
+        value = yield from attribute_steps(double or single)
+        since += len(value)
+        if since > STEP_BYTES:
+            since = 0
+            yield
         if len(name) > MAX_NAME_LENGTH or len(value) > MAX_ATTRIBUTE_LENGTH:
             raise ValueError(f"the attribute {name[:40].decode()} is too long")
         attributes.setdefault(name.decode(), value)
     return attributes
+
+
+def read_attributes(data: bytes) -> dict[str, str]:
+    """Read as `attributes_steps` does, at once."""
+    return finish(attributes_steps(data))

@@ -38,7 +38,7 @@ from trindi.visible import get_logger
 
 logger = get_logger("trindi.connection")
 
-RECEIVE_BYTES: Final = 64 * 1024  # of one read; they are decoded before other tasks run
+RECEIVE_BYTES: Final = 64 * 1024  # of one read; they are decoded in steps
 RECEIVE_BLOB_BYTES: Final = 256 * 1024  # while a large element arrives, decoded as it is read
 THREAD_BYTES: Final = 64 * 1024  # of BLOBs, decompressed or read from files; a thread loads more
 SEND_BYTES: Final = 64 * 1024  # gathered into one write; a larger event goes out alone
@@ -198,11 +198,13 @@ class Connection:
                 return
             # The peer may be waiting for its answer: the first one goes out without delay.
             self.queue.prompt = True
-            for number, read in enumerate(self._decoder.feed_unloaded(data)):
-                # A peer that sends much must not keep others waiting, and a peer that has just been
-                # disconnected is not served any more.
+            for number, read in enumerate(self._decoder.items(data)):
+                # A peer that sends much must not keep others waiting, even where nothing comes of
+                # it, and a peer that has just been disconnected is not served any more.
                 if number and (self._read_budget.exhausted() or self._reading.cancel_called):
                     await self._read_budget.checkpoint()
+                if read is None:
+                    continue
                 item = await self._load(read) if isinstance(read, UnloadedEvent) else read
                 waiting = self._receive(item, handler)
                 if waiting is not None:
@@ -275,7 +277,9 @@ class Connection:
             logger.debug("%s: %s", self.name, error)
             return
         self.errors += 1
-        logger.info("%s: %s", self.name, error)
+        # The first one is told, all are counted: a peer may send as many as it likes.
+        log = logger.info if self.errors == 1 else logger.debug
+        log("%s: %s", self.name, error)
         if self.errors == self._max_errors:
             self.disconnect(f"it has sent {self.errors} malformed elements")
 
