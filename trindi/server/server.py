@@ -19,7 +19,7 @@ from trindi.server.clients import MAX_CLIENTS, MAX_UPLOAD_BYTES, ClientLimits, C
 from trindi.server.hub import Hub
 from trindi.server.listeners import PatientListener, open_listeners
 from trindi.server.statistics import ServerStatistics
-from trindi.server.supervisor import MAX_RESTARTS, RESTART_DELAY, Supervisor
+from trindi.server.supervisor import RESTART_DELAY, Supervisor
 from trindi.server.upstream import LocalUpstream, Upstream
 from trindi.transport import BOUND, DEFAULT_RUNTIME, HIGH_WATER, Runtime, unblocked_log
 
@@ -44,8 +44,10 @@ class IPyServer:
         port: 0 takes a free one.
         maxconnections: clients at one time; one more is told so, and closed. Where the server is
             full, a client that has sent nothing in its first minute gives up its place.
-        max_restarts: how often a driver that fails is started again before it is left down.
-        restart_delay: seconds before the first restart; each further one waits twice as long.
+        max_restarts: how often a driver that fails is started again before it is left down, and
+            its devices are deleted; None: for ever.
+        restart_delay: seconds before the first restart; each further one waits twice as long, up
+            to a minute.
         high_water: bytes that may wait for a client before it is lagging.
         bound: bytes that may wait for a client, beyond one BLOB, before it is disconnected.
         max_element_bytes: bound of one element without BLOBs that a client sends.
@@ -66,7 +68,7 @@ class IPyServer:
         port: int = 7624,
         maxconnections: int = MAX_CLIENTS,
         *,
-        max_restarts: int = MAX_RESTARTS,
+        max_restarts: int | None = None,
         restart_delay: float = RESTART_DELAY,
         high_water: int = HIGH_WATER,
         bound: int = BOUND,

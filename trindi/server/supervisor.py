@@ -1,10 +1,13 @@
 """Runs each upstream, and runs it again when it fails, later each time.
 
-A failure costs only the upstream's own devices: they are withdrawn, and come back with it.
+A failure costs only the upstream's own devices: they are withdrawn, and come back with it. An
+instrument that was unplugged for hours is back soon after its cable is: by default an upstream is
+tried again for ever.
 """
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Final
 
 import trio
@@ -19,9 +22,6 @@ if TYPE_CHECKING:
 
 logger = get_logger("trindi.server")
 
-MAX_RESTARTS: Final = 10
-"""How often an upstream that fails is started again, as often as indiserver does (§5.1)."""
-
 RESTART_DELAY: Final = 1.0
 """Seconds before the first restart; each further one waits twice as long."""
 
@@ -30,9 +30,11 @@ MAX_RESTART_DELAY: Final = 60.0
 
 
 class Supervisor:
-    def __init__(self, hub: Hub, *, max_restarts: int, restart_delay: float) -> None:
+    def __init__(self, hub: Hub, *, max_restarts: int | None, restart_delay: float) -> None:
         self._hub = hub
-        self._max_restarts = check_count("max_restarts", max_restarts, 0)
+        self._max_restarts = math.inf
+        if max_restarts is not None:
+            self._max_restarts = check_count("max_restarts", max_restarts, 0)
         self._restart_delay = check_delay("restart_delay", restart_delay)
         self._supervised: dict[Upstream, _Supervised] = {}
 
@@ -79,15 +81,17 @@ class Supervisor:
         while True:
             began = trio.current_time()
             await self._run_once(upstream, supervised)
-            self._hub.withdraw(upstream, "[ERROR] the driver of {} has failed")
-            supervised.started()
             if trio.current_time() - began >= MAX_RESTART_DELAY:
                 failures, delay = 0, self._restart_delay
-            if failures >= self._max_restarts:
-                logger.error("%s has failed %d times: it is left down", upstream.name, failures + 1)
-                return
-            await trio.sleep(delay)
             failures += 1
+            if failures > self._max_restarts:
+                reason = f"has failed too often ({failures}): it is left down"
+                logger.error("%s %s", upstream.name, reason)
+                self._hub.withdraw(upstream, f"[ERROR] the driver of {{}} {reason}", for_good=True)
+                return
+            self._hub.withdraw(upstream, "[ERROR] the driver of {} has failed")
+            supervised.started()
+            await trio.sleep(delay)
             delay = max(delay, min(2 * delay, MAX_RESTART_DELAY))
             upstream.restarts += 1
 
