@@ -9,11 +9,14 @@ pytest-trio.
 from __future__ import annotations
 
 from functools import partial
+from inspect import signature
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 if TYPE_CHECKING:
+    from collections.abc import Generator
+
     import trio
 
 
@@ -28,6 +31,37 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
+    """Run a test under a clock that only its fixtures, or `usefixtures`, ask for.
+
+    pytest-trio looks for a clock in the arguments of the test alone, and would run it in real time.
+    """
+    if isinstance(item, pytest.Function) and item.get_closest_marker("trio") is not None:
+        _use_clock(item)
+    return (yield)
+
+
+def _use_clock(item: pytest.Function) -> None:
+    import trio  # noqa: PLC0415 - pytest-trio, which runs the test, has loaded it
+
+    clocks = {name: one for name, one in item.funcargs.items() if isinstance(one, trio.abc.Clock)}
+    if not clocks or clocks.keys() & signature(item.obj).parameters.keys():
+        return  # The test's own argument comes before those of its fixtures.
+    if len({id(clock) for clock in clocks.values()}) > 1:
+        pytest.fail(f"the test has {len(clocks)} clocks, {' and '.join(clocks)}: use one of them")
+    if hasattr(item.obj, "hypothesis"):
+        pytest.fail(f"a test of Hypothesis takes its clock as an argument: {', '.join(clocks)}")
+    given = (marker.kwargs.get("run") for marker in item.iter_markers("trio"))
+    run = next(filter(None, given), trio.run)
+    clock = next(iter(clocks.values()))
+
+    def run_under_clock(async_fn: Any, **options: Any) -> Any:
+        return run(async_fn, **(options | {"clock": clock}))
+
+    item.add_marker(pytest.mark.trio(run=run_under_clock), append=False)
+
+
 def _bind(name: str, nursery: trio.Nursery, config: pytest.Config) -> Any:
     from trindi import testing  # noqa: PLC0415 - see above
 
@@ -38,7 +72,7 @@ def _bind(name: str, nursery: trio.Nursery, config: pytest.Config) -> Any:
 def start_driver(nursery: trio.Nursery, pytestconfig: pytest.Config) -> Any:
     """`trindi.testing.start_driver` in the nursery of the test: await it with the driver.
 
-    Use `autojump_clock` beside it, so that time is virtual.
+    Use `autojump_clock` beside it, in the test or in a fixture, so that time is virtual.
     """
     return _bind("start_driver", nursery, pytestconfig)
 
@@ -47,7 +81,7 @@ def start_driver(nursery: trio.Nursery, pytestconfig: pytest.Config) -> Any:
 def start_server(nursery: trio.Nursery, pytestconfig: pytest.Config) -> Any:
     """`trindi.testing.start_server` in the nursery of the test: await it with the drivers.
 
-    Use `autojump_clock` beside it, so that time is virtual.
+    Use `autojump_clock` beside it, in the test or in a fixture, so that time is virtual.
     """
     return _bind("start_server", nursery, pytestconfig)
 
@@ -56,7 +90,7 @@ def start_server(nursery: trio.Nursery, pytestconfig: pytest.Config) -> Any:
 def start_replay(nursery: trio.Nursery, pytestconfig: pytest.Config) -> Any:
     """`trindi.testing.start_replay` in the nursery of the test: await it with the recording.
 
-    Use `autojump_clock` beside it, so that time is virtual.
+    Use `autojump_clock` beside it, in the test or in a fixture, so that time is virtual.
     """
     return _bind("start_replay", nursery, pytestconfig)
 
@@ -65,6 +99,6 @@ def start_replay(nursery: trio.Nursery, pytestconfig: pytest.Config) -> Any:
 def replay_to(nursery: trio.Nursery, pytestconfig: pytest.Config) -> Any:
     """`trindi.testing.replay_to` in the nursery: await it with drivers and the recording.
 
-    Use `autojump_clock` beside it, so that time is virtual.
+    Use `autojump_clock` beside it, in the test or in a fixture, so that time is virtual.
     """
     return _bind("replay_to", nursery, pytestconfig)

@@ -76,7 +76,8 @@ def test_the_page_leaves_no_bound_out() -> None:
 
 # What takes bounds, and those of its parameters that are none.
 CHANGED_WITH: dict[str, tuple[Any, set[str]]] = {
-    "IPyServer": (trindi.IPyServer, {"drivers", "host", "port"}),
+    # By default a driver is tried again for ever.
+    "IPyServer": (trindi.IPyServer, {"drivers", "host", "port", "max_restarts"}),
     "IPyClient": (
         trindi.IPyClient,
         {"host", "port", "ask_for", "reconnect", "connect", "runtime"},

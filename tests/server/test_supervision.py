@@ -98,8 +98,8 @@ async def test_each_restart_waits_twice_as_long_up_to_a_bound(
     await trio.sleep(24 * 3600)
     waits = [b - a - 1 for a, b in zip(driver.starts, driver.starts[1:], strict=False)]
     assert waits[:6] == pytest.approx([2, 4, 8, 16, 32, 60])
-    # indiserver gives up after ten restarts. An instrument that was unplugged for five minutes would
-    # stay away as long as the server lives.
+    # indiserver gives up after ten restarts. An instrument that was unplugged for five minutes
+    # would stay away as long as the server lives.
     assert waits[6:] == pytest.approx([60] * (len(waits) - 6))
     assert server.statistics().restarts == len(waits) > 1400
 

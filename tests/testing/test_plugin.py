@@ -89,6 +89,66 @@ FIXTURES = ("start_driver", "start_server", "start_replay", "replay_to")
 TRIO_MODE = "[pytest]\ntrio_mode = true\nfilterwarnings = error\n"
 
 
+CLOCKS = """
+import pytest
+import trio
+from hypothesis import HealthCheck, given, settings, strategies
+from thermostat_target import make_driver
+from trio.testing import MockClock
+
+async def is_night_short():
+    assert isinstance(trio.lowlevel.current_clock(), MockClock)
+    await trio.sleep(10 * 3600)
+
+@pytest.fixture
+async def client(start_driver, autojump_clock):
+    return await start_driver(make_driver())
+
+@pytest.fixture
+def clock_of_a_plain_fixture(autojump_clock):
+    return None
+
+async def test_in_an_async_fixture(client):
+    await is_night_short()
+
+async def test_in_a_plain_fixture(clock_of_a_plain_fixture):
+    await is_night_short()
+
+@pytest.mark.usefixtures("autojump_clock")
+async def test_by_a_mark(start_driver):
+    await start_driver(make_driver())
+    await is_night_short()
+
+class TestOfAClass:
+    @pytest.fixture(autouse=True)
+    def clock(self, autojump_clock):
+        return autojump_clock
+
+    async def test_used_by_all(self):
+        await is_night_short()
+
+async def test_its_own_argument_comes_first(mock_clock, clock_of_a_plain_fixture):
+    assert trio.lowlevel.current_clock() is mock_clock
+
+@pytest.mark.usefixtures("autojump_clock")
+def test_that_is_not_async():
+    pass
+
+async def test_in_real_time():
+    assert not isinstance(trio.lowlevel.current_clock(), MockClock)
+
+@pytest.mark.usefixtures("mock_clock", "autojump_clock")
+async def test_with_two():
+    pass
+
+@settings(suppress_health_check=list(HealthCheck))
+@given(strategies.booleans())
+@pytest.mark.usefixtures("autojump_clock")
+async def test_of_hypothesis(value):
+    pass
+"""
+
+
 def run_pytest(
     directory: Path, *arguments: str, ini: str = TRIO_MODE, plugin: str = "pytest_trindi"
 ) -> str:
@@ -145,6 +205,15 @@ def test_exceptions_show_in_the_test(run_all: Run) -> None:
     assert "FAILED test_clumsy.py::test_that_fails" in report
     assert "OSError: the cable is out" in report
     assert "clientevent failed on newNumberVector of Thermostat targetvector" in report
+
+
+@pytest.mark.slow
+def test_a_clock_is_used_wherever_it_is_asked_for(run: Run) -> None:
+    """pytest-trio would take it from an argument of the test alone, and run in real time."""
+    report = run(CLOCKS)
+    assert "2 failed, 7 passed" in report, report
+    assert "the test has 2 clocks, mock_clock and autojump_clock: use one of them" in report
+    assert "a test of Hypothesis takes its clock as an argument: autojump_clock" in report
 
 
 def orders(report: str) -> dict[str, str]:
