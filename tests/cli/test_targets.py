@@ -97,6 +97,68 @@ def test_a_file_imports_what_stands_beside_it(tmp_path: Path) -> None:
     assert devices(write(tmp_path, "user.py", text)) == ["Helped"]
 
 
+HELPED = "import helper\ndef make_driver(): return helper.driver('Helped by ' + helper.NAME)"
+LATER = "def make_driver():\n    import helper\n    return helper.driver(helper.NAME)"
+
+
+@pytest.mark.parametrize("text", [HELPED, LATER], ids=["at once", "in the factory"])
+def test_two_that_import_a_helper_of_their_own_are_told_so(tmp_path: Path, text: str) -> None:
+    """The second would get that of the first, now or when a handler imports it."""
+    first, second = (write(tmp_path, f"{name}/{name}.py", text) for name in ("one", "two"))
+    for name in ("one", "two"):
+        write(tmp_path, f"{name}/helper.py", f"{DRIVER}\nNAME = '{name}'")
+    assert devices(first) == ["Helped by one" if text is HELPED else "one"]
+    helper = sys.modules["helper"]
+    assert complaint(second) == (
+        f"{second} imports {tmp_path}/two/helper.py, and another target imports "
+        f"{tmp_path}/one/helper.py: give one of them another name"
+    )
+    assert sys.modules["helper"] is helper
+
+
+def test_a_package_is_a_helper_too(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        write(tmp_path, f"{name}/helper/__init__.py", "")
+        write(tmp_path, f"{name}/helper/drivers.py", f"{DRIVER}\nNAME = '{name}'")
+    text = HELPED.replace("import helper", "from helper import drivers as helper")
+    first, second = (write(tmp_path, f"{name}/{name}.py", text) for name in ("one", "two"))
+    assert devices(first) == ["Helped by one"]
+    assert "give one of them another name" in complaint(second)
+
+
+def test_a_helper_that_is_not_imported_is_no_matter(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        write(tmp_path, f"{name}/helper.py", f"{DRIVER}\nNAME = '{name}'")
+    assert devices(write(tmp_path, "one/one.py", HELPED)) == ["Helped by one"]
+    assert devices(write(tmp_path, "two/two.py", GOOD)) == ["Good"]
+    assert devices(write(tmp_path, "one/three.py", HELPED)) == ["Helped by one"]
+
+
+def test_a_file_and_a_module_with_a_helper_of_their_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("one", "two"):
+        write(tmp_path, f"{name}/helper.py", f"{DRIVER}\nNAME = '{name}'")
+    first = write(tmp_path, "one/one.py", HELPED)
+    write(tmp_path, "two/module_of_two.py", HELPED)
+    monkeypatch.chdir(tmp_path / "two")
+    assert devices(first) == ["Helped by one"]
+    assert "two/helper.py, and another target imports" in complaint("module_of_two")
+
+
+def test_one_that_has_not_called_the_init_of_its_base(tmp_path: Path) -> None:
+    text = f"""{DRIVER}
+class Heater(IPyDriver):
+    def __init__(self):
+        self.port = "/dev/ttyUSB0"
+
+def make_driver():
+    return Heater()
+"""
+    reason = "Heater.__init__ has not called super().__init__(…): call it first"
+    assert reason in complaint(write(tmp_path, "forgetful.py", text))
+
+
 def test_two_drivers_are_two() -> None:
     assert devices(str(EXAMPLES / "two_drivers.py")) == ["Thermostat", "Window"]
 

@@ -94,8 +94,10 @@ def test_a_vector_is_a_mapping_of_its_members() -> None:
     assert "a" in event
     assert "c" not in event
     assert event.get("c") is None
-    with pytest.raises(KeyError):
+    with pytest.raises(KeyError, match=r"newTextVector of d\.n holds no member 'c', only a, b"):
         event["c"]
+    with pytest.raises(KeyError, match=r"newTextVector of d\.n holds no member 'a', nor any other"):
+        newTextVector("d", "n")["a"]
 
 
 def test_a_vector_without_members_still_differs_from_another() -> None:

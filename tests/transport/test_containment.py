@@ -90,3 +90,37 @@ def test_an_error_is_described_even_if_it_cannot_say_what_it_is(
     assert (describe(SpeechlessError()), error_text(SpeechlessError())) == ("SpeechlessError", "")
     logging.getLogger("author").error("failed", exc_info=SpeechlessError())
     assert "SpeechlessError" in caplog.text
+
+
+async def sleep_a_second() -> None:
+    await asyncio.sleep(1)
+
+
+async def sleep_no_time() -> None:
+    await asyncio.sleep(0)
+
+
+async def wait_for_an_event() -> None:
+    await asyncio.Event().wait()
+
+
+ASYNCIO = [sleep_a_second, sleep_no_time, wait_for_an_event]
+
+
+@pytest.mark.parametrize("call", ASYNCIO)
+async def test_what_asyncio_raises_is_explained(call: Any) -> None:
+    handled: list[BaseException] = []
+
+    def handle(error: BaseException) -> bool:
+        handled.append(error)
+        return True
+
+    for _ in range(2):
+        with contained(handle):
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(call)
+    (error,) = handled[0].exceptions  # type: ignore[attr-defined]
+    (note,) = error.__notes__
+    assert note.startswith("asyncio does not work here, under Trio: write trio.sleep(")
+    assert describe(error).endswith(note)
+    assert describe(RuntimeError("oops")) == "RuntimeError: oops"

@@ -5,6 +5,7 @@ Anything wrong with a target is a `TargetError` of one line; its cause has the t
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import importlib.util
 import inspect
@@ -15,12 +16,17 @@ from typing import TYPE_CHECKING, Any, Final
 import trio
 
 from trindi.driver import IPyDriver
+from trindi.errors import ConfigurationError
 from trindi.transport import describe
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from types import ModuleType
 
 _FACTORY: Final = "make_driver"  # the name of the factory, where the target names none
+
+_directories: Final[set[Path]] = set()
+"""Where the files of targets are that were loaded, and what they import."""
 
 
 class TargetError(Exception):
@@ -34,7 +40,64 @@ def load_drivers(target: str) -> list[IPyDriver]:
     ``package.module:factory``; the factory returns a driver or a list of drivers.
     """
     source, name = _split(target)
-    module = _load_file(source) if source.endswith(".py") or "/" in source else _load_module(source)
+    if not (source.endswith(".py") or "/" in source):
+        # As for `python -m`: it can name what stands in the current directory.
+        with _importing_from(Path.cwd(), "", source):
+            return _make_drivers(_load_module(source), source, name)
+    path = Path(source).resolve()
+    if not path.is_file():
+        raise TargetError(f"there is no file {source}")
+    # As for a script: it can import what stands beside it.
+    with _importing_from(path.parent, str(path.parent), source):
+        return _make_drivers(_load_file(path, source), source, name)
+
+
+@contextlib.contextmanager
+def _importing_from(directory: Path, entry: str, source: str) -> Iterator[None]:
+    """Let a target import first what is in a directory; TargetError if it gets another's.
+
+    Python knows one module of a name: where two targets each import a helper of their own, the
+    second would get that of the first, without a word. So those of others are hidden meanwhile.
+    """
+    if entry in sys.path:
+        sys.path.remove(entry)
+    sys.path.insert(0, entry)
+    hidden = {
+        name: module
+        for name, module in sys.modules.items()
+        if _origin(top := name.partition(".")[0]) in _directories - {directory}
+        and _holds(directory, top, source)
+    }
+    for name in hidden:
+        del sys.modules[name]
+    try:
+        yield
+        for name in hidden.keys() & sys.modules.keys():
+            raise TargetError(
+                f"{source} imports {sys.modules[name].__file__}, and another target imports "
+                f"{hidden[name].__file__}: give one of them another name"
+            )
+    finally:
+        sys.modules.update(hidden)
+        _directories.add(directory)
+
+
+def _origin(name: str) -> Path | None:
+    """Return the directory that holds a module or package that is loaded."""
+    file = getattr(sys.modules.get(name), "__file__", None)
+    if file is None:
+        return None
+    path = Path(file).resolve()
+    return path.parent.parent if path.stem == "__init__" else path.parent
+
+
+def _holds(directory: Path, name: str, source: str) -> bool:
+    """Return whether a directory has a module of this name that is not the target itself."""
+    found = directory / f"{name}.py", directory / name / "__init__.py"
+    return any(one.is_file() and one != Path(source).resolve() for one in found)
+
+
+def _make_drivers(module: ModuleType, source: str, name: str) -> list[IPyDriver]:
     factory = getattr(module, name, None)
     if not callable(factory):
         raise TargetError(f"{source} has no function {name}")
@@ -62,12 +125,7 @@ def _split(target: str) -> tuple[str, str]:
     return source, name or _FACTORY
 
 
-def _load_file(source: str) -> ModuleType:
-    path = Path(source).resolve()
-    if not path.is_file():
-        raise TargetError(f"there is no file {source}")
-    # As for a script: it can import what stands beside it.
-    sys.path.insert(0, str(path.parent))
+def _load_file(path: Path, source: str) -> ModuleType:
     loaded = sys.modules.get(path.stem)
     if loaded is not None and getattr(loaded, "__file__", None) == str(path):
         return loaded
@@ -89,9 +147,6 @@ def _load_file(source: str) -> ModuleType:
 
 
 def _load_module(source: str) -> ModuleType:
-    # As for `python -m`: it can name what stands in the current directory.
-    if "" not in sys.path:
-        sys.path.insert(0, "")
     try:
         return importlib.import_module(source)
     except (Exception, SystemExit) as error:
@@ -115,4 +170,8 @@ def _check_made(made: Any, origin: str) -> list[IPyDriver]:
     for driver in drivers:
         if not isinstance(driver, IPyDriver):
             raise TargetError(f"{origin} makes no IPyDriver but {type(driver).__name__}")
+        try:
+            len(driver)
+        except ConfigurationError as error:
+            raise _failure(f"{origin} makes no driver", error) from error
     return drivers

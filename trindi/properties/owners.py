@@ -19,6 +19,15 @@ if TYPE_CHECKING:
 V = TypeVar("V")
 
 
+class _Unmade:
+    """Stands for what `__init__` is to make, where a subclass has not called it."""
+
+    def __get__(self, _instance: object, owner: type[Any]) -> Any:
+        raise ConfigurationError(
+            f"{owner.__name__}.__init__ has not called super().__init__(…): call it first"
+        )
+
+
 class NamedMapping(Mapping[str, V]):
     """A mapping of name to item that is equal only to itself, so it can be a key.
 
@@ -26,7 +35,7 @@ class NamedMapping(Mapping[str, V]):
     """
 
     _item_kind: ClassVar[str]
-    _by_name: dict[str, Any]
+    _by_name: dict[str, Any] = _Unmade()  # type: ignore[assignment]
 
     @property
     def _error_name(self) -> str:

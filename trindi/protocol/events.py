@@ -65,7 +65,13 @@ class _Members(_Values[V]):
     members: Mapping[str, V]
 
     def __getitem__(self, name: str) -> V:
-        return self.members[name]
+        try:
+            return self.members[name]
+        except KeyError:
+            event: Any = self
+            what = f"{type(self).__name__} of {event.devicename}.{event.vectorname}"
+            held = f"only {', '.join(self.members)}" if self.members else "nor any other"
+            raise KeyError(f"{what} holds no member {name!r}, {held}") from None
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.members)

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import os
 import socket
+import sys
+import traceback
 from typing import TYPE_CHECKING, Final
 
 import trio
@@ -17,6 +19,10 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 _PASSING: Final = (trio.Cancelled, KeyboardInterrupt, SystemExit)
+
+_ASYNCIO_NOTE: Final = (
+    "asyncio does not work here, under Trio: write trio.sleep(…) where this has asyncio.sleep(…)"
+)
 
 
 class contained:  # noqa: N801 - a context manager, named as `contextlib.suppress` is
@@ -46,11 +52,35 @@ class contained:  # noqa: N801 - a context manager, named as `contextlib.suppres
             if rest is None:
                 return False
             fault = error if passing is None else rest
+        note_asyncio(fault)
         if not self._handle(fault):
             return False
         if passing is not None:
             raise passing
         return True
+
+
+def note_asyncio(error: BaseException) -> None:
+    """Add a note to what asyncio, or Trio about it, raises where Trio runs and asyncio does not."""
+    if isinstance(error, BaseExceptionGroup):
+        for one in error.exceptions:
+            note_asyncio(one)
+    elif _is_of_asyncio(error) and _ASYNCIO_NOTE not in getattr(error, "__notes__", ()):
+        error.add_note(_ASYNCIO_NOTE)
+
+
+def _is_of_asyncio(error: BaseException) -> bool:
+    # No loop runs: a RuntimeError. A future, or None, has come to Trio: a TypeError. A future was
+    # to be made: an AttributeError of None.
+    asyncio = sys.modules.get("asyncio")
+    if asyncio is None or not isinstance(error, (RuntimeError, TypeError, AttributeError)):
+        return False
+    modules = (
+        frame.f_globals.get("__name__") for frame, _ in traceback.walk_tb(error.__traceback__)
+    )
+    return asyncio._get_running_loop() is None and any(
+        str(name).partition(".")[0] == "asyncio" for name in modules
+    )
 
 
 def error_text(error: BaseException) -> str:
@@ -61,8 +91,9 @@ def error_text(error: BaseException) -> str:
 
 
 def describe(error: BaseException) -> str:
-    """Return the type of an error, and what it says."""
-    return ": ".join(filter(None, [type(error).__name__, error_text(error)]))
+    """Return the type of an error, what it says, and whether that is for want of asyncio."""
+    note = _ASYNCIO_NOTE if _is_of_asyncio(error) else ""
+    return ": ".join(filter(None, [type(error).__name__, error_text(error), note]))
 
 
 def error_number(error: BaseException) -> int:
