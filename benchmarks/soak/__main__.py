@@ -62,7 +62,7 @@ SCENARIOS: Final = {
         "tenth of its frames.",
         steady,
         30,
-        5,
+        10,
     ),
     "resets": Scenario(
         "A thousand clients subscribe, and reset their connections at random, for a minute; each "

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 import re
 import socket
 import threading
@@ -99,6 +101,8 @@ def steady(
 def _judge(good: Reader, slow: Reader, seconds: float, rate: float) -> list[Figure]:
     sent = dict(good.begun)
     # Of one that the good client has missed the time is not known.
+    times = [when for _number, when in good.begun]
+    waits = [after - before for before, after in itertools.pairwise(times)]
     ages = [when - sent[number] for number, when in slow.begun if number in sent]
     return [
         Figure(
@@ -107,6 +111,7 @@ def _judge(good: Reader, slow: Reader, seconds: float, rate: float) -> list[Figu
             least=SHARE * rate,
             timed=True,
         ),
+        Figure("how long that client waited for a frame, s", max(waits, default=math.inf)),
         Figure("frames that the slow client got", len(slow.begun)),
         Figure("how old they were when they began, s", max(ages, default=float("nan"))),
         Figure("the slow client was sent away", int(slow.ended), most=0),
