@@ -103,7 +103,7 @@ SCENARIOS: Final = {
     ),
     "pings": Scenario(
         "One client sends pings as fast as it can, and reads no reply. The server may take 32 MiB "
-        "beyond what may wait for a client, and gives them back when it has gone, without a "
+        "beyond what may wait for a client, and uses none of it when it has gone, without a "
         "garbage collection.",
         pings,
         30,

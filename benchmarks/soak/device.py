@@ -90,7 +90,7 @@ class SoakDriver(IPyDriver):
         """Act on one request."""
         match event:
             case newNumberVector(vectorname="vitals"):
-                for name, value in self.look().items():
+                for name, value in self.look(collect=not event["clients"]).items():
                     event.vector[name] = value
                 await event.vector.send_setVector(state="Ok")
             case newNumberVector(vectorname="stream"):
@@ -111,9 +111,10 @@ class SoakDriver(IPyDriver):
         event.vector.update(event)
         await event.vector.send_setVector(state="Ok")
 
-    def look(self) -> dict[str, float]:
-        """Say how the process is."""
-        gc.collect()
+    def look(self, *, collect: bool) -> dict[str, float]:
+        """Say how the process is, after a garbage collection or as it is."""
+        if collect:
+            gc.collect()
         about = self.server.statistics()
         return {
             "clients": len(about.clients),

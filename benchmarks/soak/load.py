@@ -131,9 +131,9 @@ class Vitals:
     def __init__(self, port: int) -> None:
         self.client = Client(port, get("vitals"))
 
-    def read(self) -> dict[str, float]:
-        """Ask the server how it is after a garbage collection."""
-        self.client.send(new("vitals", clients=0))
+    def read(self, *, collect: bool = True) -> dict[str, float]:
+        """Ask the server how it is after a garbage collection, or without one."""
+        self.client.send(new("vitals", clients=0 if collect else 1))
         self.client.read_until(b"<setNumberVector")
         text = self.client.read_until(b"</setNumberVector>").decode()
         return {

@@ -171,7 +171,7 @@ def test_pings_of_a_client_that_reads_no_reply() -> None:
     figures = pings(0.2)
     assert judged(figures) == {
         "short pings: growth of the server's memory at its peak, MiB": True,
-        "short pings: memory left when they have gone, MiB": True,
+        "short pings: pieces of memory in use when they have gone": True,
         COMPLAINTS: True,
     }
     assert figures[0].value > 0
