@@ -269,7 +269,12 @@ BETWEEN = [
         id="number",
     ),
     param(
-        [SWITCHES % (SWITCH % "Off"), report("Switch", "<oneSwitch name='X'>ON</oneSwitch>")],
+        [
+            SWITCHES % (SWITCH % "Off"),
+            report(
+                "Switch", "<oneSwitch name='X'>ON</oneSwitch><oneSwitch name='Y'>Off</oneSwitch>"
+            ),
+        ],
         "set-legal",
         "the value 'ON'",
         id="switch",

@@ -30,7 +30,7 @@ STREAM = b"""<?xml version='1.0'?>
 debug: x<y, and more
 <trindi a='b'><bar/></trindi><!-- <message/> -->
 <message device="D" message="x &lt;message>"/>
-<defNumberVector device='D' state='Okay' name='N'/>
+<defNumberVector device='D' state='Okay'/>
 <setBLOBVector device='D' name='B'><oneBLOB name='F' size='3'
  format='.x'>AAcO</oneBLOB></setBLOBVector> and this"""
 

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import trio
 
-from trindi import DefVector, Device, IPyDriver
+from trindi import Device, IPyDriver
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from trindi import ClientEvent, Event, setBLOBVector
+    from trindi import ClientEvent, Event, Publisher, setBLOBVector
     from trindi.transport import EncodedBatch
 
 E = TypeVar("E")
@@ -108,17 +108,13 @@ async def start(nursery: trio.Nursery, driver: IPyDriver) -> RecordingPublisher:
     return publisher
 
 
-async def start_with(
-    nursery: trio.Nursery, driver: IPyDriver, publisher: RecordingPublisher
-) -> None:
-    """Run a driver; as in a server, all is defined when it starts, and that is not recorded."""
+async def start_with(nursery: trio.Nursery, driver: IPyDriver, publisher: Publisher) -> None:
+    """Run a driver; as in a server, all is defined already when it begins to speak."""
 
     async def serve(task_status: trio.TaskStatus[None]) -> None:
         def started(_value: None = None) -> None:
             for event in driver.definitions():
-                driver.sink.publish(event)
-            said = [event for event in publisher.events if not isinstance(event, DefVector)]
-            publisher.events[:] = said
+                driver.sink.note(event)
             task_status.started()
 
         status: Any = SimpleNamespace(started=started)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import trio
 import trio.testing
 
+from tests.kit.driver import start_with
 from tests.kit.peers import Client
 from trindi.protocol import Event, SnoopEvent
 from trindi.transport import Connection, EncodedEvent, EventQueue
@@ -44,7 +45,7 @@ async def attach(nursery: trio.Nursery, driver: IPyDriver) -> Client:
 
     ours, theirs = trio.testing.memory_stream_pair()
     connection = Connection(theirs, name="the client")
-    await nursery.start(driver.serve, _Wire(connection.queue))
+    await start_with(nursery, driver, _Wire(connection.queue))
     nursery.start_soon(connection.run, take)
     return Client(ours)
 

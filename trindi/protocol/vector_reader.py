@@ -30,10 +30,14 @@ from trindi.protocol.values import MAX_NUMBER_LENGTH, State, SwitchState, parse_
 _UNKNOWN: Final[dict[Kind | None, Any]] = {Kind.SWITCH: SwitchState.OFF, Kind.LIGHT: State.IDLE}
 
 
+class _UnknownWord(Exception):  # noqa: N818 - it is none where a driver says it
+    """A switch or light of a report has no value."""
+
+
 def _read_word(read: Callable[[str], Any], default: Any, text: str) -> Any:
     word = read(text) or default
     if word is None:
-        raise ValueError(f"{text[:40]!r} is no value")
+        raise _UnknownWord
     return word
 
 
@@ -42,7 +46,7 @@ def _value_reader(element: Element) -> Callable[[str], Any]:
 
     A value that is not legal makes a client's request illegal. What a driver tells counts without
     it: a number is unknown (real drivers report ``nan``), and a switch or light is Off or Idle in a
-    definition, unchanged in a report (then ValueError), as in libindi's clients.
+    definition, unchanged in a report, as in libindi's clients.
     """
     kind = element.kind
     if not element.xml.startswith("new"):
@@ -103,7 +107,6 @@ class VectorReader(Reader):
         self._length = len(f"<{name}")
         self._read_value = _value_reader(element)
         self._read_content = _content_reader(element, self._read_value)
-        self._is_request = element.xml.startswith("new")
         self._read_details = details_reader(element)
         self._when = self._index["timestamp"]
         self._members = self._index["members"]
@@ -164,10 +167,10 @@ class VectorReader(Reader):
                 return wrong
             try:
                 texts[name], members[name] = read_content(text)
-            except ValueError as error:
-                if self._is_request:
-                    return f"{name}: {error}"
+            except _UnknownWord:
                 continue
+            except ValueError as error:
+                return f"{name}: {error}"
             if detail is not None:
                 details[name] = detail
         return ""
@@ -182,8 +185,10 @@ class VectorReader(Reader):
         try:
             text = yield from text_steps(data)
             members[name] = self._read_value(text)
+        except _UnknownWord:
+            return ""
         except ValueError as error:
-            return f"{name}: {error}" if self._is_request else ""
+            return f"{name}: {error}"
         texts[name] = text
         if detail is not None:
             details[name] = detail
