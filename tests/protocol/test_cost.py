@@ -1,9 +1,12 @@
 """Reading takes time in proportion to the bytes, whatever they are and however they are cut.
 
+And it is done in steps, each of which takes little time, so that one peer keeps no other waiting.
+
 Time is counted, not measured: calls of functions, Python's and C's, and the bytes that the framer
 searches through, each for an input and for one twice as long.
 """
 
+import inspect
 import sys
 from collections.abc import Callable, Iterable
 from types import FrameType
@@ -148,3 +151,64 @@ def test_bytes_searched_byte_by_byte(name: str) -> None:
         if frame is not None:
             start = frame.end
     assert Counted.looked_at < 25 * len(data)
+
+
+# In steps ----------------------------------------------------------------------------------------
+
+STEP_CALLS = 20_000  # of functions, some milliseconds at the most
+MIB = 1024 * 1024
+TEXT = VECTOR + b"<oneText name='a'>%b</oneText></newTextVector>"
+NUMBERS = b"<newNumberVector device='d' name='n'>%b</newNumberVector>"
+
+
+def distinct(member: bytes, length: int) -> bytes:
+    return b"".join(member % number for number in range(length // len(member)))
+
+
+FLOODS: dict[str, bytes] = {
+    "<": b"<" * MIB,
+    "<!>": b"<!>" * (MIB // 3),
+    "<?>": b"<?>" * (MIB // 3),
+    "comments": b"<!---->" * (MIB // 7),
+    "end tags": b"</a>" * (MIB // 4),
+    "empty elements": b"<a/>" * (MIB // 4),
+    "elements": b"<a>x</a>" * (MIB // 8),
+    "start tags": b"<a>" * (MIB // 3),
+    "unfinished start tags": b"<a " * (MIB // 3),
+    "members": VECTOR + distinct(b"<oneText name='%07d'/>", 900_000) + b"</newTextVector>",
+    "members, odd": VECTOR + distinct(b"<oneText name='%07d'/><!---->", 900_000)
+    + b"</newTextVector>",
+    "numbers": NUMBERS % distinct(b"<oneNumber name='%07d'>1:2</oneNumber>", 900_000),
+    "BLOBs": BLOBS + distinct(b"<oneBLOB name='%07d' size='0' format=''/>", 900_000)
+    + b"</newBLOBVector>",
+    "references": TEXT % (b"&#38;" * 200_000),
+    "references, odd": TEXT % (b"<!---->" + b"&#38;" * 200_000),
+    "ampersands": TEXT % (b"&" * 1_000_000),
+    "line ends, odd": TEXT % (b"<!---->" + b"\n" * 1_000_000 + b"x"),
+    "control characters": TEXT % (b"\1" * 1_000_000),
+    "comments inside": VECTOR + b"<!---->" * 140_000 + b"</newTextVector>",
+    "CDATA inside": TEXT % (b"<![CDATA[]]>" * 80_000),
+    "references in attributes": b"<message %b/>"
+    % b" ".join(b"a%d='%b'" % (number, b"&#38;" * 6000) for number in range(31)),
+    "attributes": b"<message" + b" a=''" * 200_000 + b"/>",
+    "greater-thans inside": VECTOR + b">" * 1_000_000 + b"</newTextVector>",
+    "start tags inside": VECTOR + b"<x>" * 300_000 + b"</newTextVector>",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FLOODS)
+def test_a_flood_is_read_in_small_steps_at_little_cost(name: str) -> None:
+    """The work between two steps is bounded, and so is that for a byte."""
+    data = FLOODS[name]
+    decoder = Decoder()
+    most = total = 0
+    for start in range(0, len(data), 65536):
+        items = decoder.items(data[start : start + 65536])
+        ended = False
+        while not ended:
+            count = calls(lambda: next(items, False))  # noqa: B023 - called at once
+            ended = inspect.getgeneratorstate(items) == inspect.GEN_CLOSED
+            most = max(most, count)
+            total += count
+    assert most < STEP_CALLS
+    assert total < 3 * len(data)

@@ -14,6 +14,7 @@ from tests.kit.client import texts
 from tests.kit.peers import Client
 from trindi.errors import ProtocolError
 from trindi.protocol import (
+    Decoder,
     Event,
     Message,
     SizeFormat,
@@ -562,3 +563,35 @@ async def test_a_peer_that_asks_again_and_again_for_a_long_answer_is_sent_away_a
     await line.ended.wait()
     assert trio.current_time() <= 2 * FAREWELL
     assert "does not read fast enough" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"<" * 60_000,
+        b"<a/>" * 15_000,
+        b"<newTextVector device='D' name='P'>"
+        + b"".join(b"<oneText name='%d'/>" % number for number in range(20_000))
+        + b"</newTextVector>",
+    ],
+    ids=["junk", "unknown elements", "one large element"],
+)
+async def test_others_have_their_turn_while_nothing_comes_of_what_a_peer_sends(
+    nursery: trio.Nursery, autojump_clock: Any, data: bytes
+) -> None:
+    turns = 0
+
+    async def want_turns() -> None:
+        nonlocal turns
+        while True:
+            await trio.lowlevel.checkpoint()
+            turns += 1
+
+    line = Line(nursery, max_errors=None)
+    await line.peer.send(data + b"<pingRequest uid='1'/>")
+    nursery.start_soon(want_turns)
+    # The clock of a test stands still: the steps are counted.
+    assert await line.peer.next(pingReply) == pingReply("1")
+    assert turns > len(data) // (MAX_STREAK * 8192)
+    steps = sum(item is None for item in Decoder().items(data))
+    assert turns >= steps // MAX_STREAK
