@@ -102,6 +102,18 @@ def test_it_lasts_until_the_last_user_has_gone(unread: tuple[TextIO, int]) -> No
         assert handler.stream is stream
 
 
+def test_each_user_gives_back_what_it_alone_used(unread: tuple[TextIO, int]) -> None:
+    """A terminal that a command has opened anew must not stay open for a server beside it."""
+    stream, _read_fd = unread
+    with unblocked_log(), handler_of(stream) as handler:
+        with unblocked_log():
+            stand_in = handler.stream
+            assert stand_in is not stream
+        assert handler.stream is stream
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            os.fstat(stand_in.fileno())
+
+
 class Chatty(Bench):
     async def hardware(self) -> None:
         for _ in range(1000):

@@ -13,8 +13,8 @@ import logging
 import os
 import select
 import stat
-import sys
 import threading
+from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
@@ -114,53 +114,66 @@ def log_handlers() -> list[logging.StreamHandler[Any]]:
 
 
 class _UnblockedLog:
-    """Gives handlers a `LogStream` for as long as someone uses it."""
+    """Gives each handler a `LogStream` for as long as someone uses it."""
 
     def __init__(self) -> None:
-        self._users = 0
-        self._undo = contextlib.ExitStack()
-        self._streams: dict[Any, LogStream] = {}
+        self._users: Counter[object] = Counter()  # by handler
+        self._undo: dict[object, contextlib.ExitStack] = {}
 
     @contextlib.contextmanager
     def use(self) -> Iterator[None]:
-        self._users += 1
-        try:
-            self._replace()
+        with contextlib.ExitStack() as stack:
+            for handler in log_handlers():
+                self._borrow(handler, handler, stack)
+            last = logging.lastResort
+            if isinstance(last, logging.StreamHandler):
+                # One name for it: what stands in for it is another handler.
+                self._borrow("last resort", last, stack)
             yield
-        finally:
-            self._users -= 1
-            if not self._users:
-                self._undo.close()
-                self._streams.clear()
 
-    def _replace(self) -> None:
-        for handler in log_handlers():
-            if stream := self._stand_in(handler.stream):
-                self._undo.callback(handler.setStream, handler.stream)
-                handler.setStream(stream)
-        last = logging.lastResort
+    def _borrow(
+        self, key: object, handler: logging.StreamHandler[Any], stack: contextlib.ExitStack
+    ) -> None:
+        if key not in self._undo:
+            undo = _replaced(handler)
+            if undo is None:
+                return
+            self._undo[key] = undo
+        self._users[key] += 1
+        stack.callback(self._give_back, key)
+
+    def _give_back(self, key: object) -> None:
+        self._users[key] -= 1
+        if not self._users[key]:
+            del self._users[key]
+            self._undo.pop(key).close()
+
+
+def _replaced(handler: logging.StreamHandler[Any]) -> contextlib.ExitStack | None:
+    """Replace a handler's stream, if it may wait; return what undoes that."""
+    stream = handler.stream
+    try:
+        fd = stream.fileno()
+        # One that is ours already, or a file, never waits.
+        if isinstance(stream, LogStream) or stat.S_ISREG(os.fstat(fd).st_mode):
+            return None
+        own = _duplicate(fd)
+    except (AttributeError, OSError, ValueError):
+        # It is none of the system's, or it is closed.
+        return None
+    undo = contextlib.ExitStack()
+    undo.callback(os.close, own)
+    log = LogStream(own)
+    undo.callback(log.finish_line)
+    if handler is logging.lastResort:
         # Python's own, which warns where no handler was set up, looks up standard error each time.
-        if last is not None and (stream := self._stand_in(sys.stderr)):
-            self._undo.callback(setattr, logging, "lastResort", last)
-            logging.lastResort = logging.StreamHandler(stream)
-            logging.lastResort.setLevel(last.level)
-
-    def _stand_in(self, stream: Any) -> LogStream | None:
-        """Return what writes in place of a stream; None for one that never waits, as a file."""
-        if stream not in self._streams:
-            try:
-                fd = stream.fileno()
-                waits = not isinstance(stream, LogStream) and not stat.S_ISREG(os.fstat(fd).st_mode)
-                own = _duplicate(fd) if waits else None
-            except (AttributeError, OSError, ValueError):
-                # It is none of the system's, or it is closed.
-                return None
-            if own is None:
-                return None
-            self._undo.callback(os.close, own)
-            self._streams[stream] = log = LogStream(own)
-            self._undo.callback(log.finish_line)
-        return self._streams[stream]
+        undo.callback(setattr, logging, "lastResort", handler)
+        logging.lastResort = logging.StreamHandler(log)
+        logging.lastResort.setLevel(handler.level)
+    else:
+        undo.callback(handler.setStream, stream)
+        handler.setStream(log)
+    return undo
 
 
 def _duplicate(fd: int) -> int:
