@@ -148,6 +148,19 @@ def test_the_policy_of_a_device_replaces_those_of_its_properties() -> None:
     assert policies.find("F") is NEVER
 
 
+def test_the_policy_of_every_device_is_that_of_each_without_its_own() -> None:
+    # Stock indiserver takes the policy of any device, * among them, for all devices.
+    policies = BLOBPolicies()
+    policies.set(enableBLOB("*", None, ALSO))
+    assert policies.find("D", "P") is policies.find("D") is ALSO
+    policies.set(enableBLOB("D", "P", NEVER))
+    policies.set(enableBLOB("*", "Q", ONLY))
+    assert [policies.find("D", name) for name in ("P", "Q", "R", None)] == [NEVER, ONLY, ALSO, ALSO]
+    policies.set(enableBLOB("*", None, NEVER))
+    assert list(policies) == [enableBLOB("*", None, NEVER)]
+    assert policies.find("D", "Q") is NEVER
+
+
 def test_policies_are_bounded_and_those_noted_can_still_be_changed() -> None:
     policies = BLOBPolicies()
     policies.set(enableBLOB("D", "P", ALSO))

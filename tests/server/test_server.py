@@ -208,6 +208,7 @@ async def test_blobs_go_to_those_who_want_them(nursery: trio.Nursery, connect: C
     wishes: dict[str, list[enableBLOB]] = {
         "never": [],
         "device": [enableBLOB("Bench", None, BLOBPolicy.ALSO)],
+        "every device": [enableBLOB("*", None, BLOBPolicy.ALSO)],
         "property": [enableBLOB("Bench", "frame", BLOBPolicy.ALSO)],
         "other property": [enableBLOB("Bench", "upload", BLOBPolicy.ALSO)],
         "only": [enableBLOB("Bench", None, BLOBPolicy.ONLY)],
@@ -226,7 +227,7 @@ async def test_blobs_go_to_those_who_want_them(nursery: trio.Nursery, connect: C
     heard = {name: await client.sync() for name, client in clients.items()}
     with_blob = {name for name, events in heard.items() if of(events, setBLOBVector)}
     with_count = {name for name, events in heard.items() if of(events, setNumberVector)}
-    assert with_blob == {"device", "property", "only"}
+    assert with_blob == {"device", "every device", "property", "only"}
     assert with_count == set(wishes) - {"only"}
     (frame,) = of(heard["only"], setBLOBVector)
     assert frame["image"] == b"stars" * 100

@@ -3,7 +3,8 @@
 The device None, or ``*`` as chained indiservers ask for (protocol §5.5), is every device. The
 property None is the whole device, its messages included. A delProperty has the same wildcards and
 ends all that it covers, so an interest in one property covers the deletion of its device (§12). A
-BLOB policy of a device replaces those of its properties (§4.4). Pure: names and events only.
+BLOB policy of a device replaces those of its properties (§4.4), and one of every device replaces
+all: indiserver, too, takes it for all BLOBs of a client. Pure: names and events only.
 """
 
 from collections.abc import Collection, Iterator
@@ -143,7 +144,10 @@ class BLOBPolicies:
     def set(self, request: enableBLOB) -> None:
         """Note a policy; that of a device replaces those of its properties."""
         devicename, vectorname = request.devicename, request.vectorname
-        if vectorname is None:
+        if vectorname is None and is_all(devicename):
+            self._policies.clear()
+            self._bytes = 0
+        elif vectorname is None:
             replaced = self._policies.pop(devicename, {})
             self._bytes -= sum(_weight(devicename, name) for name in replaced)
         if vectorname not in self._policies.get(devicename, {}):
@@ -154,6 +158,9 @@ class BLOBPolicies:
         self._policies.setdefault(devicename, {})[vectorname] = request.policy
 
     def find(self, devicename: str, vectorname: str | None = None) -> BLOBPolicy:
-        """Return the policy of a property: its own, its device's, or Never."""
-        policies = self._policies.get(devicename, {})
-        return policies.get(vectorname, policies.get(None, BLOBPolicy.NEVER))
+        """Return the policy of a property: its own, its device's, that of all devices, or Never."""
+        for policies in map(self._policies.get, (devicename, EVERY_DEVICE)):
+            for name in (vectorname, None):
+                if policies is not None and name in policies:
+                    return policies[name]
+        return BLOBPolicy.NEVER
