@@ -1,12 +1,14 @@
 """Texts of peers for a terminal or a log: on one line, and with nothing that a terminal acts on.
 
 A text from outside may clear a screen, turn round what stands beside it, or look like a line of its
-own. This module knows characters only.
+own. Names in a line are written so that they can be given to a command. This module knows
+characters only.
 """
 
 from __future__ import annotations
 
 import logging
+import re
 from typing import TYPE_CHECKING, Any, Final
 from unicodedata import category
 
@@ -15,6 +17,8 @@ if TYPE_CHECKING:
 
 # What Python does not count as printable, and no terminal acts on: blanks, and what fonts may have.
 _HARMLESS: Final = frozenset(["Zs", "Co", "Cn"])
+
+_SPECIAL_IN_NAMES: Final = re.compile(r"""^["']|[.=*]""")
 
 
 def _backslashed(character: str) -> str:
@@ -32,6 +36,17 @@ def visible(text: str, escape: Callable[[str], str] = _backslashed) -> str:
     return "".join(
         one if one.isprintable() or category(one) in _HARMLESS else escape(one) for one in text
     )
+
+
+def join_names(*names: str, special: re.Pattern[str] = _SPECIAL_IN_NAMES, quote: str = '"') -> str:
+    """Write DEVICE.VECTOR.MEMBER; parts that have something special are quoted."""
+    return ".".join(_quoted(name, quote) if special.search(name) else name for name in names)
+
+
+def _quoted(name: str, quote: str) -> str:
+    if quote in name:
+        quote = "'" if quote == '"' else '"'
+    return f"{quote}{name}{quote}"
 
 
 def indented(text: str) -> str:

@@ -13,11 +13,11 @@ from trindi.cli.addresses import (
     Part,
     Pattern,
     devices_of,
-    join,
     parse_address,
     parse_pattern,
     split,
 )
+from trindi.visible import join_names
 
 
 def matches(text: str, *names: str) -> bool:
@@ -72,8 +72,8 @@ def test_names_are_nothing_but_names() -> None:
 
 @pytest.mark.parametrize("names", [("ST-8.1", "a=b", "x"), ("'s", '"', "x y"), ('".', "é", ".")])
 def test_what_is_joined_can_be_read(names: tuple[str, str, str]) -> None:
-    assert parse_address(join(*names), 3) == Address(*names)
-    assert matches(join(*names), *names)
+    assert parse_address(join_names(*names), 3) == Address(*names)
+    assert matches(join_names(*names), *names)
 
 
 @pytest.mark.parametrize("text", ["", ".", "a.", ".b", "a..c", "a.b.c.d", "a=b", "a.b.c=1"])

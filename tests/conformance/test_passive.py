@@ -297,6 +297,18 @@ def test_what_does_not_fit_what_came_before(texts: list[str], rule: str, seen: s
     assert seen in found[rule][0]
 
 
+def test_names_with_dots_are_quoted_as_commands_take_them() -> None:
+    text = TEXTS.replace("'D'", "'ST-8.1'") % TEXT.replace("'T'", "'T.1'", 1)
+    found = faults(
+        judged(
+            text.replace("label='T'", ""),
+            report("Text", "<oneText name='X'>x</oneText>").replace("'D'", "'ST-8.1'"),
+        )
+    )
+    assert found["def-label"] == ('"ST-8.1".P."T.1" has no label',)
+    assert found["set-defined"] == ('"ST-8.1".P has no member X',)
+
+
 def test_the_longest_message_of_trindis_drivers_is_no_fault() -> None:
     text = message_text("m" * 5000)
     assert len(text.encode()) == 2000

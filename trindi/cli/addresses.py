@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
 
 _PART: Final = re.compile(r"""(["'])(?P<quoted>(?:(?!\1).)+)\1(?=[.=]|$)|(?P<bare>[^.=]+)""")
-_SPECIAL: Final = re.compile(r"""^["']|[.=*]""")
 
 
 class AddressError(click.BadParameter):
@@ -52,7 +51,10 @@ class Address(NamedTuple):
     membername: str = ""
 
     def __str__(self) -> str:
-        return join(*filter(None, self))
+        # Loaded only here: help needs nothing but click.
+        from trindi.visible import join_names
+
+        return join_names(*filter(None, self))
 
     @property
     def vector(self) -> Address:
@@ -145,17 +147,6 @@ def _address(parts: list[Part], text: str, length: int) -> Address:
     if not all(part.is_exact for part in parts):
         raise AddressError(f"{text!r} is to name one thing: no wildcards here")
     return Address(*(part.name for part in parts))
-
-
-def join(*names: str, special: re.Pattern[str] = _SPECIAL, quote: str = '"') -> str:
-    """Write an address; parts that have something special are quoted."""
-    return ".".join(_quoted(name, quote) if special.search(name) else name for name in names)
-
-
-def _quoted(name: str, quote: str) -> str:
-    if quote in name:
-        quote = "'" if quote == '"' else '"'
-    return f"{quote}{name}{quote}"
 
 
 def devices_of(patterns: Iterable[Pattern]) -> list[str]:

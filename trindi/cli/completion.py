@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING, Final
 
 import trio
 
-from trindi.cli.addresses import join
 from trindi.cli.conditions import start_of_operand, write_address
 from trindi.cli.getprop_format import ATTRIBUTES
 from trindi.cli.lookup import browse
 from trindi.protocol import Kind, Permission, SwitchState
-from trindi.visible import visible
+from trindi.visible import join_names, visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -42,9 +41,11 @@ def _offer(what: str, ctx: click.Context, typed: str) -> list[str]:
         case "devices":
             offered = [one.devicename for one in vectors]
         case "blobs":
-            offered = [join(one.devicename, one.name) for one in vectors if one.kind is Kind.BLOB]
+            offered = [
+                join_names(one.devicename, one.name) for one in vectors if one.kind is Kind.BLOB
+            ]
         case "members":
-            offered = [join(*names) for names in _readable(vectors, typed)]
+            offered = [join_names(*names) for names in _readable(vectors, typed)]
         case "assignments":
             offered = list(_assignments(vectors, typed))
         case _:
@@ -56,7 +57,7 @@ def _assignments(vectors: Sequence[RemoteVector], typed: str) -> Iterator[str]:
     """Yield addresses of members that can be set, with the "=", and the values of a switch."""
     for vector in vectors:
         for name in vector if vector.perm is not Permission.RO else ():
-            start = f"{join(vector.devicename, vector.name, name)}="
+            start = f"{join_names(vector.devicename, vector.name, name)}="
             if not typed.startswith(start):
                 yield start
             elif vector.kind is Kind.SWITCH:
@@ -68,7 +69,7 @@ def _conditions(vectors: Sequence[RemoteVector], typed: str) -> list[str]:
     start = start_of_operand(typed)
     before, typed = typed[:start], typed[start:]
     quote = typed[:1] if typed[:1] in {'"', "'"} else '"'
-    forms = [(write_address(one, quote), join(*one)) for one in _readable(vectors, typed)]
+    forms = [(write_address(one, quote), join_names(*one)) for one in _readable(vectors, typed)]
     return [f"{before}{form[0]}" for form in forms if any(one.startswith(typed) for one in form)]
 
 

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING
 import click
 import trio
 
-from trindi.cli.addresses import EVERYTHING, Pattern, devices_of, join
+from trindi.cli.addresses import EVERYTHING, Pattern, devices_of
 from trindi.cli.client_app import closed_connection, run_client
 from trindi.cli.getprop_format import ATTRIBUTES, Line, kind_of, lines_of
 from trindi.cli.output import say, to_json
 from trindi.client import IPyClient, NotConnected, Settled
 from trindi.protocol import DefVector, Kind, Permission
+from trindi.visible import join_names
 
 if TYPE_CHECKING:
     from trindi.client import Events
@@ -118,7 +119,7 @@ class Search:
             reason = "is write-only: its BLOBs are never sent"
         else:
             reason = "has BLOBs: receive them with trindi save-blobs"
-        self._reasons[f"{join(event.devicename, event.vectorname)} {reason}"] = None
+        self._reasons[f"{join_names(event.devicename, event.vectorname)} {reason}"] = None
         return True
 
     async def _raise_if_missing(self, client: IPyClient) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from trindi.cli.addresses import join
 from trindi.protocol import (
     ELEMENT_OF,
     DefVector,
@@ -22,6 +21,7 @@ from trindi.protocol import (
     number_to_text,
     reading_to_text,
 )
+from trindi.visible import join_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -52,7 +52,7 @@ class Line(NamedTuple):
     data: Mapping[str, Any]
 
     def __str__(self) -> str:
-        return f"{join(*self[:3])}={self.text}"
+        return f"{join_names(*self[:3])}={self.text}"
 
 
 def kind_of(event: DefVector | SetVector) -> Kind:

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import click
 import trio
 
-from trindi.cli.addresses import Address, Part, Pattern, join
+from trindi.cli.addresses import Address, Part, Pattern
 from trindi.cli.client_app import reason_of_end
 from trindi.cli.getprop_format import ATTRIBUTES
 from trindi.client import IPyClient
 from trindi.errors import TrindiError
 from trindi.transport import host_and_port
+from trindi.visible import join_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -80,11 +81,11 @@ def _with_hint(devices: Mapping[str, Any], wanted: Wanted) -> str:
     name, siblings = _missing_part(devices, _parts(wanted))
     alike = _most_like(name, siblings)
     if alike:
-        return f"{wanted} (did you mean {' or '.join(join(*one) for one in alike)}?)"
+        return f"{wanted} (did you mean {' or '.join(join_names(*one) for one in alike)}?)"
     members = [one[2] for one in siblings if len(one) == 3 and one[2] not in ATTRIBUTES]
     if members and len({one[:2] for one in siblings}) == 1:
         known = ", ".join(members[:_MAX_MEMBERS]) + (", …" if len(members) > _MAX_MEMBERS else "")
-        return f"{wanted} ({join(*siblings[0][:2])} has {known})"
+        return f"{wanted} ({join_names(*siblings[0][:2])} has {known})"
     return str(wanted)
 
 

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import click
 
-from trindi.cli.addresses import Address, Assignment, join
+from trindi.cli.addresses import Address, Assignment
 from trindi.cli.client_app import run_client
 from trindi.cli.lookup import find_vector, refusal
 from trindi.cli.output import say
 from trindi.client import IPyClient, PropertyError, PropertyTimeout
 from trindi.client.requests import check_writable, make_request
 from trindi.protocol import Kind, SwitchState
+from trindi.visible import join_names
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -81,16 +82,18 @@ async def _set_and_wait(
             passed = f"{timeout:g} s have passed" if timeout is not None else ""
             reason = passed or f"{error.message}; it may take longer with --timeout"
             raise click.ClickException(
-                f"{join(*names)} is still {vector.state}: {reason}"
+                f"{join_names(*names)} is still {vector.state}: {reason}"
             ) from None
-        raise click.ClickException(str(error).replace(" ".join(names), join(*names), 1)) from None
+        raise click.ClickException(
+            str(error).replace(" ".join(names), join_names(*names), 1)
+        ) from None
     _print_messages(answer.messages)
     if not answer.done:
         reason = ", ".join(
             f"{name} is {_shown(vector, name, reported)}, not {_shown(vector, name, asked)}"
             for name, (asked, reported) in answer.differences.items()
         )
-        raise click.ClickException(f"{join(*names)} is {answer.state}, but {reason}")
+        raise click.ClickException(f"{join_names(*names)} is {answer.state}, but {reason}")
 
 
 def _print_messages(messages: Sequence[Message], but: str = "") -> None:

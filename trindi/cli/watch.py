@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any, Final, TextIO
 
 import trio
 
-from trindi.cli.addresses import ANY, Part, Pattern, devices_of, join
+from trindi.cli.addresses import ANY, Part, Pattern, devices_of
 from trindi.cli.client_app import Reconnecting, closed_connection, run_client
 from trindi.cli.getprop_format import ATTRIBUTES, Line, lines_of
 from trindi.cli.output import say, to_json
 from trindi.client import IPyClient
 from trindi.protocol import DefVector, Message, SetVector, delProperty, ends, format_timestamp
+from trindi.visible import join_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -129,4 +130,4 @@ class _LineView:
             del self._known[key]
         for names in dict.fromkeys(key[:2] for key in keys):
             data = {"device": names[0], "vector": names[1], "deleted": True}
-            yield f"{join(*names)} is deleted", data
+            yield f"{join_names(*names)} is deleted", data

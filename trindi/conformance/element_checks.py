@@ -25,6 +25,7 @@ from trindi.protocol import (
     parse_number,
     parse_timestamp,
 )
+from trindi.visible import join_names
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -74,7 +75,8 @@ def _is_number(text: str) -> bool:
 
 
 def _address(raw: RawElement, member: RawMember) -> str:
-    return f"{raw.address}.{member.attributes.get('name', '')}".rstrip(".")
+    name = member.attributes.get("name")
+    return f"{raw.address}.{join_names(name)}" if name else raw.address
 
 
 def _each_member(faults: _MemberCheck) -> Callable[[RawElement], Iterator[str]]:

@@ -25,6 +25,7 @@ from trindi.protocol import (
     delProperty,
     is_unknown,
 )
+from trindi.visible import join_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -39,7 +40,7 @@ _FIXED_OF_MEMBERS: Final = ("name", "label", "format")
 
 
 def show_key(key: PropertyKey) -> str:
-    return ".".join(filter(None, key))
+    return join_names(*filter(None, key))
 
 
 def show_keys(keys: Iterable[PropertyKey]) -> str:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import NamedTuple, TypeAlias
 
 from trindi.errors import TrindiError
+from trindi.visible import join_names
 
 ProgressCallback: TypeAlias = Callable[[str, str], None]
 """Called as each step begins, with a heading and the rule or action below it."""
@@ -26,7 +27,7 @@ class Setting(NamedTuple):
     value: str
 
     def __str__(self) -> str:
-        return f"{'.'.join(self.key)}.{self.member}={self.value}"
+        return f"{join_names(*self.key, self.member)}={self.value}"
 
 
 def split_setting(text: str) -> Setting:

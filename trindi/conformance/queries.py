@@ -20,6 +20,7 @@ from trindi.conformance.observed import (
     show_keys,
 )
 from trindi.protocol import enableBLOB, getProperties, pingReply, pingRequest
+from trindi.visible import join_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -117,7 +118,7 @@ async def _check_only(
         await connection.wait_unexpected()
         others = {key for key in _defined(connection) if key[: len(asked)] != asked}
         named = {key_of(each.item) for each in connection.received if key_of(each.item)[0]}
-    about = f"{'.'.join(asked)} was asked for, and"
+    about = f"{join_names(*asked)} was asked for, and"
     context.record(rule, f"{about} not defined: {left}" if left else "")
     context.record(rule, f"{about} defined: {show_keys(others)}" if others else "")
     if name and not context.is_program:

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from trindi.protocol import Decoder, Event, Span, markup, newBLOBVector, setBLOBVector
+from trindi.visible import join_names
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -54,7 +55,7 @@ class RawElement(NamedTuple):
     def address(self) -> str:
         """Device and property, or what there is of them, for people."""
         device, name = self.attributes.get("device", ""), self.attributes.get("name", "")
-        return ".".join(filter(None, (device, name))) or self.name
+        return join_names(*filter(None, (device, name))) or self.name
 
 
 class Observation(NamedTuple):
