@@ -287,6 +287,18 @@ def test_bash(run: Callable[..., str], served: Served) -> None:
     ]
 
 
+@pytest.mark.parametrize("words", ["serve dr", "check dr", "check dr -- s", "record n", "replay n"])
+def test_bash_lists_files_where_a_file_is_named(run: Callable[..., str], words: str) -> None:
+    script = f"""
+        eval "$(trindi completion bash)"
+        compopt() {{ printf '%s ' compopt "$@"; echo; }}
+        COMP_WORDS=(trindi {words}); COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1))
+        COMP_LINE="${{COMP_WORDS[*]}}"; COMP_POINT=${{#COMP_LINE}}
+        _trindi_complete trindi; printf '%s\\n' "${{COMPREPLY[@]}}"
+    """
+    assert run("bash", "--norc", "-c", script).split() == ["compopt", "-o", "default"]
+
+
 def test_zsh(run: Callable[..., str], served: Served) -> None:
     script = f"""
         compdef() {{ : }}

@@ -102,6 +102,22 @@ def test_what_is_not_there_is_told_before_the_end(
     )
 
 
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("Bench.target.x-2", "Bench.target.x-2 (Bench.target has x, free)"),
+        ("Bench.target.y+1:30", "Bench.target.y+1:30 (Bench.target has x, free)"),
+    ],
+)
+def test_what_was_to_be_calculated(served: Served, name: str, said: str) -> None:
+    # It is a legal name; the blanks tell the two apart.
+    hint = " (to calculate, put blanks around + - * / %)"
+    found = refusal("wait", *at(served), f"{name} > 1")
+    assert found == f"no {said} from 127.0.0.1:{served.port}{hint}"
+    with pytest.raises(click.ClickException, match=r"2-Bench\.target\.x.*put blanks around"):
+        Waiter("127.0.0.1", served.port, parse_condition("2-Bench.target.x > 1"), 0.2).run()
+
+
 def test_a_blob_has_no_value(served: Served) -> None:
     said = refusal("wait", *at(served), "Bench.frame.image == 'x'", status=2)
     reason = "Bench.frame.image is a BLOB, and has no value to compare: compare Bench.frame._STATE"

@@ -21,8 +21,9 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import click
 
-from trindi.cli.addresses import Address, AddressError, join, parse_address, split
+from trindi.cli.addresses import Address, AddressError, parse_address, split
 from trindi.protocol import State, SwitchState, is_unknown, parse_number
+from trindi.visible import join_names
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -82,12 +83,14 @@ def parse_condition(text: str) -> Condition:
     names: list[str] = []
     operands: dict[str, Value | Address] = {}
     for kind, group in groupby(_TOKEN.finditer(text), lambda found: found.lastgroup):
-        run = [found[0] for found in group]
+        *_, last = found = list(group)
+        run = [one[0] for one in found]
         if kind == "unclosed":
             raise ConditionError(f"a quote is not closed: {run[0]}")
         if kind == "operand":
             name = f"_{len(names)}"
-            operands[name] = _operand(run, after=names[-1] if names else "")
+            is_called = text[last.end() :].lstrip().startswith("(")
+            operands[name] = _operand(run, names[-1] if names else "", is_called=is_called)
             names.append(name)
         else:
             names += map(_sign, run)
@@ -105,7 +108,7 @@ def _sign(token: str) -> str:
     return token
 
 
-def _operand(run: Sequence[str], after: str) -> Value | Address:
+def _operand(run: Sequence[str], after: str, *, is_called: bool) -> Value | Address:
     """Read an operand; several without a sign between them are an error."""
     token, operand = run[0], _read(run[0])
     if len(run) > 1:
@@ -114,6 +117,8 @@ def _operand(run: Sequence[str], after: str) -> Value | Address:
         raise _unquoted(" ".join(run))
     if operand is not None:
         return operand
+    if is_called and token.isidentifier():
+        raise ConditionError(f"{token!r} is no function: there is only abs()")
     hint = "quote texts, and names that have blanks"
     if token.capitalize() in _STATES:
         hint = f"write {token.capitalize()}"
@@ -222,15 +227,21 @@ class Condition:
                 function, parts = _OPERATIONS[type(sign)], [left, right]
             case ast.UnaryOp(op=sign, operand=part) if type(sign) in _OPERATIONS:
                 function, parts = _OPERATIONS[type(sign)], [part]
-            case ast.Call(func=ast.Name(id="abs"), args=[part]):
+            case ast.Call(func=ast.Name(id="abs") as sign, args=[part]):
                 function, parts = abs, [part]
             case _:
                 raise ConditionError(f"{self._text(node)} is no value to compare")
         numbers = [self._number(part, values) for part in parts]
+        if isinstance(sign, ast.Div | ast.Mod) and numbers[1] == 0 and not self._changes(parts[1]):
+            raise ConditionError(f"{self._text(node)} divides by 0")
         if None not in numbers:
             with suppress(ZeroDivisionError):
                 return float(function(*numbers))
         return None
+
+    def _changes(self, node: ast.expr) -> bool:
+        names = (one.id for one in ast.walk(node) if isinstance(one, ast.Name))
+        return any(isinstance(self._operands.get(name), Address) for name in names)
 
     def _number(self, node: ast.expr, values: Values) -> float | None:
         value = self._value(node, values)
@@ -282,4 +293,4 @@ def start_of_operand(text: str) -> int:
 
 
 def write_address(names: Iterable[str], quote: str = '"') -> str:
-    return join(*names, special=_SPECIAL, quote=quote)
+    return join_names(*names, special=_SPECIAL, quote=quote)

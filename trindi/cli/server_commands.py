@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
 
 from trindi.cli.addresses import parse_assignment
 from trindi.cli.options import (
@@ -23,6 +24,14 @@ from trindi.cli.options import (
 )
 from trindi.cli.shells import completion_script
 
+
+def _complete_files(
+    _ctx: click.Context, _param: click.Parameter, typed: str
+) -> list[CompletionItem[str]]:
+    # The shell lists them.
+    return [CompletionItem(typed, type="file")]
+
+
 _listen_host = click.option(
     "--host", metavar="HOST", default="localhost", help="Name or address to listen on."
 )
@@ -32,7 +41,9 @@ _listen_port = partial(
 
 
 @click.command()
-@click.argument("targets", metavar="TARGET...", nargs=-1, required=True)
+@click.argument(
+    "targets", metavar="TARGET...", nargs=-1, required=True, shell_complete=_complete_files
+)
 @_listen_host
 @_listen_port("-p", "--port")
 @click.option("--max-connections", default=100, type=COUNT, help="Clients at one time.")
@@ -74,8 +85,14 @@ def replay(**options: Any) -> None:
 
 
 @click.command()
-@click.argument("target", required=False)
-@click.argument("arguments", metavar="[ARG]...", nargs=-1, type=click.UNPROCESSED)
+@click.argument("target", required=False, shell_complete=_complete_files)
+@click.argument(
+    "arguments",
+    metavar="[ARG]...",
+    nargs=-1,
+    type=click.UNPROCESSED,
+    shell_complete=_complete_files,
+)
 @click.option("--host", metavar="HOST", help="Check the server there, instead of a TARGET.")
 @click.option("-p", "--port", type=PORT, help="Its port.  [default: 7624]")
 @click.option(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from trindi.cli.addresses import Address, Pattern
     from trindi.protocol import SnoopEvent
 
+# A name may have such signs; it is more likely that somebody calculates.
+_CALCULATES: Final = re.compile(r"[\d:]+[-+*/%].*|.*[^.][-+*/%][\d:]+", re.DOTALL)
 _NOTICE_AFTER: Final = 5.0  # seconds after which the user is told what is not defined yet
 
 
@@ -66,7 +69,10 @@ class Waiter:
 
     async def _missing(self) -> dict[Address | Pattern, str]:
         missing = [one for one, value in self._values.items() if value is None]
-        return await hints(self._client, missing)
+        return {
+            one: text + _sign_hint(one)
+            for one, text in (await hints(self._client, missing)).items()
+        }
 
     async def _print_notice(self) -> None:
         """Print what is not defined yet: its name may be misspelt."""
@@ -92,13 +98,19 @@ class Waiter:
     async def _check_definition(self, event: DefVector, address: Address) -> None:
         name = address.membername
         if name not in event and not (name in ATTRIBUTES and hasattr(event, ATTRIBUTES[name])):
-            raise await refusal(self._client, [address])
+            error = await refusal(self._client, [address])
+            raise click.ClickException(error.message + _sign_hint(address))
         if kind_of(event) is Kind.BLOB:
             if name not in ATTRIBUTES:
                 instead = f"compare {address.vector}._STATE"
                 raise ConditionError(f"{address} is a BLOB, and has no value to compare: {instead}")
             # Servers send the state of a BLOB vector only to clients that have enabled its BLOBs.
             await self._client.enable_blobs(*address[:2])
+
+
+def _sign_hint(missing: Address | Pattern) -> str:
+    calculates = _CALCULATES.fullmatch(str(missing))
+    return " (to calculate, put blanks around + - * / %)" if calculates else ""
 
 
 def _attribute(event: DefVector | SetVector, name: str) -> Any:
