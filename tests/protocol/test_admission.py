@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import random
 import tracemalloc
+import weakref
 import zlib
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ from hypothesis import given, strategies as st
 
 from trindi.errors import ProtocolError, RefusedError
 from trindi.protocol import (
+    MAX_BLOBS,
     Decoder,
     SizeFormat,
     State,
@@ -77,7 +79,7 @@ BODIES = {
     "one payload": member(LARGE),
     "a compressed one": member(LARGE, suffix=".z", size=5),
     "several that are not large": b"".join(
-        member(LARGE[:20_000], name=str(number)) for number in range(400)
+        member(LARGE[:140_000], name=str(number)) for number in range(MAX_BLOBS)
     ),
     "text": LARGE,
     "comments": b"<!-- %b -->" % LARGE,
@@ -116,9 +118,32 @@ def test_what_is_beside_payloads_has_its_bound_while_it_comes(name: str) -> None
 def test_many_payloads_that_are_not_large_are_decoded_as_they_come() -> None:
     data = START + BODIES["several that are not large"] + END
     (event,), kept = read(data, Decoder())
-    assert len(event) == 400
-    assert set(event.values()) == {base64.b64decode(LARGE[:20_000])}
+    assert len(event) == MAX_BLOBS
+    assert set(event.values()) == {base64.b64decode(LARGE[:140_000])}
     assert kept < 0.77 * len(data)
+
+
+@pytest.mark.parametrize("step", [1000, 64 * 1024, 8 * MIB])
+def test_a_vector_of_more_blobs_than_any_driver_has_is_refused_at_little_cost(step: int) -> None:
+    asked: list[Any] = []
+
+    def admit(*names: Any) -> bool:
+        asked.append(names)
+        return True
+
+    members = b"".join(member(b"AA==", name=str(number)) for number in range(15_000))
+    (error, last), _ = read(START + members + END + NEXT, Decoder(admit=admit), step)
+    assert error.reason == "it has more than 64 BLOBs"
+    assert error.malformed
+    assert last == pingReply("1")
+    assert len(asked) < 4 * MAX_BLOBS
+
+
+@pytest.mark.parametrize("size", [1 * MIB, 10 * MIB])
+def test_no_memory_is_reserved_for_more_than_may_be_sent(size: int) -> None:
+    start = START + member(LARGE[: MIB // 2], size=size)
+    _, kept = read(start[:-20], Decoder(admit=limited(2 * MIB)))
+    assert kept < HELD
 
 
 @given(st.lists(st.integers(0, len(START) + 80_000), max_size=6))
@@ -193,6 +218,16 @@ def test_what_takes_long_is_left_to_the_caller() -> None:
     assert event == Decoder().feed(data)[0]
     assert isinstance(event, newBLOBVector)
     assert event.members == {"a": b"\x00\x07\x0e", "b": bytes(1000)}
+
+
+def test_what_was_loaded_is_freed_while_its_event_waits() -> None:
+    """The decoder refers to what it has read for as long as its reader waits."""
+    (unloaded,) = Decoder().items(START + member(zipped(1000), suffix=".z", size=1000) + END)
+    assert isinstance(unloaded, UnloadedEvent)
+    (payload,) = [weakref.ref(load) for load in unloaded._loaders.values()]
+    event: Any = unloaded.load()
+    assert len(event["b"]) == 1000
+    assert payload() is None
 
 
 def test_what_cannot_be_loaded_is_an_error_of_its_element() -> None:

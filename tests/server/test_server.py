@@ -511,6 +511,20 @@ async def test_a_driver_is_free_once_its_server_has_ended() -> None:
     assert third.drivers == (bench,)
 
 
+async def test_a_driver_is_free_after_a_removal_that_was_not_waited_for(
+    nursery: trio.Nursery, autojump_clock: Any
+) -> None:
+    bench = Bench()
+    first = IPyServer([bench], "127.0.0.1", 0)
+    await nursery.start(first.run)
+    with trio.move_on_after(0):
+        await first.remove(bench)
+    await trio.testing.wait_all_tasks_blocked()
+    second = IPyServer([bench], "127.0.0.1", 0)
+    await nursery.start(second.run)
+    assert bench.running
+
+
 def test_a_driver_is_free_once_its_server_is_forgotten() -> None:
     bench = Bench()
     server = IPyServer([bench])

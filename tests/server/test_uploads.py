@@ -28,6 +28,7 @@ from trindi import (
     setNumberVector,
 )
 from trindi.protocol import BLOBPolicy, Event, enableBLOB, encode, getProperties
+from trindi.server.clients import STALLED
 from trindi.testing import reproducible
 from trindi.transport import Runtime
 
@@ -297,3 +298,58 @@ async def test_others_are_served_while_a_blob_is_decompressed(
     assert (await second.next(setNumberVector))["n"] == 1
     ready.set()
     assert (await first.next(setBLOBVector))["file"] == bytes(MIB)
+
+
+async def test_an_upload_that_makes_no_progress_gives_way_to_another(
+    nursery: trio.Nursery, autojump_clock: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Else two clients that send most of a gigabyte, and then nothing, end all uploads for good."""
+    line = await Line(nursery, Bench(), max_upload_bytes=5 * MIB).start()
+    first, second = await line.join(), await line.join()
+    whole = encode(upload())
+    await line.send(first, whole[: 3 * MIB])
+    await trio.sleep(STALLED / 2)
+    # Now and then a byte is no progress.
+    await line.send(first, whole[3 * MIB : 3 * MIB + 1000])
+    await trio.sleep(STALLED / 2 - 1)
+    await line.send(second, upload())
+    (answer, _) = await second.sync()
+    assert "too many uploads" in answer.message
+    await trio.sleep(1)
+    await line.send(second, upload())
+    assert (await second.next(setBLOBVector))["file"] == PAYLOAD
+    assert "has made no progress in 60 s" in (await first.next(Message)).message
+    await trio.sleep(1)
+    assert line.held() == 0
+    assert "a client is disconnected: the server has too many uploads" in caplog.text
+
+
+async def test_an_upload_that_is_slow_goes_on(nursery: trio.Nursery, autojump_clock: Any) -> None:
+    line = await Line(nursery, Bench(), max_upload_bytes=5 * MIB).start()
+    first, second = await line.join(), await line.join()
+    whole = encode(upload(suffix=".x.z"))
+    for at in range(0, 4 * MIB, 256 * 1024):
+        await line.send(first, whole[at : at + 256 * 1024])
+        await trio.sleep(STALLED - 1)
+    await line.send(second, upload())
+    (answer, _) = await second.sync()
+    assert "too many uploads" in answer.message
+    await line.send(first, whole[4 * MIB :])
+    assert (await first.next(setBLOBVector))["file"] == PAYLOAD
+
+
+async def test_memory_that_is_reserved_for_an_upload_counts(
+    nursery: trio.Nursery, autojump_clock: Any
+) -> None:
+    """A sixteenth of an upload lets memory be reserved for all of it."""
+    line = await Line(nursery, Bench(), max_upload_bytes=40 * MIB).start()
+    first, second = await line.join(), await line.join()
+    start = encode(upload(data=bytes(32 * MIB)))
+    await line.send(first, start[: 4 * MIB])
+    assert line.held() > 32 * MIB
+    await line.send(second, start)
+    (answer, _) = await second.sync()
+    assert "too many uploads" in answer.message
+    # Before the second one was refused, memory was reserved for it, too.
+    assert line.kept < 66 * MIB
+    assert line.held() < 34 * MIB

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import socket
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -543,6 +544,28 @@ async def test_a_peer_that_reads_slowly_gets_a_long_answer_whole(
         await trio.sleep(ANSWER_TIMEOUT / 100)
         assert await line.peer.receive() == definition.event
     assert await line.peer.receive() == pingReply("1", "getProperties")
+
+
+@pytest.mark.skipif(not hasattr(socket, "AF_UNIX"), reason="it has no small buffers elsewhere")
+async def test_a_peer_that_reads_a_large_definition_slowly_gets_it(
+    nursery: trio.Nursery, autojump_clock: Any
+) -> None:
+    ours, theirs = trio.socket.socketpair()
+    ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+    connection = Connection(trio.SocketStream(ours), name="the peer", high_water=1000)
+    nursery.start_soon(connection.run, lambda _item: None)
+    await trio.testing.wait_all_tasks_blocked()
+    events = [texts(name, members={"a": "x" * 200_000}) for name in ("first", "second")]
+    data = [encode(event) for event in events]
+    connection.forward(EncodedBatch(map(EncodedEvent, events, data)))
+    with theirs:
+        heard = b""
+        while len(heard) < len(b"".join(data)):
+            piece = await theirs.recv(10_000)
+            assert piece, "its connection was ended"
+            heard += piece
+            await trio.sleep(ANSWER_TIMEOUT / 2)
+        assert heard == b"".join(data)
 
 
 async def test_a_peer_that_takes_none_of_a_long_answer_is_sent_away(

@@ -14,7 +14,15 @@ from trindi.properties.members import (
 )
 from trindi.properties.values import BLOBValue, convert_choice, is_allowed, message_text
 from trindi.properties.vector import DEFAULT_GROUP, M, V, Vector
-from trindi.protocol import Rule, SetVector, SizeFormat, State, SwitchState, setBLOBVector
+from trindi.protocol import (
+    MAX_BLOBS,
+    Rule,
+    SetVector,
+    SizeFormat,
+    State,
+    SwitchState,
+    setBLOBVector,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -237,6 +245,7 @@ class BLOBVector(Vector[BLOBMember, BLOBValue | None]):
         wait: bool = True,
     ) -> None:
         super().__init__(name, label, group, perm, state, blobmembers)
+        check_count("the number of blobmembers", len(self._by_name), 0, MAX_BLOBS)
         self._max_bytes = None if max_bytes is None else check_count("max_bytes", max_bytes, 0)
         self.wait = wait
 

@@ -8,6 +8,7 @@ not whole, and the checker, look at tags.
 
 from trindi.protocol.blobs import (
     COMPRESSED as COMPRESSED,
+    MAX_BLOBS as MAX_BLOBS,
     Admit as Admit,
     Attachments as Attachments,
     Base64 as Base64,

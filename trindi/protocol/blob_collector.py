@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from trindi.errors import RefusedError
 from trindi.protocol.attributes import blob_details
-from trindi.protocol.blobs import COMPRESSED, Incoming, Payloads
+from trindi.protocol.blobs import COMPRESSED, MAX_BLOBS, TOO_MANY_BLOBS, Incoming, Payloads
 from trindi.protocol.element_reader import read_address
 from trindi.protocol.elements import ELEMENTS
 from trindi.protocol.framing import Framer
@@ -53,6 +53,7 @@ class Collector:
         self._claimed = 0  # bytes that the present payload is to have, if it is compressed
         self._offset = 0
         self._known = 0  # bytes of the payloads before it, as they are claimed
+        self._members = 0
         self.refusal = ""
         self._forget()
 
@@ -63,8 +64,8 @@ class Collector:
 
     @property
     def kept(self) -> int:
-        """Bytes of payloads that are decoded."""
-        return self._kept + (self._incoming.size if self._incoming is not None else 0)
+        """Bytes of memory that the payloads of an element that is not whole yet take."""
+        return self._kept + (self._incoming.kept if self._incoming is not None else 0)
 
     def collect(self, held: bytearray) -> None:
         """Take the payloads out of an element that is not whole yet."""
@@ -112,6 +113,10 @@ class Collector:
                 return
             if end >= 0:
                 self._finish()
+            self._members += 1
+            if self._members > MAX_BLOBS:
+                self._refuse(Malformed(TOO_MANY_BLOBS))
+                return
         kept += held[start:]
         removed = len(held) - self._searched - len(kept)
         held[self._searched :] = kept
@@ -143,7 +148,7 @@ class Collector:
             pass  # The element is refused when it is read.
         wanted = self._may_have(0)
         if not self.refusal:
-            self._incoming = Incoming(min(size, self._payloads.max_bytes) if wanted else None)
+            self._incoming = Incoming(self._expected(size) if wanted else None)
 
     def _take(self, incoming: Incoming, data: Buffer, start: int, end: int) -> None:
         # The buffer is locked while a view of it exists.
@@ -154,16 +159,25 @@ class Collector:
 
     def _may_have(self, size: int) -> bool:
         """Return whether the payload is wanted; refuse the element if it may not be so large."""
-        assert self._address is not None, "its head is known"
         if self._claimed:
             # What cannot be compressed becomes a little longer.
             size = max(self._claimed, size - size // 1000 - _ZLIB_FRAME)
-        size += self._known
         try:
-            return self._payloads.admit(*self._address, self._name, size)
+            return self._admits(size)
         except RefusedError as refusal:
             self._refuse(str(refusal))
             return False
+
+    def _expected(self, size: int) -> int:
+        """Return the size that is announced, or 0 where it may not have it: it may be less."""
+        try:
+            return min(size, self._payloads.max_bytes) if size and self._admits(size) else 0
+        except RefusedError:
+            return 0
+
+    def _admits(self, size: int) -> bool:
+        assert self._address is not None, "its head is known"
+        return self._payloads.admit(*self._address, self._name, self._known + size)
 
     def _finish(self) -> None:
         if self._incoming is not None:

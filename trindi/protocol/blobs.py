@@ -17,6 +17,11 @@ from trindi.errors import RefusedError
 COMPRESSED: Final = ".z"
 """A format with this ending says that the payload is one zlib stream (protocol §4.1)."""
 
+MAX_BLOBS: Final = 64
+"""Members of one vector of BLOBs: drivers have a few. Each one that comes is work for itself."""
+
+TOO_MANY_BLOBS: Final = f"it has more than {MAX_BLOBS} BLOBs"
+
 Loader: TypeAlias = Callable[[], bytes]
 """Returns a payload that takes long to make; ValueError where it cannot be made."""
 
@@ -97,6 +102,7 @@ class Incoming:
         self._wanted = size is not None
         self._expected = min(size or 0, _MAX_RESERVED)
         self._decoded = io.BytesIO()
+        self._reserved = 0
         self._left = b""  # less than four characters, white space among them or not
         self._padded = False
         self._faulty = False
@@ -113,11 +119,17 @@ class Incoming:
             except binascii.Error:
                 self._faulty = True
                 self._decoded = io.BytesIO()
+                self._reserved = 0
 
     @property
     def size(self) -> int:
         """Bytes that are decoded so far."""
         return self._decoded.tell()
+
+    @property
+    def kept(self) -> int:
+        """Bytes of memory that it takes."""
+        return max(self.size, self._reserved)
 
     def finish(self) -> bytes | None:
         """Return the payload, or None where it is no base64."""
@@ -147,7 +159,7 @@ class Incoming:
         before = self._decoded.getvalue()
         self._decoded = io.BytesIO(bytes(self._expected))
         self._decoded.write(before)
-        self._expected = 0
+        self._reserved, self._expected = self._expected, 0
 
 
 def compress(data: bytes) -> bytes:

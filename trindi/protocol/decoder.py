@@ -91,6 +91,11 @@ class Decoder:
         """Bytes of memory that it takes: payloads are decoded as they come."""
         return len(self._held) + self._collector.kept
 
+    @property
+    def keeps_payloads(self) -> bool:
+        """Whether payloads are kept of an element that is not complete yet."""
+        return self._collector.kept > 0
+
     def feed(self, data: Buffer) -> list[Event]:
         """Read the next bytes of the stream, however they are cut; return the complete events.
 

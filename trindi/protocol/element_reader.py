@@ -16,7 +16,7 @@ from typing import Any, Final, TypeAlias
 
 from trindi.errors import RefusedError
 from trindi.protocol.attributes import Attributes, blob_details
-from trindi.protocol.blobs import Loader, Payloads
+from trindi.protocol.blobs import MAX_BLOBS, TOO_MANY_BLOBS, Loader, Payloads
 from trindi.protocol.elements import ELEMENTS, Element
 from trindi.protocol.markup import (
     ATTRIBUTES,
@@ -31,6 +31,7 @@ from trindi.protocol.markup import (
 )
 from trindi.protocol.tag_reader import (
     MAX_REMEMBERED_LENGTH,
+    Malformed,
     Reader,
     Result,
     StartTag,
@@ -42,9 +43,6 @@ from trindi.protocol.values import parse_timestamp
 from trindi.protocol.vector_reader import VectorReader
 
 Rest: TypeAlias = Callable[[Buffer, int, int, StartTag, Payloads], Result]
-
-# Members of a vector of BLOBs that are read in one step, payloads apart.
-_STEP_BLOBS: Final = 64
 
 _from_iso_format: Final = datetime.fromisoformat
 
@@ -74,7 +72,7 @@ class _BLOBReader(Reader):
                 at = end + len(b"</oneBLOB>")
                 stop += end - start
             texts.append((found[1], slice(start, end)))
-            if not len(texts) % _STEP_BLOBS:
+            if not len(texts) % MAX_BLOBS:
                 yield
         found = self._end.match(buffer, at, min(stop, last))
         if found is None:
@@ -82,6 +80,8 @@ class _BLOBReader(Reader):
         values, timestamp = tag
         if not isinstance(values, list):
             return found.end(), None, values
+        if len(texts) > MAX_BLOBS:
+            return found.end(), None, Malformed(TOO_MANY_BLOBS)
         values = values.copy()
         values[self._index["timestamp"]] = timestamp
         members = values[self._index["members"]] = {}
@@ -106,9 +106,7 @@ class _BLOBReader(Reader):
         ]
         loaders: dict[str, Loader] = {}
         size = 0
-        for number, (tag, text) in enumerate(texts):
-            if number % _STEP_BLOBS == _STEP_BLOBS - 1:
-                yield
+        for tag, text in texts:
             attributes = yield from attributes_steps(tag)
             name = attributes.get("name")
             if not name:

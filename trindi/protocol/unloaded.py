@@ -31,9 +31,11 @@ class UnloadedEvent:
         self.size = size
 
     def load(self) -> Event | ProtocolError:
-        """Return the event, or what is wrong with a payload. It may take long."""
-        event, loaded = self._event, {}
-        for name, load in self._loaders.items():
+        """Return the event, or what is wrong with a payload; once only. It may take long."""
+        event, loaders, loaded = self._event, self._loaders, {}
+        # A decoder may refer to this for as long as the event waits: what was loaded is freed.
+        self._event, self._loaders = None, {}
+        for name, load in loaders.items():
             try:
                 loaded[name] = load()
             except ValueError as error:

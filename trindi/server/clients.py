@@ -48,6 +48,13 @@ server is full. KStars' BLOB connections ask once and then only listen: they sta
 CHECK_INTERVAL: Final = 30.0
 """Seconds between two looks at which clients have vanished while something waits for them."""
 
+STALLED: Final = 60.0
+"""Seconds without progress after which an upload, and its client, give way to another one, where
+both together would be too much."""
+
+PROGRESS_BYTES: Final = 64 * 1024
+"""Bytes that an upload must grow by in that time."""
+
 MAX_UPLOAD_BYTES: Final = 2 * MAX_BLOB_BYTES
 """Bytes of BLOBs of all clients together, from their first byte until the driver has handled them;
 what goes beyond is refused."""
@@ -101,6 +108,9 @@ class Client:
         self.queue = self.connection.queue
         self.waits = self.connection.waits
         self.vanished = VanishedCheck(stream).vanished
+        # Bytes of the element that was arriving when it last made progress, and when that was.
+        self._progress = 0
+        self._progress_at = self.connected_at
         # A driver calls these for each request.
         self.reply = self.connection.reply
         self.forward = self.connection.forward
@@ -110,6 +120,15 @@ class Client:
     def upload_bytes(self, arriving: int | None = None) -> int:
         """Bytes of its BLOBs; of the element that is arriving so many, or those that are kept."""
         return self.connection.blob_bytes + (self._decoder.kept if arriving is None else arriving)
+
+    def note_upload(self) -> None:
+        """Note how far the upload that arrives has come."""
+        if not 0 <= self._decoder.held - self._progress < PROGRESS_BYTES:
+            self._progress = self._decoder.held
+            self._progress_at = trio.current_time()
+
+    def upload_stalls(self) -> bool:
+        return self._decoder.keeps_payloads and trio.current_time() - self._progress_at >= STALLED
 
     def statistics(self) -> ClientStatistics:
         return ClientStatistics(
@@ -244,19 +263,41 @@ class Clients:
     ) -> bool:
         self._handler.admit(event, devicename, vectorname, membername, size)
         own = client()
-        others = sum(one.upload_bytes() for one in self._clients if one is not own)
-        if own is None or others + own.upload_bytes(size) > self._limits.max_upload_bytes:
-            raise RefusedError("the server has too many uploads at the moment: try again later")
+        if own is not None:
+            own.note_upload()
+        while (
+            own not in self._clients
+            or sum(one.upload_bytes(size if one is own else None) for one in self._clients)
+            > self._limits.max_upload_bytes
+        ):
+            if not self._end_stalled_upload():
+                raise RefusedError("the server has too many uploads at the moment: try again later")
         return True
+
+    def _end_stalled_upload(self) -> bool:
+        """Disconnect a client whose upload makes no progress; False where there is none."""
+        for client in self._clients:
+            if client.upload_stalls():
+                self._give_up(
+                    client,
+                    "the server has too many uploads, and that of this client has made no progress"
+                    f" in {STALLED:g} s",
+                )
+                return True
+        return False
+
+    def _give_up(self, client: Client, reason: str) -> None:
+        """Disconnect a client; from now on it takes no room."""
+        del self._clients[client]
+        client.connection.disconnect(reason)
 
     def _make_room(self) -> bool:
         """Disconnect a client that has never said anything; False where there is none."""
         long_ago = trio.current_time() - SILENCE
         for client in self._clients:
             if client.connected_at <= long_ago and not client.connection.has_spoken:
-                del self._clients[client]
-                client.connection.disconnect(
-                    f"the server is full, and this client has sent nothing in {SILENCE:g} s"
+                self._give_up(
+                    client, f"the server is full, and this client has sent nothing in {SILENCE:g} s"
                 )
                 return True
         return False

@@ -156,8 +156,10 @@ class IPyServer:
             ValueError: the server does not have it.
         """
         found = self._find(upstream)
-        await self._supervisor.remove(found)
-        self._release(found)
+        try:
+            await self._supervisor.remove(found)
+        finally:
+            self._release(found)
 
     def _check_free(self, upstream: Upstream) -> None:
         server = _SERVERS.get(_subject(upstream), _nothing)()

@@ -122,12 +122,14 @@ class Connection:
 
     async def _watch_answer(self) -> None:
         """End a peer that takes none of an answer whose definitions do not count in the queue."""
-        taken = -1
+        before = None
         while self.queue.has_uncounted:
-            if self.queue.taken == taken:
+            # One definition may take a slow line minutes: what the peer's system took counts, too.
+            now = self.queue.taken, self._io.acknowledged
+            if now == before:
                 self.disconnect(f"it has taken nothing of its answer in {ANSWER_TIMEOUT:g} s")
                 break
-            taken = self.queue.taken
+            before = now
             await trio.sleep(ANSWER_TIMEOUT)
         self._answer_watched = False
 
