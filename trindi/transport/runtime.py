@@ -21,7 +21,22 @@ import trio
 InThread: TypeAlias = Callable[..., Awaitable[Any]]
 """Calls a function in a worker thread. If cancelled, it still waits for the end of the call."""
 
+MAX_THREADS: Final = 8
+"""Threads of ours at one time; those of authors, all of which may be stuck, are others."""
+
+_limiter: Final = trio.lowlevel.RunVar[trio.CapacityLimiter]("trindi's threads")
+
 _wall_time: Final = partial(datetime.now, UTC)
+
+
+async def run_in_thread(function: Callable[..., Any], *args: Any) -> Any:
+    """Call a function in a thread of ours: what peers send must not keep an author waiting."""
+    try:
+        limiter = _limiter.get()
+    except LookupError:
+        limiter = trio.CapacityLimiter(MAX_THREADS)
+        _limiter.set(limiter)
+    return await trio.to_thread.run_sync(function, *args, limiter=limiter)
 
 
 def check_trio() -> None:
@@ -45,7 +60,7 @@ class Runtime:
     """
 
     now: Callable[[], datetime] = _wall_time
-    in_thread: InThread = trio.to_thread.run_sync
+    in_thread: InThread = run_in_thread
     contain_errors: bool = True
 
 
