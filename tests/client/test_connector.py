@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import itertools
 import logging
 import math
@@ -54,7 +55,7 @@ class Servers:
         self.attempts.append(trio.current_time())
         if self.refuse:
             self.refuse -= 1
-            raise OSError("nobody is there")
+            raise ConnectionRefusedError(errno.ECONNREFUSED, "nobody is there")
         near, far = trio.testing.memory_stream_pair()
         self._send.send_nowait(Server(far))
         return near

@@ -77,7 +77,7 @@ class Connector:
                 else:
                     await self._reconnect(connect, started, *delays)
         except OSError as error:
-            self._ended = error.strerror or str(error)
+            self._ended = _reason(error)
             raise
         finally:
             self._running = False
@@ -97,10 +97,10 @@ class Connector:
             try:
                 stream = await connect()
             except OSError as error:
-                self._ended = str(error)
+                self._ended = _reason(error)
                 # Not each attempt of a night is worth a warning.
                 level = logging.INFO if warned else logging.WARNING
-                logger.log(level, "%s: %s", self._name, error.strerror or error)
+                logger.log(level, "%s: %s", self._name, self._ended)
                 warned = True
             else:
                 began, warned = trio.current_time(), False
@@ -153,3 +153,8 @@ class Connector:
             reason = self._ended or "open it with async with"
             raise NotConnected(f"the client is not connected: {reason}")
         await self.connection.send(request, on_sent, barrier)
+
+
+def _reason(error: OSError) -> str:
+    """Return what an error says, without its number."""
+    return error.strerror or str(error)
