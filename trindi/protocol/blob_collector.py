@@ -65,7 +65,7 @@ class Collector:
     @property
     def kept(self) -> int:
         """Bytes of memory that the payloads of an element that is not whole yet take."""
-        return self._kept + (self._incoming.kept if self._incoming is not None else 0)
+        return self._kept + (self._incoming.size if self._incoming is not None else 0)
 
     def collect(self, held: bytearray) -> None:
         """Take the payloads out of an element that is not whole yet."""
@@ -137,18 +137,18 @@ class Collector:
         self._framer.took_out(start, count)
 
     def _begin(self, tag: bytes, offset: int) -> None:
-        self._offset, self._name, self._claimed, size = offset, "", 0, 0
+        self._offset, self._name, self._claimed = offset, "", 0
         try:
             attributes = read_attributes(tag[len(b"<oneBLOB") : -1])
             self._name = attributes.get("name", "")
             (size, suffix), _ = blob_details(attributes)
             if suffix.endswith(COMPRESSED):
-                self._claimed, size = size, 0
+                self._claimed = size
         except ValueError:
             pass  # The element is refused when it is read.
         wanted = self._may_have(0)
         if not self.refusal:
-            self._incoming = Incoming(self._expected(size) if wanted else None)
+            self._incoming = Incoming(wanted)
 
     def _take(self, incoming: Incoming, data: Buffer, start: int, end: int) -> None:
         # The buffer is locked while a view of it exists.
@@ -159,25 +159,15 @@ class Collector:
 
     def _may_have(self, size: int) -> bool:
         """Return whether the payload is wanted; refuse the element if it may not be so large."""
+        assert self._address is not None, "its head is known"
         if self._claimed:
             # What cannot be compressed becomes a little longer.
             size = max(self._claimed, size - size // 1000 - _ZLIB_FRAME)
         try:
-            return self._admits(size)
+            return self._payloads.admit(*self._address, self._name, self._known + size)
         except RefusedError as refusal:
             self._refuse(str(refusal))
             return False
-
-    def _expected(self, size: int) -> int:
-        """Return the size that is announced, or 0 where it may not have it: it may be less."""
-        try:
-            return min(size, self._payloads.max_bytes) if size and self._admits(size) else 0
-        except RefusedError:
-            return 0
-
-    def _admits(self, size: int) -> bool:
-        assert self._address is not None, "its head is known"
-        return self._payloads.admit(*self._address, self._name, self._known + size)
 
     def _finish(self) -> None:
         if self._incoming is not None:

@@ -45,11 +45,6 @@ _PIECE: Final = 48 * 1024
 
 _WHITE_SPACE: Final = b" \t\r\n"
 
-# Memory is reserved for a payload of announced size: at most this much, and only once this part of
-# it has arrived, so that an announcement alone costs nothing.
-_MAX_RESERVED: Final = 32 * 1024 * 1024
-_PART_FIRST: Final = 16
-
 # A thread decompresses in steps: zlib works without Python's lock, what is done with its results
 # does not. Zlib copies what is left of each piece that it is given.
 _ZLIB_INPUT: Final = 64 * 1024
@@ -96,13 +91,11 @@ def decode_base64(payload: bytes | memoryview) -> bytes:
 
 
 class Incoming:
-    """A payload that is decoded while it arrives; `size` is a hint; None: it is not wanted."""
+    """A payload that is decoded while it arrives; nothing is kept of one that is not `wanted`."""
 
-    def __init__(self, size: int | None = 0) -> None:
-        self._wanted = size is not None
-        self._expected = min(size or 0, _MAX_RESERVED)
+    def __init__(self, wanted: bool) -> None:
+        self._wanted = wanted
         self._decoded = io.BytesIO()
-        self._reserved = 0
         self._left = b""  # less than four characters, white space among them or not
         self._padded = False
         self._faulty = False
@@ -119,23 +112,16 @@ class Incoming:
             except binascii.Error:
                 self._faulty = True
                 self._decoded = io.BytesIO()
-                self._reserved = 0
 
     @property
     def size(self) -> int:
         """Bytes that are decoded so far."""
         return self._decoded.tell()
 
-    @property
-    def kept(self) -> int:
-        """Bytes of memory that it takes."""
-        return max(self.size, self._reserved)
-
     def finish(self) -> bytes | None:
         """Return the payload, or None where it is no base64."""
         if self._faulty or self._left.strip(_WHITE_SPACE):
             return None
-        self._decoded.truncate()
         return self._decoded.getvalue()
 
     def _decode(self, left: bytes, text: bytes | memoryview) -> None:
@@ -151,15 +137,6 @@ class Incoming:
         self._decoded.write(first)
         self._decoded.write(data)
         self._left = bytes(text[end:])
-        if self._decoded.tell() > self._expected // _PART_FIRST and self._expected:
-            self._reserve()
-
-    def _reserve(self) -> None:
-        """Reserve memory for all that is expected: growing bit by bit is most of the cost."""
-        before = self._decoded.getvalue()
-        self._decoded = io.BytesIO(bytes(self._expected))
-        self._decoded.write(before)
-        self._reserved, self._expected = self._expected, 0
 
 
 def compress(data: bytes) -> bytes:
