@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import tracemalloc
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -179,6 +180,27 @@ async def test_frames_have_a_bound(autojump_clock: MockClock) -> None:
         await trio.testing.wait_all_tasks_blocked()
         assert client.errors == 1
         assert client["Dev"][names[0]]["file"] is None
+
+
+async def test_what_is_said_while_an_answer_is_waited_for_has_a_bound(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    """A property without a timeout may be Busy for ever, with a member of another name each time."""
+    async with joined(numbers()) as (client, server):
+        nursery.start_soon(partial(client["Dev"]["target"].set_and_wait, x=5))
+        await server.pong()
+        await trio.testing.wait_all_tasks_blocked()
+        tracemalloc.start()
+        try:
+            for number in range(150):
+                await server.send(report(State.BUSY, members={f"{number:010000}": 1.0}))
+                await trio.testing.wait_all_tasks_blocked()
+            used, _peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        assert client["Dev"]["target"].state is State.BUSY
+        assert used < MIB
+        nursery.cancel_scope.cancel()
 
 
 @pytest.mark.parametrize("suffix", [".raw", ".raw.z"])

@@ -40,7 +40,7 @@ from trindi.protocol import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
     from trindi.client.remote import RemoteNumber, RemoteVector
 
@@ -155,15 +155,15 @@ _MAKE: Final[dict[Kind, Callable[[RemoteVector, Mapping[str, Any]], NewVector | 
 
 
 def find_differences(
-    vector: RemoteVector, wanted: Mapping[str, Any], reported: Iterable[str]
+    vector: RemoteVector, wanted: Mapping[str, Any], reported: Collection[str]
 ) -> dict[str, tuple[Any, Any]]:
     """Compare what was asked for with the present values, of members that were reported since."""
     if vector.perm is Permission.WO or _is_released(vector):
         return {}
     return {
-        name: (wanted[name], vector[name])
-        for name in reported
-        if name in wanted and name in vector and not _is_same(vector, name, wanted[name])
+        name: (value, vector[name])
+        for name, value in wanted.items()
+        if name in reported and name in vector and not _is_same(vector, name, value)
     }
 
 

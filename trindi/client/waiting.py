@@ -91,7 +91,7 @@ class AnswerWaiter(Waiter):
         super().__init__()
         self._vector = vector
         self._wanted = wanted
-        self._reported: dict[str, None] = {}
+        self._reported: set[str] = set()  # of the members that are wanted
         self._was_busy = False
         self._answer: Answer | None = None
         self._messages = vector.device.messages
@@ -109,7 +109,7 @@ class AnswerWaiter(Waiter):
             self._fail(PropertyDeleted(vector.devicename, vector.name, event.message))
         elif isinstance(event, SetVector) and self._barrier.passed and self._answer is None:
             self._heard = True
-            self._reported |= dict.fromkeys(event.members)
+            self._reported |= self._wanted.keys() & event.members.keys()
             if vector.state is State.BUSY:
                 self._was_busy = True
                 self._set_deadline()
