@@ -9,14 +9,14 @@ import socket
 import subprocess
 import sys
 from contextlib import suppress
-from functools import partial
+from datetime import date
 from typing import TYPE_CHECKING
 
 import click
 import pytest
 import trio
 
-from tests.kit.cli import at, lines, refusal, trindi
+from tests.kit.cli import Served, at, lines, refusal, trindi
 from tests.kit.processes import (
     DEADLINE,
     ENVIRONMENT,
@@ -25,6 +25,7 @@ from tests.kit.processes import (
     start_python,
     wait_until,
 )
+from tests.kit.server import Bench
 from trindi import (
     defBLOBVector,
     defNumberVector,
@@ -36,13 +37,13 @@ from trindi import (
 from trindi.cli import client_app
 from trindi.cli.record import Recorder
 from trindi.protocol import encode
-from trindi.recording import EndOfStream, Recording, record
+from trindi.recording import EndOfStream, Recording
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from tests.kit.cli import Script, Served
+    from tests.kit.cli import Background, Script
 
 
 def counting(served: Served, path: Path) -> Callable[[], None]:
@@ -79,7 +80,6 @@ def test_what_a_server_says_is_recorded(
 
 def test_devices_are_asked_for_where_they_are_named(served: Served, tmp_path: Path) -> None:
     path = tmp_path / "night.jsonl"
-    path.write_text("old")
     arguments = [str(path), "My Shop", "--duration", "0.3"]
     assert trindi("record", *at(served), *arguments).exit_code == 0
     said = Recording(path).said_by("server")
@@ -152,8 +152,9 @@ def test_a_device_that_is_not_there(served: Served, tmp_path: Path) -> None:
     assert result.exit_code == 1
     assert result.stderr.splitlines()[1:] == [
         f"Error: nothing was heard of Nope, Neither from 127.0.0.1:{served.port}: "
-        f"{path} has nothing to show"
+        "nothing is recorded"
     ]
+    assert not path.exists()
 
 
 def test_one_of_two_devices_that_is_not_there(served: Served, tmp_path: Path) -> None:
@@ -170,8 +171,9 @@ def test_what_others_say_is_not_what_was_asked_for(
     server = script(b"<message device='D' message='good night'/><message message='all'/>")
     arguments = [*at(server), str(tmp_path / "night.jsonl"), "--duration", "0.3"]
     assert trindi("record", *arguments, "E").exit_code == 1
+    assert not list(tmp_path.iterdir())
     assert trindi("record", *arguments, "D").exit_code == 0
-    assert trindi("record", *arguments).exit_code == 0
+    assert trindi("record", *arguments, "--append").exit_code == 0
 
 
 def test_a_server_that_says_nothing(
@@ -184,16 +186,17 @@ def test_a_server_that_says_nothing(
     path = tmp_path / "night.jsonl"
 
     def interrupt() -> None:
-        wait_until(lambda: path.exists() and "getProperties" in path.read_text(), "it has asked")
+        wait_until(lambda: b"getProperties" in bytes(server.heard), "it has asked")
         os.kill(os.getpid(), signal.SIGINT)
 
     beside(interrupt)
     # Nobody is to find that out in the morning.
     silence = f"nothing was heard from 127.0.0.1:{server.port}"
-    with pytest.raises(click.ClickException, match=f"^{silence}: {path} has nothing to show$"):
+    with pytest.raises(click.ClickException, match=f"^{silence}: nothing is recorded$"):
         Recorder("127.0.0.1", server.port, str(path), notice_after=0).run()
     said = capsys.readouterr().err.splitlines()
     assert said[1:] == [f"So far {silence}; still waiting"]
+    assert not path.exists()
 
 
 def test_who_is_heard_is_not_told_of(
@@ -242,14 +245,94 @@ def test_a_file_that_cannot_be_written(served: Served, tmp_path: Path) -> None:
 def test_a_disk_that_fills(served: Served, beside: Callable[..., None], tmp_path: Path) -> None:
     path = tmp_path / "night.jsonl"
     beside(lambda: _count_until(served, path))
-    start = partial(record, max_bytes=6000)
     with pytest.raises(click.ClickException, match=f"^{path}: it has reached its bound$"):
-        Recorder("127.0.0.1", served.port, str(path), start=start).run()
+        Recorder("127.0.0.1", served.port, str(path), max_bytes=6000).run()
 
 
 def _count_until(served: Served, path: Path) -> None:
     wait_until(lambda: path.exists() and path.stat().st_size > 3000, "it is recorded")
     served.call(served.bench.count, 100)
+
+
+# One that is there already -----------------------------------------------------------------------
+
+
+def test_a_file_that_is_no_recording_is_never_touched(served: Served, tmp_path: Path) -> None:
+    path = tmp_path / "thesis.tex"
+    path.write_text("years of work")
+    for options in ([], ["--append"]):
+        said = refusal("record", *at(served), str(path), "--duration", "0.3", *options)
+        assert said == f"{path} is not a recording made by trindi"
+    assert path.read_text() == "years of work"
+
+
+def test_an_earlier_recording_is_never_written_over(
+    served: Served, script: Callable[..., Script], tmp_path: Path
+) -> None:
+    path = tmp_path / "night.jsonl"
+    arguments = ["record", str(path), "--duration", "0.3"]
+    assert trindi(*arguments, *at(served)).exit_code == 0
+    before = path.read_bytes()
+    said = refusal(*arguments, *at(served))
+    assert said == f"{path} is there already: append to it, or name another file"
+    # Nor is it changed where nothing is heard.
+    assert trindi(*arguments, *at(script(b"")), "--append").exit_code == 1
+    assert path.read_bytes() == before
+
+
+def test_a_recording_is_gone_on_with(
+    served: Served, script: Callable[..., Script], tmp_path: Path
+) -> None:
+    path = tmp_path / "night.jsonl"
+    arguments = ["record", str(path), "--duration", "0.3", "--append"]
+    assert trindi(*arguments, *at(served)).exit_code == 0
+    before = path.read_text()
+    server = script(b"<message device='D' message='good morning'/>")
+    assert trindi(*arguments, *at(server)).exit_code == 0
+    assert path.read_text().startswith(before)
+    entries = list(Recording(path))
+    ends = [entry for entry in entries if isinstance(entry.item, EndOfStream)]
+    assert len(ends) == 2
+    later = entries[entries.index(ends[0]) + 1 :]
+    assert getProperties() in [entry.item for entry in later]
+    assert later[0].time >= ends[0].time
+    assert any(getattr(entry.item, "message", "") == "good morning" for entry in later)
+
+
+def test_without_a_name_it_has_that_of_the_night(
+    served: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    before = date.today()
+    assert trindi("record", *at(served), "--duration", "0.3").exit_code == 0
+    (path,) = tmp_path.iterdir()
+    assert path.name in {f"night-{day:%Y-%m-%d}.jsonl" for day in (before, date.today())}
+    assert Recording(path).said_by("server")
+
+
+def test_a_night_survives_a_restart_of_the_server(
+    tmp_path: Path, started: list[Background], beside: Callable[..., None]
+) -> None:
+    path = tmp_path / "night.jsonl"
+    port = free_port()
+    started.append(Served(port=port))
+
+    def restart() -> None:
+        wait_until(lambda: path.exists() and "pingReply" in path.read_text(), "it is recorded")
+        started.pop().close()
+        started.append(Served(Bench(), port=port))
+        wait_until(lambda: path.read_text().count('"pingReply"') > 1, "it is recorded again")
+        os.kill(os.getpid(), signal.SIGINT)
+
+    beside(restart)
+    result = trindi("record", "--host", "127.0.0.1", "-p", str(port), str(path), "--reconnect")
+    assert result.exit_code == 0, result.output
+    assert result.stderr.splitlines()[1:] == [f"Connected to 127.0.0.1:{port} again"]
+    recording = Recording(path)
+    asked = [one for one in recording.said_by("client") if isinstance(one, getProperties)]
+    assert asked == [getProperties()] * 2
+    defined = [one for one in recording.said_by("server") if isinstance(one, defNumberVector)]
+    assert [one.devicename for one in defined if one.vectorname == "target"] == ["Bench"] * 2
 
 
 # Replay ------------------------------------------------------------------------------------------

@@ -111,6 +111,18 @@ async def test_what_a_server_said_is_said_to_a_client(
     assert trio.current_time() - start == 8
 
 
+async def test_the_end_of_a_connection_is_not_that_of_a_recording_that_goes_on(
+    tmp_path: Path, autojump_clock: MockClock, nursery: trio.Nursery
+) -> None:
+    recording = await make(tmp_path / "a", (1.0, "client", ASK), (2.0, "client", None))
+    again = {"time": 5.0, "from": "client", "event": "getProperties"}
+    with recording.path.open("a") as file:
+        file.write(json.dumps(again) + "\n")
+    ours, theirs = trio.testing.memory_stream_pair()
+    nursery.start_soon(partial(replay, recording, ours))
+    assert await received(theirs) == [(1.0, encode(ASK)), (5.0, encode(getProperties()))]
+
+
 async def test_what_the_peer_says_is_returned(
     tmp_path: Path, autojump_clock: MockClock, nursery: trio.Nursery
 ) -> None:

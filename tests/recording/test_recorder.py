@@ -16,6 +16,7 @@ from hypothesis import given, strategies as st
 from tests.strategies import examples
 from trindi.errors import ConfigurationError
 from trindi.protocol import (
+    Event,
     Message,
     SizeFormat,
     encode,
@@ -24,7 +25,8 @@ from trindi.protocol import (
     setBLOBVector,
     setNumberVector,
 )
-from trindi.recording import EndOfStream, Recording, Side, Unparsed, record
+from trindi.recording import EndOfStream, Recording, RecordingError, Side, Unparsed, record
+from trindi.recording.recorder import RecordingFile
 from trindi.transport import Runtime
 
 if TYPE_CHECKING:
@@ -282,6 +284,87 @@ async def test_a_full_recording_stops_and_harms_nobody(
     assert 0 < len(entries(tmp_path / "a")) < 4
     assert (tmp_path / "a").stat().st_size <= 300
     assert caplog.text.count("recording stops") == 1
+
+
+async def test_what_is_no_recording_is_not_written_over(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("another night")
+    ours, _ = trio.testing.memory_stream_pair()
+    with pytest.raises(RecordingError, match="a is not a recording made by trindi"):
+        record(ours, tmp_path / "a")
+    assert (tmp_path / "a").read_text() == "another night"
+
+
+async def note(file: RecordingFile, *sent: Any, close: bool = True) -> None:
+    """Record one connection, whose server sends this."""
+    ours, theirs = trio.testing.memory_stream_pair()
+    async with file.record(ours) as stream:
+        await stream.send_all(encode(getProperties()))
+        for item in sent:
+            await theirs.send_all(encode(item))
+            await stream.receive_some()
+    if close:
+        file.close()
+
+
+def anything(_event: Event) -> bool:
+    return True
+
+
+async def test_a_file_is_made_when_there_are_news(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    path = tmp_path / "a"
+    file = RecordingFile(path, lambda event: event == ANSWER)
+    await note(file, Message("D", "no news"), close=False)
+    assert not path.exists()
+    await trio.sleep(5)
+    await note(file, ANSWER)
+    # Requests are held, with their times; of what others say only news are.
+    assert entries(path) == [
+        (0, "client", getProperties()),
+        (0, "client", EndOfStream()),
+        (5, "client", getProperties()),
+        (5, "server", ANSWER),
+        (5, "client", EndOfStream()),
+    ]
+
+
+async def test_payloads_of_a_recording_that_goes_on_are_kept(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    frames = [setBLOBVector("D", "b", {"f": bytes([at]) * 10_000}) for at in range(2)]
+    for frame in frames:
+        await note(RecordingFile(path, anything, append=True), frame)
+    said: list[Any] = Recording(path).said_by("server")
+    assert [event.members for event in said] == [frame.members for frame in frames]
+    with pytest.raises(RecordingError, match="a is there already"):
+        RecordingFile(path, anything)
+
+
+async def test_the_bound_is_that_of_the_whole_file(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    await note(RecordingFile(path, anything), ANSWER)
+    size = path.stat().st_size
+    file = RecordingFile(path, anything, append=True, max_bytes=size + 10)
+    await note(file, ANSWER)
+    assert file.stopped == "it has reached its bound"
+    assert path.stat().st_size == size
+
+
+async def test_a_recording_made_at_a_servers_end_does_not_go_on_at_a_clients(
+    tmp_path: Path,
+) -> None:
+    ours, _ = trio.testing.memory_stream_pair()
+    await record(ours, tmp_path / "a", side="server").aclose()
+    with pytest.raises(RecordingError, match="a was recorded at the end of a server"):
+        RecordingFile(tmp_path / "a", anything, append=True)
+
+
+async def test_a_file_that_has_come_meanwhile_is_not_touched(tmp_path: Path) -> None:
+    file = RecordingFile(tmp_path / "a", anything)
+    (tmp_path / "a").write_text("another night")
+    await note(file, ANSWER)
+    assert file.stopped == "it is there by now"
+    assert (tmp_path / "a").read_text() == "another night"
 
 
 async def test_a_recording_without_room_for_its_first_line_overwrites_none(tmp_path: Path) -> None:

@@ -208,6 +208,29 @@ async def test_who_comes_later_sees_what_is_so_by_then(
     assert await ask(second, getProperties()) == []
 
 
+async def test_after_a_new_connection_only_what_is_defined_anew_is_there(
+    tmp_path: Path, autojump_clock: MockClock, nursery: trio.Nursery
+) -> None:
+    recording = write(tmp_path / "a", (0.0, NUMBER), (0.0, LIGHT))
+    again = [
+        {"time": 20.0, "from": "server", "end": "broken"},
+        {"time": 25.0, "from": "client", "event": "getProperties"},
+        {"time": 30.0, "from": "server", **to_json(LIGHT, lambda _data, _format: {})},
+    ]
+    with recording.path.open("a") as file:
+        file.write("".join(json.dumps(line) + "\n" for line in again))
+    client = join(nursery, await serve(nursery, ReplayDriver(recording)))
+    await client.send(getProperties())
+    assert await hears(client, 60) == [
+        (0, NUMBER),
+        (0, LIGHT),
+        (25.0, delProperty("Dev", "n")),
+        (25.0, delProperty("Dev", "l")),
+        (30.0, LIGHT),
+    ]
+    assert await ask(client, getProperties()) == [LIGHT]
+
+
 async def ask(client: Client, event: Event) -> list[Any]:
     """Return the definitions that a client gets as an answer."""
     await client.sync()

@@ -28,16 +28,28 @@ _FAREWELL_TIMEOUT: Final = 10.0  # seconds in which a server must take some of w
 
 
 class Reconnecting:
-    """Connects a client (as its argument `connect`), first with a stream that is open already."""
+    """Connects a client (as its argument `connect`), first with a stream that is open already.
 
-    def __init__(self, host: str, port: int) -> None:
+    `wrap` makes of each further stream the one that is used.
+    """
+
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        wrap: Callable[[trio.abc.Stream], trio.abc.Stream] | None = None,
+    ) -> None:
         self._host = host
         self._port = port
+        self._wrap = wrap
         self.first: trio.abc.Stream | None = None
 
     async def __call__(self) -> trio.abc.Stream:
         stream, self.first = self.first, None
-        return await open_tcp(self._host, self._port) if stream is None else stream
+        if stream is None:
+            stream = await open_tcp(self._host, self._port)
+            return stream if self._wrap is None else self._wrap(stream)
+        return stream
 
 
 def run_client(
@@ -67,7 +79,7 @@ def run_client(
                 if reconnecting is None:
                     await nursery.start(client.run_on, used)
                 else:
-                    reconnecting.first = stream
+                    reconnecting.first = used
                     await nursery.start(client.run)
                 await work(client)
                 nursery.cancel_scope.cancel()

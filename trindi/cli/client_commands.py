@@ -193,11 +193,13 @@ def save_blobs(**options: Any) -> None:
 
 
 @click.command()
-@click.argument("file", type=OUTPUT_FILE)
+@click.argument("file", type=OUTPUT_FILE, required=False)
 @click.argument(
     "devices", metavar="[DEV]...", nargs=-1, shell_complete=partial(_complete, "devices")
 )
 @click.option("--blobs", is_flag=True, help="Receive BLOBs, too, into the directory FILE.blobs.")
+@click.option("--append", is_flag=True, help="Go on with the recording that FILE is already.")
+@click.option("--reconnect", is_flag=True, help="Connect again when the server has gone.")
 @click.option(
     "--duration",
     type=SECONDS,
@@ -209,8 +211,10 @@ def save_blobs(**options: Any) -> None:
 def record(**options: Any) -> None:
     """Record what a server says of all devices, or of those named.
 
-    FILE, by custom *.jsonl, is overwritten. It is written as things are said: at Ctrl-C, or if all
-    is lost, it has what was said until then. Look at it with trindi replay.
+    FILE, by custom *.jsonl, is made once something is heard; without a FILE it is night-DATE.jsonl,
+    with the date of today. One that is there is never overwritten: --append goes on with a
+    recording. It is written as things are said: at Ctrl-C, or if all is lost, it has what was said
+    until then. Look at it with trindi replay.
 
     Exit status: 0 if the time is over, 1 if the server has gone, nothing was heard of what is to be
     recorded, or FILE cannot be written.

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from datetime import date
 from typing import TYPE_CHECKING, Final
 
 import click
 import trio
 
-from trindi.cli.client_app import closed_connection, run_client
+from trindi.cli.client_app import Reconnecting, closed_connection, run_client
 from trindi.cli.output import say
 from trindi.client import IPyClient
-from trindi.protocol import defBLOBVector
-from trindi.recording import record as record_stream
+from trindi.protocol import Event, defBLOBVector, pingReply
+from trindi.recording.recorder import MAX_LINES_BYTES, RecordingFile
 from trindi.transport import host_and_port
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from trindi.recording import RecordedStream
 
@@ -30,40 +31,67 @@ class Recorder:
 
     host: str
     port: int
-    file: str
+    file: str | None = None
+    """The name of the file; by default one with the date."""
     devices: Sequence[str] = ()
     blobs: bool = False
     duration: float = math.inf
+    append: bool = False
+    reconnect: bool = False
     notice_after: float = 5.0
     """Seconds after which the user is told that nothing was heard yet."""
-    start: Callable[[trio.abc.Stream, str], RecordedStream] = record_stream
+    max_bytes: int = MAX_LINES_BYTES
 
     def __post_init__(self) -> None:
+        # The date of the evening, as the user has it.
+        self._path = self.file or f"night-{date.today():%Y-%m-%d}.jsonl"
         self._where = host_and_port(self.host, self.port)
-        self._client = IPyClient(self.host, self.port, ask_for=self.devices)
+        self._reconnecting = (
+            Reconnecting(self.host, self.port, self._wrap) if self.reconnect else None
+        )
+        self._client = IPyClient(
+            self.host,
+            self.port,
+            ask_for=self.devices,
+            reconnect=self.reconnect,
+            connect=self._reconnecting,
+        )
         self._events = self._client.events()
         self._heard = False
         self._unheard = dict.fromkeys(self.devices)
         self._enabled: set[tuple[str, str]] = set()
-        self._stream: RecordedStream | None = None
+        self._recording: RecordingFile | None = None
 
     def run(self) -> None:
         """Record, and raise ClickException if nothing was heard, or the server has gone."""
         try:
-            run_client(self._run, self._client, wrap=self._wrap)
+            run_client(self._run, self._client, wrap=self._wrap, reconnecting=self._reconnecting)
         except SystemExit:
             # Ctrl-C is how most recordings end.
-            if self._stream is None:
+            if self._recording is None:
                 raise
             self._finish()
+        finally:
+            if self._recording is not None:
+                self._recording.close()
 
     def _wrap(self, stream: trio.abc.Stream) -> RecordedStream:
-        self._stream = self.start(stream, self.file)
-        return self._stream
+        if self._recording is None:
+            self._recording = RecordingFile(
+                self._path, self._is_wanted, append=self.append, max_bytes=self.max_bytes
+            )
+        else:
+            say(f"Connected to {self._where} again", err=True)
+        return self._recording.record(stream)
+
+    def _is_wanted(self, event: Event) -> bool:
+        if isinstance(event, pingReply):
+            return False
+        return not self.devices or getattr(event, "devicename", None) in self.devices
 
     async def _run(self, client: IPyClient) -> None:
         until = "Ctrl-C" if self.duration == math.inf else f"{self.duration:g} s have passed"
-        say(f"Recording {self._where} in {self.file} until {until}", err=True)
+        say(f"Recording {self._where} in {self._path} until {until}", err=True)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._print_notice)
             with trio.move_on_after(self.duration):
@@ -73,9 +101,9 @@ class Recorder:
 
     async def _listen(self, client: IPyClient) -> None:
         async for event in self._events:
-            if self._stream is not None and self._stream.stopped:
-                raise click.ClickException(f"{self.file}: {self._stream.stopped}")
-            self._heard |= not self.devices or event.devicename in self.devices
+            if self._recording is not None and self._recording.stopped:
+                raise click.ClickException(f"{self._path}: {self._recording.stopped}")
+            self._heard |= self._is_wanted(event)
             self._unheard.pop(event.devicename or "", None)
             if self.blobs and isinstance(event, defBLOBVector):
                 names = (event.devicename, event.vectorname)
@@ -100,6 +128,6 @@ class Recorder:
     def _finish(self) -> None:
         """Report what a finished recording lacks."""
         if not self._heard:
-            raise click.ClickException(f"{self._silence}: {self.file} has nothing to show")
+            raise click.ClickException(f"{self._silence}: nothing is recorded")
         if self._silence:
             say(f"Recorded, but {self._silence}", err=True)

@@ -56,6 +56,13 @@ class BlobWriter:
         with contextlib.suppress(OSError):
             self._directory.rmdir()
 
+    def go_on(self) -> None:
+        """Keep what is there, and count it."""
+        if self._directory is not None and self._directory.is_dir():
+            there = [path for path in self._directory.iterdir() if _NAME.fullmatch(path.name)]
+            self._files = max((int(path.name.split(".")[0]) for path in there), default=0)
+            self._room -= sum(path.stat().st_size for path in there)
+
     def keep(self, data: bytes, suffix: str) -> Mapping[str, Any]:
         """Keep a payload, and return the JSON object that stands for it."""
         directory, inline = self._directory, len(data) <= MAX_INLINE_BLOB

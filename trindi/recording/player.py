@@ -116,15 +116,21 @@ class Player:
         return self._received
 
     async def _send(self, recording: Recording) -> None:
+        # One that is followed by more is the end of a connection before: a recording may go on.
+        end: EndOfStream | None = None
         for entry, load in recording.unloaded():
             item = entry.item
             if entry.source is self._side and load is not None:
                 item = (await self._in_thread(load)).item
             await trio.sleep_until(self._start + entry.time / self._speed)
             if entry.source is self._side:
-                if self._drain and isinstance(item, EndOfStream):
-                    await self._wait_answers()
-                await self._send_item(item)
+                end = item if isinstance(item, EndOfStream) else None
+                if end is None:
+                    await self._send_item(item)
+        if end is not None:
+            if self._drain:
+                await self._wait_answers()
+            await self._send_item(end)
         await self._wait_answers()
 
     async def _wait_answers(self) -> None:

@@ -50,7 +50,7 @@ class Recording:
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
         with self.path.open("rb") as file:
-            first = next(self._lines(file), b"")
+            first = file.readline(MAX_LINE_BYTES)
         try:
             header = json.loads(first)
             version = header[FORMAT]

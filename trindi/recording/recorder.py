@@ -9,7 +9,9 @@ for it, so that all stands in the order in which it was said.
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
+import os
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TextIO
@@ -19,21 +21,34 @@ import trio
 from trindi.errors import ConfigurationError, ProtocolError
 from trindi.protocol import Decoder, Span, format_timestamp
 from trindi.recording.blobs import MAX_KEPT_BLOBS, BlobWriter
-from trindi.recording.jsonl import FORMAT, VERSIONS, EndOfStream, Item, Side, Unparsed, to_json
+from trindi.recording.jsonl import (
+    FORMAT,
+    VERSIONS,
+    EndOfStream,
+    Item,
+    RecordingError,
+    Side,
+    Unparsed,
+    to_json,
+)
+from trindi.recording.reader import Recording
 from trindi.transport import DEFAULT_RUNTIME, contained, error_text
 from trindi.visible import get_logger
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Callable, Iterable
     from datetime import datetime
 
+    from trindi.protocol import Event
     from trindi.transport import InThread
 
 logger = get_logger("trindi.recording")
 
 MAX_LINES_BYTES: Final = 1024 * 1024 * 1024
 """Bytes of the lines of one recording; later items are not recorded."""
+
+MAX_HELD: Final = 1024
+"""Requests that `trindi record` holds until it has heard something; later ones are not recorded."""
 
 MAX_UNPARSED: Final = 4096
 """Bytes that are kept of an element that cannot be read."""
@@ -51,25 +66,31 @@ def record(
     """Record what passes through a stream; use the returned stream in its place.
 
     Call it while Trio runs: times are counted from the call. `file` is the path of the recording;
-    an existing one and its larger payloads are replaced. Or it is an open text file, which is not
-    closed, and keeps no larger payloads. `side` is the end of the connection: ``client``, or
-    ``server``, which may be a driver. `now` tells the time of day where time is virtual. After
-    `max_bytes` of lines recording stops; after `max_blob_bytes` of payloads only their sizes are
-    kept.
+    an existing one and its larger payloads are replaced, but no other file is. Or it is an open
+    text file, which is not closed, and keeps no larger payloads. `side` is the end of the
+    connection: ``client``, or ``server``, which may be a driver. `now` tells the time of day where
+    time is virtual. After `max_bytes` of lines recording stops; after `max_blob_bytes` of payloads
+    only their sizes are kept.
 
     Raises:
         OSError: the file cannot be written.
+        RecordingError: it is there, and is no recording.
         ValueError: there is no such side, or the first line is longer than `max_bytes`.
     """
     ours = Side(side)
-    header = {
+    writer = _Writer(file, _header(ours, now), max_bytes, max_blob_bytes)
+    writer.open()
+    in_thread = DEFAULT_RUNTIME.in_thread if now is None else None
+    return RecordedStream(stream, writer, ours, in_thread, is_owner=True)
+
+
+def _header(side: Side, now: Callable[[], datetime] | None = None) -> dict[str, Any]:
+    return {
         FORMAT: VERSIONS[-1],
-        "side": ours,
+        "side": side,
         "clock": "wall" if now is None else "virtual",
         "start": format_timestamp((now or DEFAULT_RUNTIME.now)()),
     }
-    writer = _Writer(file, header, max_bytes, max_blob_bytes)
-    return RecordedStream(stream, writer, ours, DEFAULT_RUNTIME.in_thread if now is None else None)
 
 
 class StreamTap:
@@ -115,17 +136,23 @@ class _Writer:
         # Checked before an existing recording is overwritten.
         if len(_line(header)) > room:
             raise ConfigurationError(f"max_bytes is at least {len(_line(header))}, not {room}")
-        path = None if hasattr(file, "write") else Path(file)
-        self._owned = path is not None
-        self._file = path.open("w", encoding="utf-8", newline="\n") if path else file
+        self._path = None if hasattr(file, "write") else Path(file)
+        self._file: Any = None if self._path else file
+        self._header = header
         self._room = room
-        self._blobs = BlobWriter(path, blob_room)
+        self._blobs = BlobWriter(self._path, blob_room)
         self._start = trio.current_time()
         self._time = 0.0
         self.stopped = ""
+
+    def open(self) -> None:
+        """Begin the recording, in the place of an older one."""
+        if self._path is not None:
+            _is_recording(self._path)
+            self._file = self._path.open("w", encoding="utf-8", newline="\n")
         try:
             self._blobs.clear()
-            self._write(header)
+            self._write(self._header)
         except BaseException:
             self.close()
             raise
@@ -140,7 +167,10 @@ class _Writer:
             return
         # The caller's own file may raise anything.
         with contained(self._stop):
-            self._write({"time": self._time, "from": source, **to_json(item, self._blobs.keep)})
+            self._write(self._entry(source, item))
+
+    def _entry(self, source: Side, item: Item) -> dict[str, Any]:
+        return {"time": self._time, "from": source, **to_json(item, self._blobs.keep)}
 
     def _stop(self, error: BaseException) -> bool:
         self.stopped = error_text(error) or type(error).__name__
@@ -149,7 +179,7 @@ class _Writer:
 
     def _write(self, written: dict[str, Any]) -> None:
         # The caller's own file may have any encoding; ASCII is part of each.
-        line = _line(written, ascii_only=not self._owned)
+        line = _line(written, ascii_only=self._path is None)
         self._room -= len(line)
         if self._room < 0:
             raise RuntimeError("it has reached its bound")
@@ -158,10 +188,88 @@ class _Writer:
 
     def close(self) -> None:
         self.stopped = self.stopped or "it is closed"
-        if self._owned:
+        if self._path is not None and self._file is not None:
             # A failed write was reported when it failed.
             with contextlib.suppress(OSError):
                 self._file.close()
+
+
+def _is_recording(path: Path) -> bool:
+    """Whether there is a recording, and not just an empty file; RecordingError for another file."""
+    if not path.is_file() or not path.stat().st_size:
+        return False
+    Recording(path)
+    return True
+
+
+class RecordingFile(_Writer):
+    """Records the connections of a client, one after another, in one file.
+
+    The file is made, or appended to, when something `is_news`; until then it stays as it is, and
+    what the client sends is held. Nothing that is there is ever written over.
+
+    Raises:
+        OSError: the file cannot be written.
+        RecordingError: it is there, and is no recording, or one that is not to be appended to.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        is_news: Callable[[Event], bool],
+        *,
+        append: bool = False,
+        max_bytes: int = MAX_LINES_BYTES,
+    ) -> None:
+        super().__init__(path, _header(Side.CLIENT), max_bytes, MAX_KEPT_BLOBS)
+        self._is_news = is_news
+        self._held: list[dict[str, Any]] = []
+        path = Path(path)
+        self._goes_on = _is_recording(path)
+        if self._goes_on and not append:
+            raise RecordingError(f"{path} is there already: append to it, or name another file")
+        if self._goes_on:
+            self._start -= _time_to_go_on(Recording(path))
+        elif not os.access(path.parent, os.W_OK):
+            code = errno.EACCES if path.parent.is_dir() else errno.ENOENT
+            raise OSError(code, os.strerror(code), str(path))
+
+    def record(self, stream: trio.abc.Stream) -> RecordedStream:
+        """Record one more connection; use the returned stream in its place."""
+        return RecordedStream(stream, self, Side.CLIENT, DEFAULT_RUNTIME.in_thread, is_owner=False)
+
+    def open(self) -> None:
+        assert self._path is not None
+        there = self._path.stat().st_size if self._path.exists() else 0
+        if there and not self._goes_on:
+            raise RecordingError("it is there by now")
+        self._file = self._path.open("a", encoding="utf-8", newline="\n")
+        self._room -= there
+        self._blobs.go_on()
+        for written in self._held if there else [self._header, *self._held]:
+            self._write(written)
+        self._held.clear()
+
+    def write_item(self, source: Side, item: Item) -> None:
+        if self._file is None and not self.stopped:
+            if source is Side.CLIENT or isinstance(item, Unparsed | EndOfStream):
+                if source is Side.CLIENT and len(self._held) < MAX_HELD:
+                    self._held.append(self._entry(source, item))
+                return
+            if not self._is_news(item):
+                return
+            with contained(self._stop):
+                self.open()
+        super().write_item(source, item)
+
+
+def _time_to_go_on(recording: Recording) -> float:
+    """Return the time at which a recording goes on now, which is not before its last entry."""
+    if recording.side is not Side.CLIENT:
+        raise RecordingError(f"{recording.path} was recorded at the end of a server")
+    last = max((entry.time for entry in recording.without_blobs()), default=0.0)
+    since = (DEFAULT_RUNTIME.now() - recording.start).total_seconds()
+    return max(last, since) if recording.clock == "wall" else last
 
 
 class RecordedStream(trio.abc.HalfCloseableStream):
@@ -171,10 +279,17 @@ class RecordedStream(trio.abc.HalfCloseableStream):
     """
 
     def __init__(
-        self, stream: trio.abc.Stream, writer: _Writer, side: Side, in_thread: InThread | None
+        self,
+        stream: trio.abc.Stream,
+        writer: _Writer,
+        side: Side,
+        in_thread: InThread | None,
+        *,
+        is_owner: bool,
     ) -> None:
         self._stream = stream
         self._writer = writer
+        self._is_owner = is_owner
         self._in_thread = in_thread
         self._lock = trio.Lock()
         self._arrived = b""  # received, but not recorded yet
@@ -226,7 +341,8 @@ class RecordedStream(trio.abc.HalfCloseableStream):
             with trio.CancelScope(shield=True):
                 await self._end(self._sent)
         finally:
-            self._writer.close()
+            if self._is_owner:
+                self._writer.close()
             await self._stream.aclose()
 
     async def _record(self, tap: StreamTap, data: bytes) -> None:

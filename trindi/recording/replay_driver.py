@@ -25,11 +25,12 @@ from trindi.protocol import (
     Snapshot,
     SnoopEvent,
     State,
+    delProperty,
     encode,
     getProperties,
     setBLOBVector,
 )
-from trindi.recording.jsonl import Entry, Side
+from trindi.recording.jsonl import EndOfStream, Entry, Side
 from trindi.recording.player import check_speed
 from trindi.transport import EncodedBatch, EncodedEvent
 
@@ -101,8 +102,15 @@ class ReplayDriver(IPyDriver):
 
     async def hardware(self) -> None:
         await self._asked.wait()
-        start, opening = trio.current_time(), set(self._opening)
+        start, opening, ended = trio.current_time(), set(self._opening), False
         for entry, load in self._recording.unloaded():
+            ended = ended or isinstance(entry.item, EndOfStream)
+            if ended and isinstance(entry.item, getProperties):
+                # A client that is connected again knows nothing of what was before.
+                ended = False
+                await trio.sleep_until(start + (entry.time - self._zero) / self._speed)
+                for known in list(self._snapshot.definitions()):
+                    await self._show(delProperty(*_names(known)))
             event = _server_event(entry)
             if event is not None and load is not None:
                 event = _server_event(await self.sink.runtime.in_thread(load))
