@@ -12,6 +12,7 @@ import trio.testing
 
 import thermostat
 from trindi import Event, IPyDriver, setBLOBVector, setNumberVector
+from trindi.driver import core_of
 
 DAY = 24 * 60 * 60
 
@@ -36,7 +37,7 @@ async def simulate(driver: IPyDriver, seconds: float) -> list[float]:
     logbook = Logbook()
     # Half a second more, so that what is due at the very end is not lost.
     with trio.move_on_after(seconds + 0.5):
-        await driver.serve(logbook)
+        await core_of(driver).serve(logbook)
     return logbook.temperatures
 
 

@@ -21,6 +21,7 @@ import trio.testing
 from benchmarks.soak.complaints import Complaints
 from benchmarks.soak.figures import Figure
 from trindi import IPyServer
+from trindi.driver import core_of
 from trindi.protocol import (
     Decoder,
     DefVector,
@@ -187,7 +188,7 @@ async def _close(
     # The room has changed since the last report.
     await driver.temperature.send_setVector()
     truth = Picture()
-    truth.read(b"".join(map(encode, driver.definitions())))
+    truth.read(b"".join(map(encode, core_of(driver).definitions())))
     with trio.fail_after(PATIENCE):
         for visitor in visitors:
             await visitor.sync()

@@ -33,6 +33,7 @@ from trindi import (
     setBLOBVector,
     setNumberVector,
 )
+from trindi.driver import core_of
 from trindi.host import run_on_stream
 from trindi.protocol import Decoder, getProperties, pingReply
 from trindi.transport import StdioStream
@@ -84,7 +85,8 @@ class Instrument(IPyDriver):
         self.file = file
         self.open: set[str] = set()
         self.parked = True
-        self.fail = False
+        self.fails = False
+        self.stalled = trio.Event()
         self.snoop(other, "number", timeout=5)
 
     async def hardware(self) -> None:
@@ -106,16 +108,18 @@ class Instrument(IPyDriver):
         self.open.add("task")
         try:
             await trio.lowlevel.checkpoint()
-            await trio.sleep_forever()
+            await self.stalled.wait()
+            self.stalled = trio.Event()
+            raise RuntimeError("stalled")
         finally:
             self.open.remove("task")
 
     async def move(self) -> None:
         await trio.lowlevel.checkpoint()
         await self.send_message("moved")
-        if self.fail:
-            self.fail = False
-            raise RuntimeError("stalled")
+        if self.fails:
+            self.fails = False
+            self.stalled.set()
 
     async def clientevent(self, event: ClientEvent) -> None:
         match event:
@@ -271,7 +275,7 @@ class FailingDriver(WholeServer):
 
     async def client(self) -> None:
         driver = self.drivers[0]
-        driver.fail = True
+        driver.fails = True
         async with await trio.open_tcp_stream("127.0.0.1", self.server.port) as stream:
             peer = Peer(stream)
             await peer.send(ASK)
@@ -389,14 +393,14 @@ class DriverAlone:
         self.link = Recorder()
         with steps.counted():
             async with trio.open_nursery() as nursery:
-                await nursery.start(self.driver.serve, self.link)
+                await nursery.start(core_of(self.driver).serve, self.link)
                 await self.ask()
                 nursery.cancel_scope.cancel()
 
     async def ask(self) -> None:
         requests = [ASK, new_number("A", 4), new_number("A", 5), *[new_blob("A")] * 5]
         for event in Decoder().feed("".join(requests).encode()):
-            waiting = self.driver.receive(event, self.link)
+            waiting = core_of(self.driver).receive(event, self.link)
             if waiting is not None:
                 await waiting
         await self.link.wait(setBLOBVector, 5)

@@ -19,6 +19,7 @@ from trindi import (
     NumberVector,
     getProperties,
 )
+from trindi.driver import core_of
 from trindi.driver.property_queue import PROPERTY_QUEUE
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ class Telescope(IPyDriver):
 async def test_the_clean_up_of_a_driver_is_run(autojump_clock: MockClock) -> None:
     driver, link = Telescope(parking=5), Silence()
     async with trio.open_nursery() as nursery:
-        await nursery.start(driver.serve, link)
+        await nursery.start(core_of(driver).serve, link)
         await trio.testing.wait_all_tasks_blocked()
         began = trio.current_time()
         nursery.cancel_scope.cancel()
@@ -92,7 +93,7 @@ async def test_the_clean_up_of_a_driver_is_run(autojump_clock: MockClock) -> Non
 async def test_the_clean_up_of_a_driver_is_bounded(autojump_clock: MockClock) -> None:
     driver = Telescope(parking=3600)
     async with trio.open_nursery() as nursery:
-        await nursery.start(driver.serve, Silence())
+        await nursery.start(core_of(driver).serve, Silence())
         await trio.testing.wait_all_tasks_blocked()
         began = trio.current_time()
         nursery.cancel_scope.cancel()
@@ -173,7 +174,7 @@ class Stubborn(IPyDriver):
 
 async def _ask_until_full(driver: Stubborn, sender: Silence) -> None:
     while True:
-        waiting = driver.receive(getProperties(), sender)
+        waiting = core_of(driver).receive(getProperties(), sender)
         if waiting is not None:
             await waiting
         await trio.testing.wait_all_tasks_blocked()
@@ -184,7 +185,7 @@ async def test_requests_that_wait_are_not_counted_for_ever(how: str) -> None:
     """A peer that is waited for at its end must not be waited for in vain."""
     driver, sender = Stubborn(), Silence()
     async with trio.open_nursery() as nursery:
-        await nursery.start(driver.serve, Silence())
+        await nursery.start(core_of(driver).serve, Silence())
         with trio.CancelScope() as peer:
             async with trio.open_nursery() as asking:
                 asking.start_soon(_ask_until_full, driver, sender)
@@ -204,10 +205,10 @@ async def test_requests_that_wait_are_not_counted_for_ever(how: str) -> None:
 async def test_a_peer_that_is_cancelled_as_it_begins_to_wait() -> None:
     driver, sender = Stubborn(), Silence()
     async with trio.open_nursery() as nursery:
-        await nursery.start(driver.serve, Silence())
+        await nursery.start(core_of(driver).serve, Silence())
         waiting = None
         while waiting is None:
-            waiting = driver.receive(getProperties(), sender)
+            waiting = core_of(driver).receive(getProperties(), sender)
             await trio.testing.wait_all_tasks_blocked()
         before = sender.in_flight
         with trio.CancelScope() as scope:

@@ -39,6 +39,7 @@ from trindi import (
     setBLOBVector,
 )
 from trindi.cli import main
+from trindi.driver import core_of
 from trindi.testing import start_server
 
 if TYPE_CHECKING:
@@ -126,7 +127,9 @@ async def test_the_thermostat_keeps_to_the_target_of_its_client(
     driver = snippet("thermo").make_driver()
     peer = await start(nursery, driver)
     for target in (25.0, 10.0):
-        driver.receive(newNumberVector("Thermostat", "targetvector", {"target": target}), peer)
+        core_of(driver).receive(
+            newNumberVector("Thermostat", "targetvector", {"target": target}), peer
+        )
         await trio.sleep(3600)
         assert peer.about("targetvector")[-1]["target"] == target
         assert abs(peer.about("temperaturevector")[-1]["temperature"] - target) < 0.7
@@ -157,7 +160,7 @@ def test_the_readers_own_tests_pass(tmp_path: Path) -> None:
 
 
 def test_there_is_a_vector_of_each_kind(snippet: Load) -> None:
-    definitions = snippet("kinds").make_driver().definitions()
+    definitions = core_of(snippet("kinds").make_driver()).definitions()
     assert [type(event) for event in definitions] == [
         defSwitchVector,
         defTextVector,
@@ -180,7 +183,7 @@ async def test_the_focuser_is_busy_until_it_arrives(
 ) -> None:
     driver = snippet("long_moves").make_driver()
     peer = await start(nursery, driver)
-    driver.receive(steps(1000), peer)
+    core_of(driver).receive(steps(1000), peer)
     await trio.sleep(30)
     first, *moving, last = peer.about("POSITION")
     assert first.state == "Busy"
@@ -194,9 +197,9 @@ async def test_an_abort_overtakes_the_move(
 ) -> None:
     driver = snippet("long_moves").make_driver()
     peer = await start(nursery, driver)
-    driver.receive(steps(1000), peer)
+    core_of(driver).receive(steps(1000), peer)
     await trio.sleep(5)
-    driver.receive(ABORT, peer)
+    core_of(driver).receive(ABORT, peer)
     await trio.sleep(0.01)
     stopped = peer.about("POSITION")[-1]
     assert stopped.state == "Idle"
@@ -212,9 +215,9 @@ async def test_a_new_target_replaces_the_old_one(
 ) -> None:
     driver = snippet("long_moves").make_driver()
     peer = await start(nursery, driver)
-    driver.receive(steps(1000), peer)
+    core_of(driver).receive(steps(1000), peer)
     await trio.sleep(5)
-    driver.receive(steps(200), peer)
+    core_of(driver).receive(steps(200), peer)
     await trio.sleep(60)
     last = peer.about("POSITION")[-1]
     assert (last.state, last["STEPS"]) == ("Ok", 200)
@@ -456,10 +459,10 @@ async def test_the_ported_driver_runs(
 ) -> None:
     driver = snippet("porting_after").make_driver()
     peer = await start(nursery, driver)
-    driver.receive(getProperties(), peer)
+    core_of(driver).receive(getProperties(), peer)
     told: list[Any] = peer.events
     assert [event.vectorname for event in told] == ["temperature", "target"]
-    driver.receive(newNumberVector("Heater", "target", {"target": 25.0}), peer)
+    core_of(driver).receive(newNumberVector("Heater", "target", {"target": 25.0}), peer)
     await trio.sleep(600)
     assert peer.about("target")[-1]["target"] == 25.0
     assert abs(peer.about("temperature")[-1]["temperature"] - 25.0) < 0.3
@@ -475,8 +478,8 @@ async def test_the_driver_of_the_readme(
     peer = await start(nursery, driver)
     await trio.sleep(25)
     assert [report["TEMPERATURE"] for report in peer.about("LENS")] == [4.2, 4.2, 4.2]
-    driver.receive(newNumberVector("Dew Heater", "POWER", {"PERCENT": 60.0}), peer)
-    driver.receive(newNumberVector("Dew Heater", "POWER", {"PERCENT": 160.0}), peer)
+    core_of(driver).receive(newNumberVector("Dew Heater", "POWER", {"PERCENT": 60.0}), peer)
+    core_of(driver).receive(newNumberVector("Dew Heater", "POWER", {"PERCENT": 160.0}), peer)
     await trio.sleep(1)
     answers = [(answer.state, answer["PERCENT"]) for answer in peer.about("POWER")]
     assert ("Ok", 60.0) in answers

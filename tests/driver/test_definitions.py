@@ -24,6 +24,7 @@ from trindi import (
     TextVector,
     getProperties,
 )
+from trindi.driver import core_of
 from trindi.protocol import Decoder, DefVector, replace
 
 if TYPE_CHECKING:
@@ -51,13 +52,13 @@ def make_driver() -> IPyDriver:
 @pytest.fixture
 async def driver(nursery: trio.Nursery) -> IPyDriver:
     driver = make_driver()
-    await nursery.start(driver.serve, RecordingPublisher())
+    await nursery.start(core_of(driver).serve, RecordingPublisher())
     return driver
 
 
 def items(driver: IPyDriver, *asked: str | None) -> dict[tuple[str, str], EncodedEvent]:
     found: dict[tuple[str, str], EncodedEvent] = {}
-    for encoded in driver.encoded_definitions(*asked).items:
+    for encoded in core_of(driver).encoded_definitions(*asked).items:
         event: Any = encoded.event
         found[event.devicename, event.vectorname] = encoded
     return found
@@ -75,7 +76,7 @@ async def test_nothing_is_encoded_twice(driver: IPyDriver) -> None:
         *(("One", name) for name in ("number", "text", "switch", "light", "blob")),
         ("Two", "text"),
     ]
-    assert driver.encoded_definitions() is driver.encoded_definitions(None)
+    assert core_of(driver).encoded_definitions() is core_of(driver).encoded_definitions(None)
     for asked in [(None,), ("*",), ("One",), ("One", "number"), ("Two", "text"), (None, "text")]:
         for place, encoded in items(driver, *asked).items():
             assert encoded is before[place]
@@ -138,10 +139,10 @@ async def test_what_is_disabled_is_not_defined(driver: IPyDriver) -> None:
 
 async def test_a_client_is_shown_the_same(driver: IPyDriver) -> None:
     peer = Peer()
-    driver.receive(getProperties(), peer)
+    core_of(driver).receive(getProperties(), peer)
     driver["One"]["number"]["n"] = 7
-    driver.receive(getProperties("One", "number"), peer)
-    driver.receive(getProperties("One"), peer)
+    core_of(driver).receive(getProperties("One", "number"), peer)
+    core_of(driver).receive(getProperties("One"), peer)
     said: list[Any] = peer.replies
     assert [event.vectorname for event in said[:6]].count("text") == 2
     assert said[0]["n"] == 0
@@ -178,7 +179,7 @@ async def test_each_run_begins_with_new_definitions(autojump_clock: trio.testing
     driver = make_driver()
     before = items(driver)
     async with trio.open_nursery() as nursery:
-        await nursery.start(driver.serve, RecordingPublisher())
+        await nursery.start(core_of(driver).serve, RecordingPublisher())
         after = items(driver)
         nursery.cancel_scope.cancel()
     assert all(before[place] is not after[place] for place in before)

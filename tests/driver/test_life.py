@@ -19,6 +19,7 @@ from trindi import (
     newNumberVector,
     setNumberVector,
 )
+from trindi.driver import core_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -163,7 +164,7 @@ class TestEnding:
     ) -> None:
         driver = make_driver()
         with pytest.raises(ExceptionGroup) as caught:
-            await driver.serve(RecordingPublisher())
+            await core_of(driver).serve(RecordingPublisher())
         assert caught.group_contains(EndedError)
         assert not driver.running
 
@@ -179,7 +180,7 @@ class TestEnding:
                 seen.append("cancelled")
 
         with pytest.raises(ExceptionGroup):
-            await IPyDriver([], [other, fail]).serve(RecordingPublisher())
+            await core_of(IPyDriver([], [other, fail])).serve(RecordingPublisher())
         assert seen == ["cancelled"]
 
     async def test_hardware_may_return(
@@ -272,14 +273,15 @@ class TestEnding:
                     await trio.sleep_forever()
                 finally:
                     for name in "lmn":
-                        assert self.receive(newNumberVector("Dev", name, {"a": 1.0}), peer) is None
+                        event = newNumberVector("Dev", name, {"a": 1.0})
+                        assert core_of(self).receive(event, peer) is None
 
         for _ in range(20):
             driver = Talkative([Device("Dev", [numbers(name) for name in "lmn"])])
             async with trio.open_nursery() as nursery:
                 await start(nursery, driver)
                 for name in "lmn":
-                    driver.receive(newNumberVector("Dev", name, {"a": 1.0}), peer)
+                    core_of(driver).receive(newNumberVector("Dev", name, {"a": 1.0}), peer)
                 await settle()
                 nursery.cancel_scope.cancel()
         assert peer.in_flight == 0
@@ -311,7 +313,7 @@ class TestEnding:
         driver = driver_of(numbers())
         publisher = await start(nursery, driver)
         with pytest.raises(RuntimeError, match="running already"):
-            await driver.serve(RecordingPublisher())
+            await core_of(driver).serve(RecordingPublisher())
         await driver.send_message("still running")
         assert len(publisher.events) == 1
 
@@ -329,10 +331,10 @@ class TestEnding:
 
                     nursery.start_soon(killer)
                     driver.snoop("Other", "n", 1)
-                    await nursery.start(driver.serve, RecordingPublisher())
+                    await nursery.start(core_of(driver).serve, RecordingPublisher())
                     for _ in range(3):
                         await driver["Dev"].send_device_message("hello")
-                        driver.receive(newNumberVector("Dev", "n", {"a": 1.0}), Peer())
+                        core_of(driver).receive(newNumberVector("Dev", "n", {"a": 1.0}), Peer())
                         await trio.lowlevel.checkpoint()
             assert not driver.running
         await settle()

@@ -45,6 +45,7 @@ from trindi import (
     setNumberVector,
     setSwitchVector,
 )
+from trindi.driver import core_of
 from trindi.driver.property_queue import BLOB_QUEUE, MAX_WAITING, PROPERTY_QUEUE
 
 NOON = datetime(2024, 2, 1, 12, tzinfo=UTC)
@@ -366,7 +367,7 @@ class TestGetProperties:
         peer = Peer()
         waits = []
         for _ in range(100):
-            wait = driver.receive(getProperties(), peer)
+            wait = core_of(driver).receive(getProperties(), peer)
             if wait is not None:
                 waits.append(wait)
         assert waits
@@ -463,7 +464,9 @@ class TestBackPressure:
         wait = None
         taken = 0
         while wait is None:
-            wait = driver.receive(newNumberVector("Dev", "number", {"b": float(taken)}), peer)
+            wait = core_of(driver).receive(
+                newNumberVector("Dev", "number", {"b": float(taken)}), peer
+            )
             await settle()
             taken += 1
             assert taken < 1000
@@ -505,7 +508,7 @@ class TestBackPressure:
         ]
         waited = 0
         for event in asked:
-            wait = driver.receive(event, peer)
+            wait = core_of(driver).receive(event, peer)
             if wait is not None:
                 waited += 1
                 await wait
@@ -523,9 +526,9 @@ class TestBackPressure:
         await start(nursery, driver)
         peer, other = Peer(), Peer()
         event = newNumberVector("Dev", "number", {"b": 1.0})
-        while driver.receive(event, peer) is None:
+        while core_of(driver).receive(event, peer) is None:
             await settle()
-        assert driver.receive(event, other) is None
+        assert core_of(driver).receive(event, other) is None
         assert other.in_flight == 1
 
     async def test_what_peers_leave_behind_has_a_bound_and_an_abort_has_none(
@@ -537,7 +540,7 @@ class TestBackPressure:
         peers = [Peer() for _ in range(2 * MAX_WAITING)]
         for number, peer in enumerate(peers):
             event = newNumberVector("Dev", "number", {"b": float(number)})
-            assert driver.receive(event, peer) is None
+            assert core_of(driver).receive(event, peer) is None
             await settle()
         # One is being worked on.
         taken, refused = peers[: MAX_WAITING + 1], peers[MAX_WAITING + 1 :]
@@ -563,10 +566,10 @@ class TestBackPressure:
         driver = make_driver(self.Gated)
         await start(nursery, driver)
         for _ in range(MAX_WAITING + 1):
-            driver.receive(enableBLOB("Dev", None, BLOBPolicy.ALSO), Peer())
+            core_of(driver).receive(enableBLOB("Dev", None, BLOBPolicy.ALSO), Peer())
             await settle()
         last = Peer()
-        assert driver.receive(enableBLOB("Dev", None, BLOBPolicy.ALSO), last) is None
+        assert core_of(driver).receive(enableBLOB("Dev", None, BLOBPolicy.ALSO), last) is None
         answer: Any = last.take()
         assert (
             f"Dev blob is not asked: {MAX_WAITING} requests for it wait already" in answer.message
@@ -579,7 +582,7 @@ class TestBackPressure:
         event = newBLOBVector("Dev", "blob", {"a": b"x"}, {"a": SizeFormat(1, ".bin")})
         waits = []
         for _ in range(6):
-            waits.append(driver.receive(event, Peer()))
+            waits.append(core_of(driver).receive(event, Peer()))
             await settle()
         assert [wait is None for wait in waits] == [True] * 3 + [False] * 3
 
@@ -654,7 +657,7 @@ class TestBackPressure:
             await ask(driver, newTextVector("Dev", "text", {"a": "hello"}), peer)
             waits: list[Any] = []
             while len(waits) < 10:
-                waits += filter(None, [driver.receive(event, peer)])
+                waits += filter(None, [core_of(driver).receive(event, peer)])
                 await settle()
             late = waits[5:]
             for wait in waits[:5]:
@@ -666,7 +669,7 @@ class TestBackPressure:
             await reader(wait)
         assert len(over) == 10
         assert peer.in_flight == 0
-        assert driver.receive(event, peer) is None
+        assert core_of(driver).receive(event, peer) is None
         assert peer.in_flight == 0
 
     async def test_what_waited_for_a_property_that_is_gone_is_not_done(

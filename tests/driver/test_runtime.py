@@ -23,6 +23,7 @@ from trindi import (
     setBLOBVector,
     setNumberVector,
 )
+from trindi.driver import core_of
 from trindi.transport import EncodedEvent, Runtime
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def number() -> NumberMember:
 
 async def serve(nursery: trio.Nursery, driver: IPyDriver, runtime: Runtime) -> RecordingPublisher:
     publisher = RecordingPublisher()
-    await nursery.start(partial(driver.serve, publisher, runtime=runtime))
+    await nursery.start(partial(core_of(driver).serve, publisher, runtime=runtime))
     return publisher
 
 
@@ -81,7 +82,7 @@ async def test_what_is_raised_on_snooping_too() -> None:
             driver = Clumsy()
             driver.snoopall = True
             await serve(nursery, driver, Runtime(contain_errors=False))
-            driver.hear(EncodedEvent(setNumberVector("Other", "n", {"a": 1.0})))
+            core_of(driver).hear(EncodedEvent(setNumberVector("Other", "n", {"a": 1.0})))
             await trio.sleep_forever()
 
     with pytest.raises(ExceptionGroup) as raised:
@@ -94,7 +95,7 @@ async def test_the_same_driver_contains_it_the_next_time(
 ) -> None:
     driver = Clumsy()
     with trio.move_on_after(0):
-        await driver.serve(RecordingPublisher(), runtime=Runtime(contain_errors=False))
+        await core_of(driver).serve(RecordingPublisher(), runtime=Runtime(contain_errors=False))
     await serve(nursery, driver, Runtime())
     await ask(driver, newNumberVector("Dev", "n", {"a": 1.0}))
     assert driver.running

@@ -37,6 +37,7 @@ from trindi import (
     setNumberVector,
     setSwitchVector,
 )
+from trindi.driver import core_of
 from trindi.protocol import Decoder, encode, replace
 
 if TYPE_CHECKING:
@@ -766,7 +767,7 @@ class TestBLOBs:
                 await leave.wait()
                 self.publish(event)
 
-        await nursery.start(driver.serve, SlowLink())
+        await nursery.start(core_of(driver).serve, SlowLink())
         vector["a"] = b"first"
         async with trio.open_nursery() as sending:
 

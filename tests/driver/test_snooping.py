@@ -27,6 +27,7 @@ from trindi import (
     setBLOBVector,
     setNumberVector,
 )
+from trindi.driver import core_of
 from trindi.protocol import replace
 from trindi.transport import EncodedBatch, EncodedEvent
 
@@ -49,7 +50,7 @@ def report(device: str = "Dev", vector: str = "n", value: float = 1.0) -> setNum
 
 async def tell(driver: IPyDriver, *events: Any) -> None:
     for event in events:
-        driver.hear(EncodedEvent(event))
+        core_of(driver).hear(EncodedEvent(event))
     await settle()
 
 
@@ -134,7 +135,7 @@ class TestAsking:
         publisher.events.clear()
         driver.snoop("Dev", "n", 5)
         await tell(driver, report())
-        assert (len(driver.snoop_queue), driver.heard, publisher.events) == (0, [], [])
+        assert (len(core_of(driver).snoop_queue), driver.heard, publisher.events) == (0, [], [])
 
     async def test_all_is_asked_for_again_when_it_runs_again(self) -> None:
         driver = Snooper()
@@ -300,10 +301,10 @@ class TestHearing:
         publisher = await start(nursery, driver)
         await driver.send_getProperties("Dev")
         text = TextVector("t", textmembers=[TextMember("a", membervalue="x" * 900_000)])
-        event = driver_of(text).definitions()[0]
+        event = core_of(driver_of(text)).definitions()[0]
         answer = [replace(event, vectorname=f"t{number}") for number in range(100)]
         other = replace(event, devicename="Other")
-        driver.snoop_queue.put_all(EncodedBatch(map(EncodedEvent, [*answer, other])))
+        core_of(driver).snoop_queue.put_all(EncodedBatch(map(EncodedEvent, [*answer, other])))
         await settle()
         assert driver.heard == answer
         assert publisher.events == [getProperties("Dev")]
@@ -321,8 +322,8 @@ class TestHearing:
         publisher.events.clear()
         size = 0
         for _ in range(200):
-            driver.hear(EncodedEvent(Message("Dev", "x" * 1_000_000)))
-            size = max(size, driver.snoop_queue.size)
+            core_of(driver).hear(EncodedEvent(Message("Dev", "x" * 1_000_000)))
+            size = max(size, core_of(driver).snoop_queue.size)
         assert size < 65 * 2**20
         assert "requested again" in caplog.text
         assert set(publisher.events) == {getProperties("Dev")}

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import trio
 
 from trindi import Device, IPyDriver
+from trindi.driver import core_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -26,6 +27,10 @@ class RecordingPublisher:
 
     def publish(self, event: Event) -> None:
         self.events.append(event)
+
+    def about(self, vectorname: str) -> list[Any]:
+        """The events about one property."""
+        return [event for event in self.events if getattr(event, "vectorname", None) == vectorname]
 
     async def publish_blob(self, event: setBLOBVector, *, wait: bool = True) -> None:
         await trio.lowlevel.checkpoint()
@@ -85,10 +90,6 @@ class OnlyClient(RecordingPublisher, Peer):
     def reply(self, event: Event) -> None:
         self.publish(event)
 
-    def about(self, vectorname: str) -> list[Any]:
-        """The events about one property."""
-        return [event for event in self.events if getattr(event, "vectorname", None) == vectorname]
-
     async def wait_about(self, vectorname: str) -> None:
         """Wait for an event about one property."""
         while not self.about(vectorname):
@@ -113,12 +114,12 @@ async def start_with(nursery: trio.Nursery, driver: IPyDriver, publisher: Publis
 
     async def serve(task_status: trio.TaskStatus[None]) -> None:
         def started(_value: None = None) -> None:
-            for event in driver.definitions():
-                driver.sink.note(event)
+            for event in core_of(driver).definitions():
+                core_of(driver).sink.note(event)
             task_status.started()
 
         status: Any = SimpleNamespace(started=started)
-        await driver.serve(publisher, task_status=status)
+        await core_of(driver).serve(publisher, task_status=status)
 
     await nursery.start(serve)
 
@@ -131,7 +132,7 @@ async def settle() -> None:
 async def ask(driver: IPyDriver, event: Any, peer: Peer | None = None) -> Peer:
     """Let a peer ask a driver, and wait until the driver has dealt with it."""
     peer = peer or Peer()
-    waiting = driver.receive(event, peer)
+    waiting = core_of(driver).receive(event, peer)
     assert waiting is None, "the queue is full"
     await settle()
     return peer

@@ -12,6 +12,7 @@ import trio.testing
 
 from tests.kit.driver import start_with
 from tests.kit.peers import Client
+from trindi.driver import core_of
 from trindi.protocol import Event, SnoopEvent
 from trindi.transport import Connection, EncodedEvent, EventQueue
 
@@ -39,9 +40,9 @@ async def attach(nursery: trio.Nursery, driver: IPyDriver) -> Client:
 
     def take(item: Event | ProtocolError) -> Awaitable[None] | None:
         if isinstance(item, SnoopEvent):
-            driver.hear(EncodedEvent(item))
+            core_of(driver).hear(EncodedEvent(item))
             return None
-        return driver.receive(item, connection)
+        return core_of(driver).receive(item, connection)
 
     ours, theirs = trio.testing.memory_stream_pair()
     connection = Connection(theirs, name="the client")

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import trio
 import trio.testing
 
+from trindi.driver import core_of
 from trindi.protocol import Decoder, Event, encode, getProperties, pingReply, pingRequest
 from trindi.server import RelayedUpstream
 from trindi.transport import Connection, EncodedEvent, EventQueue, pieces_of
@@ -131,10 +132,10 @@ class Elsewhere:
         connection = Connection(stream, name="the server")
 
         def receive(item: Event | ProtocolError) -> Any:
-            return self.driver.receive(item, connection)
+            return core_of(self.driver).receive(item, connection)
 
         with contextlib.suppress(trio.BrokenResourceError):
             async with trio.open_nursery() as nursery:
-                await nursery.start(self.driver.serve, _Publisher(connection))
+                await nursery.start(core_of(self.driver).serve, _Publisher(connection))
                 await connection.run(receive)
                 nursery.cancel_scope.cancel()

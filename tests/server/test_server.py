@@ -15,6 +15,7 @@ from tests.kit.peers import of
 from tests.kit.processes import DEADLINE
 from tests.kit.server import Bench, Connect, make_device, start, until
 from trindi import ConfigurationError, IPyDriver, IPyServer
+from trindi.driver import DriverCore, core_of
 from trindi.host import run_on_stream
 from trindi.protocol import (
     BLOBPolicy,
@@ -375,7 +376,7 @@ async def test_a_client_whose_machine_has_vanished_gives_up_its_place(
 async def test_a_fault_in_serving_one_client_is_logged_and_costs_only_that_client(
     nursery: trio.Nursery, connect: Connect, caplog: pytest.LogCaptureFixture
 ) -> None:
-    class Faulty(Bench):
+    class FaultyCore(DriverCore):
         def encoded_definitions(
             self, devicename: str | None = None, vectorname: str | None = None
         ) -> EncodedBatch:
@@ -383,7 +384,9 @@ async def test_a_fault_in_serving_one_client_is_logged_and_costs_only_that_clien
                 raise LookupError("a bug")
             return super().encoded_definitions(devicename, vectorname)
 
-    bench = Faulty()
+    bench = Bench()
+    bench._core = FaultyCore(bench, bench._by_name, [])
+    bench._sink = bench._core.sink
     server = await start(nursery, bench)
     good, bad = await connect(server), await connect(server)
     await good.subscribe()
@@ -548,9 +551,9 @@ async def test_a_driver_cannot_speak_for_a_device_of_another(
     client = await connect(await start(nursery, thief, owner))
     await client.subscribe()
     with pytest.raises(ConfigurationError, match="'B'"):
-        thief.sink.publish(setNumberVector("B", "count", {"n": 99.0}))
+        core_of(thief).sink.publish(setNumberVector("B", "count", {"n": 99.0}))
     with pytest.raises(ConfigurationError, match="'B'"):
-        await thief.sink.publish_blob(setBLOBVector("B", "frame"))
+        await core_of(thief).sink.publish_blob(setBLOBVector("B", "frame"))
     await owner.count()
     (report,) = of(await client.sync(), setNumberVector)
     assert report["n"] == 1
@@ -564,7 +567,7 @@ async def test_what_cannot_be_sent_is_the_drivers_error_not_the_clients(
     client = await connect(await start(nursery, bench))
     await client.subscribe()
     with pytest.raises(ValueError, match="inf"):
-        bench.sink.publish(setNumberVector("Bench", "count", {"n": float("inf")}))
+        core_of(bench).sink.publish(setNumberVector("Bench", "count", {"n": float("inf")}))
     await bench.count()
     assert len(of(await client.sync(), setNumberVector)) == 1
 

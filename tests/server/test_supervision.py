@@ -13,6 +13,7 @@ import trio.lowlevel
 from tests.kit.peers import of
 from tests.kit.server import Bench, Connect, start, until
 from trindi import IPyServer
+from trindi.driver import core_of
 from trindi.protocol import (
     BLOBPolicy,
     Message,
@@ -193,7 +194,7 @@ async def test_a_task_that_fails_ends_the_driver_too(
 
         def __init__(self) -> None:
             super().__init__()
-            self._tasks = [self.task]
+            core_of(self)._tasks = [self.task]
 
         async def task(self) -> None:
             self.runs += 1
@@ -270,7 +271,7 @@ async def test_one_that_cancels_its_own_nursery_has_failed(
     for _ in range(5):
         await trio.sleep(10)
         if culprit == "clientevent" and driver.running:
-            driver.receive(newNumberVector("Bench", "target", {"x": 1.0}), client)
+            core_of(driver).receive(newNumberVector("Bench", "target", {"x": 1.0}), client)
     assert len(driver.starts) == 3
     assert not driver.running
     assert other.running
@@ -426,7 +427,7 @@ async def test_requests_in_hand_when_the_driver_fails_are_given_up(
     # One is worked on, 64 wait in the queue, and one more waits for room there.
     wait = None
     while wait is None:
-        wait = driver.receive(newNumberVector("Bench", "target", {"x": 1.0}), client)
+        wait = core_of(driver).receive(newNumberVector("Bench", "target", {"x": 1.0}), client)
         await trio.testing.wait_all_tasks_blocked()
     assert client.in_flight == 65
     refused = wait
@@ -460,11 +461,15 @@ async def test_one_that_fails_before_it_has_started_does_not_keep_the_others_fro
     nursery: trio.Nursery, autojump_clock: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     class Broken(Bench):
-        def encoded_definitions(self, *names: str | None) -> Any:
-            raise LookupError("no such table")
+        pass
 
-    good = Bench("Good")
-    server = await start(nursery, Broken("Broken"), good, max_restarts=10)
+    def fail(*names: str | None) -> Any:
+        raise LookupError("no such table")
+
+    broken, good = Broken("Broken"), Bench("Good")
+    core: Any = core_of(broken)
+    core.encoded_definitions = fail
+    server = await start(nursery, broken, good, max_restarts=10)
     assert trio.current_time() == 0
     assert good.running
     assert server.port != 0

@@ -23,12 +23,12 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 import trio
 
 from trindi.driver.definitions import matching
+from trindi.driver.faults import call_handler
 from trindi.driver.property_queue import MAX_WAITING, PropertyQueue, Request, Sender, bound_of
 from trindi.errors import ProtocolError, RefusedError
 from trindi.properties import BLOBVector, Device, Vector
 from trindi.protocol import (
     ClientEvent,
-    Event,
     Message,
     NewVector,
     State,
@@ -37,11 +37,13 @@ from trindi.protocol import (
     newBLOBVector,
     replace,
 )
-from trindi.transport import YieldBudget, contained, describe
+from trindi.transport import YieldBudget, describe
 from trindi.visible import get_logger
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Generator
+
+    from trindi.driver.sink import DriverSink
 
 logger = get_logger("trindi.driver")
 
@@ -61,11 +63,11 @@ class Dispatcher:
         self,
         devices: dict[str, Device],
         handler: Callable[[ClientEvent], Awaitable[None]],
-        publish: Callable[[Event], None],
+        sink: DriverSink,
     ) -> None:
         self._devices = devices
         self._handler = handler
-        self._publish = publish
+        self._sink = sink
         self.contain_errors = True  # An exception of the handler costs only its request.
         self._queues: dict[Vector[Any, Any], PropertyQueue] = {}
         self._intake: _Intake | None = None
@@ -292,22 +294,50 @@ class Dispatcher:
         """Run the author's handler; its exception is contained, and costs only this request."""
         if not vector.enabled:
             return  # It has been disabled while the request waited.
-        with contained(partial(self._handle_fault, event, vector)):
-            time = event.timestamp or vector.sink.stamp(None)
-            await self._handler(replace(event, vector=vector, timestamp=time))
+        unanswered, names = self._sink.unanswered, (vector.devicename, vector.name)
+        is_request = isinstance(event, NewVector)
+        if is_request:
+            unanswered.begin(*names)
+        time = event.timestamp or self._sink.stamp(None)
+        own = replace(event, vector=vector, timestamp=time)
+        await call_handler(self._handler, own, partial(self._handle_fault, event, vector))
+        if is_request and self._nursery is not None:
+            expire = partial(self._note_unanswered, event, vector)
+            unanswered.end(self._nursery, names, vector.timeout, expire)
+
+    def _note_unanswered(
+        self, event: ClientEvent, vector: Vector[Any, Any], timeout: float
+    ) -> None:
+        """Answer in place of a handler that has not, and of a hardware loop that has not later."""
+        kind = type(event).__name__
+        what = f"clientevent returned without answering {kind} of {vector.devicename}.{vector.name}"
+        if not self.contain_errors:
+            raise RuntimeError(what)
+        logger.warning("%s in %g s", what, timeout)
+        self._alert(vector, f"the driver has not answered in {timeout:g} s")
 
     def _handle_fault(
-        self, event: ClientEvent, vector: Vector[Any, Any], error: BaseException
+        self,
+        event: ClientEvent,
+        vector: Vector[Any, Any],
+        error: BaseException,
+        *,
+        in_task: bool = False,
     ) -> bool:
-        what = f"{type(event).__name__} of {_name_of(event)}"
+        who = "a task begun by clientevent" if in_task else "clientevent"
+        what = f"{who} failed on {type(event).__name__} of {_name_of(event)}"
         if not self.contain_errors:
-            error.add_note(f"clientevent failed on {what}")
+            error.add_note(what)
             return False
-        logger.error("clientevent failed on %s", what, exc_info=error)
-        if vector.enabled and not isinstance(event, enableBLOB):
-            vector.state = State.ALERT
-            self._publish(vector.status(f"[ERROR] {vector.name}: {describe(error)}"))
+        logger.error(what, exc_info=error)
+        if not isinstance(event, enableBLOB):
+            self._alert(vector, describe(error))
         return True
+
+    def _alert(self, vector: Vector[Any, Any], reason: str) -> None:
+        if vector.enabled:
+            vector.state = State.ALERT
+            self._sink.publish(vector.status(f"[ERROR] {vector.name}: {reason}"))
 
 
 class _Deferred:

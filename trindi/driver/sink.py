@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, get_args
 
 import trio
 
+from trindi.driver.unanswered import Unanswered
 from trindi.protocol import DefVector, SetVector, delProperty, ends, matches, to_utc
 from trindi.transport import DEFAULT_RUNTIME, YieldBudget
 
@@ -48,11 +49,13 @@ class DriverSink:
         self._budget = YieldBudget()
         self._definitions = definitions
         self._defined: set[tuple[str, str]] = set()
+        self.unanswered = Unanswered()
 
     def start(self, publisher: Publisher) -> None:
         self.publisher = publisher
         self._budget = YieldBudget()
         self._defined.clear()
+        self.unanswered.clear()
 
     def stamp(self, timestamp: datetime | None, message: str = "") -> datetime:
         """Return the timestamp of an event: the given one as UTC, or else the present time.
@@ -99,11 +102,13 @@ class DriverSink:
             self.define(event.devicename, event.vectorname)  # type: ignore[union-attr, arg-type]
         else:
             self.note(event)
+        self.unanswered.note(event)
         publisher.publish(event)
 
     async def publish_blob(self, event: setBLOBVector, *, wait: bool = True) -> None:
         if self.publisher is not None:
             self.define(event.devicename, event.vectorname)
+            self.unanswered.note(event)
             await self.publisher.publish_blob(event, wait=wait)
 
     async def in_thread(self, load: Callable[[], bytes]) -> bytes:

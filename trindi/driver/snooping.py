@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import trio
 
+from trindi.driver.faults import call_handler
 from trindi.errors import ConfigurationError
 from trindi.protocol import (
     BLOBPolicy,
@@ -24,7 +25,7 @@ from trindi.protocol import (
     getProperties,
     is_all,
 )
-from trindi.transport import EncodedBatch, EventQueue, contained
+from trindi.transport import EncodedBatch, EventQueue
 from trindi.visible import get_logger
 
 if TYPE_CHECKING:
@@ -140,12 +141,12 @@ class Snooping:
         """Call the handler with each event, in order; the newest state wins (see EventQueue)."""
         while await self.queue.wait_news():
             event: Any = self.queue.pop().event
-            with contained(partial(self._handle_fault, event)):
-                await self._handler(event)
+            await call_handler(self._handler, event, partial(self._handle_fault, event))
             self.queue.task_done()
 
-    def _handle_fault(self, event: Any, error: BaseException) -> bool:
-        what = f"snoopevent failed on {type(event).__name__}"
+    def _handle_fault(self, event: Any, error: BaseException, *, in_task: bool = False) -> bool:
+        who = "a task begun by snoopevent" if in_task else "snoopevent"
+        what = f"{who} failed on {type(event).__name__}"
         if self.contain_errors:
             logger.error(what, exc_info=error)
         else:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import trio
 
+from trindi.driver import core_of
 from trindi.errors import ProtocolError, TrindiError
 from trindi.host.guard import guarded_stdio
 from trindi.protocol import SnoopEvent, delProperty, encode, newBLOBVector
@@ -46,11 +47,12 @@ async def run_on_stream(
     task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Run a driver on a stream until its input ends, and close the stream."""
+    core = core_of(driver)
 
     def admit(event: type[Any], *asked: Any) -> bool:
         # Other BLOBs are of devices that are snooped on, and come only where they were asked for.
         if event is newBLOBVector:
-            driver.admit(event, *asked)
+            core.admit(event, *asked)
         return True
 
     connection = Connection(
@@ -68,15 +70,15 @@ async def run_on_stream(
 
     def receive(item: Event | ProtocolError) -> Awaitable[None] | None:
         if isinstance(item, SnoopEvent):
-            driver.hear(EncodedEvent(item))
+            core.hear(EncodedEvent(item))
             return None
-        return driver.receive(item, peer)
+        return core.receive(item, peer)
 
     try:
-        if driver.running:
+        if core.running:
             raise RuntimeError("the driver is running already")
         async with trio.open_nursery() as nursery:
-            await nursery.start(driver.serve, peer)
+            await nursery.start(core.serve, peer)
             task_status.started()
             await connection.run(receive)
             nursery.cancel_scope.cancel()

@@ -9,7 +9,13 @@ from trindi.properties.members import (
     SwitchMember as SwitchMember,
     TextMember as TextMember,
 )
-from trindi.properties.owners import EventSink as EventSink, NamedMapping as NamedMapping
+from trindi.properties.owners import (
+    EventSink as EventSink,
+    NamedMapping as NamedMapping,
+    check_names_of as check_names_of,
+    hidden_name as hidden_name,
+    reserved_names as reserved_names,
+)
 from trindi.properties.values import (
     MAX_DEFINITION_BYTES as MAX_DEFINITION_BYTES,
     MAX_MESSAGE_BYTES as MAX_MESSAGE_BYTES,

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from trindi.errors import ConfigurationError
-from trindi.properties.owners import EventSink, NamedMapping, no_driver
+from trindi.properties.owners import EventSink, NamedMapping, check_names_of, no_driver
 from trindi.properties.values import message_text
 from trindi.properties.vector import Vector
 from trindi.protocol import ClientEvent, Message, SnoopEvent, check_name, delProperty, is_all
@@ -13,6 +13,10 @@ from trindi.protocol import ClientEvent, Message, SnoopEvent, check_name, delPro
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import datetime
+
+
+_FOR_AUTHORS: Final = {"devclientevent", "devhardware", "devsnoopevent"}
+_ATTRIBUTES: Final = {"devicedata", "devicename", "driver", "revision"}
 
 
 # Values are Any: an author may call what only one kind of vector has, without a cast.
@@ -25,6 +29,11 @@ class Device(NamedMapping[Any]):
     """
 
     _item_kind = "vector"
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Refuse names that would take the place of what trindi calls."""
+        super().__init_subclass__(**kwargs)
+        check_names_of(cls, Device, _FOR_AUTHORS, _ATTRIBUTES)
 
     def __init__(
         self, devicename: str, properties: Iterable[Vector[Any, Any]], **devicedata: Any
@@ -61,7 +70,7 @@ class Device(NamedMapping[Any]):
         """What the device sends through; RuntimeError if it is not part of a driver."""
         if self.driver is None:
             raise no_driver(self._error_name)
-        sink: EventSink = self.driver.sink
+        sink: EventSink = self.driver._sink
         return sink
 
     async def send_device_message(self, message: str, timestamp: datetime | None = None) -> None:

@@ -84,6 +84,27 @@ class NamedMapping(Mapping[str, V]):
             setattr(item, owner, self)
 
 
+def reserved_names(base: type[Any], for_authors: Iterable[str]) -> set[str]:
+    """Return the names of a class that a subclass may not use for something else."""
+    names = {name for name in dir(base) if not name.startswith(("__", "_abc_"))}
+    return names - set(for_authors)
+
+
+def hidden_name(what: str, name: str) -> str:
+    return f"{what} takes the place of {name} that trindi needs: give it another name"
+
+
+def check_names_of(
+    cls: type[Any], base: type[Any], for_authors: Iterable[str], attributes: Iterable[str] = ()
+) -> None:
+    """Raise TypeError if a subclass, or a mixin before the base, takes a name of the base."""
+    reserved = reserved_names(base, for_authors) | set(attributes)
+    for one in cls.__mro__[: cls.__mro__.index(base)]:
+        for name in sorted(vars(one).keys() & reserved):
+            if not one.__module__.startswith("trindi."):
+                raise TypeError(hidden_name(f"{one.__name__}.{name}", name))
+
+
 class VectorOfMember(Protocol):
     def __setitem__(self, name: str, value: Any, /) -> None: ...
     def invalidate_definition(self) -> None: ...

@@ -307,7 +307,7 @@ class Vector(NamedMapping[V], Generic[M, V]):
         device = self.device
         if device is None or device.driver is None:
             raise no_driver(self._error_name)
-        sink: EventSink = device.driver.sink
+        sink: EventSink = device.driver._sink
         return sink
 
     def _update(self, timeout: float | str | None, state: str | None) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, cast
 
 import trio
 
-from trindi.driver import IPyDriver, Sender
+from trindi.driver import DriverCore, IPyDriver, Sender
 from trindi.errors import ProtocolError
 from trindi.properties import Device, message_text
 from trindi.protocol import (
@@ -59,6 +59,40 @@ def _server_event(entry: Entry) -> SnoopEvent | None:
     return cast("SnoopEvent", entry.item) if is_servers else None
 
 
+class _ReplayCore(DriverCore):
+    """Answers from what was recorded, and refuses requests."""
+
+    _driver: ReplayDriver
+
+    def receive(self, item: Event | ProtocolError, sender: Sender) -> Awaitable[None] | None:
+        if isinstance(item, getProperties):
+            self._driver._asked.set()
+        if isinstance(item, ProtocolError):
+            if item.is_request:
+                self._refuse(item.devicename or "", item.vectorname or "", sender)
+            return None
+        if isinstance(item, NewVector):
+            self._refuse(item.devicename, item.vectorname, sender)
+            return None
+        return super().receive(item, sender)
+
+    def _refuse(self, devicename: str, vectorname: str, sender: Sender) -> None:
+        text = message_text(f"[WARNING] {vectorname} is unchanged: this is a recording")
+        known = self._driver._snapshot.find(devicename, vectorname)
+        now = self.sink.stamp(None, text)
+        if known is None:
+            sender.reply(Message(devicename, text, now))
+        else:
+            report = known.as_set()
+            sender.reply(replace(report, state=State.ALERT, message=text, timestamp=now))
+
+    def encoded_definitions(
+        self, devicename: str | None = None, vectorname: str | None = None
+    ) -> EncodedBatch:
+        definitions = self._driver._snapshot.definitions(devicename, vectorname)
+        return EncodedBatch(EncodedEvent(event, encode(event)) for event in definitions)
+
+
 class ReplayDriver(IPyDriver):
     """Shows a recorded session to clients; serve it with `IPyServer`.
 
@@ -70,6 +104,8 @@ class ReplayDriver(IPyDriver):
         RecordingError: a line of the recording cannot be read.
         ValueError: the speed is not above 0.
     """
+
+    _core_class = _ReplayCore
 
     def __init__(self, recording: Recording, speed: float = 1.0) -> None:
         self._speed = check_speed(speed)
@@ -113,7 +149,7 @@ class ReplayDriver(IPyDriver):
                     await self._show(delProperty(*_names(known)))
             event = _server_event(entry)
             if event is not None and load is not None:
-                event = _server_event(await self.sink.runtime.in_thread(load))
+                event = _server_event(await self._sink.runtime.in_thread(load))
             if event is None:
                 continue
             if isinstance(event, DefVector) and _names(event) in opening:
@@ -124,38 +160,10 @@ class ReplayDriver(IPyDriver):
         self.finished.set()
 
     async def _show(self, event: SnoopEvent) -> None:
-        await self.sink.ready()
+        await self._sink.ready()
         self._snapshot.apply(event)
         if isinstance(event, setBLOBVector):
-            await self.sink.publish_blob(event)
+            await self._sink.publish_blob(event)
         else:
-            self.sink.publish(event)
-        await self.sink.yield_if_due()
-
-    def receive(self, item: Event | ProtocolError, sender: Sender) -> Awaitable[None] | None:
-        if isinstance(item, getProperties):
-            self._asked.set()
-        if isinstance(item, ProtocolError):
-            if item.is_request:
-                self._refuse(item.devicename or "", item.vectorname or "", sender)
-            return None
-        if isinstance(item, NewVector):
-            self._refuse(item.devicename, item.vectorname, sender)
-            return None
-        return super().receive(item, sender)
-
-    def _refuse(self, devicename: str, vectorname: str, sender: Sender) -> None:
-        text = message_text(f"[WARNING] {vectorname} is unchanged: this is a recording")
-        known = self._snapshot.find(devicename, vectorname)
-        now = self.sink.stamp(None, text)
-        if known is None:
-            sender.reply(Message(devicename, text, now))
-        else:
-            report = known.as_set()
-            sender.reply(replace(report, state=State.ALERT, message=text, timestamp=now))
-
-    def encoded_definitions(
-        self, devicename: str | None = None, vectorname: str | None = None
-    ) -> EncodedBatch:
-        definitions = self._snapshot.definitions(devicename, vectorname)
-        return EncodedBatch(EncodedEvent(event, encode(event)) for event in definitions)
+            self._sink.publish(event)
+        await self._sink.yield_if_due()

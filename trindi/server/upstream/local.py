@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import trio
 
-from trindi.driver import IPyDriver
+from trindi.driver import IPyDriver, core_of
 from trindi.server.upstream.base import Broker, Upstream
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ class LocalUpstream(Upstream):
     def __init__(self, driver: IPyDriver) -> None:
         if not isinstance(driver, IPyDriver):
             raise TypeError(f"drivers are IPyDriver instances, not {type(driver).__name__}")
+        self._core = core_of(driver)
         super().__init__(repr(driver))
         self.driver = driver
         self.devices = tuple(driver)
@@ -41,22 +42,22 @@ class LocalUpstream(Upstream):
 
     @property
     def running(self) -> bool:
-        return self.driver.running
+        return self._core.running
 
     @property
     def queue(self) -> EventQueue:
-        return self.driver.snoop_queue
+        return self._core.snoop_queue
 
     def receive(self, item: Event | ProtocolError, sender: Sender) -> Awaitable[None] | None:
-        return self.driver.receive(item, sender)
+        return self._core.receive(item, sender)
 
     def admit(
         self, event: type[Any], devicename: str, vectorname: str, membername: str, size: int
     ) -> None:
-        self.driver.admit(event, devicename, vectorname, membername, size)
+        self._core.admit(event, devicename, vectorname, membername, size)
 
     def definitions(self, devicename: str | None, vectorname: str | None) -> EncodedBatch:
-        return self.driver.encoded_definitions(devicename, vectorname)
+        return self._core.encoded_definitions(devicename, vectorname)
 
     def defined_names(self) -> dict[str, list[str]]:
         return {
@@ -78,7 +79,7 @@ class LocalUpstream(Upstream):
         self.publish = partial(broker.publish, self)
         self.publish_blob = partial(broker.publish_blob, self)
         defining = _Defining(self, task_status)
-        await self.driver.serve(self, runtime=self.runtime, task_status=defining)
+        await self._core.serve(self, runtime=self.runtime, task_status=defining)
 
 
 class _Defining(NamedTuple):
@@ -90,5 +91,5 @@ class _Defining(NamedTuple):
     def started(self, _value: None = None) -> None:
         self.upstream._is_defined = True
         for encoded in self.upstream.definitions(None, None).items:
-            self.upstream.driver.sink.publish(encoded.event)
+            self.upstream._core.sink.publish(encoded.event)
         self.task_status.started()
