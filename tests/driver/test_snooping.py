@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
@@ -424,3 +425,111 @@ class TestInAServer:
 async def test_a_link_that_records_is_all_a_driver_needs(nursery: trio.Nursery) -> None:
     publisher: RecordingPublisher = await start(nursery, Snooper())
     assert publisher.events == []
+
+
+def definition(value: float = 1.0, state: State = State.OK) -> Any:
+    vector = NumberVector("n", state=state, numbermembers=[NumberMember("a", membervalue=value)])
+    return core_of(driver_of(vector)).definitions()[0]
+
+
+class TestNews:
+    async def test_a_definition_that_only_repeats_is_told_apart(
+        self, nursery: trio.Nursery
+    ) -> None:
+        driver = Snooper()
+        driver.snoop("Dev", "n")
+        await start(nursery, driver)
+        later = replace(definition(2.0), message="[INFO] hello")
+        await tell(driver, definition(), definition(), report(value=2.0), later, definition(3.0))
+        await tell(driver, definition(3.0, State.ALERT), delProperty("Dev", "n"), definition(3.0))
+        repeated = [getattr(event, "repeated", None) for event in driver.heard]
+        assert repeated == [False, True, None, True, False, False, None, False]
+
+    async def test_what_is_silent(self, nursery: trio.Nursery, autojump_clock: Any) -> None:
+        driver = Snooper()
+        driver.snoop("Dev", "n", timeout=30)
+        publisher = await start(nursery, driver)
+
+        async def seconds(*events: Any) -> float:
+            await tell(driver, *events)
+            await trio.sleep(10)
+            return driver.silent_for("Dev", "n")
+
+        assert await seconds() == math.inf
+        assert await seconds(definition()) == math.inf
+        assert await seconds(report(value=2.0)) == 10
+        assert await seconds(definition(2.0)) == 20
+        # As after a kill under indiserver: no word, and no answer to what is asked again.
+        assert await seconds() == 30
+        assert await seconds() == 40
+        await trio.sleep(100)
+        assert publisher.events.count(getProperties("Dev", "n")) > 3
+        assert driver.silent_for("Dev", "n") == 140
+        assert await seconds(definition(3.0)) == 10
+        assert await seconds(delProperty("Dev")) == math.inf
+        assert driver.silent_for("Dev", "other") == math.inf
+
+    async def test_a_new_run_knows_nothing(self, autojump_clock: Any) -> None:
+        driver = Snooper()
+        driver.snoop("Dev", "n")
+        for _ in range(2):
+            driver.heard.clear()
+            async with trio.open_nursery() as nursery:
+                await start(nursery, driver)
+                assert driver.silent_for("Dev", "n") == math.inf
+                await tell(driver, definition(), report())
+                assert [event.repeated for event in driver.heard[:1]] == [False]
+                nursery.cancel_scope.cancel()
+
+
+class TestStopping:
+    @pytest.mark.parametrize("names", [(), ("Dev",), ("Dev", "n")])
+    async def test_nothing_more_is_heard_or_asked(
+        self, nursery: trio.Nursery, autojump_clock: Any, names: tuple[str, ...]
+    ) -> None:
+        driver = Snooper()
+        publisher = await start(nursery, driver)
+        if len(names) == 2:
+            driver.snoop("Dev", "n", timeout=5)
+        else:
+            await driver.send_getProperties(*names)
+        await tell(driver, definition())
+        publisher.events.clear()
+        driver.heard.clear()
+        driver.stop_snooping(*names)
+        await tell(driver, definition(2.0), report(), delProperty("Dev"))
+        await trio.sleep(100)
+        assert (driver.heard, publisher.events) == ([], [])
+        assert (driver.snoopall, driver.snoopdevices, driver.snoopvectors) == (False, set(), set())
+        # From then on a first definition is none that repeats.
+        driver.snoop("Dev", "n")
+        await tell(driver, definition(2.0))
+        assert [event.repeated for event in driver.heard] == [False]
+
+    async def test_what_waits_is_not_heard_any_more(self, nursery: trio.Nursery) -> None:
+        driver = Snooper()
+        await start(nursery, driver)
+        await driver.send_getProperties("Dev")
+        core_of(driver).hear(EncodedEvent(report()))
+        driver.stop_snooping("Dev")
+        await settle()
+        assert driver.heard == []
+
+    async def test_blobs_are_not_sent_any_more(self, nursery: trio.Nursery) -> None:
+        driver = Snooper()
+        publisher = await start(nursery, driver)
+        await driver.send_getProperties("Dev", "image")
+        await driver.send_enableBLOB("Dev", "image")
+        driver.stop_snooping("Dev", "image")
+        driver.stop_snooping("Dev", "image")
+        assert publisher.events[2:] == [enableBLOB("Dev", "image", BLOBPolicy.NEVER)]
+
+    async def test_a_device_that_is_snooped_on_is_heard_still(self, nursery: trio.Nursery) -> None:
+        driver = Snooper()
+        await start(nursery, driver)
+        await driver.send_getProperties("Dev")
+        driver.snoop("Dev", "n")
+        await tell(driver, definition())
+        driver.stop_snooping("Dev", "n")
+        await tell(driver, definition())
+        assert [event.repeated for event in driver.heard] == [False, True]

@@ -54,7 +54,7 @@ NUMBERS = defNumberVector(
     5.0,
     THEN,
     "hello",
-    {"a": "0:60"},
+    text={"a": "0:60"},
 )
 TEXTS = defTextVector(
     "d", "t", "l", "g", State.IDLE, Permission.RW, {"a": "x", "b": "y"}, {"a": "A", "b": "B"}

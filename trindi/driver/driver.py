@@ -185,10 +185,28 @@ class IPyDriver(NamedMapping[Device]):
     def snoop(self, devicename: str, vectorname: str, timeout: float = 30) -> None:
         """Snoop on a vector of another driver; ask again after each `timeout` seconds of silence.
 
-        It may be called before the driver runs. Never blocks. ValueError: the device is one of the
-        driver's own, or the timeout is not above 0.
+        An answer that only repeats what is known has `event.repeated` set. It may be called before
+        the driver runs. Never blocks. ValueError: the device is one of the driver's own, or the
+        timeout is not above 0.
         """
         self._core.snooping.watch(devicename, vectorname, timeout)
+
+    def stop_snooping(self, devicename: str | None = None, vectorname: str | None = None) -> None:
+        """Take back what was snooped on with these names, and its BLOBs. Never blocks.
+
+        A vector is still heard of where its device, or everything, is snooped on.
+        """
+        self._core.snooping.remove(devicename, vectorname)
+
+    def silent_for(self, devicename: str, vectorname: str) -> float:
+        """Return for how many seconds nothing new was heard of a vector that is snooped on.
+
+        A report is new, and a definition that differs from what was known; a first definition, of
+        values of any age, and one that repeats them, are not. `math.inf`: nothing new yet, or the
+        vector is gone. Under indiserver, where a driver that was killed goes without a word, this
+        tells of it as well.
+        """
+        return self._core.snooping.silent_for(devicename, vectorname)
 
     # What its programs call --------------------------------------------------------------------
 

@@ -7,6 +7,7 @@ module knows no other drivers, and not how a request reaches them.
 
 from __future__ import annotations
 
+import math
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,11 @@ from trindi.driver.faults import call_handler
 from trindi.errors import ConfigurationError
 from trindi.protocol import (
     BLOBPolicy,
+    DefVector,
+    Effect,
     Event,
+    Property,
+    Snapshot,
     SnoopEvent,
     check_name,
     covers,
@@ -24,6 +29,7 @@ from trindi.protocol import (
     enableBLOB,
     getProperties,
     is_all,
+    replace,
 )
 from trindi.transport import EncodedBatch, EventQueue
 from trindi.visible import get_logger
@@ -56,6 +62,8 @@ class Snooping:
         self.devices: set[str] = set()
         self.vectors: set[tuple[str, str]] = set()
         self.queue = _SnoopQueue(self)
+        # What the handler has been told, in this run.
+        self._heard = Snapshot(_Heard)
 
     def add(self, devicename: str | None, vectorname: str | None) -> getProperties:
         """Note what is snooped on, and return the request for it."""
@@ -75,6 +83,29 @@ class Snooping:
         request = enableBLOB(self._check_device(devicename), vectorname, BLOBPolicy(policy))
         self._blobs[devicename, vectorname] = request
         return request
+
+    def remove(self, devicename: str | None, vectorname: str | None) -> None:
+        """Take back a request, so that nothing of it reaches the handler any more."""
+        if devicename is None or is_all(devicename):
+            self.everything = False
+        elif vectorname is None:
+            self.devices.discard(devicename)
+        else:
+            self.vectors.discard((devicename, vectorname))
+            watch = self._watches.pop((devicename, vectorname), None)
+            if watch is not None:
+                watch.scope.cancel()
+        if devicename is not None and self._blobs.pop((devicename, vectorname), None) is not None:
+            self._publish(enableBLOB(devicename, vectorname, BLOBPolicy.NEVER))
+        # When it is snooped on again, the first definition is news.
+        for known in self._heard.matching(devicename, vectorname):
+            end = delProperty(known.definition.devicename, known.definition.vectorname)
+            if not self.wants(end):
+                self._heard.apply(end)
+
+    def silent_for(self, devicename: str, vectorname: str) -> float:
+        heard = self._heard.find(devicename, vectorname)
+        return math.inf if heard is None else trio.current_time() - heard.news_at
 
     def watch(self, devicename: str, vectorname: str, timeout: float) -> None:
         if not timeout > 0:
@@ -125,6 +156,7 @@ class Snooping:
     def start(self, nursery: trio.Nursery) -> None:
         """Send all requests, and begin to call the handler; `stop` is to follow."""
         self.queue = _SnoopQueue(self)
+        self._heard.clear()
         self._nursery = nursery
         self.ask_again()
         for watch in self._watches.values():
@@ -141,8 +173,19 @@ class Snooping:
         """Call the handler with each event, in order; the newest state wins (see EventQueue)."""
         while await self.queue.wait_news():
             event: Any = self.queue.pop().event
-            await call_handler(self._handler, event, partial(self._handle_fault, event))
+            if self.wants(event):  # It may have been taken back while the event waited.
+                event = self._note(event)
+                await call_handler(self._handler, event, partial(self._handle_fault, event))
             self.queue.task_done()
+
+    def _note(self, event: Any) -> Any:
+        """Note what an event says; mark a definition that only repeats what is known."""
+        effect, heard = self._heard.apply(event)
+        if effect is Effect.REPEATED:
+            return replace(event, repeated=True)
+        if effect in (Effect.UPDATED, Effect.REDEFINED):
+            heard[0].news_at = trio.current_time()
+        return event
 
     def _handle_fault(self, event: Any, error: BaseException, *, in_task: bool = False) -> bool:
         who = "a task begun by snoopevent" if in_task else "snoopevent"
@@ -152,6 +195,16 @@ class Snooping:
         else:
             error.add_note(what)
         return self.contain_errors
+
+
+class _Heard(Property):
+    """A property of another driver; a first definition may be of any age, and is no news."""
+
+    __slots__ = ("news_at",)
+
+    def __init__(self, definition: DefVector) -> None:
+        super().__init__(definition)
+        self.news_at = -math.inf
 
 
 class _SnoopQueue(EventQueue):

@@ -108,6 +108,11 @@ def _unseen() -> Any:
     return field(default=None, compare=False, repr=False)
 
 
+def _no_news() -> bool:
+    # The receiver notes it; two events that say the same are equal.
+    return field(default=False, compare=False, repr=False)
+
+
 def _as_received() -> Mapping[str, str]:
     # What the peer wrote is for the author to see; two events that mean the same are equal.
     return field(default_factory=lambda: _EMPTY, compare=False, repr=False)
@@ -197,6 +202,7 @@ class _DefVector(_Members[V], Generic[V, L]):
     timeout: float = 0.0
     timestamp: datetime | None = None
     message: str = ""
+    repeated: bool = _no_news()
 
 
 @event
@@ -215,6 +221,7 @@ class defSwitchVector(_Members[SwitchState]):
     timeout: float = 0.0
     timestamp: datetime | None = None
     message: str = ""
+    repeated: bool = _no_news()
 
 
 @event
@@ -242,6 +249,7 @@ class defLightVector(_Members[State]):
     memberlabels: Mapping[str, str] = _members()
     timestamp: datetime | None = None
     message: str = ""
+    repeated: bool = _no_news()
 
     @property
     def perm(self) -> Permission:

@@ -95,8 +95,8 @@ LoadBlob: TypeAlias = Callable[[Mapping[str, Any]], bytes]
 
 _CLASSES: Final = {cls.__name__: cls for cls in ELEMENT_OF}
 
-# `text` is how the peer wrote its numbers; `vector` belongs to a driver in this process.
-_LEFT_OUT: Final = frozenset({"text", "vector"})
+# `text` is how the peer wrote its numbers; the others belong to a driver in this process.
+_LEFT_OUT: Final = frozenset({"text", "vector", "repeated"})
 
 
 def to_json(item: Item, keep: KeepBlob) -> dict[str, Any]:
