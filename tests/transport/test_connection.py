@@ -29,8 +29,15 @@ from trindi.protocol import (
 )
 from trindi.testing import FaultyStream, Reset
 from trindi.transport import Connection, EncodedBatch, EncodedEvent, Runtime
-from trindi.transport.connection import ANSWER_TIMEOUT, FAREWELL, KEEPALIVE, LINGER, MAX_ERRORS
-from trindi.transport.runtime import MAX_STREAK
+from trindi.transport.connection import (
+    ANSWER_TIMEOUT,
+    FAREWELL,
+    KEEPALIVE,
+    LINGER,
+    MAX_ERRORS,
+    THREAD_BYTES,
+)
+from trindi.transport.runtime import MAX_LOADS, MAX_STREAK
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -426,6 +433,30 @@ async def test_only_what_is_left_to_do_at_its_end_is_done_beside_the_others(
     await line.peer.sync()
     assert line.heard == [blob, getProperties("A")]
     assert len(called) == calls
+
+
+async def test_few_large_blobs_of_peers_are_loaded_at_one_time(nursery: trio.Nursery) -> None:
+    """More threads would keep the task that serves all peers waiting for Python's lock."""
+    loading = 0
+    may_end = trio.Event()
+
+    async def in_thread(function: Callable[..., Any], *args: Any) -> Any:
+        nonlocal loading
+        loading += 1
+        await may_end.wait()
+        return function(*args)
+
+    size = THREAD_BYTES + 1
+    upload = newBLOBVector("D", "P", {"b": bytes(size)}, {"b": SizeFormat(size, ".x.z")})
+    lines = [Line(nursery, runtime=Runtime(in_thread=in_thread)) for _ in range(MAX_LOADS + 2)]
+    for line in lines:
+        await line.peer.send(upload)
+    await trio.testing.wait_all_tasks_blocked()
+    assert loading == MAX_LOADS
+    may_end.set()
+    for line in lines:
+        await line.peer.sync()
+        assert [type(item) for item in line.heard] == [newBLOBVector]
 
 
 # Being held up ------------------------------------------------------------------------------------

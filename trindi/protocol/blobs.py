@@ -45,10 +45,10 @@ _PIECE: Final = 48 * 1024
 
 _WHITE_SPACE: Final = b" \t\r\n"
 
-# A thread decompresses in steps: zlib works without Python's lock, what is done with its results
-# does not. Zlib copies what is left of each piece that it is given.
-_ZLIB_INPUT: Final = 64 * 1024
-_ZLIB_OUTPUT: Final = 1024 * 1024
+# A thread decompresses in small steps: zlib works without Python's lock, what is done with its
+# results does not. Zlib copies what is left of each piece that it is given.
+_ZLIB_INPUT: Final = 16 * 1024
+_ZLIB_OUTPUT: Final = 64 * 1024
 
 
 class Base64:

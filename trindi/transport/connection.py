@@ -33,7 +33,7 @@ from trindi.protocol import (
 from trindi.transport.encoded import EncodedBatch, Reply, pieces_of
 from trindi.transport.event_queue import BOUND, HIGH_WATER, EventQueue
 from trindi.transport.rawio import raw_io_of
-from trindi.transport.runtime import DEFAULT_RUNTIME, Runtime, YieldBudget
+from trindi.transport.runtime import DEFAULT_RUNTIME, Runtime, YieldBudget, loading
 from trindi.visible import get_logger
 
 logger = get_logger("trindi.connection")
@@ -242,7 +242,8 @@ class Connection:
             return unloaded.load()
         self.blob_bytes += unloaded.size
         try:
-            item: Event | ProtocolError = await self._runtime.in_thread(unloaded.load)
+            async with loading():
+                item: Event | ProtocolError = await self._runtime.in_thread(unloaded.load)
         finally:
             self.blob_bytes -= unloaded.size
         return item

@@ -24,19 +24,33 @@ InThread: TypeAlias = Callable[..., Awaitable[Any]]
 MAX_THREADS: Final = 8
 """Threads of ours at one time; those of authors, all of which may be stuck, are others."""
 
+MAX_LOADS: Final = 2
+"""Of these, threads that load what peers have sent: more of them at one time gain little, and keep
+the task that serves all waiting for Python's lock."""
+
 _limiter: Final = trio.lowlevel.RunVar[trio.CapacityLimiter]("trindi's threads")
+_loads: Final = trio.lowlevel.RunVar[trio.CapacityLimiter]("trindi's loads")
 
 _wall_time: Final = partial(datetime.now, UTC)
 
 
 async def run_in_thread(function: Callable[..., Any], *args: Any) -> Any:
     """Call a function in a thread of ours: what peers send must not keep an author waiting."""
-    try:
-        limiter = _limiter.get()
-    except LookupError:
-        limiter = trio.CapacityLimiter(MAX_THREADS)
-        _limiter.set(limiter)
+    limiter = _get(_limiter, MAX_THREADS)
     return await trio.to_thread.run_sync(function, *args, limiter=limiter)
+
+
+def loading() -> trio.CapacityLimiter:
+    """Return what each load of something that a peer has sent is to hold."""
+    return _get(_loads, MAX_LOADS)
+
+
+def _get(limiter: trio.lowlevel.RunVar[trio.CapacityLimiter], most: int) -> trio.CapacityLimiter:
+    try:
+        return limiter.get()
+    except LookupError:
+        limiter.set(trio.CapacityLimiter(most))
+        return limiter.get()
 
 
 def check_trio() -> None:
