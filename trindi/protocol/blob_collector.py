@@ -16,7 +16,7 @@ from trindi.protocol.blobs import COMPRESSED, MAX_BLOBS, TOO_MANY_BLOBS, Incomin
 from trindi.protocol.element_reader import read_address
 from trindi.protocol.elements import ELEMENTS
 from trindi.protocol.framing import Framer
-from trindi.protocol.markup import Buffer, read_attributes
+from trindi.protocol.markup import PARTS, Buffer, read_attributes
 from trindi.protocol.tag_reader import Malformed
 
 # Texts are taken out once so many bytes are held, and again when so many more are: a smaller
@@ -27,7 +27,9 @@ _MIN_BYTES: Final = 32 * 1024
 _ZLIB_FRAME: Final = 64
 
 # The start tag of a member, as loosely as XML allows: the text behind it is a payload.
-PAYLOAD_TAG: Final = rb"""<oneBLOB(?=[\s>])(?:[^<>"'/]++|/(?!>)|"[^"<]*+"|'[^'<]*+')*+>"""
+PAYLOAD_TAG: Final = (
+    rf"""<oneBLOB(?=[\s>])(?:[^<>"'/]++|/(?!>)|"[^"<]*+"|'[^'<]*+'){PARTS}>""".encode()
+)
 _TAG: Final = re.compile(PAYLOAD_TAG)
 
 

@@ -30,7 +30,7 @@ from trindi.protocol.values import BLANKS
 
 _NAME: Final = re.compile(rb"[^ \t\r\n/>]+")
 _TAG_MARK: Final = re.compile(rb"[<>\"']")
-_IN_TAG: Final = re.compile(rb"""(?:[^<>"']++|"[^"<]*+"|'[^'<]*+')*+""")
+_IN_TAG: Final = re.compile(rb"""(?:[^<>"']++|"[^"<]*+"|'[^'<]*+')*""")
 _QUOTED_MARK: Final = {b'"': re.compile(rb'["<]'), b"'": re.compile(rb"['<]")}
 _FIRST: Final = "".join(sorted({name[0] for name in ELEMENTS}))
 _KNOWN: Final = f"(?=[{_FIRST}])(?:{'|'.join(sorted(ELEMENTS))})"
@@ -46,21 +46,21 @@ def _end_mark(name: str) -> re.Pattern[bytes]:
 
 
 _WELL_FORMED: Final = re.compile(
-    f"<{ANY_NAME}(?:{BLANK}++{ANY_NAME}{IS}{QUOTED}){{0,{MAX_ATTRIBUTES}}}+{BLANK}*+/?>".encode()
+    f"<{ANY_NAME}(?:{BLANK}++{ANY_NAME}{IS}{QUOTED}){{0,{MAX_ATTRIBUTES}}}{BLANK}*+/?>".encode()
 )
 # What is no element of INDI, as it is found below, only faster: stray "<", end tags, declarations
 # and comments, up to 64 in a row; unknown elements without content, or with no whole start tag; and
 # one unknown element with text. None has a "<" that is not counted here.
 _UNKNOWN: Final = f"(?!{_KNOWN}[ \t\r\n/><])[A-Za-z_][A-Za-z0-9_]{{0,63}}+"
-_FEW: Final = f"(?:{BLANK}++{NAME}{IS}{QUOTED}){{0,8}}+{BLANK}*+"
-_COMMENT: Final = "!--(?:[^<>-]++|-(?!->))*+-->"
+_FEW: Final = f"(?:{BLANK}++{NAME}{IS}{QUOTED}){{0,8}}{BLANK}*+"
+_COMMENT: Final = "!--[^<>]*?-->"
 _JUNK: Final = f"<(?:(?=[^A-Za-z_!?])|[?][^<>]*+>|{_COMMENT}|!(?!--|[dD[])[^<>]*+>)"
 _EMPTY: Final = f"<{_UNKNOWN}(?:{_FEW}/>|(?![A-Za-z0-9_])[^<>\"']*+(?=<))"
 _TEXT: Final = f"<({_UNKNOWN}){_FEW}>[^<]*+</\\1{BLANK}*+>"
 THINGS: Final = (
     # With how many "<" each has, and whether it has a name.
-    (re.compile(f"(?:{_JUNK}[^<]*+){{1,64}}+".encode()), 1, False),
-    (re.compile(f"(?:{_EMPTY}[^<]*+){{1,64}}+".encode()), 1, True),
+    (re.compile(f"(?:{_JUNK}[^<]*+){{1,64}}".encode()), 1, False),
+    (re.compile(f"(?:{_EMPTY}[^<]*+){{1,64}}".encode()), 1, True),
     (re.compile(_TEXT.encode()), 2, True),
 )
 # How markup starts and ends. An XML declaration ends at any ">", as it does for libindi (§1.2).

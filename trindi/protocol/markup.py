@@ -115,8 +115,12 @@ ANY_NAME: Final = "[^\0- =<>\"'/]++"
 BLANK: Final = "[ \t\r\n]"
 IS: Final = f"{BLANK}*+={BLANK}*+"
 QUOTED: Final = """(?:"[^"<]*+"|'[^'<]*+')"""
-# One more than may be, so that too many are seen, and no more are looked at.
-_AT_MOST: Final = f"{{0,{MAX_ATTRIBUTES + 1}}}+"
+# One more than may be, so that too many are seen, and no more are looked at. Possessive are only
+# repeats of single characters: others match what they should not before Python 3.11.5, and with
+# groups in them they corrupt memory before Python 3.12.8.
+_AT_MOST: Final = f"{{0,{MAX_ATTRIBUTES + 1}}}"
+# Names and values in turn are parts of a tag; one that is right has fewer than these.
+PARTS: Final = f"{{0,{4 * MAX_ATTRIBUTES}}}"
 ATTRIBUTES: Final = f"(?:{BLANK}++{NAME}{IS}{QUOTED}){_AT_MOST}"
 _ATTRIBUTE: Final = re.compile(f"""({NAME}){IS}(?:"([^"]*+)"|'([^']*+)')""".encode())
 # The timestamp has a group of its own: the rest of a tag comes again and can be remembered.

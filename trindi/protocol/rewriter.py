@@ -20,6 +20,7 @@ from trindi.protocol.markup import (
     IS,
     MAX_ATTRIBUTES,
     NAME,
+    PARTS,
     QUOTED,
     STEP_BYTES,
     TOO_MANY_ATTRIBUTES,
@@ -35,7 +36,7 @@ MAX_ODD_TAG: Final = 256 * 1024
 # Characters that no XML parser takes, without NUL, which is an error (§9).
 _CONTROL: Final = bytes([*range(1, 9), 11, 12, *range(14, 32), 127])
 _PAYLOAD: Final = re.compile(b"(" + PAYLOAD_TAG + b")([^<]*+)")
-_LONG_TAG: Final = re.compile(rb"<(?![!?/])(?:[^<>\"']++|\"[^\"<]*+\"|'[^'<]*+')*+")
+_LONG_TAG: Final = re.compile(f"""<(?![!?/])(?:[^<>"']++|"[^"<]*+"|'[^'<]*+'){PARTS}""".encode())
 _MANY_ATTRIBUTES: Final = re.compile(
     f"<{ANY_NAME}(?:{BLANK}++{ANY_NAME}{IS}{QUOTED}){{{MAX_ATTRIBUTES + 1}}}".encode()
 )

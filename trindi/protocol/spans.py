@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 
 from trindi.errors import ProtocolError
 from trindi.protocol.events import Event, getProperties
-from trindi.protocol.markup import BLANK, IS, NAME, QUOTED
+from trindi.protocol.markup import BLANK, IS, MAX_ATTRIBUTES, NAME, QUOTED
 
 # A tab or a line feed may stand between attributes and in texts; a CR is read as a line feed.
 _CONTROL: Final = bytes([*range(9), *range(11, 32), 127])
@@ -20,7 +20,7 @@ _ODD_TEXT: Final = re.compile(rb"&(?!(?:amp|lt|gt|quot|apos);)|]]>")
 # Tags without a tab or a line end in a value: XML makes it a blank, and lilxml deletes line ends.
 _STRICT_QUOTED: Final = """(?:"[^"<\t\n]*+"|'[^'<\t\n]*+')"""
 _STRICT_TAG: Final = re.compile(
-    f"<{NAME}((?:{BLANK}++{NAME}{IS}{_STRICT_QUOTED})*+){BLANK}*+/?>".encode()
+    f"<{NAME}((?:{BLANK}++{NAME}{IS}{_STRICT_QUOTED}){{0,{MAX_ATTRIBUTES}}}){BLANK}*+/?>".encode()
 )
 _ATTRIBUTE_NAME: Final = re.compile(f"({NAME}){IS}{QUOTED}".encode())
 _ATTRIBUTE: Final = re.compile(f"({NAME}){IS}({QUOTED})".encode())

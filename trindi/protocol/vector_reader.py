@@ -97,14 +97,12 @@ class VectorReader(Reader):
         name = element.member
         member = f"<{name}({ATTRIBUTES}){BLANK}*+(?:/>|>([^<]*+)</{name}>)"
         self._member = re.compile(member.encode())
-        members = f"(?:{BLANK}*+{member})*+"
-        # Without groups: they need not be right where the last member does not match.
-        some = f"(?:{BLANK}*+<{name}{ATTRIBUTES}{BLANK}*+(?:/>|>[^<]*+</{name}>))*+"
-        self._some = re.compile(some.encode())
+        more = f"(?:{BLANK}*+<{name}{ATTRIBUTES}{BLANK}*+(?:/>|>[^<]*+</{name}>))*"
+        self._some = re.compile(more.encode())
         self._one = re.compile(f"{BLANK}*+{member}".encode())
         self._end = re.compile(f"{BLANK}*+</{element.xml}>".encode())
+        members = f"(?:{BLANK}*+{member}({more}))?"
         self._rest = re.compile(f"{members}{BLANK}*+</{element.xml}>".encode())
-        self._length = len(f"<{name}")
         self._read_value = _value_reader(element)
         self._read_content = _content_reader(element, self._read_value)
         self._read_details = details_reader(element)
@@ -122,11 +120,10 @@ class VectorReader(Reader):
         values, timestamp = tag
         if not isinstance(values, list):
             return end, None, values
-        if found.start(1) == at + self._length:
-            # The groups hold the last member, and it is the first as well.
-            pairs = [(found[1], found[2] or b"")]
-        else:
-            pairs = self._member.findall(buffer, at, end)
+        attributes, text, more = found.groups()
+        pairs = [] if attributes is None else [(attributes, text or b"")]
+        if more:
+            pairs += self._member.findall(buffer, found.start(3), end)
         content: _Content = {}, {}, {}
         wrong = self._read_members(pairs, content)
         return end, None if wrong else self._event(values, timestamp, content), wrong
