@@ -69,8 +69,7 @@ def test_watch_prints_one_line_for_each_change(script: Callable[..., Script]) ->
 @pytest.mark.parametrize(
     "arguments",
     [
-        ["get", *BRIEFLY, "Dx.v.t"],
-        ["set", *BRIEFLY, "D.v.x=1"],
+        ["get", *BRIEFLY, f"{DEVICE}x.v.t"],
         ["wait", *BRIEFLY, "D.v.t == '1'"],
         ["set", *BRIEFLY, f"{DEVICE}.v.x=1"],
         ["save-blobs", *BRIEFLY, f"{DEVICE}.v", "."],
@@ -89,6 +88,7 @@ def test_an_error_that_names_what_a_device_says(
     result = trindi(command, *at(script(TEXT + STRANGE)), *others)
     assert is_safe(result), result.output
     assert result.stdout == ""
+    assert r"\x9b" in result.stderr
 
 
 def test_an_alert_that_says_it(script: Callable[..., Script]) -> None:

@@ -185,7 +185,7 @@ async def test_frames_have_a_bound(autojump_clock: MockClock) -> None:
 async def test_what_is_said_while_an_answer_is_waited_for_has_a_bound(
     nursery: trio.Nursery, autojump_clock: MockClock
 ) -> None:
-    """A property without a timeout may be Busy for ever, with a member of another name each time."""
+    """A property without a timeout may be Busy for ever, each time with a member of a new name."""
     async with joined(numbers()) as (client, server):
         nursery.start_soon(partial(client["Dev"]["target"].set_and_wait, x=5))
         await server.pong()

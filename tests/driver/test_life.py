@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import functools
+import inspect
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,6 +14,7 @@ from tests.kit.driver import Peer, RecordingPublisher, ask, driver_of, settle, s
 from trindi import (
     Device,
     IPyDriver,
+    IPyServer,
     NumberMember,
     NumberVector,
     SwitchMember,
@@ -20,6 +23,7 @@ from trindi import (
     setNumberVector,
 )
 from trindi.driver import core_of
+from trindi.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,6 +45,31 @@ class TestDeclaring:
         assert (driver.snoopall, driver.snoopdevices, driver.snoopvectors) == (False, set(), set())
         with pytest.raises(KeyError, match="no device 'x', only Dev"):
             driver["x"]
+
+    @pytest.mark.parametrize(
+        "use",
+        [
+            repr,
+            list,
+            IPyServer,
+            lambda made: made["Dev"],
+            lambda made: made.snoop("Other", "n"),
+            lambda made: trio.run(core_of(made).serve, RecordingPublisher()),
+        ],
+    )
+    def test_one_that_has_not_called_the_init_of_its_base(self, use: Callable[[Any], Any]) -> None:
+        class Heater(IPyDriver):
+            def __init__(self) -> None:
+                self.heat = 5
+
+        made = Heater()
+        assert made.heat == 5
+        with pytest.raises(ConfigurationError, match=r"Heater.__init__ has not called super\(\)"):
+            use([made] if use is IPyServer else made)
+        # What looks at classes, or copies, does not miss it.
+        assert dict(inspect.getmembers(Heater))["run"] is IPyDriver.run
+        assert copy.copy(made).heat == 5
+        assert not hasattr(IPyDriver([]), "nothing")
 
     def test_two_drivers_are_two(self) -> None:
         one, other = IPyDriver([]), IPyDriver([])

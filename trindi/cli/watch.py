@@ -52,13 +52,7 @@ def _is_terminal(stream: TextIO | None) -> bool:
 class _LineView:
     """Prints each change."""
 
-    def __init__(
-        self,
-        client: IPyClient,
-        pattern: Pattern,
-        as_json: bool,
-        max_known: int,
-    ) -> None:
+    def __init__(self, client: IPyClient, pattern: Pattern, as_json: bool, max_known: int) -> None:
         self._events = client.events()
         self._pattern = pattern
         self._as_json = as_json

@@ -19,15 +19,6 @@ if TYPE_CHECKING:
 V = TypeVar("V")
 
 
-class _Unmade:
-    """Stands for what `__init__` is to make, where a subclass has not called it."""
-
-    def __get__(self, _instance: object, owner: type[Any]) -> Any:
-        raise ConfigurationError(
-            f"{owner.__name__}.__init__ has not called super().__init__(…): call it first"
-        )
-
-
 class NamedMapping(Mapping[str, V]):
     """A mapping of name to item that is equal only to itself, so it can be a key.
 
@@ -35,7 +26,16 @@ class NamedMapping(Mapping[str, V]):
     """
 
     _item_kind: ClassVar[str]
-    _by_name: dict[str, Any] = _Unmade()  # type: ignore[assignment]
+    _by_name: dict[str, Any]
+
+    if not TYPE_CHECKING:
+        # Called for what is missing only, and hidden from type checkers: they know what there is.
+        def __getattr__(self, name: str) -> Any:
+            if "_by_name" in self.__dict__ or name.startswith("__"):
+                return object.__getattribute__(self, name)
+            raise ConfigurationError(
+                f"{type(self).__name__}.__init__ has not called super().__init__(…): call it first"
+            )
 
     @property
     def _error_name(self) -> str:
