@@ -19,10 +19,11 @@ class LightMeter(IPyDriver):
     async def hardware(self) -> None:
         meter = self.driverdata["meter"]
         vector = self["Light Meter"]["SKY"]
+        one_at_a_time = trio.CapacityLimiter(1)
         while True:
             with trio.move_on_after(10) as deadline:
                 vector["BRIGHTNESS"] = await trio.to_thread.run_sync(
-                    meter.read, abandon_on_cancel=True
+                    meter.read, abandon_on_cancel=True, limiter=one_at_a_time
                 )
                 await vector.send_setVector(state="Ok")
             if deadline.cancelled_caught:

@@ -287,6 +287,30 @@ async def test_a_meter_that_hangs_is_left_behind(
     assert "does not answer" in report.message
 
 
+async def test_a_meter_that_was_left_behind_is_not_called_beside_itself(
+    snippet: Load, nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    """The second call would get the answer to the first, or steal the one to a third."""
+    begun, answer = threading.Event(), threading.Event()
+    calls: list[int] = []
+
+    class Meter:
+        def read(self) -> float:
+            calls.append(threading.get_ident())
+            begun.set()
+            answer.wait()
+            return 0.0
+
+    peer = await start(nursery, snippet("threads").make_driver(Meter()))
+    try:
+        await trio.to_thread.run_sync(begun.wait)
+        await trio.sleep(200)
+        assert len(calls) == 1
+        assert {report.state for report in peer.about("SKY")} == {"Alert"}
+    finally:
+        answer.set()
+
+
 async def test_the_window_follows_the_thermostat(
     snippet: Load,
     nursery: trio.Nursery,
