@@ -1,12 +1,14 @@
-"""A dome with a vector of each kind: switches, texts, numbers, lights and BLOBs."""
+"""A dome with a vector of each kind, which takes over what clients ask for."""
 
 from trindi import (
     BLOBMember,
     BLOBVector,
+    ClientEvent,
     Device,
     IPyDriver,
     LightMember,
     LightVector,
+    NewVector,
     NumberMember,
     NumberVector,
     SwitchMember,
@@ -16,7 +18,14 @@ from trindi import (
 )
 
 
-def make_driver() -> IPyDriver:
+class Dome(IPyDriver):
+    async def clientevent(self, event: ClientEvent) -> None:
+        if isinstance(event, NewVector):
+            event.vector.update(event)
+            await event.vector.send_setVector(state="Ok")
+
+
+def make_driver() -> Dome:
     shutter = SwitchVector(
         "SHUTTER",
         "Shutter",
@@ -40,4 +49,4 @@ def make_driver() -> IPyDriver:
         "IMAGE", "Webcam", "Images", blobmembers=[BLOBMember("FRAME", blobformat=".jpg")]
     )
     dome = Device("Dome", properties=[shutter, operator, position, health, image])
-    return IPyDriver([dome])
+    return Dome([dome])

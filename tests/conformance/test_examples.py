@@ -1,7 +1,11 @@
-"""Every example keeps the rules: each as a program, and those of one server together."""
+"""Every example keeps the rules: each as a program, and those of one server together.
+
+So does each driver of the docs, as `trindi check` sees it.
+"""
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 from typing import TYPE_CHECKING, Any
@@ -9,7 +13,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import trio
 
+from tests.kit.cli import trindi
 from tests.kit.conformance import SMALL, findings
+from tests.kit.docs import SNIPPETS
 from tests.kit.processes import EXAMPLES, start_python, wait_until
 from trindi.conformance import Options, Program, Server, Verdict, check
 
@@ -26,6 +32,32 @@ PROGRAMS = sorted(
     for path in EXAMPLES.glob("*.py")
     if "def make_driver" in path.read_text(encoding="utf-8") and path.stem != "two_drivers"
 )
+
+
+DRIVERS = sorted(
+    path.name
+    for path in SNIPPETS.glob("*.py")
+    if "def make_driver" in path.read_text(encoding="utf-8")
+)
+
+# Its heater is not connected, and it says so.
+WARNED = {"serial_heater.py": {"write-answered": "the heater is not connected"}}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", DRIVERS)
+def test_each_driver_of_the_docs_keeps_the_rules(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # One of them writes a file.
+    monkeypatch.chdir(tmp_path)
+    result = trindi("check", str(SNIPPETS / name), "--write", "--json")
+    assert result.exit_code == 0, result.output
+    rules = json.loads(result.stdout)["rules"]
+    seen = {one["rule"]: one["seen"] for one in rules if one["verdict"] in ("warn", "fail")}
+    expected = WARNED.get(name, {})
+    assert seen.keys() == expected.keys(), seen
+    assert all(expected[rule] in seen[rule][0] for rule in expected)
 
 
 @pytest.fixture(scope="module")
