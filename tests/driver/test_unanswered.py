@@ -138,6 +138,27 @@ async def test_other_answers_are_answers_too(
     assert len(publisher.events) == said
 
 
+async def withdraw_the_device(heater: Heater) -> None:
+    await heater["X"].send_delProperty()
+
+
+async def disable_it(heater: Heater) -> None:
+    heater["X"]["POWER"].enable = False
+    await trio.lowlevel.checkpoint()
+
+
+@pytest.mark.parametrize("answer", [withdraw_the_device, disable_it])
+async def test_what_has_been_withdrawn_owes_no_answer(
+    autojump_clock: trio.testing.MockClock, answer: Callable[[Heater], Any]
+) -> None:
+    async with trio.open_nursery() as nursery:
+        client = await start_driver(nursery, Heater(answer))
+        await client["X"]["POWER"].set(PERCENT=40)
+        # In a test an answer that is missing is an error.
+        await trio.sleep(1000)
+        nursery.cancel_scope.cancel()
+
+
 async def test_a_client_that_asks_again_and_again_gets_an_answer(
     nursery: trio.Nursery, autojump_clock: trio.testing.MockClock
 ) -> None:

@@ -309,6 +309,8 @@ class Dispatcher:
         self, event: ClientEvent, vector: Vector[Any, Any], timeout: float
     ) -> None:
         """Answer in place of a handler that has not, and of a hardware loop that has not later."""
+        if not vector.enabled:
+            return  # Its end, or that of its device, was the answer.
         kind = type(event).__name__
         what = f"clientevent returned without answering {kind} of {vector.devicename}.{vector.name}"
         if not self.contain_errors:
