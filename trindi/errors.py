@@ -30,6 +30,7 @@ class ProtocolError(TrindiError):
         vectorname: the property the element was for, where that much could be read.
         malformed: the element itself is broken; False where it is sound, and only what it says is
             not legal: then its sender can be told so.
+        too_large: it counts as malformed, but was sound until it was cut off: its sender is told.
         events: events that `Decoder.feed` had read from the same bytes before the fault.
     """
 
@@ -42,6 +43,7 @@ class ProtocolError(TrindiError):
         devicename: str | None = None,
         vectorname: str | None = None,
         malformed: bool = True,
+        too_large: bool = False,
     ) -> None:
         where = f"<{element}> at byte {offset}" if element else f"byte {offset}"
         super().__init__(f"{where}: {reason}")
@@ -51,13 +53,15 @@ class ProtocolError(TrindiError):
         self.devicename = devicename
         self.vectorname = vectorname
         self.malformed = malformed
+        self.too_large = too_large
         self.events: tuple[Any, ...] = ()
 
     @property
     def is_request(self) -> bool:
         """Whether it is about a client's request for new values that can be answered."""
         is_new = (self.element or "").startswith("new")
-        return is_new and not self.malformed and None not in (self.devicename, self.vectorname)
+        is_sound = self.too_large or not self.malformed
+        return is_new and is_sound and None not in (self.devicename, self.vectorname)
 
 
 class RefusedError(TrindiError):

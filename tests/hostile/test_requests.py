@@ -11,6 +11,7 @@ import pytest
 from tests.kit.peers import of
 from tests.kit.server import until
 from trindi.protocol import (
+    MAX_ELEMENT_BYTES,
     defNumberVector,
     defTextVector,
     newBLOBVector,
@@ -298,6 +299,12 @@ async def test_texts_that_could_not_be_sent_back(scene: Scene, raw: bytes) -> No
     # Whoever comes now is still shown the property.
     await scene.bad.ask("Bench", "note")
     assert (await scene.bad.next(defTextVector, "note"))["a"] == ""
+
+
+async def test_a_text_larger_than_an_element_may_be(scene: Scene) -> None:
+    """It is thrown away as it comes, but its sender is told: otherwise it would wait for ever."""
+    await scene.play(new("Text", "note", text(b"x" * MAX_ELEMENT_BYTES)))
+    await scene.check_refused("note", f"it is larger than {MAX_ELEMENT_BYTES} bytes")
 
 
 async def test_a_switch_by_its_only_member(scene: Scene) -> None:

@@ -24,7 +24,7 @@ from trindi.protocol.framing import THINGS, FramedElement, Framer
 from trindi.protocol.markup import STEP_BYTES, Buffer, Steps, finish
 from trindi.protocol.rewriter import rewrite
 from trindi.protocol.spans import Span
-from trindi.protocol.tag_reader import Malformed, Result
+from trindi.protocol.tag_reader import Malformed, Result, TooLarge
 from trindi.protocol.unloaded import UnloadedEvent
 
 MAX_ELEMENT_BYTES: Final = 1024 * 1024
@@ -284,7 +284,7 @@ class Decoder:
             yield
         event, wrong = None, self._collector.refusal
         if frame.fault:
-            wrong = Malformed(frame.fault)
+            wrong = (TooLarge if frame.too_large else Malformed)(frame.fault)
         elif wrong:
             pass  # Its payloads were thrown away.
         elif frame.whole:
@@ -329,4 +329,5 @@ class Decoder:
             devicename=address.get("device"),
             vectorname=address.get("name"),
             malformed=isinstance(reason, Malformed),
+            too_large=isinstance(reason, TooLarge),
         )

@@ -76,6 +76,7 @@ class FramedElement(NamedTuple):
     name: str = ""  # "" for a comment, a declaration or junk
     fault: str = ""  # "" for a whole element, and for what may be passed over silently
     whole: bool = False  # a whole element with a known name
+    too_large: bool = False  # the fault of one whose start tag is whole
 
 
 class Framer:
@@ -119,6 +120,7 @@ class Framer:
                 if self.has_more or len(buffer) < bound or step == self._start:
                     return None
                 frame = self._faulty(bound, f"it is larger than {limit} bytes")
+                frame = frame._replace(too_large=self.body > 0)
             if frame is not None:
                 self._reset()
                 return frame

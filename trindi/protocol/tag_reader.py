@@ -46,6 +46,12 @@ class Malformed(str):
     __slots__ = ()
 
 
+class TooLarge(Malformed):
+    """An element was sound as far as it was read."""
+
+    __slots__ = ()
+
+
 class Reader:
     """Reads the events of one element: here, of one without members."""
 
