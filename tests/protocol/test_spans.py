@@ -99,6 +99,7 @@ def test_small_bounds(data: bytes, places: list[int], markup: int, payloads: int
     st.integers(1, 9),
     st.integers(1, 60),
 )
+@example(b"<a <", [2], 2, 3)
 def test_any_junk(data: bytes, places: list[int], ignored: int, markup: int) -> None:
     # Spans are found one by one; what gives none is passed over faster elsewhere.
     with mock.patch.object(decoder_module, "MAX_IGNORED", ignored):

@@ -250,7 +250,8 @@ class Decoder:
             return 0
         for things, marks, is_named in THINGS:
             found = things.match(buffer, start)
-            if found is None or found.end() - start > self._max_markup:
+            # One that fills the bound is too large, unless it has its end there.
+            if found is None or found.end() - start >= self._max_markup:
                 continue
             end = found.end()
             count = buffer.count(b"<", start, end) // marks
