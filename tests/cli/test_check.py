@@ -137,7 +137,7 @@ def test_names_in_a_setting_may_have_quotes() -> None:
     line = refusal(LED, "--set", "'LED'.'LED_SWITCH'.'BLUE'=On")
     assert line == "cannot set 'LED.LED_SWITCH.BLUE=On': there is no member BLUE"
     line = refusal(LED, "--set", "LED.'LED.SWITCH'.LED_ON=a=b")
-    assert line == "cannot set 'LED.LED.SWITCH.LED_ON=a=b': there is no LED.LED.SWITCH"
+    assert line == """cannot set 'LED."LED.SWITCH".LED_ON=a=b': there is no LED."LED.SWITCH\""""
 
 
 def test_a_setting_that_cannot_be_made() -> None:
