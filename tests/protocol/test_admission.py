@@ -275,3 +275,19 @@ def test_what_just_fills_a_step_is_whole(size: int) -> None:
 
 def test_what_follows_a_zlib_stream_has_no_meaning() -> None:
     assert decompress(compress(b"abc") + bytes(MIB), 3) == b"abc"
+
+
+def test_a_payload_that_is_refused_with_its_end_in_the_same_bytes() -> None:
+    def admit(_event: object, _device: str, _vector: str, _member: str, size: int) -> bool:
+        if size > MIB:
+            raise RefusedError("too much")
+        return True
+
+    decoder = Decoder(admit=admit)
+    head, rest = LARGE[:MIB], LARGE[MIB : 3 * MIB]
+    tag = b'<oneBLOB name="b" size="9000000" format=".x">'
+    assert list(decoder.items(START + tag + head))[-1:] in ([], [None])
+    items = [item for item in decoder.items(rest + b"</oneBLOB>" + END + NEXT) if item is not None]
+    (error, after) = items
+    assert isinstance(error, ProtocolError)
+    assert (error.reason, after) == ("too much", pingReply("1"))

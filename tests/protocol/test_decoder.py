@@ -887,3 +887,47 @@ def test_a_request_for_a_number_that_is_none_is_illegal() -> None:
     )
     with pytest.raises(ProtocolError, match="a: 'nan' is not a number"):
         Decoder().feed(asked)
+
+
+LONG = b"x" * 20_000  # more than is read in one step
+
+
+@pytest.mark.parametrize(
+    ("element", "reason"),
+    [
+        (b"<newNumberVector device='d' name='n'><oneNumber name='a'>%b</oneNumber>", "a: 'xxx"),
+        (b"<newTextVector device='d' name='n'><oneText>%b</oneText>", "a <oneText> has no name"),
+    ],
+)
+def test_a_long_member_that_is_wrong(element: bytes, reason: str) -> None:
+    end = b"</" + element[1 : element.index(b" ")] + b">"
+    (error,) = Decoder().feed_all(element % LONG + end)
+    assert isinstance(error, ProtocolError)
+    assert error.reason.startswith(reason)
+
+
+def test_a_long_text_with_a_label() -> None:
+    (event,) = Decoder().feed_all(
+        b"<defTextVector device='d' name='n' state='Ok' perm='ro'>"
+        b"<defText name='a' label='A'>%b</defText></defTextVector>" % LONG
+    )
+    assert isinstance(event, defTextVector)
+    assert (event["a"], event.memberlabels) == (LONG.decode(), {"a": "A"})
+
+
+def test_a_long_word_of_a_driver_hides_nothing_else() -> None:
+    (event,) = Decoder().feed_all(
+        b"<setSwitchVector device='d' name='n'><oneSwitch name='a'>%b</oneSwitch>"
+        b"<oneSwitch name='b'>On</oneSwitch></setSwitchVector>" % LONG
+    )
+    assert isinstance(event, setSwitchVector)
+    assert event.members == {"b": "On"}
+
+
+def test_a_tag_in_another_form_has_a_bound() -> None:
+    blanks = b" " * 300_000
+    (error,) = Decoder().feed_all(
+        b"<newTextVector device='d' name='n'><!-- --><oneText name='a'%b/></newTextVector>" % blanks
+    )
+    assert isinstance(error, ProtocolError)
+    assert error.reason == "it has a tag of 262144 bytes or more"
