@@ -192,6 +192,8 @@ FLOODS: dict[str, bytes] = {
     "CDATA inside": TEXT % (b"<![CDATA[]]>" * 80_000),
     "references in attributes": b"<message %b/>"
     % b" ".join(b"a%d='%b'" % (number, b"&#38;" * 6000) for number in range(31)),
+    "references in attributes, each less than a step": b"<message %b/>"
+    % b" ".join(b"a%d='%b'" % (number, b"&#38;" * 1600) for number in range(31)),
     "attributes": b"<message" + b" a=''" * 200_000 + b"/>",
     "greater-thans inside": VECTOR + b">" * 1_000_000 + b"</newTextVector>",
     "start tags inside": VECTOR + b"<x>" * 300_000 + b"</newTextVector>",

@@ -22,6 +22,7 @@ from trindi.protocol.markup import (
     ATTRIBUTES,
     BLANK,
     HEAD,
+    LONG_HEAD,
     STEP_BYTES,
     Buffer,
     Steps,
@@ -215,13 +216,14 @@ def read(buffer: Buffer, start: int, stop: int, payloads: Payloads) -> Result:
 
 
 def read_steps(buffer: Buffer, start: int, stop: int, payloads: Payloads) -> Steps[Result]:
-    """Read as `read` does, in steps, none of which takes long."""
+    """Read an element whose end is found as `read` does, in steps, none of which takes long."""
     if stop - start <= STEP_BYTES:
         return read(buffer, start, stop, payloads)
-    head = HEAD.match(buffer, start, stop)
+    head = LONG_HEAD.match(buffer, start, stop)
     reader = head and _READERS[head[1]]
     if head is None or reader is None:
         return None
+    yield
     values = yield from reader.values_steps(head[2] + head[4])
     timestamp = parse_timestamp(head[3][1:-1].decode("latin-1")) if head[3] else None
     tag = values, timestamp

@@ -113,6 +113,9 @@ class VectorReader(Reader):
         self._member_tags = remember(lambda tag: finish(self._member_tag_steps(tag)))
 
     def rest(self, buffer: Buffer, at: int, stop: int, tag: StartTag, payloads: Payloads) -> Result:
+        # Most that are not whole are found out so, and cost no more.
+        if buffer.find(self._nothing, at, stop) < 0:
+            return None
         found = self._rest.match(buffer, at, stop)
         if found is None:
             return None
