@@ -28,6 +28,7 @@ from trindi.protocol.tag_reader import Malformed, Reader, Result, StartTag, reme
 from trindi.protocol.values import MAX_NUMBER_LENGTH, State, SwitchState, parse_reading
 
 _UNKNOWN: Final[dict[Kind | None, Any]] = {Kind.SWITCH: SwitchState.OFF, Kind.LIGHT: State.IDLE}
+_SMALL: Final = STEP_BYTES // 2
 
 
 class _UnknownWord(Exception):  # noqa: N818 - it is none where a driver says it
@@ -113,8 +114,8 @@ class VectorReader(Reader):
         self._member_tags = remember(lambda tag: finish(self._member_tag_steps(tag)))
 
     def rest(self, buffer: Buffer, at: int, stop: int, tag: StartTag, payloads: Payloads) -> Result:
-        # Most that are not whole are found out so, and cost no more.
-        if buffer.find(self._nothing, at, stop) < 0:
+        # Many that are not whole are found out so, and cost no more; a small one would cost more.
+        if stop - at > _SMALL and buffer.find(self._nothing, at, stop) < 0:
             return None
         found = self._rest.match(buffer, at, stop)
         if found is None:
