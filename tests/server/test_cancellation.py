@@ -47,13 +47,15 @@ class CancelAt(trio.abc.Instrument):
 class Mortal(Bench):
     """Fails when a client sets its mode."""
 
+    async def hardware(self) -> None:
+        self.pulled = trio.Event()
+        await self.pulled.wait()
+        raise OSError("the cable is out")
+
     async def clientevent(self, event: ClientEvent) -> None:
         await super().clientevent(event)
         if isinstance(event, newSwitchVector):
-            self.start_soon(self.fail)
-
-    async def fail(self) -> None:
-        raise OSError("the cable is out")
+            self.pulled.set()
 
 
 async def session(canceller: CancelAt) -> None:
