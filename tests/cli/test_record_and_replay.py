@@ -97,7 +97,7 @@ def test_blobs_are_recorded_where_they_are_wanted(
         served.call(served.bench.expose, frame)
 
     beside(expose)
-    arguments = [str(path), "--blobs", "--duration", "1"]
+    arguments = [str(path), "--blobs", "--duration", "6"]
     assert trindi("record", *at(served), *arguments).exit_code == 0
     recording = Recording(path)
     wanted = [one.vectorname for one in recording.said_by("client") if isinstance(one, enableBLOB)]
