@@ -80,7 +80,7 @@ def test_what_a_server_says_is_recorded(
 
 def test_devices_are_asked_for_where_they_are_named(served: Served, tmp_path: Path) -> None:
     path = tmp_path / "night.jsonl"
-    arguments = [str(path), "My Shop", "--duration", "0.3"]
+    arguments = [str(path), "My Shop", "--duration", "1.5"]
     assert trindi("record", *at(served), *arguments).exit_code == 0
     said = Recording(path).said_by("server")
     assert {getattr(one, "devicename", "My Shop") for one in said} == {"My Shop"}
@@ -116,7 +116,7 @@ def test_what_is_defined_twice_is_asked_for_once(
     )
     server = script(defined + defined)
     path = tmp_path / "night.jsonl"
-    result = trindi("record", *at(server), str(path), "--blobs", "--duration", "0.3")
+    result = trindi("record", *at(server), str(path), "--blobs", "--duration", "1.5")
     assert result.exit_code == 0
     said = Recording(path).said_by("client")
     assert [one.vectorname for one in said if isinstance(one, enableBLOB)] == ["v"]
@@ -148,7 +148,7 @@ def test_ctrl_c_ends_a_recording_that_is_whole(served: Served, tmp_path: Path) -
 
 def test_a_device_that_is_not_there(served: Served, tmp_path: Path) -> None:
     path = tmp_path / "night.jsonl"
-    result = trindi("record", *at(served), str(path), "Nope", "Neither", "--duration", "0.3")
+    result = trindi("record", *at(served), str(path), "Nope", "Neither", "--duration", "1.5")
     assert result.exit_code == 1
     assert result.stderr.splitlines()[1:] == [
         f"Error: nothing was heard of Nope, Neither from 127.0.0.1:{served.port}: "
@@ -159,7 +159,7 @@ def test_a_device_that_is_not_there(served: Served, tmp_path: Path) -> None:
 
 def test_one_of_two_devices_that_is_not_there(served: Served, tmp_path: Path) -> None:
     path = tmp_path / "night.jsonl"
-    result = trindi("record", *at(served), str(path), "Nope", "Bench", "--duration", "0.3")
+    result = trindi("record", *at(served), str(path), "Nope", "Bench", "--duration", "1.5")
     assert result.exit_code == 0
     said = f"Recorded, but nothing was heard of Nope from 127.0.0.1:{served.port}"
     assert result.stderr.splitlines()[1:] == [said]
@@ -169,7 +169,7 @@ def test_what_others_say_is_not_what_was_asked_for(
     script: Callable[..., Script], tmp_path: Path
 ) -> None:
     server = script(b"<message device='D' message='good night'/><message message='all'/>")
-    arguments = [*at(server), str(tmp_path / "night.jsonl"), "--duration", "0.3"]
+    arguments = [*at(server), str(tmp_path / "night.jsonl"), "--duration", "1.5"]
     assert trindi("record", *arguments, "E").exit_code == 1
     assert not list(tmp_path.iterdir())
     assert trindi("record", *arguments, "D").exit_code == 0
@@ -261,7 +261,7 @@ def test_a_file_that_is_no_recording_is_never_touched(served: Served, tmp_path: 
     path = tmp_path / "thesis.tex"
     path.write_text("years of work")
     for options in ([], ["--append"]):
-        said = refusal("record", *at(served), str(path), "--duration", "0.3", *options)
+        said = refusal("record", *at(served), str(path), "--duration", "1.5", *options)
         assert said == f"{path} is not a recording made by trindi"
     assert path.read_text() == "years of work"
 
@@ -270,7 +270,7 @@ def test_an_earlier_recording_is_never_written_over(
     served: Served, script: Callable[..., Script], tmp_path: Path
 ) -> None:
     path = tmp_path / "night.jsonl"
-    arguments = ["record", str(path), "--duration", "0.3"]
+    arguments = ["record", str(path), "--duration", "1.5"]
     assert trindi(*arguments, *at(served)).exit_code == 0
     before = path.read_bytes()
     said = refusal(*arguments, *at(served))
@@ -284,7 +284,7 @@ def test_a_recording_is_gone_on_with(
     served: Served, script: Callable[..., Script], tmp_path: Path
 ) -> None:
     path = tmp_path / "night.jsonl"
-    arguments = ["record", str(path), "--duration", "0.3", "--append"]
+    arguments = ["record", str(path), "--duration", "1.5", "--append"]
     assert trindi(*arguments, *at(served)).exit_code == 0
     before = path.read_text()
     server = script(b"<message device='D' message='good morning'/>")
@@ -304,7 +304,7 @@ def test_without_a_name_it_has_that_of_the_night(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     before = date.today()
-    assert trindi("record", *at(served), "--duration", "0.3").exit_code == 0
+    assert trindi("record", *at(served), "--duration", "1.5").exit_code == 0
     (path,) = tmp_path.iterdir()
     assert path.name in {f"night-{day:%Y-%m-%d}.jsonl" for day in (before, date.today())}
     assert Recording(path).said_by("server")
@@ -342,7 +342,7 @@ def test_a_night_survives_a_restart_of_the_server(
 def recording(served: Served, beside: Callable[..., None], tmp_path: Path) -> Path:
     path = tmp_path / "night.jsonl"
     beside(counting(served, path))
-    arguments = [str(path), "--duration", "0.5", "Bench"]
+    arguments = [str(path), "--duration", "1.5", "Bench"]
     assert trindi("record", *at(served), *arguments).exit_code == 0
     return path
 
