@@ -185,9 +185,7 @@ class IPyServer:
 
     def _find(self, wanted: IPyDriver | Upstream) -> Upstream:
         for upstream in self._hub.upstreams:
-            if wanted is upstream or (
-                isinstance(upstream, LocalUpstream) and wanted is upstream.driver
-            ):
+            if wanted is upstream or wanted is _subject(upstream):
                 return upstream
         raise ValueError(f"the server does not have {wanted!r}")
 
