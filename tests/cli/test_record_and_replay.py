@@ -93,11 +93,12 @@ def test_blobs_are_recorded_where_they_are_wanted(
     frame = bytes(range(256)) * 100
 
     def expose() -> None:
-        wait_until(lambda: path.exists() and "enableBLOB" in path.read_text(), "they are wanted")
+        # It is recorded before it is sent: only the driver knows that it has come.
+        served.wait_until_wanted()
         served.call(served.bench.expose, frame)
 
     beside(expose)
-    arguments = [str(path), "--blobs", "--duration", "6"]
+    arguments = [str(path), "--blobs", "--duration", "3"]
     assert trindi("record", *at(served), *arguments).exit_code == 0
     recording = Recording(path)
     wanted = [one.vectorname for one in recording.said_by("client") if isinstance(one, enableBLOB)]

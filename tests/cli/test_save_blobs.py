@@ -15,7 +15,6 @@ from rich.progress import Progress as Bar
 from tests.kit.cli import BRIEFLY, at, refusal, trindi
 from tests.kit.processes import wait_until
 from tests.kit.terminal import Terminal, plain
-from trindi import enableBLOB
 from trindi.cli import main
 from trindi.cli.save_blobs import ProgressDisplay
 from trindi.client import Progress
@@ -35,9 +34,7 @@ def exposing(served: Served, count: int) -> Callable[[], None]:
     """Publish frames once somebody wants them."""
 
     def expose() -> None:
-        wait_until(
-            lambda: any(isinstance(one, enableBLOB) for one in served.bench.asked), "it is asked"
-        )
+        served.wait_until_wanted()
         for frame in FRAMES[:count]:
             served.call(served.bench.expose, frame)
 

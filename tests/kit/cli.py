@@ -15,7 +15,7 @@ import trio
 import trio.from_thread
 from click.testing import CliRunner
 
-from tests.kit.processes import DEADLINE, join
+from tests.kit.processes import DEADLINE, join, wait_until
 from tests.kit.server import Bench
 from trindi import (
     Device,
@@ -27,6 +27,7 @@ from trindi import (
     SwitchVector,
     TextMember,
     TextVector,
+    enableBLOB,
     newNumberVector,
 )
 from trindi.cli import main
@@ -125,6 +126,15 @@ class Served(Background):
         self.bench = Bench()
         self.drivers = drivers or (self.bench, Shop())
         super().__init__(self._serve)
+
+    def wait_until_wanted(self) -> None:
+        """Wait until somebody has asked for the frames of the bench."""
+
+        def is_wanted() -> bool:
+            asked = [one for one in self.bench.asked if isinstance(one, enableBLOB)]
+            return any(one.vectorname == "frame" for one in asked)
+
+        wait_until(is_wanted, "frames are wanted")
 
     async def _serve(self, nursery: trio.Nursery) -> int:
         wanted = IPyServer(self.drivers, "127.0.0.1", self._wanted)
